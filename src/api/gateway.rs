@@ -1,0 +1,159 @@
+//! The port behind the API: what REST and the stream may ask of the running daemon.
+//!
+//! A bounded command queue with one-shot replies; the daemon owns the other end. A full queue
+//! answers 503 `capacity_exceeded`. Tests put a small loop at the other end.
+
+use crate::api::error::Problem;
+use crate::app::stream::{StreamAttachment, StreamOptions};
+use crate::call::record::{CallRecord, CallType};
+use crate::id::{CallId, InstanceId};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// A validated request for an outgoing call: audio is decoded, voices are known.
+#[derive(Debug)]
+pub struct NewCall {
+    /// The id under which it will live.
+    pub id: CallId,
+    /// The line.
+    pub instance: InstanceId,
+    /// E.164 number, or the SIP URI when the key allows it.
+    pub target: String,
+    /// Extra `X-` header fields of the INVITE.
+    pub headers: Vec<(String, String)>,
+    /// Our number; default: the trunk's.
+    pub from: Option<String>,
+    /// Display name.
+    pub from_name: Option<String>,
+    /// What to do once answered.
+    pub content: Content,
+    /// How long it may ring.
+    pub ring_timeout: Duration,
+    /// How long it may last after the answer.
+    pub max_duration: Duration,
+    /// The user's own object.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a call plays or does.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// FIXED_TTS.
+    Tts {
+        /// Plain text, 1 to 5000 characters.
+        text: String,
+        /// A known voice id.
+        voice: String,
+        /// How often it is said.
+        repeat: u32,
+    },
+    /// FIXED_AUDIO.
+    Audio {
+        /// Mono at 8 kHz, levelled, shared by all calls that play it.
+        samples: Arc<[i16]>,
+        /// How often it is played; 0: until the call ends.
+        repeat: u32,
+    },
+    /// DYNAMIC_STREAM.
+    Stream {
+        /// Defaults for the client that attaches.
+        options: StreamOptions,
+        /// How long an answered call waits for its first client.
+        wait: Duration,
+    },
+}
+
+impl Content {
+    /// The call type that the content belongs to.
+    #[must_use]
+    pub fn call_type(&self) -> CallType {
+        match self {
+            Self::Tts { .. } => CallType::FixedTts,
+            Self::Audio { .. } => CallType::FixedAudio,
+            Self::Stream { .. } => CallType::DynamicStream,
+        }
+    }
+}
+
+/// What became of a [`Command::Create`].
+#[derive(Debug)]
+pub enum Created {
+    /// A new call (201).
+    New(CallRecord),
+    /// The single-active-call rule gave the call that is already there (200).
+    Existing(CallRecord),
+}
+
+/// What the API asks.
+#[derive(Debug)]
+pub enum Command {
+    /// Make and queue a call.
+    Create(Box<NewCall>, oneshot::Sender<Result<Created, Problem>>),
+    /// The live snapshot of a call, if it is active.
+    Live(CallId, oneshot::Sender<Option<CallRecord>>),
+    /// Snapshots of all active calls of an instance (`None`: of all), oldest first.
+    LiveOf(Option<InstanceId>, oneshot::Sender<Vec<CallRecord>>),
+    /// End a call; `false`: there is no such active call.
+    Terminate(CallId, oneshot::Sender<bool>),
+    /// Attach a stream client; the answer carries its ends of the call's stream.
+    Attach(CallId, StreamOptions, oneshot::Sender<Result<StreamAttachment, Problem>>),
+    /// State for `/health/ready` and `/v1/admin/status`.
+    Status(oneshot::Sender<Status>),
+    /// Stop taking calls, end at the deadline.
+    Drain,
+}
+
+/// How the daemon is doing.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Status {
+    /// Whether new calls are taken.
+    pub ready: bool,
+    /// Why not, one line each.
+    pub reasons: Vec<String>,
+    /// Active calls by status name.
+    pub calls: std::collections::BTreeMap<String, u64>,
+    /// RTP ports in use.
+    pub rtp_ports_used: u64,
+    /// RTP ports free.
+    pub rtp_ports_free: u64,
+    /// Live SIP transactions.
+    pub sip_transactions: u64,
+    /// Live SIP dialogs.
+    pub sip_dialogs: u64,
+    /// Media legs.
+    pub legs: u64,
+    /// Open file descriptors of the process.
+    pub open_fds: u64,
+}
+
+/// The API's end of the queue; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Gateway {
+    /// Makes the port and the end that the daemon serves.
+    #[must_use]
+    pub fn new(capacity: usize) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, served) = mpsc::channel(capacity);
+        (Self { commands }, served)
+    }
+
+    /// Asks one question and waits for its answer.
+    ///
+    /// # Errors
+    /// `capacity_exceeded` when the queue is full, `internal` when the daemon went away.
+    pub async fn ask<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.try_send(make(reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Problem::capacity_exceeded("command queue full"),
+            mpsc::error::TrySendError::Closed(_) => Problem::internal("the daemon is stopping"),
+        })?;
+        answer.await.map_err(|_| Problem::internal("the daemon dropped the question"))
+    }
+}

@@ -1,0 +1,11 @@
+//! The face to the API's users: REST and the WebSocket stream.
+//!
+//! Owns HTTP, JSON shapes, keys and problem bodies. Does not know SIP, RTP or the call machine:
+//! everything that touches a call goes through [`gateway::Gateway`].
+
+pub mod auth;
+pub mod error;
+pub mod gateway;
+pub mod rest;
+pub mod stream;
+pub mod types;

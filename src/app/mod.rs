@@ -1,0 +1,89 @@
+//! Application legs: what stands at the other end of a media leg's rings.
+//!
+//! ```text
+//!  call driver ── Control ──> application leg task ── rings ──> media worker
+//!  call driver <── Report ─── (prompt or stream)  <── events ──
+//! ```
+//!
+//! One task per call owns the [`LegHandle`] once there is one, decodes and resamples on its own
+//! side of the rings, and reports upward what the call must know. Does not decide what a call
+//! does next: `call` does.
+
+pub mod playout;
+pub mod prompt;
+pub mod stream;
+
+use crate::media::worker::LegHandle;
+
+/// What the call driver tells an application leg. The queue holds 64; a full queue ends the call.
+pub enum Control {
+    /// The media leg is there (ports are open; nothing flows yet).
+    Leg(Box<LegHandle>),
+    /// The call was answered (or early media may be played): start playing what is queued.
+    Start,
+    /// The call's state changed; a stream tells its client. `event` is a name of `call_event`.
+    CallEvent {
+        /// e.g. `ringing`, `answered`.
+        event: &'static str,
+        /// More about it, if any.
+        detail: Option<String>,
+    },
+    /// A digit that did not come by RTP (SIP INFO).
+    Dtmf {
+        /// ASCII.
+        digit: u8,
+        /// As stated, else 0.
+        duration_ms: u32,
+    },
+    /// Send digits to the far end.
+    SendDtmf(String),
+    /// The call is over: flush what must be told, close the client, drop the leg, finish.
+    Stop {
+        /// The call's `end_reason` name.
+        reason: &'static str,
+        /// The last SIP status.
+        sip_code: Option<u16>,
+        /// Answer to end.
+        duration_ms: u64,
+    },
+}
+
+/// What an application leg tells the call driver.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// All that was to be played has left (FIXED_* content, or `hangup{after:"playback"}`).
+    PlaybackDone {
+        /// Milliseconds that really left.
+        played_ms: u64,
+    },
+    /// The client asks to hang up.
+    HangupRequested {
+        /// Its reason, for the log.
+        reason: Option<String>,
+    },
+    /// A stream client attached.
+    Attached {
+        /// `cawme` or `native`.
+        protocol: &'static str,
+        /// Rate of the audio sent to it.
+        rate: Option<u32>,
+    },
+    /// The stream client went away.
+    Detached,
+    /// A digit from the caller.
+    Dtmf {
+        /// ASCII.
+        digit: u8,
+        /// How long.
+        duration_ms: u32,
+    },
+    /// RTP began to flow from the peer.
+    Flowing,
+    /// Neither RTP nor RTCP for the configured time.
+    Quiet,
+    /// The leg cannot do its work (engine failed, audio unreadable); ends the call with `error`.
+    Failed {
+        /// For the log and the call object.
+        detail: String,
+    },
+}

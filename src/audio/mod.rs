@@ -1,0 +1,10 @@
+//! Samples in memory: codecs, decoding of files and live frames, resampling, level, concealment.
+//!
+//! Pure: bytes and samples in, samples out. Does not know calls, packets or time.
+
+pub mod codec;
+pub mod decode;
+pub mod gain;
+pub mod plc;
+pub mod resample;
+pub mod wav;

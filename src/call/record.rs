@@ -1,0 +1,265 @@
+//! The call object: everything that REST, the store and the stream say about one call.
+//!
+//! Owns names and their mapping to the five statuses of the reference API. Holds no behaviour.
+
+use crate::id::{CallId, InstanceId};
+use crate::media::interface::LegReport;
+use serde::{Deserialize, Serialize};
+
+/// The four call types of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CallType {
+    /// Text is synthesised and played once.
+    FixedTts,
+    /// An audio file is played once.
+    FixedAudio,
+    /// A WebSocket client sends and hears live audio.
+    DynamicStream,
+    /// An agent conducts the call.
+    DynamicAgent,
+}
+
+/// The five statuses that clients of the reference API know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CallStatus {
+    /// Waiting for its turn.
+    Queued,
+    /// Dialling, ringing or early media.
+    Ringing,
+    /// Answered.
+    InProgress,
+    /// Ended by normal clearing after an answer.
+    Completed,
+    /// Everything else, ended by the API included.
+    Failed,
+}
+
+impl CallStatus {
+    /// Whether the call is still going on.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        match self {
+            Self::Queued | Self::Ringing | Self::InProgress => true,
+            Self::Completed | Self::Failed => false,
+        }
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "QUEUED",
+            Self::Ringing => "RINGING",
+            Self::InProgress => "IN_PROGRESS",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+/// Who called whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// We dialled.
+    Outbound,
+    /// The carrier called us.
+    Inbound,
+}
+
+/// Why a call ended; stable names of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// What was to be played was played, and we hung up.
+    Completed,
+    /// The caller of an inbound call hung up.
+    CallerHangup,
+    /// The callee of an outbound call hung up.
+    CalleeHangup,
+    /// DELETE, or `hangup` on the stream.
+    TerminatedByApi,
+    /// Ended before the answer.
+    Canceled,
+    /// 486, 600.
+    Busy,
+    /// 408, 480, or nobody picked up within the ring timeout.
+    NoAnswer,
+    /// 403, 603, 607 and other refusals.
+    Rejected,
+    /// 404, 410, 484, 604.
+    InvalidNumber,
+    /// Not in the trunk's `allow`, or in its `deny`.
+    DestinationNotAllowed,
+    /// 503, 486-like network refusals (Q.850 34, 42), or our own limits.
+    Congestion,
+    /// No gateway of the trunk could be reached.
+    TrunkDown,
+    /// No RTP and no RTCP for `rtp.timeout`.
+    MediaTimeout,
+    /// The stream client did not come, or went away for too long.
+    StreamLost,
+    /// `maxDuration` reached.
+    MaxDuration,
+    /// An answering machine was found and the call asked to hang up on one.
+    AmdMachine,
+    /// Handed over to another party.
+    Transfer,
+    /// Anything that is our or an engine's fault.
+    Error,
+}
+
+/// Who sent the last word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HangupParty {
+    /// The calling side.
+    Caller,
+    /// The called side.
+    Callee,
+    /// The API's user.
+    Api,
+    /// The gateway itself.
+    Gateway,
+}
+
+/// State of the stream of a DYNAMIC_STREAM call.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StreamState {
+    /// Whether a client is attached.
+    pub connected: bool,
+    /// `cawme` (bare URL) or `native`.
+    pub protocol: Option<String>,
+    /// Rate of the caller audio sent to the client.
+    pub rate: Option<u32>,
+}
+
+/// Quality of the call's media, both directions.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Quality {
+    /// E-model MOS of what we heard, from loss after the jitter buffer (G.107); at most 4.41.
+    pub mos: Option<f64>,
+    /// Share of packets lost on the way to us, 0 to 1.
+    pub loss: f64,
+    /// Interarrival jitter in milliseconds.
+    pub jitter_ms: f64,
+    /// Round-trip time by RTCP.
+    pub rtt_ms: Option<f64>,
+    /// Times playout ran dry in the middle of something.
+    pub underruns: u64,
+    /// RTP packets received.
+    pub rx_packets: u64,
+    /// RTP packets sent.
+    pub tx_packets: u64,
+    /// Milliseconds of concealment that we made.
+    pub concealed_ms: u64,
+    /// Milliseconds of application audio that really left.
+    pub played_ms: u64,
+    /// Median lateness of our packets against their beat.
+    pub pacing_p50_ms: f64,
+    /// 99th percentile of the same.
+    pub pacing_p99_ms: f64,
+    /// Codec name, e.g. `PCMU`.
+    pub codec: Option<String>,
+}
+
+impl Quality {
+    /// Derives quality from a leg's counters.
+    ///
+    /// MOS: ITU-T G.107 with Ie 0 and Bpl 25.1 (G.711 with concealment), loss taken as random.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn from_report(report: &LegReport, codec: Option<&str>, sample_rate: u32) -> Self {
+        let lost = report.rx_lost + report.rx_late;
+        let expected = report.rx_packets + lost;
+        let loss = if expected == 0 { 0.0 } else { lost as f64 / expected as f64 };
+        let mos = (report.rx_packets > 0).then(|| mos_g711(loss * 100.0));
+        Self {
+            mos,
+            loss,
+            jitter_ms: report.rx_jitter_us as f64 / 1000.0,
+            rtt_ms: (report.rtt_us > 0).then_some(report.rtt_us as f64 / 1000.0),
+            underruns: report.tx_underruns,
+            rx_packets: report.rx_packets,
+            tx_packets: report.tx_packets,
+            concealed_ms: report.rx_concealed_ms,
+            played_ms: report.tx_played_samples * 1000 / u64::from(sample_rate.max(1)),
+            pacing_p50_ms: report.tx_late_p50_us as f64 / 1000.0,
+            pacing_p99_ms: report.tx_late_p99_us as f64 / 1000.0,
+            codec: codec.map(str::to_owned),
+        }
+    }
+}
+
+/// MOS-CQ of G.711 with concealment at this random loss in percent (ITU-T G.107, Annex B).
+fn mos_g711(loss_percent: f64) -> f64 {
+    let impairment = 95.0 * loss_percent / (loss_percent + 25.1);
+    let r = (93.2 - impairment).clamp(0.0, 100.0);
+    1.0 + 0.035 * r + 7e-6 * r * (r - 60.0) * (100.0 - r)
+}
+
+/// One call, also after its end and also when it was never answered. Times are milliseconds
+/// since the Unix epoch; they are labels, durations come from the monotonic clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// The id.
+    pub id: CallId,
+    /// The line it belongs to.
+    pub instance_id: InstanceId,
+    /// Its type.
+    pub call_type: CallType,
+    /// Its status.
+    pub status: CallStatus,
+    /// The number that was or is to be dialled (inbound: the number that was called).
+    pub target_phone: String,
+    /// Who called whom.
+    pub direction: Direction,
+    /// Our number (inbound: the caller's).
+    pub from: Option<String>,
+    /// The trunk.
+    pub trunk: Option<String>,
+    /// When it was made.
+    pub created_at: i64,
+    /// When ringing was first heard of.
+    pub ringing_at: Option<i64>,
+    /// When it was answered (the reference API's `started_at`).
+    pub answered_at: Option<i64>,
+    /// When it ended.
+    pub ended_at: Option<i64>,
+    /// Answer to end.
+    pub duration_ms: Option<u64>,
+    /// Why it ended.
+    pub end_reason: Option<EndReason>,
+    /// The last SIP status of the INVITE.
+    pub sip_code: Option<u16>,
+    /// Its reason phrase.
+    pub sip_reason: Option<String>,
+    /// Call-ID of the SIP dialog.
+    pub sip_call_id: Option<String>,
+    /// Who hung up.
+    pub hangup_party: Option<HangupParty>,
+    /// Place in the instance's queue, 1 is next; only while QUEUED.
+    pub queue_position: Option<u32>,
+    /// The stream, for DYNAMIC_STREAM.
+    pub stream: Option<StreamState>,
+    /// Media quality, live or final.
+    pub quality: Option<Quality>,
+    /// The user's own object, returned as it came.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mos_has_the_known_ceiling_and_falls_with_loss() {
+        assert!((mos_g711(0.0) - 4.409).abs() < 0.01);
+        assert!(mos_g711(5.0) < 4.1 && mos_g711(20.0) < 3.0);
+        let report = LegReport { rx_packets: 95, rx_lost: 5, ..LegReport::default() };
+        let quality = Quality::from_report(&report, Some("PCMU"), 8000);
+        assert!((quality.loss - 0.05).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,204 @@
+//! What a media leg is told and what it tells: the seam between `media` and its users.
+//!
+//! Positions are counts of samples since the ring was made, at the leg's sample rate. The playout
+//! position counts every sample that ever went *into* the playout ring; a sample is *played* when
+//! its RTP packet was handed to the socket. The capture position is the caller's media clock.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What both sides agreed on, as media needs it. Made from `sdp::Negotiated`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaParams {
+    /// The codec of both directions.
+    pub codec: crate::audio::codec::CodecId,
+    /// Its payload type as we must send it.
+    pub payload_type: u8,
+    /// Payload type of telephone-event that we must send, and accept.
+    pub telephone_event: Option<u8>,
+    /// Audio per packet that we send.
+    pub ptime: Duration,
+    /// Where RTP goes.
+    pub remote_rtp: SocketAddr,
+    /// Where RTCP goes.
+    pub remote_rtcp: SocketAddr,
+    /// Whether we may send audio (not `recvonly`/`inactive` from our side).
+    pub send: bool,
+    /// Whether the peer may send audio.
+    pub receive: bool,
+}
+
+/// What a leg is told. Never blocks, never allocates in the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// The (new) agreement: starts sending if `send`, and locks the source rules to its address.
+    Update(MediaParams),
+    /// Tell when the sample at this playout position has left.
+    Watch {
+        /// Playout position; reached when all samples before it are played.
+        position: u64,
+        /// Comes back in [`Event::Reached`].
+        token: u32,
+    },
+    /// Nothing more follows at this playout position for the time being: an empty ring there is
+    /// no underrun, and a partial last frame is padded at once.
+    End {
+        /// Playout position.
+        position: u64,
+    },
+    /// Throw away what is queued before this playout position, after a 5 ms fade.
+    Clear {
+        /// Playout position up to which the ring is dropped.
+        up_to: u64,
+        /// Comes back in [`Event::Cleared`].
+        token: u32,
+    },
+    /// Stop taking from the ring (silence goes out) or go on.
+    Pause(bool),
+    /// Send digits by RFC 4733 (ignored, with an event, when not negotiated).
+    Dtmf {
+        /// Up to 32 of `0-9*#A-D`, zero-filled at the end.
+        digits: [u8; 32],
+        /// Length of each tone.
+        duration: Duration,
+        /// Pause between tones.
+        gap: Duration,
+    },
+    /// Whether caller audio goes into the capture ring.
+    Listen(bool),
+    /// No RTP and no RTCP for this long makes [`Event::Quiet`] (repeated); zero: never.
+    QuietAfter(Duration),
+}
+
+/// What a leg tells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Event {
+    /// The watched playout position has been played.
+    Reached {
+        /// From [`Command::Watch`].
+        token: u32,
+        /// The position.
+        position: u64,
+    },
+    /// A clear took effect: no sample from `played_to` up to its `up_to` was or will be sent.
+    /// Watches beyond `played_to` up to `up_to` are forgotten without [`Event::Reached`].
+    Cleared {
+        /// From [`Command::Clear`].
+        token: u32,
+        /// First playout position that was not played (fade included in what was).
+        played_to: u64,
+        /// Samples thrown away.
+        discarded: u64,
+    },
+    /// The ring ran empty before an announced end; silence of this many samples was sent.
+    Underrun {
+        /// Samples of fill so far in this gap, told once when sound comes back.
+        samples: u32,
+    },
+    /// A digit from the caller by RFC 4733, once, at its end.
+    Dtmf {
+        /// One of `0-9*#A-D` as ASCII.
+        digit: u8,
+        /// How long it was held.
+        duration_ms: u32,
+        /// Capture position of its start.
+        position: u64,
+    },
+    /// All digits of a [`Command::Dtmf`] are out (`sent`), or none could be (`!sent`).
+    DtmfDone {
+        /// Whether they went out.
+        sent: bool,
+    },
+    /// The first valid RTP packet of a source arrived (again after a source change).
+    Flowing {
+        /// The source that is locked.
+        remote: SocketAddr,
+        /// Its SSRC.
+        ssrc: u32,
+    },
+    /// Nothing was received for [`Command::QuietAfter`].
+    Quiet {
+        /// For how long.
+        silent: Duration,
+    },
+}
+
+/// One stretch of caller audio in the capture ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Capture position of its first sample.
+    pub position: u64,
+    /// Number of samples that belong to it.
+    pub samples: u16,
+    /// Where they came from.
+    pub kind: FrameKind,
+}
+
+/// Where the samples of a frame came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// A packet, decoded.
+    Packet,
+    /// Concealment of a lost packet.
+    Concealed,
+    /// Silence of the sender (DTX, comfort noise, or a digit muted out).
+    Silence,
+}
+
+/// How the receive side waits for late packets; from the `[jitter]` section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JitterSpec {
+    /// First value of the hole window.
+    pub hole_wait: Duration,
+    /// Its lower bound.
+    pub hole_wait_min: Duration,
+    /// Its upper bound.
+    pub hole_wait_max: Duration,
+}
+
+/// A snapshot of a leg's counters; all counts are since the leg was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
+pub struct LegReport {
+    /// RTP packets received and used.
+    pub rx_packets: u64,
+    /// Packets missing for good.
+    pub rx_lost: u64,
+    /// Duplicates.
+    pub rx_duplicate: u64,
+    /// Packets that came out of order but in time.
+    pub rx_reordered: u64,
+    /// Packets that came after their hole was concealed.
+    pub rx_late: u64,
+    /// Packets refused: wrong source, malformed, unknown payload type.
+    pub rx_refused: u64,
+    /// Interarrival jitter, RFC 3550 §6.4.1, in microseconds.
+    pub rx_jitter_us: u64,
+    /// Milliseconds of concealment.
+    pub rx_concealed_ms: u64,
+    /// Samples dropped because the capture ring was full.
+    pub rx_overrun_samples: u64,
+    /// RTP packets sent.
+    pub tx_packets: u64,
+    /// Payload octets sent.
+    pub tx_octets: u64,
+    /// Samples from the playout ring that were sent.
+    pub tx_played_samples: u64,
+    /// Packets whose send failed.
+    pub tx_failed: u64,
+    /// Times the ring ran empty before an announced end.
+    pub tx_underruns: u64,
+    /// Ticks run late by more than a ptime and skipped.
+    pub tx_skipped: u64,
+    /// Median lateness of sends against the beat, in microseconds.
+    pub tx_late_p50_us: u64,
+    /// 99th percentile of the same.
+    pub tx_late_p99_us: u64,
+    /// Fraction lost as the peer's last RTCP report says, in 1/256.
+    pub remote_fraction_lost: u64,
+    /// The peer's jitter from its last report, in microseconds.
+    pub remote_jitter_us: u64,
+    /// Round-trip time by RTCP, in microseconds; 0: not known.
+    pub rtt_us: u64,
+    /// When the last packet came, in milliseconds since the leg was opened; 0: never.
+    pub rx_last_ms: u64,
+}

@@ -1,0 +1,16 @@
+//! The media path: RTP legs on their own threads, between the carrier and the two rings.
+//!
+//! ```text
+//!  socket ─> rtp ─> jitter ─> codec/concealment ─> capture ring ─> app
+//!  socket <─ rtp <─ pacer  <─ codec <─ gain     <─ playout ring <─ app
+//! ```
+//!
+//! `leg`, `jitter` and `pacer` are pure; `worker` is the thread that drives them. Nothing is
+//! shared with the application side but the rings, relaxed counters and bounded queues.
+
+pub mod interface;
+pub mod jitter;
+pub mod leg;
+pub mod pacer;
+pub mod ring;
+pub mod worker;

@@ -1,0 +1,17 @@
+//! The SIP user agent as pure machines: bytes and `now` in, bytes and events out.
+//!
+//! ```text
+//!  datagram ─> message ─> transaction ─> dialog ─> session ─> Event
+//!  Command  ─> session ─> dialog ─> transaction ─> message ─> Transmit
+//! ```
+//!
+//! Owns RFC 3261 from the bytes up to the INVITE usage. Does not own sockets (`net::sip`),
+//! session descriptions (`sdp`: bodies pass through as bytes) or what a call means (`call`).
+
+pub mod auth;
+pub mod dialog;
+pub mod endpoint;
+pub mod interface;
+pub mod message;
+pub mod session;
+pub mod transaction;
