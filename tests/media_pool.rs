@@ -20,7 +20,7 @@ fn spec(ports: RangeInclusive<u16>) -> MediaSpec {
     MediaSpec {
         address: LOOPBACK,
         ports,
-        quarantine: Duration::from_secs(3_600),
+        quarantine: Duration::from_hours(1),
         workers: 2,
         dscp: 46,
         jitter: JitterSpec {
@@ -254,8 +254,8 @@ async fn a_flood_of_garbage_and_of_commands_does_not_stop_the_beat() {
 }
 
 fn socket() -> UdpSocket {
-    let socket = UdpSocket::bind((LOOPBACK, 0)).unwrap();
-    socket.set_read_timeout(Some(GIVE_UP)).unwrap();
+    let socket = UdpSocket::bind((LOOPBACK, 0)).expect("a socket");
+    socket.set_read_timeout(Some(GIVE_UP)).expect("a timeout");
     socket
 }
 
