@@ -50,9 +50,9 @@ fn best_of(past: &[f32], periods: std::ops::RangeInclusive<usize>) -> Pitch {
     let mut scores = [0.0_f32; LONGEST + 1];
     let mut best = Pitch { period: *periods.end(), likeness: 0.0 };
     let longest = (*periods.end()).min(past.len().saturating_sub(LEAST_WINDOW));
-    for period in *periods.start()..=longest {
+    for (period, score) in scores.iter_mut().enumerate().take(longest + 1).skip(*periods.start()) {
         let likeness = likeness(past, period, WINDOW);
-        scores[period] = likeness;
+        *score = likeness;
         if likeness > best.likeness {
             best = Pitch { period, likeness };
         }
