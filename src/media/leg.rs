@@ -117,6 +117,7 @@ pub struct Leg {
     quiet_told: Instant,
     events: Events,
     ready: bool,
+    dropped_told: u64,
     stats: Arc<LegStats>,
     frame: [i16; FRAME_MAX],
     /// Payload octets of the packet that waits for [`Leg::handle_sent`].
@@ -158,6 +159,7 @@ impl Leg {
             quiet_told: now,
             events: Events::default(),
             ready: false,
+            dropped_told: 0,
             stats,
             frame: [0; FRAME_MAX],
             octets: 0,
@@ -268,6 +270,12 @@ impl Leg {
     /// The next event, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop()
+    }
+
+    /// Events and commands that found no room, since the last question.
+    pub fn take_dropped(&mut self) -> u64 {
+        let dropped = self.stats.dropped.read();
+        dropped - std::mem::replace(&mut self.dropped_told, dropped)
     }
 
     /// Whether the rings are worth the application's look.

@@ -55,7 +55,7 @@ pub struct LegStats {
     pub remote_fraction_lost: Counter,
     pub remote_jitter_us: Counter,
     pub rtt_us: Counter,
-    /// Events and watches that found their table full.
+    /// Events and commands that found their table full; reported by the pool.
     pub dropped: Counter,
 }
 

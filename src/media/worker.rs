@@ -179,7 +179,7 @@ pub struct PoolStatus {
     pub ports_used: usize,
     /// Port pairs that could be used.
     pub ports_free: usize,
-    /// Events that were dropped because their owner did not take them.
+    /// Events and commands that were dropped because a queue or table was full.
     pub events_lost: u64,
     /// Milliseconds of beat that were given up because a thread was stalled.
     pub skipped_ms: u64,
@@ -222,7 +222,7 @@ impl MediaPool {
         let ports = PortPool::new(&spec.ports, spec.quarantine, spec.seed)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if spec.workers == 0 { cores } else { spec.workers };
-        // Departing legs still hold their seat for a beat, so that each thread can seat them all.
+        // Legs leave unevenly: any thread may come to hold all of them.
         let seats = spec.legs_max.max(1);
         let mut pool = Self {
             spec,

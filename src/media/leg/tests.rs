@@ -620,5 +620,6 @@ fn commands_beyond_their_tables_are_counted() {
         rig.tell(Command::Watch { position: 1_000, token });
         rig.tell(Command::Clear { up_to: 0, token });
     }
-    assert_eq!(rig.stats.dropped.read(), (200 - 128) + (200 - 16));
+    assert_eq!(rig.leg.take_dropped(), (200 - 128) + (200 - 16));
+    assert_eq!(rig.leg.take_dropped(), 0);
 }

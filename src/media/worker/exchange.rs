@@ -60,7 +60,7 @@ pub struct Exchange<P> {
     pub late: Histogram,
     /// Events that found their owner's queue full; counted by the pump.
     pub lost_events: Counter,
-    /// Notices that found the queue full.
+    /// Events and commands that found no room in the media thread.
     pub dropped: Counter,
     /// Milliseconds of beat given up after a stall of the whole thread.
     pub skipped_ms: Counter,

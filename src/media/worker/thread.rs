@@ -69,7 +69,6 @@ impl<I: RtpIo> Worker<I> {
             self.leave(seat);
         }
         self.exchange.ring();
-        self.exchange.finish();
     }
 
     /// One turn; returns after the next packets or at the next beat.
@@ -266,12 +265,20 @@ fn tell<P>(exchange: &Exchange<P>, seat: &mut Seat<P>) {
             exchange.dropped.add(1);
         }
     }
+    exchange.dropped.add(seat.leg.take_dropped());
     // At most one wake-up of a leg is under way; one that finds no room comes with a later beat.
     if seat.leg.ready() && seat.outlet.call() {
         match exchange.notify(Notice::Ready(Arc::clone(&seat.outlet))) {
             Ok(()) => seat.leg.clear_ready(),
             Err(_) => seat.outlet.answered(),
         }
+    }
+}
+
+/// The last word is said even when the thread dies of a bug, so that nobody waits for it.
+impl<I: RtpIo> Drop for Worker<I> {
+    fn drop(&mut self) {
+        self.exchange.finish();
     }
 }
 
