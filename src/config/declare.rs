@@ -151,6 +151,12 @@ pub trait Setting: Sized {
     /// can go on. Never reaches a running gateway: there is at least one error.
     fn stand_in() -> Self;
 
+    /// The value of a field that was not written and has no default.
+    fn absent(reader: &mut Reader<'_>) -> Self {
+        let _ = reader;
+        Self::stand_in()
+    }
+
     /// Whether the value lies in `low..=high`; kinds without order always do.
     fn within(&self, low: &Self, high: &Self) -> bool {
         let _ = (low, high);
@@ -249,7 +255,8 @@ impl<T: Setting> Setting for Vec<T> {
         let items = reader.items(node, matches!(Self::KIND, Kind::Tables(_)))?;
         let mut values = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            values.extend(reader.inside_item(index, |reader| T::read(reader, item)));
+            let value = reader.inside_item(index, |reader| T::read(reader, item));
+            values.push(value.unwrap_or_else(T::stand_in));
         }
         Some(values)
     }
@@ -315,8 +322,11 @@ macro_rules! section {
             }
 
             fn stand_in() -> Self {
-                let mut aside = $crate::config::reader::Reader::aside();
-                Self::fields(&mut aside, &$crate::config::tree::Table::new())
+                Self::absent(&mut $crate::config::reader::Reader::aside())
+            }
+
+            fn absent(reader: &mut $crate::config::reader::Reader<'_>) -> Self {
+                Self::fields(reader, &$crate::config::tree::Table::new())
             }
         }
 

@@ -32,7 +32,7 @@ pub fn merge(
     let mut overlay = Overlay { file: &file, root, problems };
     let layers = [overlay.environment(variables), overlay.command_line(sets)];
     // `config` reads dots and brackets in a name as a path; no key of ours has them.
-    let plain = |key: &&String| key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let plain = |key: &String| key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     builder = builder.add_source(Layer(
         file.iter().filter(|(key, _)| plain(key)).map(|(key, node)| to_entry(key, node)).collect(),
     ));
@@ -40,10 +40,15 @@ pub fn merge(
         builder = builder.add_source(layer);
     }
     match builder.build() {
-        Ok(merged) => from_value(merged.cache).map_or_else(Table::new, |node| match node.value {
-            Tree::Table(table) => table,
-            _ => Table::new(),
-        }),
+        Ok(merged) => {
+            let merged = from_value(merged.cache).and_then(|node| match node.value {
+                Tree::Table(table) => Some(table),
+                _ => None,
+            });
+            let odd = file.iter().filter(|(key, _)| !plain(key));
+            let odd = odd.map(|(key, node)| (key.clone(), node.clone()));
+            merged.unwrap_or_default().into_iter().chain(odd).collect()
+        }
         Err(error) => {
             let message = error.to_string();
             problems.push(Problem { place: Place::Default, path: String::new(), message });

@@ -206,3 +206,6 @@ fn read_file(file: &Path) -> Result<String, String> {
     }
     std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

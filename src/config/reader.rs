@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
 
     /// The default of a key, or a stand-in when it has none.
     pub fn default_of<T: Setting>(&mut self, key: &Key) -> T {
-        let Some(text) = key.default else { return T::stand_in() };
+        let Some(text) = key.default else { return T::absent(self) };
         let Ok(node) = source::literal(text) else { return T::stand_in() };
         let mut aside = Reader::aside();
         aside.variables = Cow::Owned(self.variables.as_ref().clone());
