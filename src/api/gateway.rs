@@ -7,6 +7,7 @@ use crate::api::error::Problem;
 use crate::app::stream::{StreamAttachment, StreamOptions};
 use crate::call::record::{CallRecord, CallType};
 use crate::id::{CallId, InstanceId};
+use crate::store::InstanceSettings;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +19,8 @@ pub struct NewCall {
     pub id: CallId,
     /// The line.
     pub instance: InstanceId,
+    /// How the line's calls are made, as the store has it at this moment.
+    pub settings: InstanceSettings,
     /// E.164 number, or the SIP URI when the key allows it.
     pub target: String,
     /// Extra `X-` header fields of the INVITE.
@@ -98,6 +101,12 @@ pub enum Command {
     Terminate(CallId, oneshot::Sender<bool>),
     /// Attach a stream client; the answer carries its ends of the call's stream.
     Attach(CallId, StreamOptions, oneshot::Sender<Result<StreamAttachment, Problem>>),
+    /// Replaces the metadata of an active call and gives its snapshot; `None`: it is not active.
+    SetMetadata(
+        CallId,
+        serde_json::Map<String, serde_json::Value>,
+        oneshot::Sender<Option<CallRecord>>,
+    ),
     /// State for `/health/ready` and `/v1/admin/status`.
     Status(oneshot::Sender<Status>),
     /// Stop taking calls, end at the deadline.

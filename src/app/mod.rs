@@ -70,6 +70,11 @@ pub enum Report {
     },
     /// The stream client went away.
     Detached,
+    /// No client came in time, or none came back: the call ends with `stream_lost`.
+    StreamLost {
+        /// For the log and the call object.
+        detail: String,
+    },
     /// A digit from the caller.
     Dtmf {
         /// ASCII.

@@ -539,6 +539,7 @@ mod tests {
             ended_at: None,
             duration_ms: None,
             end_reason: None,
+            end_detail: None,
             sip_code: None,
             sip_reason: None,
             sip_call_id: None,
