@@ -1,5 +1,8 @@
 //! Sockets: SIP and RTP. The only place, with the API's listeners, where bytes enter and leave.
 
+pub mod epoll;
+pub mod ports;
+pub mod rtp;
 pub mod sip;
 
 use std::io::Read;
