@@ -13,4 +13,6 @@ pub mod jitter;
 pub mod leg;
 pub mod pacer;
 pub mod ring;
+pub mod stats;
+pub mod wheel;
 pub mod worker;

@@ -1,1 +1,5 @@
-//! Stub.
+//! Sockets: what the cores must not own.
+
+pub mod epoll;
+pub mod ports;
+pub mod rtp;
