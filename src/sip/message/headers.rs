@@ -113,11 +113,13 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one value; white space is allowed everywhere that RFC 3261 §20.42 does.
     ///
-    /// Cost: no allocation. Returns `None` if it is malformed or not of SIP/2.0.
+    /// Cost: no allocation. Returns `None` if it is malformed. Versions other than 2.0
+    /// are read too: a request of one gets 505, and that needs its Via.
     pub fn parse(value: &'a str) -> Option<Self> {
         let (protocol, rest) = value.split_once('/')?;
         let (version, rest) = rest.split_once('/')?;
-        if !lex::trim(protocol).eq_ignore_ascii_case("SIP") || lex::trim(version) != "2.0" {
+        let numeric = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if !lex::trim(protocol).eq_ignore_ascii_case("SIP") || !numeric(lex::trim(version)) {
             return None;
         }
         let rest = lex::trim_start(rest);

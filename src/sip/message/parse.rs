@@ -151,8 +151,8 @@ impl<'a> Message<'a> {
         Ok(Self { head: text, body, layout: Layout { start, lines, count } })
     }
 
-    pub(super) fn from_parts(head: &'a str, body: &'a [u8], layout: Layout) -> Self {
-        Self { head, body, layout }
+    pub(super) fn from_parts(head: &'a str, body: &'a [u8], layout: &Layout) -> Self {
+        Self { head, body, layout: *layout }
     }
 
     pub(super) fn parts(&self) -> (&'a str, &'a [u8], &Layout) {

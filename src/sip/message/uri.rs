@@ -228,7 +228,8 @@ impl<'a> Host<'a> {
     pub fn parse(text: &'a str) -> Result<Self, UriError> {
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or(UriError::Host)?;
-            return inner.parse().map(Self::V6).map_err(|_| UriError::Host);
+            let address = inner.parse().ok().or_else(|| three_colons(inner));
+            return address.map(Self::V6).ok_or(UriError::Host);
         }
         let first = text.bytes().next().ok_or(UriError::Host)?;
         if first.is_ascii_digit()
@@ -290,6 +291,16 @@ impl fmt::Display for Host<'_> {
             Self::Name(name) => f.write_str(name),
         }
     }
+}
+
+/// `2001:db8:::192.0.2.1`, which the grammar of RFC 3261 makes by mistake and RFC 5118 §4.10 wants
+/// tolerated: read as with two colons.
+fn three_colons(text: &str) -> Option<Ipv6Addr> {
+    let split = text.find(":::")? + 2;
+    let high: Ipv6Addr = text.get(..split)?.parse().ok()?;
+    let low: Ipv4Addr = text.get(split + 1..)?.parse().ok()?;
+    let room = high.to_bits().trailing_zeros() >= 48;
+    room.then(|| Ipv6Addr::from_bits(high.to_bits() | u128::from(low.to_bits())))
 }
 
 /// Reads `host[:port]`, white space around the colon not allowed.
