@@ -79,7 +79,16 @@ fn print_table(outcomes: &[Outcome], heard: &[Heard]) -> Result<()> {
     say("What was measured");
     println!(
         "{:<16}{:>9}{:>9}{:>9}{:>7}{:>9}{:>7}{:>9}{:>9}{:>10}{:>9}",
-        "call", "ringing", "answer", "end", "codec", "packets", "loss", "pace p50", "p99", "played",
+        "call",
+        "ringing",
+        "answer",
+        "end",
+        "codec",
+        "packets",
+        "loss",
+        "pace p50",
+        "p99",
+        "played",
         "level"
     );
     for (outcome, heard) in outcomes.iter().zip(heard) {
