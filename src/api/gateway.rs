@@ -150,6 +150,17 @@ impl Gateway {
         (Self { commands }, served)
     }
 
+    /// Tells something that has no answer.
+    ///
+    /// # Errors
+    /// `capacity_exceeded` when the queue is full, `internal` when the daemon went away.
+    pub fn tell(&self, command: Command) -> Result<(), Problem> {
+        self.commands.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Problem::capacity_exceeded("command queue full"),
+            mpsc::error::TrySendError::Closed(_) => Problem::internal("the daemon is stopping"),
+        })
+    }
+
     /// Asks one question and waits for its answer.
     ///
     /// # Errors
@@ -159,10 +170,7 @@ impl Gateway {
         make: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
-        self.commands.try_send(make(reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Problem::capacity_exceeded("command queue full"),
-            mpsc::error::TrySendError::Closed(_) => Problem::internal("the daemon is stopping"),
-        })?;
+        self.tell(make(reply))?;
         answer.await.map_err(|_| Problem::internal("the daemon dropped the question"))
     }
 }

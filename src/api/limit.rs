@@ -92,8 +92,7 @@ impl Bucket {
         if allowed {
             self.tokens -= 1.0;
         }
-        let missing =
-            if allowed { f64::from(rate.burst) - self.tokens } else { 1.0 - self.tokens };
+        let missing = if allowed { f64::from(rate.burst) - self.tokens } else { 1.0 - self.tokens };
         let wait = Duration::try_from_secs_f64(missing / rate.per_second).unwrap_or(Duration::MAX);
         Verdict { allowed, remaining: self.tokens as u32, wait }
     }
@@ -110,9 +109,10 @@ mod tests {
         let limiter = Limiter::new(RATE, 8);
         let start = Instant::now();
         let allowed = |at| limiter.take(&1, start + Duration::from_millis(at)).allowed;
-        assert_eq!([0, 0, 0, 0, 400, 500, 501, 1000].map(allowed), [
-            true, true, true, false, false, true, false, true
-        ]);
+        assert_eq!(
+            [0, 0, 0, 0, 400, 500, 501, 1000].map(allowed),
+            [true, true, true, false, false, true, false, true]
+        );
         let refused = limiter.take(&1, start + Duration::from_millis(1000));
         assert_eq!((refused.remaining, refused.wait), (0, Duration::from_millis(500)));
     }

@@ -11,10 +11,7 @@ pub fn now_ms() -> i64 {
 /// How a moment is written.
 #[must_use]
 pub fn iso(ms: i64) -> String {
-    Timestamp::from_millisecond(ms)
-        .unwrap_or_default()
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string()
+    Timestamp::from_millisecond(ms).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Reads an RFC 3339 moment with any offset; `None` when it is none.
