@@ -229,20 +229,14 @@ impl CallActor {
                     Some(sdp) => self.accept(&sdp),
                     None => self.codec.get().is_some(),
                 };
-                self.feed(Input::Answered);
-                if !agreed {
-                    self.feed(Input::MediaFailed);
-                }
+                self.answered(agreed);
             }
             Event::Confirmed { sdp } => {
                 let agreed = match sdp {
                     Some(sdp) if self.delayed_offer => self.accept(&sdp),
                     Some(_) | None => !self.delayed_offer || self.codec.get().is_some(),
                 };
-                self.feed(Input::Answered);
-                if !agreed {
-                    self.feed(Input::MediaFailed);
-                }
+                self.answered(agreed);
             }
             Event::Reoffer { sdp } => self.reanswer(sdp).await,
             Event::InfoDtmf { digit, duration_ms } => {
@@ -252,6 +246,17 @@ impl CallActor {
             }
             Event::Ended(ending) => self.feed(Input::SessionEnded(ending)),
             Event::Incoming(_) => {}
+        }
+    }
+
+    fn answered(&mut self, agreed: bool) {
+        let before = self.setup.call.record().answered_at.is_some();
+        self.feed(Input::Answered);
+        if !before {
+            super::tell::answered(self.setup.call.record(), self.codec.get().copied());
+        }
+        if !agreed {
+            self.feed(Input::MediaFailed);
         }
     }
 
@@ -475,7 +480,9 @@ impl CallActor {
         self.leg = None;
         if let Some(media) = self.media.get() {
             let codec = self.codec.get().copied();
-            let quality = Quality::from_report(&media.report(), codec, super::parts::RATE);
+            let report = media.report();
+            crate::observe::event::count_media(&report);
+            let quality = Quality::from_report(&report, codec, super::parts::RATE);
             self.setup.call.record_mut().quality = Some(quality);
         }
         if let Some(stream) = &mut self.setup.call.record_mut().stream {
@@ -483,7 +490,7 @@ impl CallActor {
         }
         self.publish();
         let record = self.setup.call.record();
-        crate::observe::call_ended(record);
+        super::tell::ended(record);
         self.parts.settle_store(&record.id).await;
     }
 }

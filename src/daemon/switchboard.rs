@@ -181,7 +181,7 @@ impl Switchboard {
                     Code::TrunkCpsExceeded,
                     format!("{} calls wait on instance {} already", line.queue_max, new.instance),
                 )
-                .with_retry_after(1),
+                .with_retry_after(Duration::from_secs(1)),
                 QueueError::NoTrunk => no_trunk(),
             },
         )?;
@@ -285,7 +285,7 @@ impl Switchboard {
         let id = setup.call.record().id.clone();
         let instance = setup.call.record().instance_id.clone();
         let session = setup.session;
-        crate::observe::call_created(setup.call.record());
+        super::tell::created(setup.call.record());
         let (actor, view) = CallActor::new(Arc::clone(&self.spec.parts), setup);
         let (inbox, received) = mpsc::channel(INBOX_MAX);
         let ended = id.clone();
@@ -365,7 +365,7 @@ impl Switchboard {
                 self.trunks_down.insert(trunk.clone());
             }
         }
-        crate::observe::sip_note(&note);
+        super::tell::sip_note(&note);
     }
 
     async fn incoming(&mut self, session: SessionId, incoming: Incoming) {
@@ -376,7 +376,7 @@ impl Switchboard {
         };
         let action = route.action.clone();
         let instance = route.instance.clone();
-        let id = super::new_call_id();
+        let id = crate::api::fresh::call_id();
         let line = self.spec.lines.get(&instance).cloned().unwrap_or(Line {
             trunk: incoming.trunk.clone(),
             active_max: usize::MAX,

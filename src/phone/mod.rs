@@ -171,8 +171,9 @@ pub async fn run(
     let (commands, commanded) = mpsc::channel(1024);
     let (events, told) = mpsc::channel(4096);
     let (stats, _) = watch::channel(EndpointStats::default());
+    let (_probe, probes) = mpsc::channel(1);
     let sip_stop = CancellationToken::new();
-    let queues = SipQueues { commands: commanded, events, stats };
+    let queues = SipQueues { commands: commanded, events, probes, stats };
     let sip = tokio::spawn(crate::net::sip::run(endpoint, sockets, queues, sip_stop.clone()));
     tell(PhoneEvent::Listening { address: address.to_string() });
     let phone = Phone {

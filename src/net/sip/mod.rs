@@ -115,6 +115,8 @@ pub struct SipQueues {
     pub commands: mpsc::Receiver<Command>,
     /// To the daemon.
     pub events: mpsc::Sender<SipEvent>,
+    /// Questions whether the task still turns; each is answered at once.
+    pub probes: mpsc::Receiver<tokio::sync::oneshot::Sender<()>>,
     /// Table sizes after each round, for status and metrics.
     pub stats: tokio::sync::watch::Sender<crate::sip::endpoint::EndpointStats>,
 }
@@ -143,7 +145,7 @@ pub async fn run(
         stats: queues.stats,
         deadline: None,
     };
-    driver.run(arrived, queues.commands, stop).await;
+    driver.run(arrived, queues.commands, queues.probes, stop).await;
 }
 
 struct Driver {
@@ -162,6 +164,7 @@ impl Driver {
         mut self,
         mut arrived: mpsc::Receiver<Arrival>,
         mut commands: mpsc::Receiver<Command>,
+        mut probes: mpsc::Receiver<tokio::sync::oneshot::Sender<()>>,
         stop: CancellationToken,
     ) {
         self.drain().await;
@@ -182,6 +185,9 @@ impl Driver {
                         let Ok(arrival) = arrived.try_recv() else { break };
                         self.take(arrival);
                     }
+                }
+                Some(probe) = probes.recv() => {
+                    let _ = probe.send(());
                 }
                 () = sleep_until(deadline) => self.feed(Input::Timeout),
             }
