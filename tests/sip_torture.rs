@@ -4,6 +4,8 @@
 //! archive. `tests/data/rfc5118` holds its 12; the Content-Length of the three with SDP is made
 //! true there, since the RFC's own values disagree with its bodies.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+
 use bellwire::sip::message::{
     Capabilities, Frame, Framing, Limits, Message, MessageWriter, Method, Name, ParseError,
     ResponseSpec, Rport, Uri, frame, salvage, unquote, validate,
@@ -209,7 +211,7 @@ fn odd_letters_are_kept() {
 fn long_and_many_fields_are_kept() {
     let bytes = read("rfc4475", "longreq");
     let message = Message::parse(&bytes).unwrap();
-    assert_eq!(message.vias().filter(Result::is_ok).count(), 34);
+    assert_eq!(message.vias().flatten().count(), 34);
     assert_eq!(message.from().unwrap().tag().map(str::len), Some(155));
     assert_eq!(message.call_id().map(str::len), Ok(11 + 20 * 6 + 10));
     let bytes = read("rfc4475", "dblreq");
