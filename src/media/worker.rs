@@ -16,6 +16,7 @@ pub mod thread;
 
 use super::interface::{Command, Event, JitterSpec, LegReport, MediaParams};
 use super::leg::{Leg, LegConfig};
+pub use super::playout::StartRule;
 use super::ring::{CaptureReader, PlayoutWriter};
 use super::stats::{Counter, LegStats, Spread};
 use crate::audio::codec::CodecId;
@@ -64,28 +65,6 @@ pub struct MediaSpec {
     pub capture: Duration,
     /// Draws the order of ports.
     pub seed: u64,
-}
-
-/// When sound that arrives in an empty playout ring begins to play.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StartRule {
-    /// At once when this much is queued, or the end is announced.
-    pub enough: Duration,
-    /// After this long in any case.
-    pub wait: Duration,
-    /// What `wait` may grow to after underruns.
-    pub wait_max: Duration,
-}
-
-impl Default for StartRule {
-    /// 40 ms hide the jitter of a client that sends 20 ms at a time; see `media::playout`.
-    fn default() -> Self {
-        Self {
-            enough: Duration::from_millis(40),
-            wait: Duration::from_millis(60),
-            wait_max: Duration::from_millis(120),
-        }
-    }
 }
 
 /// What a leg is opened with; the peer is not known yet.

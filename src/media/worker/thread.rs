@@ -31,6 +31,10 @@ pub struct Worker<I: RtpIo> {
     exchange: Arc<Exchange<I::Pair>>,
     seats: Box<[Option<Box<Seat<I::Pair>>>]>,
     wheel: Wheel,
+    /// Legs that must be looked at between beats, because a hole has been waited for long enough.
+    timeouts: Wheel,
+    /// Who is in `timeouts`, by seat.
+    armed: Box<[bool]>,
     base: Instant,
     cursor: u64,
     outgoing: Outgoing,
@@ -45,6 +49,8 @@ impl<I: RtpIo> Worker<I> {
             exchange,
             seats: (0..legs).map(|_| None).collect(),
             wheel: Wheel::new(legs),
+            timeouts: Wheel::new(legs),
+            armed: vec![false; legs].into(),
             cursor: 0,
             outgoing: Outgoing::default(),
         }
@@ -120,6 +126,11 @@ impl<I: RtpIo> Worker<I> {
                 next = self.wheel.after(seat);
                 self.beat(seat);
             }
+            let mut next = self.timeouts.take(self.cursor);
+            while let Some(seat) = next {
+                next = self.timeouts.after(seat);
+                self.time_out(seat);
+            }
             self.cursor += 1;
         }
     }
@@ -154,10 +165,36 @@ impl<I: RtpIo> Worker<I> {
         self.wheel.insert(self.cursor + slots(seat.leg.period()), number);
     }
 
+    /// A leg asked to be looked at; by now someone else may sit there, whom it does not hurt.
+    fn time_out(&mut self, number: usize) {
+        if let Some(armed) = self.armed.get_mut(number) {
+            *armed = false;
+        }
+        let Some(seat) = self.seats.get_mut(number).and_then(Option::as_mut) else { return };
+        seat.leg.handle_timeout(self.io.now());
+        tell(&self.exchange, seat);
+        if let Some(deadline) = seat.leg.deadline() {
+            self.timer().arm(number, deadline);
+        }
+    }
+
+    fn timer(&mut self) -> Timer<'_> {
+        Timer {
+            timeouts: &mut self.timeouts,
+            armed: &mut self.armed,
+            base: self.base,
+            cursor: self.cursor,
+        }
+    }
+
     fn receive(&mut self) {
         let next = self.wheel.first(self.cursor, IDLE_SLOTS);
-        let until = self.due(next.unwrap_or(self.cursor + IDLE_SLOTS));
+        let span = next.map_or(IDLE_SLOTS, |next| next - self.cursor);
+        let next = self.timeouts.first(self.cursor, span).unwrap_or(self.cursor + span);
+        let until = self.due(next);
         let (seats, exchange) = (&mut self.seats, &*self.exchange);
+        let (timeouts, armed) = (&mut self.timeouts, &mut self.armed);
+        let mut timer = Timer { timeouts, armed, base: self.base, cursor: self.cursor };
         let polled = self.io.poll(until, &mut |arrival: Arrival<'_>| {
             let Some(seat) = seats.get_mut(arrival.token).and_then(Option::as_mut) else { return };
             match arrival.wire {
@@ -165,6 +202,9 @@ impl<I: RtpIo> Worker<I> {
                 Wire::Rtcp => seat.leg.handle_rtcp(arrival.at, arrival.bytes, arrival.from),
             }
             tell(exchange, seat);
+            if let Some(deadline) = seat.leg.deadline() {
+                timer.arm(arrival.token, deadline);
+            }
         });
         if polled.is_err() {
             // Cannot happen with a sound descriptor; the beat goes on, without a busy loop.
@@ -185,6 +225,27 @@ impl<I: RtpIo> Worker<I> {
 
     fn due(&self, slot: u64) -> Instant {
         self.base + Duration::from_millis(slot)
+    }
+}
+
+/// Puts legs where they are looked at in time.
+struct Timer<'a> {
+    timeouts: &'a mut Wheel,
+    armed: &'a mut [bool],
+    base: Instant,
+    cursor: u64,
+}
+
+impl Timer<'_> {
+    /// At the first slot that is not before `deadline`, or earlier if that is beyond the wheel:
+    /// then the leg asks again.
+    fn arm(&mut self, number: usize, deadline: Instant) {
+        let Some(armed) = self.armed.get_mut(number).filter(|armed| !**armed) else { return };
+        *armed = true;
+        let after = deadline.saturating_duration_since(self.base);
+        let slot = u64::try_from(after.as_nanos().div_ceil(SLOT.as_nanos())).unwrap_or(u64::MAX);
+        let slot = slot.clamp(self.cursor + 1, self.cursor + PERIOD_MAX - 1);
+        self.timeouts.insert(slot, number);
     }
 }
 
