@@ -4,7 +4,7 @@ use super::parts::Parts;
 use super::tell;
 use crate::api::auth::{ConfigKey, hash_secret};
 use crate::api::gateway::{Command, Gateway};
-use crate::config::ApiKey;
+use crate::config::{ApiKey, InstanceScope};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::notify;
 use std::sync::Arc;
@@ -62,12 +62,41 @@ async fn check(parts: &Parts, sip: &mpsc::Sender<oneshot::Sender<()>>) -> bool {
 /// A key of the configuration as the API wants it: its hash, never itself.
 pub(super) fn config_key(key: &ApiKey) -> ConfigKey {
     let literal = key.secret.as_ref().map(|secret| hash_secret(secret.expose()));
-    let stated = key.secret_sha256.as_ref().map(|hash| hash.bytes());
+    let stated = key.secret_sha256.as_deref().and_then(hex);
     ConfigKey {
         name: key.name.to_string(),
         // A key has one of the two: the configuration's check sees to that.
         secret_sha256: literal.or(stated).unwrap_or_default(),
         scopes: key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
-        instances: key.instances.iter().map(ToString::to_string).collect(),
+        instances: key.instances.iter().map(scope_text).collect(),
+    }
+}
+
+fn scope_text(scope: &InstanceScope) -> String {
+    match scope {
+        InstanceScope::All => "*".to_owned(),
+        InstanceScope::One(id) => id.to_string(),
+    }
+}
+
+/// The 32 bytes of a hexadecimal digest.
+fn hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    (text.len() == 64).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_read_whole_or_not_at_all() {
+        assert_eq!(hex(&"0f".repeat(32)), Some([15; 32]));
+        assert_eq!(hex(&"0f".repeat(31)), None);
+        assert_eq!(hex(&"0f".repeat(33)), None);
+        assert_eq!(hex(&"zz".repeat(32)), None);
     }
 }

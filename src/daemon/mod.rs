@@ -249,6 +249,8 @@ fn api_voice(voice: &crate::speech::tts::voices::Voice) -> Voice {
         name: voice.name.clone(),
         language: voice.language.clone(),
         engine: voice.engine.clone(),
+        gender: None,
+        sample_url: None,
         native_rate: voice.native_rate,
     }
 }

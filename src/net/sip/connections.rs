@@ -170,12 +170,13 @@ async fn read(
                 Frame::Error(_) => return,
             }
         }
+        let begun = !buffer.is_empty();
         let more = reader.read_buf(&mut buffer);
-        let read = if buffer.is_empty() {
-            more.await
-        } else {
+        let read = if begun {
             let Ok(read) = tokio::time::timeout(HEADER_MAX, more).await else { return };
             read
+        } else {
+            more.await
         };
         if !matches!(read, Ok(1..)) {
             return;
