@@ -5,7 +5,7 @@ use super::{
 };
 use crate::sip::dialog::Dialog;
 use crate::sip::interface::{EndCause, Event};
-use crate::sip::message::{Message, Method, Name};
+use crate::sip::message::{Message, Method};
 use crate::sip::transaction::table::ServerId;
 use std::time::Instant;
 

@@ -482,6 +482,12 @@ impl<U> ServerTable<U> {
         Some(ServerStep { effect, flow })
     }
 
+    /// The way that the responses take.
+    #[must_use]
+    pub fn flow(&self, id: ServerId) -> Option<Flow> {
+        self.entries.get(&id).map(|entry| entry.flow)
+    }
+
     /// Makes the responses take another way.
     pub fn redirect(&mut self, id: ServerId, flow: Flow) {
         if let Some(entry) = self.entries.get_mut(&id) {
@@ -528,7 +534,8 @@ impl<U> ServerTable<U> {
         self.timers.len()
     }
 
-    fn remove(&mut self, id: ServerId) {
+    /// Forgets a transaction without a further message.
+    pub fn remove(&mut self, id: ServerId) {
         if let Some(entry) = self.entries.remove(&id) {
             self.by_key.remove(&entry.key);
             self.by_peer.remove(&(entry.flow.transport, entry.flow.remote, id));
