@@ -451,3 +451,6 @@ fn put(out: &mut [u8], bytes: &[u8]) -> usize {
         bytes.len()
     })
 }
+
+#[cfg(test)]
+mod tests;

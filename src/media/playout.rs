@@ -119,12 +119,7 @@ pub struct Playout {
 impl Playout {
     /// Plays from a ring that holds `capacity` samples.
     #[must_use]
-    pub fn new(
-        reader: PlayoutReader,
-        capacity: usize,
-        rate: SampleRate,
-        rule: StartRule,
-    ) -> Self {
+    pub fn new(reader: PlayoutReader, capacity: usize, rate: SampleRate, rule: StartRule) -> Self {
         Self {
             reader,
             rate,
@@ -180,7 +175,9 @@ impl Playout {
         self.forget(now);
         let queued = self.reader.queued();
         let played = if self.clears_something() {
-            self.play_out(frame)
+            let played = self.play_out(frame);
+            self.stop();
+            played
         } else if !self.paused && (self.playing || self.may_start(now, frame.len())) {
             self.play(now, frame, events)
         } else {
@@ -388,3 +385,6 @@ impl Playout {
         usize::try_from(self.rate.samples_in(FADE)).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,8 +118,9 @@ impl Receive {
             self.jitter.insert(now, &packet);
             self.poll(now, stats, events);
             self.tell_source(from, events);
+        } else {
+            self.publish(stats);
         }
-        self.publish(stats);
         accepted
     }
 
@@ -148,6 +149,7 @@ impl Receive {
         while let Some(digit) = sound.digits.poll(now) {
             sound.tell_digit(Some(digit), events, stats);
         }
+        self.publish(stats);
     }
 
     /// When [`Receive::poll`] will have something to do before the next packet.
@@ -261,4 +263,3 @@ impl Sound {
         }
     }
 }
-

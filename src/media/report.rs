@@ -94,7 +94,9 @@ impl Reports {
         let Ok(update) = self.session.handle(now, self.ntp(now), bytes) else { return false };
         if let Some(reception) = update.reception {
             stats.remote_fraction_lost.set(reception.fraction_lost.into());
-            stats.remote_jitter_us.set(u64::from(reception.jitter) * 1_000_000 / u64::from(rate.hz()));
+            stats
+                .remote_jitter_us
+                .set(u64::from(reception.jitter) * 1_000_000 / u64::from(rate.hz()));
         }
         if let Some(rtt) = update.rtt {
             stats.rtt_us.set(u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX));
