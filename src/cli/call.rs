@@ -7,6 +7,7 @@ use super::{API, DONE, FAILED, USAGE, print};
 use base64::Engine as _;
 use clap::Args;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -188,7 +189,7 @@ fn progress(call: &Value) -> String {
     let text = |key: &str| call[key].as_str().unwrap_or_default().to_owned();
     let mut line = format!("{}  {}", text("id"), text("status"));
     if let Some(position) = call["queue_position"].as_u64() {
-        line.push_str(&format!(" (place {position} in the queue)"));
+        let _ = write!(line, " (place {position} in the queue)");
     }
     if call["stream"]["connected"].as_bool() == Some(true) {
         line.push_str(" (stream attached)");
@@ -369,7 +370,7 @@ mod tests {
         .await;
         let mut lines = Vec::new();
         let args = args(&["--instance", "inst_a", "--stream", "--api", &url]);
-        let poll = Duration::from_secs(3600);
+        let poll = Duration::from_hours(1);
         let say = &mut |line| lines.push(line);
         // The look after the interrupt is at once; the hour is never waited for.
         let done = place(&args, poll, std::future::ready(()), say).await;

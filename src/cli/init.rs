@@ -63,7 +63,7 @@ fn write(dir: &Path, force: bool, program: &Path) -> Result<Vec<PathBuf>, String
 /// A file that works as it is, and shows every option.
 fn file() -> String {
     let line: String =
-        LAPTOP.lines().skip_while(|line| line.starts_with('#')).map(|l| format!("{l}\n")).collect();
+        LAPTOP.lines().skip_while(|line| line.starts_with('#')).flat_map(|l| [l, "\n"]).collect();
     format!(
         "# Bellwire. Look it over with `bellwire check --config THIS_FILE`.\n\n\
          # Your carrier, your line, and what inbound calls meet. As it stands everything stays on\n\

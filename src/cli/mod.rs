@@ -19,6 +19,7 @@ mod serve;
 
 use crate::config::{Config, ConfigErrors, LoadOptions, Loaded};
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -140,14 +141,14 @@ fn page() -> String {
         let name = command.get_name().to_owned();
         let mut command = command.clone().bin_name(format!("bellwire {name}")).term_width(90);
         let help = plain(&command.render_long_help().to_string());
-        page.push_str(&format!("\n## `bellwire {name}`\n\n```text\n{help}```\n"));
+        let _ = write!(page, "\n## `bellwire {name}`\n\n```text\n{help}```\n");
     }
     page
 }
 
 /// Without blanks at the ends of lines.
 fn plain(text: &str) -> String {
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(args.listen.to_string(), "udp:127.0.0.1:5090");
         assert_eq!((args.ring, args.codec), (Duration::from_secs(1), CodecId::Pcmu));
         let args = parse("--ring 0s --codec pcma --dtmf 4*# --hangup-after 1m --count 2").unwrap();
-        assert_eq!(args.hangup_after, Some(Duration::from_secs(60)));
+        assert_eq!(args.hangup_after, Some(Duration::from_mins(1)));
         assert_eq!((args.codec, args.count), (CodecId::Pcma, Some(2)));
         for bad in [
             "--ring 3",

@@ -189,7 +189,7 @@ fn table_schema(section: &Section) -> Value {
             let mut property = kind_schema(key.kind);
             if let Value::Object(map) = &mut property {
                 map.insert("description".into(), description.clone().into());
-                if let Some(default) = key.default.and_then(|text| value(text)) {
+                if let Some(default) = key.default.and_then(value) {
                     map.insert("default".into(), default);
                 }
                 if let Some((low, high)) = key.range {
