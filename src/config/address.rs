@@ -117,7 +117,7 @@ impl PortRange {
     #[must_use]
     pub fn pairs(&self) -> u32 {
         let first_even = u32::from(self.first).div_ceil(2);
-        let behind_last_odd = (u32::from(self.last) + 1) / 2;
+        let behind_last_odd = u32::from(self.last).div_ceil(2);
         behind_last_odd.saturating_sub(first_even)
     }
 }

@@ -231,7 +231,7 @@ fn media(config: &Config, reader: &mut Reader<'_>) {
             ),
         );
     }
-    if rtp.ptime.as_micros() % 10_000 != 0 {
+    if !rtp.ptime.as_micros().is_multiple_of(10_000) {
         reader.error_at("rtp.ptime", "is not a multiple of 10ms");
     }
     if rtp.address.is_unspecified() && config.node.public_address.is_none() {

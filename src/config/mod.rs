@@ -43,7 +43,7 @@ pub use sip::{DtmfMode, Sip, SrtpMode, Trunk};
 pub use speech::{Engine, LlmEngine, SttEngine, TtsEngine, TtsKind, Voice};
 pub use value::{ByteSize, DataDir, Metadata, Name, Pattern, Switch};
 
-use declare::{Setting, section};
+use declare::{Scalar, Setting, section};
 use reader::Reader;
 use std::path::{Path, PathBuf};
 use tree::Tree;
@@ -197,6 +197,14 @@ impl Config {
             .or_else(|| self.trunk(&instance.trunk).map(|trunk| trunk.max_calls))
             .unwrap_or(self.limits.max_calls)
     }
+}
+
+/// Reads one value as it would stand in the environment, for arguments of the command line.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn from_text<T: Scalar>(text: &str) -> Result<T, String> {
+    T::parse(&tree::Node { outside: Some("argument".into()), value: Tree::Text(text.to_owned()) })
 }
 
 fn read_file(file: &Path) -> Result<String, String> {

@@ -8,6 +8,7 @@ use super::source::{self, Lines};
 use super::tree::{Node, Table, Tree};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// The environment variables of the process, or of a test.
@@ -76,7 +77,7 @@ impl<'a> Reader<'a> {
     /// Goes on at an element of the list at hand.
     pub fn inside_item<T>(&mut self, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.path.len();
-        self.path.push_str(&format!("[{index}]"));
+        let _ = write!(self.path, "[{index}]");
         let value = read(self);
         self.path.truncate(before);
         value

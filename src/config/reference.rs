@@ -13,7 +13,8 @@ One TOML file: `--config FILE`, else `/etc/bellwire/bellwire.toml`. With neither
 built-in one ([`config/laptop.toml`](../config/laptop.toml)) that stays on your own machine.
 
 Every option has a default that works on a laptop, a unit in its value, a range and a reload class:
-`hot` takes effect at once, `call` for calls that begin later, `restart` at the next start.
+`hot` can take effect at once, `call` for calls that begin later, `restart` at the next start. This
+version reads its configuration at the start only.
 
 Four layers, each beats the one before it:
 
@@ -188,7 +189,7 @@ fn table_schema(section: &Section) -> Value {
             let mut property = kind_schema(key.kind);
             if let Value::Object(map) = &mut property {
                 map.insert("description".into(), description.clone().into());
-                if let Some(default) = key.default.and_then(|text| value(text)) {
+                if let Some(default) = key.default.and_then(value) {
                     map.insert("default".into(), default);
                 }
                 if let Some((low, high)) = key.range {

@@ -485,10 +485,10 @@ proptest::proptest! {
         let all: Vec<&str> = EVERYTHING.lines().collect();
         let text: String = lines
             .iter()
-            .map(|(index, noise)| {
+            .flat_map(|(index, noise)| {
                 let line = all[index % all.len()];
                 let cut = noise.len().min(line.len());
-                format!("{}{noise}\n{line}\n", &line[..cut])
+                [&line[..cut], noise, "\n", line, "\n"]
             })
             .collect();
         let _ = load(&text, SECRETS, &["rtp.workers=1"]);

@@ -363,13 +363,11 @@ impl Setting for Metadata {
     const REQUIRED: bool = false;
 
     fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Self> {
-        match json(node) {
-            serde_json::Value::Object(map) => Some(Self(map)),
-            _ => {
-                reader.error(format!("wants a table, and this is {}", node.what()));
-                None
-            }
+        if let serde_json::Value::Object(map) = json(node) {
+            return Some(Self(map));
         }
+        reader.error(format!("wants a table, and this is {}", node.what()));
+        None
     }
 
     fn stand_in() -> Self {
