@@ -44,6 +44,15 @@ const QUEUE_MAX: usize = 4096;
 /// How long the SIP task goes on after the last call, to answer retransmissions.
 const LINGER: Duration = Duration::from_millis(200);
 
+/// Runs the daemon on a runtime of its own until a signal or the API stops it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_blocking(config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(config))
+}
+
 /// Runs the daemon until a signal or the API stops it.
 ///
 /// # Errors
@@ -251,7 +260,7 @@ fn api_voice(voice: &crate::speech::tts::voices::Voice) -> Voice {
         engine: voice.engine.clone(),
         gender: None,
         sample_url: None,
-        native_rate: voice.native_rate,
+        native_rate: Some(voice.native_rate),
     }
 }
 

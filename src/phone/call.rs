@@ -4,7 +4,7 @@ use super::{PhoneEvent, PhoneSpec, Tell};
 use crate::audio::wav::WavWriter;
 use crate::id::SessionId;
 use crate::media::interface::{Command as MediaCommand, Event as MediaEvent, MediaParams};
-use crate::media::worker::{LegHandle, LegSetup, MediaPool};
+use crate::media::worker::{LegControl, LegHandle, LegSetup, MediaPool};
 use crate::sdp::{self, Direction, LocalMedia, Negotiated};
 use crate::sip::interface::{Command, EndCause, Ending, Event};
 use std::path::PathBuf;
@@ -83,10 +83,7 @@ impl PhoneCall {
         mut events: mpsc::Receiver<Event>,
     ) {
         if let (Some(code), false) = (self.spec.reject, dialled) {
-            let session = self.session;
-            self.send(Command::Reject { session, code, reason: String::new() }).await;
-            let ending = Ending { cause: EndCause::Rejected, code: Some(code), reason: String::new() };
-            return self.close(None, &ending);
+            return self.reject(code, &mut events).await;
         }
         let codec = self.spec.codecs.first().copied();
         let setup = LegSetup {
@@ -117,7 +114,7 @@ impl PhoneCall {
             self.send(super::invite(self.session, &uri, sdp::offer(&local))).await;
             true
         } else {
-            self.ring(&leg, &local, offer.as_deref()).await
+            self.ring(&leg.control, &local, offer.as_deref()).await
         };
         let ending = if ready {
             self.talk(leg, &local, offer, dialled, &mut events).await
@@ -127,8 +124,32 @@ impl PhoneCall {
         let _ = ending;
     }
 
+    /// Rings as long as told and refuses.
+    async fn reject(&mut self, code: u16, events: &mut mpsc::Receiver<Event>) {
+        let session = self.session;
+        if !self.spec.ring.is_zero() {
+            self.send(Command::Ring(session)).await;
+            (self.tell)(PhoneEvent::Ringing { call: self.number });
+        }
+        let mut ending = Ending { cause: EndCause::Rejected, code: Some(code), reason: String::new() };
+        let rung = tokio::time::timeout(self.spec.ring, async {
+            loop {
+                match events.recv().await {
+                    Some(Event::Ended(ending)) => return ending,
+                    Some(_) => {}
+                    None => std::future::pending().await,
+                }
+            }
+        });
+        match rung.await {
+            Ok(given_up) => ending = given_up,
+            Err(_) => self.send(Command::Reject { session, code, reason: String::new() }).await,
+        }
+        self.close(None, &ending);
+    }
+
     /// Sends 180 or 183; `false` when the offer cannot be answered.
-    async fn ring(&mut self, leg: &LegHandle, local: &LocalMedia, offer: Option<&[u8]>) -> bool {
+    async fn ring(&mut self, control: &LegControl, local: &LocalMedia, offer: Option<&[u8]>) -> bool {
         let session = self.session;
         if let Some(offer) = offer
             && sdp::answer(local, offer).is_err()
@@ -141,7 +162,7 @@ impl PhoneCall {
             (Some(early), Some(offer)) => {
                 if let Ok((answer, negotiated)) = sdp::answer(local, offer) {
                     self.playing = Some((Arc::clone(early), 0));
-                    self.update(leg, &negotiated);
+                    self.update(control, &negotiated);
                     self.send(Command::Progress { session, sdp: answer }).await;
                 }
             }
@@ -167,6 +188,7 @@ impl PhoneCall {
     ) -> Ending {
         let lost = Ending { cause: EndCause::Protocol, code: None, reason: String::new() };
         let ready = Arc::clone(&leg.ready);
+        let control = leg.control.clone();
         loop {
             let due = [self.answer_due, self.digits_due, self.hangup_due];
             let due = due.into_iter().flatten().min();
@@ -177,29 +199,29 @@ impl PhoneCall {
                         self.close(Some(&mut leg), &ending);
                         return ending;
                     }
-                    Some(event) => self.hear_sip(&leg, local, event, dialled).await,
+                    Some(event) => self.hear_sip(&control, local, event, dialled).await,
                 },
                 Some(event) = leg.events.recv() => self.hear_media(event),
                 () = ready.notified() => {}
-                () = sleep_until(due) => self.act(&leg, local, offer.as_deref()).await,
+                () = sleep_until(due) => self.act(&control, local, offer.as_deref()).await,
             }
             self.listen(&mut leg);
             self.speak(&mut leg);
         }
     }
 
-    async fn hear_sip(&mut self, leg: &LegHandle, local: &LocalMedia, event: Event, dialled: bool) {
+    async fn hear_sip(&mut self, control: &LegControl, local: &LocalMedia, event: Event, dialled: bool) {
         match event {
             Event::Provisional { sdp, .. } => {
                 (self.tell)(PhoneEvent::Ringing { call: self.number });
-                self.accept(leg, local, sdp.as_deref());
+                self.accept(control, local, sdp.as_deref());
             }
             Event::Answered { sdp } => {
-                self.accept(leg, local, sdp.as_deref());
+                self.accept(control, local, sdp.as_deref());
                 self.answered();
             }
             Event::Confirmed { sdp } => {
-                self.accept(leg, local, sdp.as_deref());
+                self.accept(control, local, sdp.as_deref());
                 if !dialled {
                     self.answered();
                 }
@@ -209,7 +231,7 @@ impl PhoneCall {
                 let answer = sdp.as_deref().map(|offer| sdp::answer(local, offer));
                 let command = match answer {
                     Some(Ok((sdp, negotiated))) => {
-                        self.update(leg, &negotiated);
+                        self.update(control, &negotiated);
                         Command::Reanswer { session, sdp }
                     }
                     Some(Err(_)) => Command::Reject { session, code: 488, reason: String::new() },
@@ -224,9 +246,9 @@ impl PhoneCall {
         }
     }
 
-    fn accept(&mut self, leg: &LegHandle, local: &LocalMedia, answer: Option<&[u8]>) {
+    fn accept(&mut self, control: &LegControl, local: &LocalMedia, answer: Option<&[u8]>) {
         let Some(Ok(negotiated)) = answer.map(|answer| sdp::accept(local, answer)) else { return };
-        self.update(leg, &negotiated);
+        self.update(control, &negotiated);
     }
 
     fn answered(&mut self) {
@@ -248,14 +270,14 @@ impl PhoneCall {
     }
 
     /// Does what is due: answer, digits, hang-up.
-    async fn act(&mut self, leg: &LegHandle, local: &LocalMedia, offer: Option<&[u8]>) {
+    async fn act(&mut self, control: &LegControl, local: &LocalMedia, offer: Option<&[u8]>) {
         let now = Instant::now();
         let session = self.session;
         if take_due(&mut self.answer_due, now) {
             let sdp = match offer {
                 Some(offer) => match sdp::answer(local, offer) {
                     Ok((answer, negotiated)) => {
-                        self.update(leg, &negotiated);
+                        self.update(control, &negotiated);
                         answer
                     }
                     Err(_) => Vec::new(),
@@ -270,16 +292,16 @@ impl PhoneCall {
             digits.iter_mut().zip(wanted).for_each(|(digit, wanted)| *digit = wanted);
             let duration = Duration::from_millis(120);
             let gap = Duration::from_millis(80);
-            leg.control.send(MediaCommand::Dtmf { digits, duration, gap });
+            control.send(MediaCommand::Dtmf { digits, duration, gap });
         }
         if take_due(&mut self.hangup_due, now) {
             self.send(Command::Hangup { session, reason: None }).await;
         }
     }
 
-    fn update(&mut self, leg: &LegHandle, negotiated: &Negotiated) {
+    fn update(&mut self, control: &LegControl, negotiated: &Negotiated) {
         self.codec = Some(negotiated.codec.spec().name);
-        leg.control.send(MediaCommand::Update(MediaParams {
+        control.send(MediaCommand::Update(MediaParams {
             codec: negotiated.codec,
             payload_type: negotiated.payload_type,
             telephone_event: negotiated.telephone_event,

@@ -17,6 +17,7 @@ pub mod text;
 pub mod voices;
 
 use crate::audio::gain::SpeechLevel;
+use crate::audio::rate::SampleRate;
 use crate::audio::resample::Resampler;
 use cache::{Pieces, SpeechCache, SpeechKey};
 use pico::{PicoError, PicoVoice};
@@ -309,9 +310,12 @@ impl Job {
 
 impl Chain {
     fn new(spec: &TtsSpec) -> Result<Self, TtsError> {
-        let resampler = Resampler::new(pico::RATE, spec.rate)
+        let unknown = || TtsError::Resample(format!("{} Hz is no sample rate", spec.rate));
+        let native = SampleRate::new(pico::RATE).ok_or_else(unknown)?;
+        let rate = SampleRate::new(spec.rate).ok_or_else(unknown)?;
+        let resampler = Resampler::new(native, rate)
             .map_err(|error| TtsError::Resample(error.to_string()))?;
-        Ok(Self { resampler, level: spec.level_dbov.map(|dbov| SpeechLevel::new(spec.rate, dbov)) })
+        Ok(Self { resampler, level: spec.level_dbov.map(|dbov| SpeechLevel::new(rate, dbov)) })
     }
 }
 
