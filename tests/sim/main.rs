@@ -8,6 +8,11 @@ mod clock;
 mod net;
 mod world;
 
+mod ack;
 mod call_in;
 mod call_out;
 mod cancel;
+mod dialog_requests;
+mod failures;
+mod forks;
+mod races;

@@ -253,7 +253,12 @@ impl World {
 
     /// Runs until the carrier receives a message that begins so; copies of one seen are skipped.
     pub fn wait(&mut self, start: &str) -> crate::carrier::Received {
-        let end = self.now + secs(60);
+        self.wait_long(start, secs(60))
+    }
+
+    /// The same with another patience.
+    pub fn wait_long(&mut self, start: &str, patience: Duration) -> crate::carrier::Received {
+        let end = self.now + patience;
         loop {
             if let Some(message) = self.inbox.find(start) {
                 return message;
