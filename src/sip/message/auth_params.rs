@@ -94,3 +94,32 @@ fn pair(item: &str) -> Option<(&str, &str)> {
     };
     (lex::is_token(name) && whole).then_some((name, value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_are_read_with_quotes_and_escapes() {
+        let text =
+            "Digest realm=\"a, \\\"b\\\"\" ,nonce=\"=,\", algorithm = SHA-256,\r\n stale=TRUE,,";
+        let challenge = Challenge::parse(text).unwrap();
+        assert!(challenge.is_digest());
+        assert_eq!(challenge.get("REALM").as_deref(), Some("a, \"b\""));
+        assert_eq!(challenge.get("nonce").as_deref(), Some("=,"));
+        assert_eq!(challenge.get("algorithm").as_deref(), Some("SHA-256"));
+        assert_eq!(challenge.params.raw("stale"), Some("TRUE"));
+        assert_eq!(challenge.get("qop"), None);
+        assert_eq!(challenge.params.iter().count(), 4);
+    }
+
+    #[test]
+    fn bad_challenges_are_refused() {
+        for bad in
+            ["", "Dig,est a=b", "Digest realm", "Digest realm=\"x", "Digest a=b\"c\"", "D =b"]
+        {
+            assert_eq!(Challenge::parse(bad), None, "{bad:?}");
+        }
+        assert!(Challenge::parse("NTLM").is_some_and(|c| !c.is_digest()));
+    }
+}

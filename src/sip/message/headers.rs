@@ -113,11 +113,13 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one value; white space is allowed everywhere that RFC 3261 §20.42 does.
     ///
-    /// Cost: no allocation. Returns `None` if it is malformed or not of SIP/2.0.
+    /// Cost: no allocation. Returns `None` if it is malformed. Versions other than 2.0
+    /// are read too: a request of one gets 505, and that needs its Via.
     pub fn parse(value: &'a str) -> Option<Self> {
         let (protocol, rest) = value.split_once('/')?;
         let (version, rest) = rest.split_once('/')?;
-        if !lex::trim(protocol).eq_ignore_ascii_case("SIP") || lex::trim(version) != "2.0" {
+        let numeric = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if !lex::trim(protocol).eq_ignore_ascii_case("SIP") || !numeric(lex::trim(version)) {
             return None;
         }
         let rest = lex::trim_start(rest);
@@ -240,5 +242,103 @@ impl<'a> MediaType<'a> {
     /// A parameter in plain letters, e.g. `boundary`.
     pub fn param(&self, name: &str) -> Option<Cow<'a, str>> {
         self.params.get(name).map(unquote)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_addrs_are_read() {
+        let cases: &[(&str, Option<&str>, &str, &str)] = &[
+            ("<sip:a@b>", None, "sip:a@b", ""),
+            ("sip:a@b;tag=1", None, "sip:a@b", ";tag=1"),
+            ("<sip:a@b;tag=1>", None, "sip:a@b;tag=1", ""),
+            ("Bob <sip:a@b> ; tag = 1", Some("Bob"), "sip:a@b", "; tag = 1"),
+            ("\"Bob, \\\"B\\\" <x>\"<sip:a@b>", Some("Bob, \"B\" <x>"), "sip:a@b", ""),
+            ("\"\" <sip:a@b>", None, "sip:a@b", ""),
+            ("M. M\u{fc}ller <tel:+49>", Some("M. M\u{fc}ller"), "tel:+49", ""),
+            ("<http://x/?a=b,c>", None, "http://x/?a=b,c", ""),
+        ];
+        for (text, display, uri, params) in cases {
+            let address = NameAddr::parse(text).unwrap();
+            assert_eq!(address.display_name().as_deref(), *display, "{text}");
+            assert_eq!((address.uri.text, address.params.as_str()), (*uri, *params), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_name_addrs_are_refused() {
+        for text in [
+            "",
+            "*",
+            "Bob",
+            "\"Bob <sip:a@b>",
+            "\"Bob\" sip:a@b",
+            "<sip:a@b",
+            "sip:a@b>",
+            "<>",
+            "< sip:a@b >",
+            "sip:a@b?x=y",
+            "sip:a@b,c",
+            "<sip:a@b>;;",
+            "<sip:a@b> x",
+            "a\"b <sip:a>",
+        ] {
+            assert_eq!(NameAddr::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn vias_are_read() {
+        let via = Via::parse("SIP/2.0/tls [::1]:5071;rport=9;branch=z9hG4bKx;received=10.0.0.1");
+        let via = via.unwrap();
+        assert_eq!(
+            (via.transport, via.host.to_string().as_str(), via.port),
+            ("tls", "[::1]", Some(5071))
+        );
+        assert_eq!((via.rport, via.branch), (Rport::Port(9), "z9hG4bKx"));
+        assert!(via.has_magic_cookie());
+        let via = Via::parse("SIP/2.0/TLS host ;rport").unwrap();
+        assert_eq!((via.rport, via.port_or_default(), via.branch), (Rport::Asked, 5061, ""));
+        assert!(!Via::parse("SIP/2.0/UDP h;branch=z9hG4bK").unwrap().has_magic_cookie());
+        for bad in [
+            "",
+            "SIP/2.0",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP ",
+            "SIP/2.0/UDPhost",
+            "HTTP/2.0/UDP h",
+            "SIP/x/UDP h",
+            "SIP/2.0/ h",
+            "SIP/2.0/UDP h:0",
+            "SIP/2.0/UDP h i",
+            "SIP/2.0/UDP h;",
+            "SIP/2.0/UDP h;rport=x",
+            "SIP/2.0/UDP [::1",
+            "SIP/2.0/UDP h : ",
+        ] {
+            assert_eq!(Via::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn cseqs_are_read() {
+        let good = CSeq { number: 2_147_483_647, method: Method::Other("X-1") };
+        assert_eq!(CSeq::parse("2147483647 \t X-1"), Some(good));
+        for bad in ["", "1", "INVITE", "1INVITE", "-1 INVITE", "2147483648 BYE", "1 A B", "1  "] {
+            assert_eq!(CSeq::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn media_types_are_read() {
+        let kind = MediaType::parse("Multipart / Mixed ; boundary=\"a b\"").unwrap();
+        assert!(kind.is("multipart", "mixed"));
+        assert_eq!(kind.param("BOUNDARY").as_deref(), Some("a b"));
+        for bad in ["", "a", "a/", "/b", "a/b/c", "a b/c", "a/b;", "a/b;;c=d"] {
+            assert_eq!(MediaType::parse(bad), None, "{bad:?}");
+        }
     }
 }

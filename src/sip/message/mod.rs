@@ -19,6 +19,8 @@
 
 mod auth_params;
 mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 mod headers;
 mod lex;
 mod method;

@@ -24,7 +24,7 @@ impl OwnedMessage {
 
     /// The message, borrowed; costs a copy of its table (1.3 kB), no parsing.
     pub fn view(&self) -> Message<'_> {
-        Message::from_parts(&self.head, &self.body, *self.layout)
+        Message::from_parts(&self.head, &self.body, &self.layout)
     }
 }
 

@@ -151,8 +151,8 @@ impl<'a> Message<'a> {
         Ok(Self { head: text, body, layout: Layout { start, lines, count } })
     }
 
-    pub(super) fn from_parts(head: &'a str, body: &'a [u8], layout: Layout) -> Self {
-        Self { head, body, layout }
+    pub(super) fn from_parts(head: &'a str, body: &'a [u8], layout: &Layout) -> Self {
+        Self { head, body, layout: *layout }
     }
 
     pub(super) fn parts(&self) -> (&'a str, &'a [u8], &Layout) {
@@ -344,4 +344,85 @@ pub(super) fn skip_blank_lines(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_lines_are_read() {
+        let start = |line: &str| {
+            let text = format!("{line}\r\n\r\n");
+            Message::parse(text.as_bytes()).map(|message| format!("{:?}", message.start_line()))
+        };
+        let request = "Request { method: Invite, uri: \"sip:a b\", version: \"SIP/2.0\" }";
+        assert_eq!(start("INVITE sip:a b SIP/2.0").as_deref(), Ok(request));
+        let response = "Response { code: 486, reason: \"Busy Here\" }";
+        assert_eq!(start("SIP/2.0 486 Busy Here").as_deref(), Ok(response));
+        assert!(start("SIP/2.0 100").is_ok());
+        for bad in [
+            "INVITE",
+            "INVITE sip:a",
+            "INVITE  SIP/2.0",
+            "IN(VITE sip:a SIP/2.0",
+            " sip:a SIP/2.0",
+            "INVITE sip:a SIP/2",
+            "INVITE sip:a SIP/2.0 ",
+            "INVITE sip:a HTTP/1.1",
+            "SIP/2.0 99 x",
+            "SIP/2.0 700 x",
+            "SIP/2.0 2000 x",
+            "SIP/2.0 20 x",
+            "SIP/2.0  200 x",
+            "INVITE sip:a\r\n SIP/2.0",
+        ] {
+            assert_eq!(start(bad), Err(ParseError::StartLine), "{bad}");
+        }
+    }
+
+    #[test]
+    fn broken_heads_are_refused() {
+        let line = "A sip:a SIP/2.0\r\n";
+        let many = format!("{line}{}\r\n", "x: y\r\n".repeat(LINES_MAX + 1));
+        let long = format!("{line}x: {}\r\n\r\n", "y".repeat(65_536));
+        let cases: &[(&str, ParseError)] = &[
+            ("", ParseError::Empty),
+            ("\r\n\r\n", ParseError::Empty),
+            (line, ParseError::Truncated),
+            ("A sip:a SIP/2.0\r\nx: y\r", ParseError::Truncated),
+            ("A sip:a SIP/2.0\n\n", ParseError::BareLineBreak),
+            ("A sip:a SIP/2.0\r\nx: a\rb\r\n\r\n", ParseError::BareLineBreak),
+            ("A sip:a SIP/2.0\r\nnocolon\r\n\r\n", ParseError::HeaderLine),
+            ("A sip:a SIP/2.0\r\n: x\r\n\r\n", ParseError::HeaderLine),
+            ("A sip:a SIP/2.0\r\nx\r\n : y\r\n\r\n", ParseError::HeaderLine),
+            ("A sip:a SIP/2.0\r\nl: \r\n\r\n", ParseError::ContentLength),
+            ("A sip:a SIP/2.0\r\nl: 1x\r\n\r\n", ParseError::ContentLength),
+            ("A sip:a SIP/2.0\r\nl: 3\r\n\r\nab", ParseError::BodyShort),
+            (&many, ParseError::TooManyLines),
+            (&long, ParseError::HeadTooLong),
+        ];
+        for (text, want) in cases {
+            assert_eq!(Message::parse(text.as_bytes()).err(), Some(*want), "{text:.40?}");
+        }
+        let latin1 = b"A sip:a SIP/2.0\r\ns: \xfc\r\n\r\n";
+        assert_eq!(Message::parse(latin1).err(), Some(ParseError::NotUtf8));
+    }
+
+    #[test]
+    fn values_are_walked_over_lines_and_commas() {
+        let text = "A sip:a SIP/2.0\r\nAllow: INVITE,, ACK\r\nk: timer\r\nALLOW:\r\nX-A: 1, 2\r\n\
+                    Allow : BYE\r\nSubject: a, b\r\nX-a: 3\r\n\r\nbody";
+        let message = Message::parse(text.as_bytes()).unwrap();
+        let allowed: Vec<_> = message.headers(Name::Allow).collect();
+        assert_eq!(allowed, ["INVITE", "ACK", "BYE"]);
+        assert_eq!(message.count(Name::Allow), 3);
+        assert_eq!(message.headers(Name::Subject).collect::<Vec<_>>(), ["a, b"]);
+        assert!(message.lists(Name::Supported, "TIMER") && !message.lists(Name::Require, "timer"));
+        assert_eq!(message.other("x-a"), Some("1, 2"));
+        assert_eq!(message.header(Name::Other), None);
+        assert_eq!(message.headers(Name::Other).count(), 0);
+        assert_eq!(message.lines().count(), 7);
+        assert_eq!(message.body(), b"body");
+    }
 }

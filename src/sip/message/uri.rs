@@ -228,7 +228,8 @@ impl<'a> Host<'a> {
     pub fn parse(text: &'a str) -> Result<Self, UriError> {
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or(UriError::Host)?;
-            return inner.parse().map(Self::V6).map_err(|_| UriError::Host);
+            let address = inner.parse().ok().or_else(|| three_colons(inner));
+            return address.map(Self::V6).ok_or(UriError::Host);
         }
         let first = text.bytes().next().ok_or(UriError::Host)?;
         if first.is_ascii_digit()
@@ -290,6 +291,16 @@ impl fmt::Display for Host<'_> {
             Self::Name(name) => f.write_str(name),
         }
     }
+}
+
+/// `2001:db8:::192.0.2.1`, which the grammar of RFC 3261 makes by mistake and RFC 5118 §4.10 wants
+/// tolerated: read as with two colons.
+fn three_colons(text: &str) -> Option<Ipv6Addr> {
+    let split = text.find(":::")? + 2;
+    let high: Ipv6Addr = text.get(..split)?.parse().ok()?;
+    let low: Ipv4Addr = text.get(split + 1..)?.parse().ok()?;
+    let room = high.to_bits().trailing_zeros() >= 48;
+    room.then(|| Ipv6Addr::from_bits(high.to_bits() | u128::from(low.to_bits())))
 }
 
 /// Reads `host[:port]`, white space around the colon not allowed.
@@ -384,5 +395,122 @@ fn same_headers(a: Option<&str>, b: Option<&str>) -> bool {
         (None, None) => true,
         (Some(x), Some(y)) => parts(a) == parts(b) && covers(x, y) && covers(y, x),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_found() {
+        let uri = Uri::parse("sip:alice;day=tue:pw@[2001:db8::1]:5070;lr;transport=TCP?a=b&c=d");
+        let uri = uri.unwrap();
+        assert_eq!(
+            (uri.scheme, uri.user, uri.password),
+            (Scheme::Sip, Some("alice;day=tue"), Some("pw"))
+        );
+        assert_eq!((uri.host.ip(), uri.port), (Some("2001:db8::1".parse().unwrap()), Some(5070)));
+        assert_eq!((uri.params.get("transport"), uri.headers), (Some("TCP"), Some("a=b&c=d")));
+        assert!(uri.is_loose_route() && uri.is_sip());
+
+        let tel = Uri::parse("TEL:+1-201-555-0123;phone-context=example.com").unwrap();
+        assert_eq!((tel.scheme, tel.user), (Scheme::Tel, Some("+1-201-555-0123")));
+        assert!(tel.host.is_empty());
+
+        let other = Uri::parse("urn:service:sos%zz").unwrap();
+        assert_eq!((other.scheme, other.opaque), (Scheme::Other("urn"), "service:sos%zz"));
+    }
+
+    #[test]
+    fn what_would_break_its_surroundings_is_refused() {
+        let cases: &[(&str, UriError)] = &[
+            ("", UriError::Scheme),
+            ("bob@biloxi.com", UriError::Scheme),
+            ("1sip:a", UriError::Scheme),
+            ("<sip:a@b>", UriError::Scheme),
+            ("sip:", UriError::Host),
+            ("sip:a@", UriError::Host),
+            ("sip:@b", UriError::Host),
+            ("sip:a@b@c", UriError::Host),
+            ("sip:a@b c", UriError::Letter),
+            ("sip:a\r\nX: y@b", UriError::Letter),
+            ("sip:a%4@b", UriError::Letter),
+            ("sip:a%@b", UriError::Letter),
+            ("sip:a@b:0", UriError::Port),
+            ("sip:a@b:65536", UriError::Port),
+            ("sip:a@b:", UriError::Port),
+            ("sip:a@2001:db8::1", UriError::Port),
+            ("sip:a@[2001:db8::1", UriError::Host),
+            ("sip:a@[2001:db8::1]x", UriError::Host),
+            ("sip:a@[1.2.3.4]", UriError::Host),
+            ("sip:a@[1:2:3:4:5:6:::1.2.3.4]", UriError::Host),
+            ("sip:a@b;;lr", UriError::Params),
+            ("sip:a@b;lr,x", UriError::Params),
+            ("tel:", UriError::Host),
+            ("tel:1@b", UriError::Host),
+        ];
+        for (text, want) in cases {
+            assert_eq!(Uri::parse(text).err(), Some(*want), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn equivalence_follows_section_19_1_4() {
+        let same: &[(&str, &str)] = &[
+            ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+            ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;newparam=5"),
+            (
+                "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+                "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+            ),
+            (
+                "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+                "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+            ),
+            ("sip:a@[2001:db8::1]", "sip:a@[2001:DB8:0::1]"),
+            ("tel:+1-201-555-0123", "tel:+12015550123"),
+        ];
+        let different: &[(&str, &str)] = &[
+            ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+            ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+            ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
+            ("sip:bob@biloxi.com", "sips:bob@biloxi.com"),
+            ("sip:biloxi.com", "sip:bob@biloxi.com"),
+            ("tel:+12015550123", "tel:12015550123"),
+        ];
+        let parse = |text| Uri::parse(text).unwrap();
+        for (a, b) in same {
+            assert!(parse(a).same_as(&parse(b)) && parse(b).same_as(&parse(a)), "{a} {b}");
+        }
+        for (a, b) in different {
+            assert!(!parse(a).same_as(&parse(b)) && !parse(b).same_as(&parse(a)), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_resolved_and_made() {
+        let user = |text| Uri::parse(text).unwrap().user_unescaped().into_owned();
+        assert_eq!(user("sip:%2B49%20x@a"), "+49 x");
+        assert_eq!(user("sip:%d0%bf@a"), "\u{43f}");
+        assert_eq!(user("sip:%ff@a"), "%ff");
+        assert_eq!(user("sip:a"), "");
+        assert_eq!(escape_user("+49 <x>@\u{43f}").to_string(), "+49%20%3Cx%3E%40%D0%BF");
+    }
+
+    #[test]
+    fn hosts_print_as_uris_want_them() {
+        let cases =
+            [("192.0.2.1", "192.0.2.1"), ("[2001:DB8::1]", "[2001:db8::1]"), ("A.b", "A.b")];
+        for (text, want) in cases {
+            assert_eq!(Host::parse(text).unwrap().to_string(), want);
+        }
+        assert_eq!(Host::parse("2001:db8::1").unwrap(), Host::parse("[2001:db8::1]").unwrap());
+        assert_eq!(Host::from(IpAddr::from([0_u8; 4])).ip(), Some(IpAddr::from([0_u8; 4])));
     }
 }

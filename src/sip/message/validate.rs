@@ -247,3 +247,106 @@ fn joined<T: fmt::Display>(items: impl Iterator<Item = T> + Clone) -> impl fmt::
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABLE: Capabilities<'_> = Capabilities {
+        methods: &[Method::Invite, Method::Ack, Method::Bye, Method::Cancel],
+        extensions: &["timer"],
+        bodies: &["application/sdp"],
+        body_max: 8,
+    };
+
+    fn request(line: &str, method: &str, more: &str) -> String {
+        format!(
+            "{line}\r\nVia: SIP/2.0/UDP a\r\nFrom: <sip:a@b>\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\n\
+             CSeq: 1 {method}\r\n{more}\r\n"
+        )
+    }
+
+    fn code_of(text: &str) -> Option<u16> {
+        let message = Message::parse(text.as_bytes()).unwrap();
+        validate(&message, &ABLE).err().map(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn requests_are_refused_with_the_right_status() {
+        let cases: &[(&str, &str, &str, Option<u16>)] = &[
+            ("INVITE sip:a SIP/2.0", "INVITE", "", None),
+            ("INVITE tel:+1 SIP/2.0", "INVITE", "", None),
+            ("INVITE sip:a SIP/3.0", "INVITE", "", Some(505)),
+            ("INVITE sip:a SIP/2.0", "BYE", "", Some(400)),
+            ("INVITE sip:a?b=c SIP/2.0", "INVITE", "", Some(400)),
+            ("INVITE urn:x SIP/2.0", "INVITE", "", Some(416)),
+            ("INVITE nonsense SIP/2.0", "INVITE", "", Some(400)),
+            ("OPTIONS sip:a SIP/2.0", "OPTIONS", "", Some(405)),
+            ("FOO sip:a SIP/2.0", "FOO", "", Some(501)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "Require: timer\r\n", None),
+            ("INVITE sip:a SIP/2.0", "INVITE", "Require: timer, 100rel\r\n", Some(420)),
+            ("ACK sip:a SIP/2.0", "ACK", "Require: 100rel\r\n", None),
+            ("CANCEL sip:a SIP/2.0", "CANCEL", "Require: 100rel\r\n", None),
+            ("INVITE sip:a SIP/2.0", "INVITE", "Max-Forwards: 0\r\n", None),
+            ("INVITE sip:a SIP/2.0", "INVITE", "Max-Forwards: 256\r\n", Some(400)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "Expires: soon\r\n", Some(400)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "l: 0\r\nl: 0\r\n", Some(400)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "Contact: *\r\n", Some(400)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "Route: sip:a;;\r\n", Some(400)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "To: <sip:e@f>\r\n", Some(400)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "Via: x\r\n", Some(400)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "Accept: text/*\r\n", Some(406)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "Accept: text/*, */*;q=0.1\r\n", None),
+            ("INVITE sip:a SIP/2.0", "INVITE", "\r\nbody", Some(400)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "c: application/SDP\r\n\r\nbody", None),
+            ("INVITE sip:a SIP/2.0", "INVITE", "c: application/sdp\r\n\r\n123456789", Some(513)),
+            ("INVITE sip:a SIP/2.0", "INVITE", "c: text/plain\r\n\r\nbody", Some(415)),
+            (
+                "INVITE sip:a SIP/2.0",
+                "INVITE",
+                "c: text/plain\r\nContent-Disposition: x;handling=optional\r\n\r\nbody",
+                None,
+            ),
+            ("INVITE sip:a SIP/2.0", "INVITE", "e: gzip\r\nc: application/sdp\r\n\r\nx", Some(415)),
+            ("BYE sip:a SIP/2.0", "BYE", "c: text/plain\r\n\r\nbody", None),
+        ];
+        for (line, method, more, want) in cases {
+            assert_eq!(code_of(&request(line, method, more)), *want, "{line} {more}");
+        }
+    }
+
+    #[test]
+    fn responses_need_what_matches_them() {
+        assert_eq!(code_of(&request("SIP/2.0 200 OK", "FOO", "Require: x\r\n")), None);
+        assert_eq!(code_of("SIP/2.0 200 OK\r\nCSeq: 1 INVITE\r\n\r\n"), Some(400));
+    }
+
+    #[test]
+    fn a_refusal_explains_itself() {
+        let cases: &[(String, &str)] = &[
+            (request("OPTIONS sip:a SIP/2.0", "OPTIONS", ""), "Allow: INVITE, ACK, BYE, CANCEL"),
+            (
+                request("INVITE sip:a SIP/2.0", "INVITE", "Require: timer, x\r\nRequire: y\r\n"),
+                "Unsupported: x\r\nUnsupported: y",
+            ),
+            (
+                request("INVITE sip:a SIP/2.0", "INVITE", "e: br\r\nc: a/b\r\n\r\nx"),
+                "Accept: application/sdp\r\nAccept-Encoding: identity",
+            ),
+            (
+                request("INVITE sip:a SIP/2.0", "INVITE", "From: x\r\n"),
+                "SIP/2.0 400 Bad Request - From is there more than once",
+            ),
+        ];
+        for (text, want) in cases {
+            let message = Message::parse(text.as_bytes()).unwrap();
+            let refusal = validate(&message, &ABLE).unwrap_err();
+            let mut out = Vec::new();
+            let mut writer = MessageWriter::response(&mut out, refusal.code, refusal);
+            refusal.explain(&message, &ABLE, &mut writer);
+            writer.finish().unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.contains(want), "{out}");
+        }
+    }
+}

@@ -129,7 +129,7 @@ impl<'b> MessageWriter<'b> {
     /// # Errors
     /// [`WriteError`]; the buffer is as it was before this message.
     pub fn finish(&mut self) -> Result<usize, WriteError> {
-        self.end(b"")
+        self.end_with(b"")
     }
 
     /// Ends a message with a body; gives the length of the whole message.
@@ -138,10 +138,14 @@ impl<'b> MessageWriter<'b> {
     /// [`WriteError`]; the buffer is as it was before this message.
     pub fn body(&mut self, content_type: &str, body: &[u8]) -> Result<usize, WriteError> {
         self.header(Name::ContentType, content_type);
-        self.end(body)
+        self.end_with(body)
     }
 
-    fn end(&mut self, body: &[u8]) -> Result<usize, WriteError> {
+    /// Ends a message whose Content-Type, if any, is written already.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the buffer is as it was before this message.
+    pub fn end_with(&mut self, body: &[u8]) -> Result<usize, WriteError> {
         self.put(format_args!("Content-Length: {}", body.len()));
         self.end_line();
         self.end_line();
@@ -242,4 +246,130 @@ pub fn quoted(text: &str) -> impl fmt::Display {
         }
         f.write_char('"')
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::message::OwnedMessage;
+
+    const REQUEST: &str = "INVITE sip:b@d SIP/2.0\r\n\
+        Via: SIP / 2.0 / UDP  gw.example : 5070 ; rport ;branch=z9hG4bK1;received=1.2.3.4,\r\n \
+        SIP/2.0/UDP second;branch=z9hG4bK2\r\n\
+        Via: SIP/2.0/TCP third\r\nRecord-Route: <sip:p;lr>\r\n\
+        f: \"A\"\r\n <sip:a@b>;tag=1\r\nt: <sip:b@d>\r\ni: id\r\nCSeq: 7 INVITE\r\n\
+        Timestamp: 54\r\n\r\n";
+
+    #[test]
+    fn responses_copy_what_they_must() {
+        let request = OwnedMessage::parse(REQUEST.as_bytes()).unwrap();
+        let spec = ResponseSpec {
+            code: 180,
+            to_tag: Some("x"),
+            source: Some("192.0.2.9:4000".parse().unwrap()),
+            record_route: true,
+            ..ResponseSpec::default()
+        };
+        let mut out = b"kept".to_vec();
+        let len = MessageWriter::respond(&mut out, &request.view(), &spec)
+            .header(Name::Server, "Bellwire")
+            .finish()
+            .unwrap();
+        let want = "SIP/2.0 180 Ringing\r\n\
+            Via: SIP / 2.0 / UDP  gw.example : 5070;rport=4000;branch=z9hG4bK1;\
+            received=192.0.2.9\r\n\
+            Via: SIP/2.0/UDP second;branch=z9hG4bK2\r\nVia: SIP/2.0/TCP third\r\n\
+            Record-Route: <sip:p;lr>\r\n\
+            From: \"A\" <sip:a@b>;tag=1\r\nTo: <sip:b@d>;tag=x\r\nCall-ID: id\r\n\
+            CSeq: 7 INVITE\r\nServer: Bellwire\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(String::from_utf8_lossy(&out), format!("kept{want}"));
+        assert_eq!(len, want.len());
+    }
+
+    #[test]
+    fn received_is_added_only_if_it_tells_something() {
+        let cases: &[(&str, &str, &str)] = &[
+            ("192.0.2.1;branch=b", "192.0.2.1:5060", ";branch=b"),
+            ("192.0.2.1;branch=b", "[::ffff:192.0.2.1]:5060", ";branch=b"),
+            ("192.0.2.1;branch=b;rport", "192.0.2.1:9", ";branch=b;rport=9;received=192.0.2.1"),
+            ("host.example;branch=b", "192.0.2.1:5060", ";branch=b;received=192.0.2.1"),
+            ("[2001:db8::1];branch=b", "[2001:db8::1]:5060", ";branch=b"),
+            ("10.0.0.1", "[2001:db8::2]:5060", ";received=2001:db8::2"),
+        ];
+        for (sent_by, source, want) in cases {
+            let text = format!("OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by}\r\n\r\n");
+            let request = Message::parse(text.as_bytes()).unwrap();
+            let source = Some(source.parse().unwrap());
+            let spec = ResponseSpec { code: 200, source, ..ResponseSpec::default() };
+            let mut out = Vec::new();
+            MessageWriter::respond(&mut out, &request, &spec).finish().unwrap();
+            let response = Message::parse(&out).unwrap();
+            assert_eq!(response.via().unwrap().params.as_str(), *want, "{sent_by}");
+        }
+    }
+
+    #[test]
+    fn timestamp_and_an_old_tag_are_kept() {
+        let tagged = REQUEST.replace("t: <sip:b@d>", "t: <sip:b@d>;tag=theirs");
+        let request = Message::parse(tagged.as_bytes()).unwrap();
+        let spec = ResponseSpec { code: 100, to_tag: Some("x"), ..ResponseSpec::default() };
+        let mut out = Vec::new();
+        MessageWriter::respond(&mut out, &request, &spec).finish().unwrap();
+        let response = Message::parse(&out).unwrap();
+        assert_eq!(response.to().unwrap().tag(), Some("theirs"));
+        assert_eq!(response.header(Name::Timestamp), Some("54"));
+        assert_eq!(response.count(Name::RecordRoute), 0);
+    }
+
+    #[test]
+    fn nothing_can_be_injected() {
+        type Write = fn(&mut Vec<u8>) -> Result<usize, WriteError>;
+        let cases: &[(Write, WriteError)] = &[
+            (
+                |out| MessageWriter::request(out, Method::Bye, "sip:a\r\nX: y").finish(),
+                WriteError::LineBreak,
+            ),
+            (
+                |out| MessageWriter::request(out, Method::Bye, "sip:a b").finish(),
+                WriteError::StartLine,
+            ),
+            (|out| MessageWriter::request(out, Method::Bye, "").finish(), WriteError::StartLine),
+            (
+                |out| MessageWriter::request(out, Method::Other("A B"), "sip:a").finish(),
+                WriteError::StartLine,
+            ),
+            (|out| MessageWriter::response(out, 99, "x").finish(), WriteError::StartLine),
+            (|out| MessageWriter::response(out, 200, "x\n").finish(), WriteError::LineBreak),
+            (
+                |out| MessageWriter::response(out, 200, "").header(Name::Subject, "a\rb").finish(),
+                WriteError::LineBreak,
+            ),
+            (
+                |out| MessageWriter::response(out, 200, "").other("X Y", "a").finish(),
+                WriteError::Name,
+            ),
+            (
+                |out| MessageWriter::response(out, 200, "").other("l", "5").finish(),
+                WriteError::Name,
+            ),
+            (|out| MessageWriter::response(out, 200, "").body("a\r\n", b""), WriteError::LineBreak),
+        ];
+        for (i, (write, want)) in cases.iter().enumerate() {
+            let mut out = b"before".to_vec();
+            assert_eq!(write(&mut out), Err(*want), "case {i}");
+            assert_eq!(out, b"before", "case {i}");
+        }
+    }
+
+    #[test]
+    fn bodies_get_their_length() {
+        let mut out = Vec::new();
+        let mut writer = MessageWriter::request(&mut out, Method::Invite, "sip:a@b");
+        writer.header(Name::Subject, quoted("a\"\\\n\u{7f}b"));
+        writer.body("application/sdp", b"v=0\r\n").unwrap();
+        let message = Message::parse(&out).unwrap();
+        assert_eq!(message.header(Name::Subject), Some(r#""a\"\\b""#));
+        assert_eq!(message.body(), b"v=0\r\n");
+        assert!(message.has_body("application", "sdp"));
+    }
 }
