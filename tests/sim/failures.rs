@@ -67,7 +67,7 @@ fn calls_that_cannot_be_made_are_refused_here() {
     world.finish();
     assert_eq!(world.told(no_trunk), ["ended Rejected 404"]);
     assert_eq!(world.told(bad_uri), ["ended Rejected 400"]);
-    assert_eq!(world.told(injected), ["ended Unreachable"]);
+    assert_eq!(world.told(injected), ["ended Rejected 400"]);
     assert!(world.inbox.history.is_empty());
 }
 
