@@ -6,6 +6,8 @@
 mod carrier;
 mod clock;
 mod net;
+mod pair;
+mod watch;
 mod world;
 
 mod ack;
@@ -19,4 +21,5 @@ mod failover;
 mod failures;
 mod forks;
 mod races;
+mod random_histories;
 mod routing;
