@@ -8,4 +8,5 @@ pub mod gain;
 pub mod plc;
 pub mod rate;
 pub mod resample;
+pub mod sample;
 pub mod wav;
