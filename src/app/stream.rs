@@ -14,6 +14,7 @@
 
 pub mod options;
 pub mod seat;
+pub mod wire;
 
 pub use options::{QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions};
 pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamSeats};
