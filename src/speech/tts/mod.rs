@@ -301,10 +301,13 @@ impl Job {
         if last {
             chain.resampler.flush(&mut out);
         }
-        if let Some(level) = &mut chain.level {
-            level.apply(&mut out);
+        let Some(level) = &mut chain.level else { return Ok(out) };
+        let mut levelled = Vec::with_capacity(out.len() + 64);
+        level.process(&out, &mut levelled);
+        if last {
+            level.flush(&mut levelled);
         }
-        Ok(out)
+        Ok(levelled)
     }
 }
 
