@@ -7,7 +7,8 @@
 //! Owns names, bounds and the shape of each message of `bellwire.stream.v1`, and the two messages
 //! of the bare URL. Decides nothing: what a request does is the session's.
 
-use super::options::{IN_RATES, InFormat};
+use super::options::IN_RATES;
+use crate::audio::decode::LiveFormat;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub enum Request {
     /// What the binary messages from here on are.
     Configure {
         /// Their format, if it changes.
-        format: Option<InFormat>,
+        format: Option<LiveFormat>,
         /// Their rate, if it changes.
         rate: Option<u32>,
     },
@@ -199,10 +200,10 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
 fn configure(fields: &Fields) -> Result<Request, Wrong> {
     let format = match fields.format.as_deref() {
         None => None,
-        Some(name) => match InFormat::from_name(name) {
+        Some(name) => match LiveFormat::by_name(name) {
             Some(format) => Some(format),
             None => {
-                let names = InFormat::ALL.map(InFormat::as_str).join(", ");
+                let names = LiveFormat::NAMES.map(|(name, _)| name).join(", ");
                 return Err(("unsupported_format", format!("format must be one of {names}")));
             }
         },
@@ -299,6 +300,9 @@ pub enum Told {
         /// What to do.
         #[serde(skip_serializing_if = "Option::is_none")]
         hint: Option<&'static str>,
+        /// How much audio is missing, where that is what happened.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dropped_ms: Option<u64>,
     },
     /// A message was not accepted.
     Error {
@@ -339,6 +343,11 @@ pub enum Told {
 #[expect(clippy::ref_option, reason = "serde hands fields over by reference")]
 fn name_or_null<S: Serializer>(name: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error> {
     name.as_deref().serialize(to)
+}
+
+/// A warning without hint or count.
+pub(super) fn warning(code: &'static str, detail: impl Into<String>) -> Told {
+    Told::Warning { code, detail: detail.into(), hint: None, dropped_ms: None }
 }
 
 /// The body of `start`.
@@ -492,9 +501,7 @@ pub fn fuzz_ws_text(octets: &[u8]) {
     let stamp = Stamp { seq: 1, t_ms: 2, unix_ms: 3 };
     let told = match decode(&text) {
         Ok((Some(id), _)) => Told::Ack { id },
-        Ok((None, request)) => {
-            Told::Warning { code: "x", detail: format!("{request:?}"), hint: None }
-        }
+        Ok((None, request)) => warning("x", format!("{request:?}")),
         Err(Refused { id, code, detail }) => Told::Error { id, code, detail, fatal: false },
     };
     assert!(serde_json::from_str::<Value>(&encode(&told, stamp)).is_ok());
@@ -514,7 +521,7 @@ mod tests {
         let cases = [
             (
                 r#"{"type":"configure","format":"mulaw","rate":8000}"#,
-                Request::Configure { format: Some(InFormat::Mulaw), rate: Some(8000) },
+                Request::Configure { format: Some(LiveFormat::Mulaw), rate: Some(8000) },
             ),
             (r#"{"type":"utterance_end"}"#, Request::UtteranceEnd),
             (r#"{"type":"mark","name":"m 1"}"#, Request::Mark("m 1".into())),
