@@ -182,6 +182,7 @@ impl Rig {
     }
 
     /// Sends all speech through `path`, and demands a mean score of `floor` at least.
+    #[expect(clippy::print_stdout, reason = "--nocapture shows the scores")]
     fn check(&self, what: &str, floor: f32, path: impl Fn(&Speech) -> Vec<i16>) {
         let scores = self.scores(path);
         println!("{what}: mean {:.3} of {scores:?}", mean(&scores));
