@@ -6,5 +6,7 @@ pub mod codec;
 pub mod decode;
 pub mod gain;
 pub mod plc;
+pub mod rate;
 pub mod resample;
+pub mod sample;
 pub mod wav;

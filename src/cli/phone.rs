@@ -3,9 +3,16 @@
 use super::{DONE, FAILED, print};
 use crate::audio::codec::CodecId;
 use crate::config::{Listen, PortRange, from_text};
+use crate::observe::trace::{self, Format};
+use crate::phone::{PhoneEvent, PhoneSpec};
+use anyhow::Context as _;
 use clap::Args;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Run a small SIP phone, for trying things out: it answers, or dials, and records what it hears.
 #[derive(Debug, Clone, Args)]
@@ -70,14 +77,99 @@ fn digits(text: &str) -> Result<String, String> {
     if good { Ok(text.to_owned()) } else { Err("1 to 32 of 0-9, *, #, A-D".to_owned()) }
 }
 
-/// Hands over to the phone.
+/// Runs the phone until its calls are done or it is interrupted.
 pub(super) fn run(args: PhoneArgs) -> u8 {
-    match crate::phone::run(args) {
+    match ring(args) {
         Ok(true) => DONE,
         Ok(false) => FAILED,
         Err(error) => {
             print::err(format!("bellwire phone: {error:#}"));
             FAILED
+        }
+    }
+}
+
+/// `false`: a call did not go as told.
+fn ring(args: PhoneArgs) -> anyhow::Result<bool> {
+    let _ = trace::install("warn", Format::suited(), std::env::var(trace::FILTER_VARIABLE).ok().as_deref());
+    let json = args.json;
+    let spec = spec(args)?;
+    let rejects = spec.reject.is_some();
+    let well = Arc::new(AtomicBool::new(true));
+    let seen = Arc::clone(&well);
+    let tell = move |event: PhoneEvent| {
+        let refused = matches!(&event, PhoneEvent::Ended { code: Some(_), .. });
+        if refused && !rejects {
+            seen.store(false, Ordering::Relaxed);
+        }
+        if json {
+            print::out(serde_json::to_string(&event).unwrap_or_default());
+        } else {
+            print::out(line(&event));
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let interrupted = stop.clone();
+        tokio::spawn(async move {
+            let _ = tokio::signal::ctrl_c().await;
+            interrupted.cancel();
+        });
+        crate::phone::run(spec, stop, tell).await
+    })?;
+    Ok(well.load(Ordering::Relaxed))
+}
+
+fn spec(args: PhoneArgs) -> anyhow::Result<PhoneSpec> {
+    let other = if args.codec == CodecId::Pcmu { CodecId::Pcma } else { CodecId::Pcmu };
+    let load = |path: Option<PathBuf>| path.map(|path| prompt(&path)).transpose();
+    Ok(PhoneSpec {
+        // A phone that dials needs no well-known port.
+        listen: vec![(args.listen.transport, dialling_address(&args))],
+        rtp_ports: args.rtp_ports.first..=args.rtp_ports.last,
+        codecs: vec![args.codec, other],
+        ring: args.ring,
+        early_media: load(args.early_media)?,
+        reject: args.reject,
+        record: args.record,
+        play: load(args.play)?,
+        echo: args.echo,
+        dtmf: args.dtmf,
+        hangup_after: args.hangup_after,
+        count: args.count.map(u64::from),
+        call: args.call,
+    })
+}
+
+fn dialling_address(args: &PhoneArgs) -> SocketAddr {
+    let default = args.listen.address == SocketAddr::from(([127, 0, 0, 1], 5090));
+    let port = if args.call.is_some() && default { 0 } else { args.listen.address.port() };
+    SocketAddr::new(args.listen.address.ip(), port)
+}
+
+fn prompt(path: &Path) -> anyhow::Result<Arc<[i16]>> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let limits = crate::audio::decode::DecodeLimits::default();
+    crate::audio::gain::prepare_prompt(&bytes, &limits, None)
+        .with_context(|| format!("decoding {}", path.display()))
+}
+
+fn line(event: &PhoneEvent) -> String {
+    match event {
+        PhoneEvent::Listening { address } => format!("listening on {address}; Ctrl-C ends"),
+        PhoneEvent::Calling { call, peer } => format!("call {call}: {peer}"),
+        PhoneEvent::Ringing { call } => format!("call {call}: ringing"),
+        PhoneEvent::Answered { call, codec } => format!("call {call}: answered, {codec}"),
+        PhoneEvent::Digit { call, digit } => format!("call {call}: heard the digit {digit}"),
+        PhoneEvent::Ended { call, cause, code, heard_ms, recording, media } => {
+            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            let recording = recording.as_ref().map(|path| format!(", {path}")).unwrap_or_default();
+            format!(
+                "call {call}: ended, {cause}{code}; heard {heard_ms} ms{recording}; \
+                 {} packets received, {} lost, {} sent",
+                media.rx_packets, media.rx_lost, media.tx_packets
+            )
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn run(args: ConfigArgs) -> u8 {
     if loaded.file.is_none() {
         tracing::info!("no configuration file: built-in settings, reachable from here only");
     }
-    match crate::daemon::serve(loaded.config) {
+    match crate::daemon::run_blocking(loaded.config) {
         Ok(()) => DONE,
         Err(error) => {
             tracing::error!("{error:#}");

@@ -314,6 +314,14 @@ impl Pattern {
     }
 }
 
+impl std::str::FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        compile(text).map(Self).map_err(|what| format!("is not a regular expression: {what}"))
+    }
+}
+
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0.as_str())
@@ -330,8 +338,7 @@ impl Scalar for Pattern {
     const KIND: Kind = Kind::Text { what: "a regular expression", pattern: "" };
 
     fn parse(node: &Node) -> Result<Self, String> {
-        let text = node.text()?;
-        compile(text).map(Self).map_err(|what| format!("is not a regular expression: {what}"))
+        node.text()?.parse()
     }
 
     #[expect(clippy::expect_used, reason = "the empty expression is always valid")]
