@@ -15,7 +15,8 @@ SECONDS_MAX ?= 60
 .PHONY: help demo test check sim fuzz bench load gen run setup
 
 help: ## tells what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@sed -nE 's/^([a-z]+):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do
+		printf '  make %-7s %s\n' "$$name" "$$what"; done
 
 demo: ## three real calls on this machine: demo/out has what they sounded like
 	@.ci/setup demo
