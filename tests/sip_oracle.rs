@@ -26,7 +26,8 @@ struct Parts {
 
 impl Parts {
     fn text(&self) -> String {
-        let extra: String = self.extra.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+        let extra: Vec<_> = self.extra.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+        let extra = extra.concat();
         format!(
             "{}\r\nVia: {}\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nContact: {}\r\n\
              Call-ID: {}\r\nCSeq: {}\r\n{extra}Content-Length: {}\r\n\r\n{}",
@@ -140,9 +141,9 @@ fn same_via(ours: &Message<'_>, theirs: &rsip::SipMessage) {
 
 fn same_dialog_fields(ours: &Message<'_>, theirs: &rsip::SipMessage) {
     let from = theirs.from_header().unwrap().typed().unwrap();
-    same_address(&ours.from().unwrap(), &from.uri, from.tag().map(ToString::to_string));
+    same_address(&ours.from().unwrap(), &from.uri, from.tag().map(rsip::param::Tag::value));
     let to = theirs.to_header().unwrap().typed().unwrap();
-    same_address(&ours.to().unwrap(), &to.uri, to.tag().map(ToString::to_string));
+    same_address(&ours.to().unwrap(), &to.uri, to.tag().map(rsip::param::Tag::value));
     let contact = theirs.contact_header().unwrap().typed().unwrap();
     let ours_contact = ours.contacts().next().unwrap().unwrap();
     assert_eq!(ours_contact.uri.text, contact.uri.to_string());
@@ -153,12 +154,12 @@ fn same_dialog_fields(ours: &Message<'_>, theirs: &rsip::SipMessage) {
     assert_eq!(ours.header(Name::MaxForwards), Some("70"));
 }
 
-fn same_address(ours: &NameAddr<'_>, uri: &rsip::Uri, tag: Option<String>) {
+fn same_address(ours: &NameAddr<'_>, uri: &rsip::Uri, tag: Option<&str>) {
     assert_eq!(ours.uri.text, uri.to_string());
     assert_eq!(ours.uri.user, uri.user());
     assert_eq!(ours.uri.host.to_string(), uri.host().to_string());
     assert_eq!(ours.uri.port, uri.port().map(|port| *port.value()));
-    assert_eq!(ours.tag().map(ToOwned::to_owned), tag);
+    assert_eq!(ours.tag(), tag);
 }
 
 fn body_of(message: &rsip::SipMessage) -> &[u8] {

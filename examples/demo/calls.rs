@@ -4,6 +4,7 @@ use crate::programs::{Addresses, Programs};
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bellwire::audio::rate::SampleRate;
 use bellwire::audio::wav;
 use bellwire::speech::tts::{Tts, TtsSpec};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -59,6 +60,7 @@ pub fn synthesise(dir: &Path) -> Result<Speech> {
 }
 
 pub fn write_wav(path: &Path, samples: &[i16], rate: u32) -> Result<()> {
+    let rate = SampleRate::new(rate).context("no sample rate")?;
     let mut writer = wav::WavWriter::create(path, rate, 1)?;
     writer.write(samples)?;
     writer.finish()?;
@@ -66,8 +68,8 @@ pub fn write_wav(path: &Path, samples: &[i16], rate: u32) -> Result<()> {
 }
 
 pub fn read_wav(path: &Path) -> Result<Vec<i16>> {
-    let (samples, _) = wav::read(path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(samples)
+    let recording = wav::Recording::open(path);
+    Ok(recording.with_context(|| format!("reading {}", path.display()))?.samples)
 }
 
 /// Level of the louder half of the 20 ms frames, in dBov: silence does not count.

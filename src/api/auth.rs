@@ -393,3 +393,86 @@ fn same(one: &[u8; 32], two: &[u8; 32]) -> bool {
     let differ = one.iter().zip(two).fold(0_u8, |differ, (a, b)| differ | (a ^ b));
     std::hint::black_box(differ) == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(secret: &str, expires_at: Option<i64>) -> StoredKey {
+        StoredKey {
+            id: "key_s".parse().unwrap(),
+            name: "stored".into(),
+            secret_sha256: hash_secret(secret),
+            scopes: vec!["calls:read".into(), "stream".into()],
+            instance_ids: vec!["inst_a".into()],
+            created_at: 0,
+            expires_at,
+            last_used_at: None,
+        }
+    }
+
+    fn config(secret: &str) -> ConfigKey {
+        ConfigKey {
+            name: "ops".into(),
+            secret_sha256: hash_secret(secret),
+            scopes: vec!["admin".into()],
+            instances: vec!["*".into()],
+        }
+    }
+
+    #[test]
+    fn a_secret_finds_its_key_until_it_expires_or_is_removed() {
+        let ring = Keyring::new(&[config("c")], &[stored("s", Some(100))]).unwrap();
+        assert_eq!(ring.find("c", 0).unwrap().0.source, KeySource::Config);
+        assert_eq!(ring.find("s", 99).unwrap().0.name, "stored");
+        assert!(ring.find("s", 100).is_none() && ring.find("", 0).is_none());
+        assert!(ring.open().is_none());
+        ring.remove(&"key_s".parse().unwrap());
+        assert!(ring.find("s", 0).is_none());
+    }
+
+    #[test]
+    fn a_ring_without_keys_is_open() {
+        let ring = Keyring::new(&[], &[]).unwrap();
+        assert!(ring.open().unwrap().scopes.grants(Scope::TrunksWrite));
+        ring.add(&stored("s", None)).unwrap();
+        assert!(ring.open().is_none());
+    }
+
+    #[test]
+    fn the_use_of_a_key_is_noted_once_a_minute() {
+        let ring = Keyring::new(&[config("c")], &[stored("s", None)]).unwrap();
+        let due = |now| ring.find("s", now).unwrap().1;
+        assert_eq!([60_000, 60_001, 119_999, 120_000].map(due), [true, false, false, true]);
+        assert!(!ring.find("c", 500_000).unwrap().1, "configured keys have no row");
+    }
+
+    #[test]
+    fn scopes_and_bindings_hold_what_they_name() {
+        let some = Scopes::parse(&["calls:read", "stream"]).unwrap();
+        assert!(some.grants(Scope::CallsRead) && !some.grants(Scope::CallsWrite));
+        assert_eq!(some.names(), ["calls:read", "stream"]);
+        let all = Scopes::parse(&["admin"]).unwrap();
+        assert!(Scope::ALL.into_iter().all(|scope| all.grants(scope)));
+        assert!(Scopes::parse(&["calls:fly"]).is_err());
+
+        let one = Binding::parse(&["inst_a"]).unwrap();
+        let every = Binding::parse(&["inst_a", "*"]).unwrap();
+        assert!(one.permits(&"inst_a".parse().unwrap()));
+        assert!(!one.permits(&"inst_b".parse().unwrap()));
+        assert!(every.covers(&one) && !one.covers(&every) && one.covers(&one));
+        assert!(!Binding::parse::<&str>(&[]).unwrap().permits(&"inst_a".parse().unwrap()));
+        assert!(Binding::parse(&["call_a"]).is_err());
+    }
+
+    #[test]
+    fn a_configured_key_that_is_wrong_is_an_error_a_stored_one_is_left_out() {
+        let wrong = ConfigKey { scopes: vec!["root".into()], ..config("c") };
+        assert_eq!(
+            Keyring::new(&[wrong], &[]).err(),
+            Some(GrantError::UnknownScope("root".into()))
+        );
+        let odd = StoredKey { scopes: vec!["later:scope".into()], ..stored("s", None) };
+        assert!(Keyring::new(&[], &[odd]).unwrap().find("s", 0).is_none());
+    }
+}

@@ -1,8 +1,16 @@
 //! A media leg for tests: the worker's side of the rings, stepped by hand.
 
+use super::line::{Ears, LegPort, Line};
 use crate::media::interface::{Command, Event, FrameHeader, FrameKind};
 use crate::media::ring::{self, CaptureReader, CaptureWriter, PlayoutReader, PlayoutWriter};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+
+/// How a beat is counted in tests at the leg's own rate.
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 
 /// Takes 20 ms a tick from the playout ring and obeys commands as a worker does.
 pub(crate) struct FakeLeg {
@@ -25,14 +33,74 @@ pub(crate) struct FakeLeg {
     /// Whether packets flow at all.
     pub(crate) running: bool,
     paused: bool,
+    listening: bool,
+    port: FakePort,
+    told: mpsc::Sender<Event>,
+    ready: Arc<Notify>,
+}
+
+/// The worker's queue of orders, and its counter.
+#[derive(Clone, Default)]
+struct FakePort {
+    orders: Arc<Mutex<VecDeque<Command>>>,
+    sent: Arc<AtomicU64>,
+}
+
+impl LegPort for FakePort {
+    fn send(&self, command: Command) -> bool {
+        self.orders.lock().unwrap().push_back(command);
+        true
+    }
+
+    fn sent_samples(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
 }
 
 impl FakeLeg {
+    /// A G.711 leg with a ring of 2 s, and the ends that an application leg holds.
+    pub(crate) fn line() -> (Self, Line, Ears) {
+        let (mut leg, playout, capture) = Self::new(16_000, 160);
+        let (told, events) = mpsc::channel(64);
+        leg.told = told;
+        let ears = Ears { events, ready: Arc::clone(&leg.ready) };
+        let port = Box::new(leg.port.clone());
+        (leg, Line { playout, capture, port, _open: None }, ears)
+    }
+
+    /// One beat of the worker whose application leg runs by itself until it waits.
+    pub(crate) async fn beat(&mut self) {
+        let orders: Vec<Command> = self.port.orders.lock().unwrap().drain(..).collect();
+        self.commands.extend(orders);
+        self.tick();
+        self.port.sent.store(self.sent.len() as u64, Ordering::Relaxed);
+        while let Some(event) = self.events.pop_front() {
+            // A leg whose application is gone tells nobody.
+            let _ = self.told.try_send(event);
+        }
+        self.ready.notify_one();
+        tokio::time::sleep(TICK).await;
+    }
+
+    /// Whether caller audio is wanted.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listening
+    }
+
+    /// Whether the application has let the leg go.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.told.is_closed()
+    }
+
     /// A leg whose playout ring holds `ring` samples, 20 ms being `frame` samples.
     pub(crate) fn new(ring: usize, frame: usize) -> (Self, PlayoutWriter, CaptureReader) {
         let (writer, playout) = ring::playout(ring);
         let (capture, reader) = ring::capture(64, 64 * 160);
         let leg = Self {
+            listening: false,
+            port: FakePort::default(),
+            told: mpsc::channel(1).0,
+            ready: Arc::new(Notify::new()),
             playout,
             capture,
             captured: 0,
@@ -92,10 +160,8 @@ impl FakeLeg {
             }
             Command::Pause(paused) => self.paused = paused,
             Command::Dtmf { .. } => self.events.push_back(Event::DtmfDone { sent: true }),
-            Command::End { .. }
-            | Command::Update(_)
-            | Command::Listen(_)
-            | Command::QuietAfter(_) => {}
+            Command::Listen(listening) => self.listening = listening,
+            Command::End { .. } | Command::Update(_) | Command::QuietAfter(_) => {}
         }
     }
 

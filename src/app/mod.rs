@@ -11,6 +11,7 @@
 
 #[cfg(test)]
 mod fake;
+mod line;
 pub mod playout;
 pub mod prompt;
 pub mod stream;

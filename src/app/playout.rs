@@ -22,7 +22,7 @@ pub const MARKS_MAX: usize = 4096;
 /// Utterances that may wait at once.
 pub const UTTERANCES_MAX: usize = 1024;
 /// Clears that may wait for the worker at once; it answers within a tick.
-const CLEARS_MAX: usize = 64;
+const CLEARS_MAX: usize = 16;
 /// Watches that the worker holds for us at once.
 const WATCHES_MAX: usize = 8;
 
@@ -156,6 +156,8 @@ pub struct PlayoutQueue {
     /// Samples below `resolved` that were discarded.
     discarded: u64,
     open: Option<Utterance>,
+    /// The utterance that has started and not ended.
+    sounding: Option<Utterance>,
     timeline: VecDeque<Point>,
     clearing: VecDeque<Clearing>,
     facts: VecDeque<Fact>,
@@ -188,6 +190,7 @@ impl PlayoutQueue {
             resolved: 0,
             discarded: 0,
             open: None,
+            sounding: None,
             timeline: VecDeque::new(),
             clearing: VecDeque::new(),
             facts: VecDeque::new(),
@@ -235,6 +238,12 @@ impl PlayoutQueue {
         !self.backlog.is_empty()
     }
 
+    /// Whether the application was told to pause and not yet to go on.
+    #[must_use]
+    pub fn is_xoff(&self) -> bool {
+        self.xoff
+    }
+
     /// How many samples would be accepted.
     #[must_use]
     pub fn room(&self) -> usize {
@@ -245,6 +254,14 @@ impl PlayoutQueue {
     #[must_use]
     pub fn open_utterance(&self) -> Option<&Name> {
         self.open.as_ref().map(|utterance| &utterance.name)
+    }
+
+    /// The utterance that is being played and how much of it has left, after `sent` samples.
+    #[must_use]
+    pub fn sounding(&self, sent: u64) -> Option<(Name, u64)> {
+        let utterance = self.sounding.as_ref()?;
+        let played = (sent + self.discarded).saturating_sub(utterance.start);
+        Some((utterance.name.clone(), self.ms(played)))
     }
 
     /// Opens an utterance: audio from here on belongs to it. Ends the one that was open.
@@ -382,11 +399,16 @@ impl PlayoutQueue {
             self.backlog.shrink_to(self.sample_rate as usize);
         }
         self.written = writer.position();
-        let cleared_to = self.clearing.back().map_or(self.resolved, |clear| clear.up_to);
-        let live = usize::try_from(self.written - cleared_to).unwrap_or(usize::MAX);
-        self.in_ring = writer.queued().min(live);
+        self.look(writer);
         self.arm();
         self.announce_end();
+    }
+
+    /// Sees how much the worker has taken meanwhile; [`Self::pump`] does so too.
+    pub fn look(&mut self, writer: &PlayoutWriter) {
+        let cleared_to = self.clearing.back().map_or(self.resolved, |clear| clear.up_to);
+        let live = usize::try_from(self.written.saturating_sub(cleared_to)).unwrap_or(usize::MAX);
+        self.in_ring = if self.halted { 0 } else { writer.queued().min(live) };
     }
 
     /// Tells the water marks; call after the queue changed.
@@ -655,7 +677,8 @@ impl PlayoutQueue {
     fn tell(&mut self, point: Point) {
         match point.what {
             What::Start(utterance) => {
-                self.facts.push_back(Fact::Started { utterance: utterance.name });
+                self.facts.push_back(Fact::Started { utterance: utterance.name.clone() });
+                self.sounding = Some(utterance);
             }
             What::End { utterance, cut, lost, deferred } => {
                 let played = point.position - utterance.start;
@@ -669,6 +692,9 @@ impl PlayoutQueue {
 
     fn tell_end(&mut self, utterance: Utterance, length: u64, played: u64, cut: bool) {
         self.utterances = self.utterances.saturating_sub(1);
+        if self.sounding.as_ref().is_some_and(|sounding| sounding.serial == utterance.serial) {
+            self.sounding = None;
+        }
         let played_ms = self.ms(played.min(length));
         let utterance = utterance.name;
         self.facts.push_back(if played >= length && !cut {

@@ -6,6 +6,7 @@ pub mod codec;
 pub mod decode;
 pub mod gain;
 pub mod plc;
+pub mod prompt;
 pub mod rate;
 pub mod resample;
 pub mod sample;

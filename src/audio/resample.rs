@@ -258,10 +258,11 @@ impl Design {
         let taps = ((TAPS * step.max(1.0)) as usize).next_multiple_of(8);
         let exact = taps * to <= TABLE_MAX;
         let phases = if exact { to } else { PHASES_INTERPOLATED };
-        let interpolation = match exact {
+        let interpolation = if exact {
             // Every output falls on a phase of the table: a plain polyphase filter.
-            true => SincInterpolationType::Nearest,
-            false => SincInterpolationType::Cubic,
+            SincInterpolationType::Nearest
+        } else {
+            SincInterpolationType::Cubic
         };
         let parameters = SincInterpolationParameters::new(taps, WindowFunction::Hann2)
             .f_cutoff(CUTOFF)

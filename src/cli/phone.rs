@@ -151,7 +151,7 @@ fn dialling_address(args: &PhoneArgs) -> SocketAddr {
 fn prompt(path: &Path) -> anyhow::Result<Arc<[i16]>> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let limits = crate::audio::decode::DecodeLimits::default();
-    crate::audio::gain::prepare_prompt(&bytes, &limits, None)
+    crate::audio::prompt::prepare_prompt(&bytes, &limits, None)
         .with_context(|| format!("decoding {}", path.display()))
 }
 

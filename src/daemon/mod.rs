@@ -18,7 +18,8 @@ use crate::api::rest::{
     AdminParts, ApiLimits, ApiParts, ApiState, ServeLimits, TrunkState, admin_router, router, serve,
 };
 use crate::api::types::{AudioProblem, Voice};
-use crate::audio::gain;
+use crate::audio::decode::DecodeError;
+use crate::audio::prompt::prepare_prompt;
 use crate::config::Config;
 use crate::media::worker::MediaPool;
 use crate::net::sip::{SipQueues, SipSockets};
@@ -268,9 +269,9 @@ fn decoder(config: &Config) -> crate::api::rest::DecodeAudio {
     let limits = setup::prompt_limits(config);
     let level = setup::prompt_level(config);
     Arc::new(move |bytes| {
-        gain::prepare_prompt(&bytes, &limits, level).map_err(|error| {
+        prepare_prompt(&bytes, &limits, level).map_err(|error| {
             let text = error.to_string();
-            if error.is_too_long() {
+            if matches!(error, DecodeError::TooLong { .. }) {
                 AudioProblem::TooLarge(text)
             } else {
                 AudioProblem::Undecodable(text)

@@ -4,7 +4,7 @@ use super::inbound::{InboundAction, InboundRoute, silence};
 use super::parts::{StreamDefaults, TrunkFacts};
 use crate::api::gateway::Content;
 use crate::app::stream::StreamOptions;
-use crate::audio::gain;
+use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
 use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
@@ -220,7 +220,7 @@ fn say(route: &Route, voice: &str) -> Content {
 /// The file cannot be read or decoded.
 pub(super) fn load_prompt(path: &Path, config: &Config) -> anyhow::Result<Arc<[i16]>> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    gain::prepare_prompt(&bytes, &prompt_limits(config), prompt_level(config))
+    prepare_prompt(&bytes, &prompt_limits(config), prompt_level(config))
         .with_context(|| format!("decoding {}", path.display()))
 }
 

@@ -16,11 +16,15 @@
 //! Does not decode, conceal, interpret digits, or play to a clock. After construction nothing is
 //! allocated; every table is of fixed size, and each `poll` is bounded by the 64 slots.
 
+mod fuzz;
 mod payload;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod window;
 
+pub use fuzz::fuzz_history;
 pub use payload::{PayloadKind, PayloadTable};
 pub use slots::Following;
 
@@ -453,21 +457,21 @@ impl JitterBuffer {
                 }
                 continue;
             }
-            let flush = self.takeover.is_some() || self.beyond.is_taken();
-            match self.slots.first_after(next) {
-                Some((later, arrived)) => {
-                    let deadline = arrived + self.window.window();
-                    if !flush && now < deadline {
-                        return Step::Wait(Some(deadline));
-                    }
-                    self.declare_lost(later, arrived);
-                }
-                None if self.beyond.is_taken() => self.move_in(),
-                None => match self.install() {
+            if self.beyond.is_taken() {
+                self.make_room();
+                continue;
+            }
+            let Some((later, arrived)) = self.slots.first_after(next) else {
+                match self.install() {
                     Some(ssrc) => return Step::Source(ssrc),
                     None => return Step::Wait(None),
-                },
+                }
+            };
+            let deadline = arrived + self.window.window();
+            if self.takeover.is_none() && now < deadline {
+                return Step::Wait(Some(deadline));
             }
+            self.declare_lost(later, arrived);
         }
     }
 
@@ -533,13 +537,18 @@ impl JitterBuffer {
         self.recent_holes[0] = Some(RecentHole { from, until: later, first_later });
     }
 
-    /// Moves the packet that was beyond the slots into them, once nothing is left before it.
-    fn move_in(&mut self) {
-        let (seq, arrived) = (self.beyond.seq, self.beyond.arrived);
-        self.slots.swap_in(&mut self.beyond);
-        if self.source.as_ref().is_some_and(|s| s.next < seq) {
-            self.declare_lost(seq, arrived);
+    /// Brings the packet that was beyond the slots nearer to its place, at the cost of the next
+    /// number, which is missing: nothing that far back is waited for.
+    fn make_room(&mut self) {
+        let arrived = self.beyond.arrived;
+        let oldest = self.beyond.seq.back(SLOTS as u64 - 1);
+        let next = self.source.as_ref().map_or(oldest, |source| source.next);
+        if next >= oldest {
+            self.slots.swap_in(&mut self.beyond);
+            return;
         }
+        let (later, arrived) = self.slots.first_after(next).unwrap_or((oldest, arrived));
+        self.declare_lost(later.min(oldest), arrived);
     }
 
     /// Lets the confirmed source take over, with what was parked of it.

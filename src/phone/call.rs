@@ -1,12 +1,15 @@
 //! One call of the phone: rings, answers, plays, records, ends.
 
 use super::{PhoneEvent, PhoneSpec, Tell};
+use crate::audio::rate::SampleRate;
 use crate::audio::wav::WavWriter;
 use crate::id::SessionId;
 use crate::media::interface::{Command as MediaCommand, Event as MediaEvent, MediaParams};
 use crate::media::worker::{LegControl, LegHandle, LegSetup, MediaPool};
 use crate::sdp::{self, Direction, LocalMedia, Negotiated};
 use crate::sip::interface::{Command, EndCause, Ending, Event};
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +44,7 @@ pub(super) struct PhoneCall {
 }
 
 struct Recording {
-    writer: WavWriter,
+    writer: WavWriter<BufWriter<File>>,
     path: PathBuf,
     written: u64,
     /// Capture position of the first sample.
@@ -341,7 +344,7 @@ impl PhoneCall {
     fn open_recording(&mut self) {
         let Some(path) = &self.spec.record else { return };
         let path = numbered(path, self.number);
-        match WavWriter::create(&path, RATE, 1) {
+        match WavWriter::create(&path, SampleRate::HZ_8000, 1) {
             Ok(writer) => {
                 self.recording = Some(Recording { writer, path, written: 0, origin: None });
             }

@@ -76,7 +76,8 @@ pub(super) struct Shared {
     pending: Mutex<HashMap<CallId, Waiting>>,
     generations: AtomicU64,
     closed: AtomicBool,
-    unhealthy: AtomicBool,
+    /// Why the last transaction failed, if it did.
+    rows_error: Mutex<Option<StoreError>>,
     refused: AtomicU64,
     failed: AtomicU64,
     lost: AtomicU64,
@@ -86,6 +87,11 @@ impl Shared {
     fn pending(&self) -> MutexGuard<'_, HashMap<CallId, Waiting>> {
         // The map is valid after every statement, so a panic elsewhere does not spoil it.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the last transaction failed, if it did.
+    pub(super) fn rows_error(&self) -> MutexGuard<'_, Option<StoreError>> {
+        self.rows_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The row of a call that is not on disk yet.
@@ -99,7 +105,7 @@ impl Shared {
             failed: self.failed.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),
             pending: self.pending().len() as u64,
-            healthy: !self.unhealthy.load(Ordering::Relaxed),
+            healthy: self.rows_error().is_none(),
         }
     }
 
@@ -266,7 +272,8 @@ impl Writer {
             return Ok(());
         }
         let mut answers = Vec::with_capacity(jobs.len());
-        let result = self.transaction(&rows, jobs, &mut answers);
+        let (written, committed) = self.transaction(&rows, jobs, &mut answers);
+        let result = committed.clone().and(written);
         if let Err(error) = &result {
             self.shared.failed.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, rows = rows.len(), "the store could not write");
@@ -279,26 +286,35 @@ impl Writer {
                 }
             }
         }
-        self.shared.unhealthy.store(result.is_err(), Ordering::Relaxed);
+        *self.shared.rows_error() = result.clone().err();
         for answer in answers {
-            answer(result.clone());
+            answer(committed.clone());
         }
         result
     }
 
+    /// What became of the rows, and of the whole. Rows that cannot be written do not hold up the
+    /// jobs: one of those may make room.
     fn transaction(
         &mut self,
         rows: &[(Arc<CallRecord>, u64)],
         jobs: Vec<Job>,
         answers: &mut Vec<Done>,
-    ) -> Result<(), StoreError> {
-        let begun = self.connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
-        let written = begun.and_then(|()| self.rows(rows));
+    ) -> (Result<(), StoreError>, Result<(), StoreError>) {
+        let mut begun = self.begin();
+        let mut written = begun.clone();
+        if begun.is_ok() {
+            written = within_savepoint(&self.connection, |_| self.rows(rows));
+            if self.connection.is_autocommit() {
+                // SQLite undid all of it.
+                begun = self.begin();
+            }
+        }
         for job in jobs {
-            let connection = written.as_ref().map(|()| &self.connection);
+            let connection = begun.as_ref().map(|()| &self.connection);
             answers.push(job(connection.map_err(StoreError::clone)));
         }
-        let result = written.and_then(|()| {
+        let committed = begun.and_then(|()| {
             if self.connection.is_autocommit() {
                 return Err(StoreError::Full("the transaction was undone".to_owned()));
             }
@@ -308,7 +324,11 @@ impl Writer {
             // A COMMIT that failed leaves the transaction open.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
-        result
+        (written, committed)
+    }
+
+    fn begin(&self) -> Result<(), StoreError> {
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from)
     }
 
     fn rows(&self, rows: &[(Arc<CallRecord>, u64)]) -> Result<(), StoreError> {

@@ -128,7 +128,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it could not be written.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        self.write(|_| Ok(())).await
+        self.write(|_| Ok(())).await?;
+        // The answer comes after the rows of its transaction were tried.
+        let failed = self.lanes.shared.rows_error().clone();
+        failed.map_or(Ok(()), Err)
     }
 
     /// Writes what is left, ends both threads; later calls answer [`StoreError::Closed`].

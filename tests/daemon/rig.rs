@@ -313,13 +313,13 @@ fn wait_for_line(lines: &mpsc::Receiver<String>, text: &str) -> Value {
 
 /// Samples of a WAV file that the phone wrote.
 pub fn read_wav(path: &Path) -> Vec<i16> {
-    bellwire::audio::wav::read(path).unwrap().0
+    bellwire::audio::wav::Recording::open(path).unwrap().samples
 }
 
 /// Makes a WAV file of a tone, 8 kHz mono.
 pub fn tone_wav(dir: &Path, name: &str, hz: f64, seconds: f64) -> PathBuf {
     let path = dir.join(name);
-    let mut writer = bellwire::audio::wav::WavWriter::create(&path, 8000, 1).unwrap();
+    let mut writer = bellwire::audio::wav::WavWriter::create(&path, bellwire::audio::rate::SampleRate::HZ_8000, 1).unwrap();
     writer.write(&tone(8000, hz, seconds)).unwrap();
     writer.finish().unwrap();
     path

@@ -6,8 +6,20 @@
 mod carrier;
 mod clock;
 mod net;
+mod pair;
+mod watch;
 mod world;
 
+mod ack;
 mod call_in;
 mod call_out;
 mod cancel;
+mod dialog_requests;
+mod digest;
+mod door;
+mod failover;
+mod failures;
+mod forks;
+mod races;
+mod random_histories;
+mod routing;

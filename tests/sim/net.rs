@@ -53,6 +53,8 @@ pub struct Net {
     pub closed: BTreeSet<(Transport, SocketAddr)>,
     /// Addresses that swallow everything.
     pub black_holes: BTreeSet<SocketAddr>,
+    /// Everything that was handed over for sending, for whoever drains it.
+    pub log: Vec<(SocketAddr, Vec<u8>)>,
 }
 
 impl Net {
@@ -66,10 +68,12 @@ impl Net {
             last_arrival: BTreeMap::new(),
             closed: BTreeSet::new(),
             black_holes: BTreeSet::new(),
+            log: Vec::new(),
         }
     }
 
     pub fn send(&mut self, now: Instant, packet: Packet) {
+        self.log.push((packet.from, packet.bytes.clone()));
         match packet.transport {
             Transport::Udp => self.datagram(now, packet),
             Transport::Tcp | Transport::Tls => self.stream(now, packet),

@@ -211,6 +211,14 @@ impl World {
         self.net.send(self.now, packet);
     }
 
+    /// Breaks a connection: our side hears of it.
+    pub fn lose_connection(&mut self, from: &str, to: &str, connection: Option<ConnectionId>) {
+        self.net.reset(addr(from));
+        let (local, remote) = (addr(to), addr(from));
+        let flow = Flow { transport: Transport::Tcp, local, remote, connection };
+        self.us.feed(self.now, &mut self.net, Input::Unreachable { flow });
+    }
+
     /// Runs until the given moment, or until nothing is left to happen; false in the second case.
     pub fn run_until(&mut self, end: Instant) -> bool {
         loop {
@@ -253,7 +261,12 @@ impl World {
 
     /// Runs until the carrier receives a message that begins so; copies of one seen are skipped.
     pub fn wait(&mut self, start: &str) -> crate::carrier::Received {
-        let end = self.now + secs(60);
+        self.wait_long(start, secs(60))
+    }
+
+    /// The same with another patience.
+    pub fn wait_long(&mut self, start: &str, patience: Duration) -> crate::carrier::Received {
+        let end = self.now + patience;
         loop {
             if let Some(message) = self.inbox.find(start) {
                 return message;

@@ -238,7 +238,7 @@ fn underrun_fades_out_and_in_and_is_told_when_sound_is_back() {
 #[test]
 fn underruns_teach_a_longer_start_and_ten_good_seconds_forget_it() {
     let mut rig = Rig::new();
-    let mut wait = |rig: &mut Rig| {
+    let wait = |rig: &mut Rig| {
         rig.push(320);
         let mut ticks = 0;
         while silent(&rig.tick()) {

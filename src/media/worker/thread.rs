@@ -11,8 +11,8 @@
 //!
 //! [`LATE_MAX`]: crate::media::leg::LATE_MAX
 
-use super::Seat;
 use super::exchange::{Exchange, Notice, Order};
+use super::seat::Seat;
 use crate::media::leg::Outgoing;
 use crate::media::wheel::{PERIOD_MAX, Wheel};
 use crate::net::rtp::{Arrival, RtpIo, Wire};
@@ -268,3 +268,6 @@ fn tell<P>(exchange: &Exchange<P>, seat: &mut Seat<P>) {
 fn slots(period: Duration) -> u64 {
     u64::try_from(period.as_millis()).unwrap_or(PERIOD_MAX).clamp(1, PERIOD_MAX)
 }
+
+#[cfg(test)]
+mod tests;

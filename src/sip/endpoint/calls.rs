@@ -96,7 +96,7 @@ impl Endpoint {
         let outgoing = Outgoing::new(Owner::Invite(id), trunk, request);
         let gateways = self.trunks.get(trunk).map(|trunk| trunk.hops().collect::<Vec<_>>());
         let outgoing = match gateways {
-            Some(hops) if !hops.is_empty() => outgoing.by_hops(hops.into_iter()),
+            Some(hops) if !hops.is_empty() => outgoing.by_gateways(hops.into_iter()),
             Some(_) | None => outgoing.by_itself(None),
         };
         let request = self.start(now, outgoing);
@@ -113,6 +113,8 @@ impl Endpoint {
             Some((404, "no such trunk"))
         } else if !callable {
             Some((400, "not a callable URI"))
+        } else if invite.headers.iter().any(|(name, value)| !can_be_written(name, value)) {
+            Some((400, "a header field that cannot be written"))
         } else if self.draining {
             Some((503, "draining"))
         } else if self.calls.len() >= self.sessions_max {
@@ -217,7 +219,9 @@ impl Endpoint {
         let Some(call) = self.calls.get(&id) else { return };
         let (trunk, seen, invite) = (call.trunk, call.seen, call.invite);
         match effect {
-            Effect::Ack { to_tag, request } => {
+            Effect::Ack { to_tag, mut request } => {
+                //= RFC 3261 §13.2.2.4: the ACK has the same credentials as the INVITE
+                request.headers.extend(self.credentials_of(invite));
                 let owner = Owner::Ack { invite, to_tag };
                 self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
             }
@@ -252,7 +256,8 @@ impl Endpoint {
     ) {
         for effect in effects {
             let (owner, request) = match effect {
-                Effect::Ack { to_tag, request } => {
+                Effect::Ack { to_tag, mut request } => {
+                    request.headers.extend(self.credentials_of(Some(invite)));
                     (Owner::Ack { invite: Some(invite), to_tag }, request)
                 }
                 Effect::Request { request, .. } => (Owner::Nobody, request),
@@ -309,6 +314,12 @@ impl Endpoint {
             self.transmit(step.flow, bytes);
         }
     }
+}
+
+/// Whether a header field of the application stays one line.
+fn can_be_written(name: &str, value: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
+    !name.is_empty() && name.bytes().all(token) && !value.contains(['\r', '\n'])
 }
 
 /// What the application must know of an INVITE.

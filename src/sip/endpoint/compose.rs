@@ -58,13 +58,14 @@ impl Identity {
         SocketAddr::new(self.public_address.unwrap_or(local.ip()), local.port())
     }
 
-    /// Completes a request for `transport` from `local`.
+    /// Completes a request for `transport` from `local`; `authorize` adds credentials.
     //= RFC 3261 §8.1.1: To, From, CSeq, Call-ID, Max-Forwards and Via are mandatory
     pub(super) fn request(
         &self,
         request: &Request,
         (transport, local): (Transport, SocketAddr),
         branch: &str,
+        authorize: impl FnOnce(&mut MessageWriter<'_>),
     ) -> Result<Vec<u8>, WriteError> {
         let mut out = Vec::with_capacity(1024);
         let mut writer = MessageWriter::request(&mut out, request.method, &request.uri);
@@ -88,6 +89,7 @@ impl Identity {
         for (name, value) in &request.headers {
             writer.other(name, value);
         }
+        authorize(&mut writer);
         writer.header(Name::UserAgent, &self.user_agent);
         let (kind, body) = &request.body;
         if body.is_empty() { writer.finish() } else { writer.body(kind, body) }?;
@@ -113,7 +115,9 @@ impl Identity {
             record_route: method == Some(Method::Invite) && (101..300).contains(&code),
         };
         let mut writer = MessageWriter::respond(&mut out, request, &spec);
-        if let Some(user) = answer.contact_user.filter(|_| code > 100) {
+        //= RFC 3261 §12.1.1 and RFC 3311 §5.1: Contact in what makes or refreshes a dialog
+        let target = matches!(method, Some(Method::Invite | Method::Update));
+        if let Some(user) = answer.contact_user.filter(|_| target && (101..300).contains(&code)) {
             writer.header(Name::Contact, self.contact(flow.transport, flow.local, user));
         }
         if (200..300).contains(&code)

@@ -10,9 +10,10 @@ use super::Endpoint;
 use super::compose;
 use super::route::{self, Hop, Target};
 use crate::id::SessionId;
+use crate::sip::auth::{Attempt, SignedRequest};
 use crate::sip::dialog::Request;
 use crate::sip::interface::{Event, Flow, Output, Transport};
-use crate::sip::message::{Message, Method};
+use crate::sip::message::{Message, Method, Name};
 use crate::sip::session::{self, Failure, Input};
 use crate::sip::transaction::Tell;
 use crate::sip::transaction::client_invite::Acknowledged;
@@ -68,12 +69,20 @@ pub(super) struct Outgoing {
     targets: VecDeque<Target>,
     /// How the peer was last seen, to correct a next hop by.
     seen: Option<Flow>,
+    /// The next hops are the trunk's own gateways.
+    gateway_bound: bool,
     stage: Stage,
     withdrawal: Withdrawal,
     /// How the last attempt ended.
     last: Outcome,
     /// A provisional answer above 100 came.
     rang: bool,
+    /// What challenges have been answered.
+    auth: Attempt,
+    /// Which of the trunk's digests is given.
+    digest: usize,
+    /// The credentials that the INVITE carried, which the ACK to its 2xx must repeat.
+    credentials: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -115,10 +124,14 @@ impl Outgoing {
             hops: VecDeque::new(),
             targets: VecDeque::new(),
             seen: None,
+            gateway_bound: false,
             stage: Stage::Idle,
             withdrawal: Withdrawal::None,
             last: Outcome::Unreachable,
             rang: false,
+            auth: Attempt::default(),
+            digest: 0,
+            credentials: Vec::new(),
         }
     }
 
@@ -129,9 +142,10 @@ impl Outgoing {
         self
     }
 
-    /// Sends to these next hops, in order.
-    pub(super) fn by_hops(mut self, hops: impl Iterator<Item = Hop>) -> Self {
+    /// Sends to these gateways of the trunk, in order.
+    pub(super) fn by_gateways(mut self, hops: impl Iterator<Item = Hop>) -> Self {
         self.hops.extend(hops);
+        self.gateway_bound = true;
         self
     }
 }
@@ -154,7 +168,7 @@ impl Endpoint {
         hop: Hop,
     ) {
         let outgoing = Outgoing::new(Owner::Ping(gateway), gateway.0, request);
-        self.start(now, outgoing.by_hops(std::iter::once(hop)));
+        self.start(now, outgoing.by_gateways(std::iter::once(hop)));
     }
 
     /// Tries what is left to try, until something is under way or nothing is left.
@@ -234,6 +248,9 @@ impl Endpoint {
             | Owner::Nobody => None,
         };
         outgoing.stage = Stage::Running { client, target };
+        if outgoing.request.method == Method::Invite {
+            outgoing.credentials = credentials_in(&bytes);
+        }
         self.transmit(flow, bytes);
         if let Some((session, sip_call_id)) = dialing {
             self.dialing(session, sip_call_id);
@@ -250,22 +267,41 @@ impl Endpoint {
         target: Target,
         branch: &str,
     ) -> Option<(Target, Flow, Vec<u8>)> {
-        let outgoing = self.requests.get_mut(&id)?;
-        let local = route::local_for(&self.listen, &target)?;
-        let way = (target.transport, local);
-        let bytes = self.identity.request(&outgoing.request, way, branch).ok()?;
+        let (flow, bytes) = self.write(id, &target, branch)?;
         let too_long = target.transport == Transport::Udp && bytes.len() > DATAGRAM_MAX;
         let stream = Target { transport: Transport::Tcp, connection: None, ..target };
         if too_long
             && !target.fallback
-            && let Some(local) = route::local_for(&self.listen, &stream)
+            && let Some((flow, bytes)) = self.write(id, &stream, branch)
         {
-            let way = (stream.transport, local);
-            let bytes = self.identity.request(&outgoing.request, way, branch).ok()?;
+            let outgoing = self.requests.get_mut(&id)?;
             outgoing.targets.push_front(Target { fallback: true, ..target });
-            return Some((stream, flow_to(&stream, local), bytes));
+            return Some((stream, flow, bytes));
         }
-        Some((target, flow_to(&target, local), bytes))
+        Some((target, flow, bytes))
+    }
+
+    /// Writes the request for a target, with credentials if it is one that may see them.
+    fn write(&mut self, id: RequestId, target: &Target, branch: &str) -> Option<(Flow, Vec<u8>)> {
+        let outgoing = self.requests.get_mut(&id)?;
+        let local = route::local_for(&self.listen, target)?;
+        let way = (target.transport, local);
+        let Outgoing { request, auth, .. } = outgoing;
+        let trunk = self.trunks.get_mut(outgoing.trunk)?;
+        // A digest of the password is for the trunk's own elements, not for whoever is called.
+        let trusted = outgoing.gateway_bound || trunk.owns(target.address.ip());
+        let digest = trunk.digests.get_mut(outgoing.digest).filter(|_| trusted);
+        let nonce = self.rng.next_u64();
+        let bytes = self.identity.request(request, way, branch, |writer| {
+            //= RFC 3261 §22.1: no Authorization in CANCEL and in the ACK to a refusal; the ACK to
+            //= a 2xx repeats that of the INVITE
+            if let Some(digest) = digest.filter(|_| request.method != Method::Ack) {
+                let method = request.method.as_str();
+                let signed = SignedRequest { method, uri: &request.uri, body: &request.body.1 };
+                digest.authorize(writer, &signed, nonce, auth);
+            }
+        });
+        Some((flow_to(target, local), bytes.ok()?))
     }
 
     fn keep_ack(&mut self, invite: Option<RequestId>, ack: Acknowledged) {
@@ -374,13 +410,21 @@ impl Endpoint {
         };
         let Some(step) = self.clients.handle(now, id, input) else { return };
         let passes_up = step.passes_up();
-        let user = step.user;
-        self.after_step(now, step);
-        match user {
-            User::Request(request) if passes_up => {
-                self.answered(now, request, (id, flow), code, message);
+        let request = self.current(step.user, id);
+        self.after_step(now, id, step);
+        if let Some(request) = request.filter(|_| passes_up) {
+            self.answered(now, request, (id, flow), code, message);
+        }
+    }
+
+    /// The request whose attempt this transaction is; those of earlier attempts only absorb.
+    fn current(&self, user: User, client: ClientId) -> Option<RequestId> {
+        let User::Request(id) = user else { return None };
+        match self.requests.get(&id)?.stage {
+            Stage::Running { client: current, .. } | Stage::Answered { client: current } => {
+                (current == client).then_some(id)
             }
-            User::Request(_) | User::Cancel => {}
+            Stage::Idle | Stage::Resolving { .. } => None,
         }
     }
 
@@ -397,11 +441,11 @@ impl Endpoint {
     }
 
     /// Sends what a transaction wants sent, and passes its failure on.
-    fn after_step(&mut self, now: Instant, step: ClientStep<User>) {
+    fn after_step(&mut self, now: Instant, client: ClientId, step: ClientStep<User>) {
         if let Some(bytes) = step.effect.send.filter(|bytes| !bytes.is_empty()) {
             self.transmit(step.flow, bytes);
         }
-        let User::Request(id) = step.user else { return };
+        let Some(id) = self.current(step.user, client) else { return };
         match step.effect.tell {
             Tell::TimedOut => self.attempt_failed(now, id, Outcome::TimedOut),
             Tell::Unreachable => self.attempt_failed(now, id, Outcome::Unreachable),
@@ -413,13 +457,13 @@ impl Endpoint {
 
     pub(super) fn client_due(&mut self, now: Instant, id: ClientId) {
         if let Some(step) = self.clients.handle(now, id, ClientInput::Timeout) {
-            self.after_step(now, step);
+            self.after_step(now, id, step);
         }
     }
 
     pub(super) fn client_unreachable(&mut self, now: Instant, id: ClientId) {
         if let Some(step) = self.clients.handle(now, id, ClientInput::Unreachable) {
-            self.after_step(now, step);
+            self.after_step(now, id, step);
         }
     }
 
@@ -445,6 +489,10 @@ impl Endpoint {
                 Some(_) | None => {}
             };
         }
+        if code < 300 {
+            self.take_info(id, message);
+        }
+        let Some(outgoing) = self.requests.get_mut(&id) else { return };
         if code < 300 && outgoing.request.method == Method::Invite {
             outgoing.stage = Stage::Answered { client };
             outgoing.request.body.1 = Vec::new();
@@ -454,6 +502,18 @@ impl Endpoint {
             return;
         }
         self.finish(now, id, code, message);
+    }
+
+    /// A 2xx may bring the next nonce.
+    fn take_info(&mut self, id: RequestId, message: &Message<'_>) {
+        let Some(outgoing) = self.requests.get(&id).filter(|outgoing| outgoing.gateway_bound)
+        else {
+            return;
+        };
+        let trunk = self.trunks.get_mut(outgoing.trunk);
+        if let Some(digest) = trunk.and_then(|trunk| trunk.digests.get_mut(outgoing.digest)) {
+            digest.take_info(message);
+        }
     }
 
     fn invite_owner(&self, id: RequestId) -> Option<SessionId> {
@@ -497,8 +557,33 @@ impl Endpoint {
     }
 
     /// Answers a challenge with credentials; false if there are none for it.
-    fn authorize(&mut self, _now: Instant, _id: RequestId, _message: &Message<'_>) -> bool {
-        false
+    //= RFC 3261 §22.2: the same request again with credentials, a new branch and CSeq one higher
+    fn authorize(&mut self, now: Instant, id: RequestId, message: &Message<'_>) -> bool {
+        let Some(outgoing) = self.requests.get_mut(&id) else { return false };
+        let Some(trunk) = self.trunks.get_mut(outgoing.trunk) else { return false };
+        let Stage::Running { target, .. } = outgoing.stage else { return false };
+        if !outgoing.gateway_bound && !trunk.owns(target.address.ip()) {
+            return false;
+        }
+        let taken = trunk
+            .digests
+            .iter_mut()
+            .position(|digest| digest.take_challenge(message, &mut outgoing.auth).is_ok());
+        let Some(digest) = taken else { return false };
+        outgoing.digest = digest;
+        outgoing.request.cseq += 1;
+        outgoing.targets.push_front(target);
+        outgoing.stage = Stage::Idle;
+        self.advance(now, id);
+        true
+    }
+
+    /// The credentials of the INVITE, for the ACK to its 2xx.
+    pub(super) fn credentials_of(&self, invite: Option<RequestId>) -> Vec<(String, String)> {
+        invite
+            .and_then(|id| self.requests.get(&id))
+            .map(|i| i.credentials.clone())
+            .unwrap_or_default()
     }
 
     /// The final answer to a request, for its owner.
@@ -521,6 +606,14 @@ impl Endpoint {
             self.out.push_back(Output::Event { session, event: Event::Dialing { sip_call_id } });
         }
     }
+}
+
+/// The header fields of a request that carry credentials.
+fn credentials_in(bytes: &[u8]) -> Vec<(String, String)> {
+    let Ok(message) = Message::parse(bytes) else { return Vec::new() };
+    let of = |name: Name| message.values(name).map(move |value| (name, value));
+    let all = of(Name::Authorization).chain(of(Name::ProxyAuthorization));
+    all.map(|(name, value)| (name.as_str().to_owned(), value.to_owned())).collect()
 }
 
 fn flow_to(target: &Target, local: SocketAddr) -> Flow {

@@ -2,6 +2,7 @@
 
 use super::route::Hop;
 use super::{Endpoint, compose};
+use crate::sip::auth::{Credentials, DigestClient};
 use crate::sip::dialog::Request;
 use crate::sip::interface::{Note, TrunkSpec};
 use crate::sip::message::{Host, Method};
@@ -20,6 +21,8 @@ pub(super) struct Trunk {
     pub gateways: Vec<Gateway>,
     pub from_domain: Option<String>,
     pub ping: Option<Duration>,
+    /// One for each realm that may challenge us.
+    pub digests: Vec<DigestClient>,
     sources: Vec<(IpAddr, u8)>,
     up: Option<bool>,
 }
@@ -65,9 +68,21 @@ impl Trunk {
             let hop = Hop::parse(&uri)?;
             Some(Gateway { uri, hop, health: Health::default() })
         };
+        let gateways: Vec<Gateway> = spec.proxies.into_iter().filter_map(gateway).collect();
+        let digests = match (spec.username, spec.password) {
+            (Some(username), Some(password)) => realms(spec.realm, &gateways)
+                .into_iter()
+                .map(|realm| {
+                    let (username, password) = (username.clone(), password.clone());
+                    DigestClient::new(Credentials { username, password, realm })
+                })
+                .collect(),
+            (Some(_) | None, Some(_) | None) => Vec::new(),
+        };
         Self {
             name: spec.name,
-            gateways: spec.proxies.into_iter().filter_map(gateway).collect(),
+            gateways,
+            digests,
             from_domain: spec.from_domain,
             ping: spec.ping,
             sources: spec.sources,
@@ -107,6 +122,16 @@ impl Trunk {
         let changed = self.up.replace(up) != Some(up);
         changed.then_some(up)
     }
+}
+
+/// The realms whose challenges are answered: the one that is set, else the hosts of the gateways.
+fn realms(realm: Option<String>, gateways: &[Gateway]) -> Vec<String> {
+    let mut realms: Vec<String> = match realm {
+        Some(realm) => vec![realm],
+        None => gateways.iter().map(|gateway| gateway.hop.host.clone()).collect(),
+    };
+    realms.dedup();
+    realms
 }
 
 fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {

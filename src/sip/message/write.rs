@@ -352,10 +352,7 @@ mod tests {
                 |out| MessageWriter::response(out, 200, "").other("l", "5").finish(),
                 WriteError::Name,
             ),
-            (
-                |out| MessageWriter::response(out, 200, "").body("a\r\n", b"").map(|n| n),
-                WriteError::LineBreak,
-            ),
+            (|out| MessageWriter::response(out, 200, "").body("a\r\n", b""), WriteError::LineBreak),
         ];
         for (i, (write, want)) in cases.iter().enumerate() {
             let mut out = b"before".to_vec();

@@ -301,10 +301,13 @@ impl Job {
         if last {
             chain.resampler.flush(&mut out);
         }
-        if let Some(level) = &mut chain.level {
-            level.apply(&mut out);
+        let Some(level) = &mut chain.level else { return Ok(out) };
+        let mut levelled = Vec::with_capacity(out.len() + 64);
+        level.process(&out, &mut levelled);
+        if last {
+            level.flush(&mut levelled);
         }
-        Ok(out)
+        Ok(levelled)
     }
 }
 
@@ -402,10 +405,17 @@ mod tests {
         let first = speech.blocking_recv().unwrap().unwrap();
         assert!(first.len() < 8000 * 8, "the first sound is one sentence");
         drop(speech);
-        // The thread gives the text up and serves the next.
+        // The thread gives the text up, which a finished text would show in the cache, and
+        // serves the next.
         let next = collect(tts.speak("house", "And now for something else.", 1).unwrap()).unwrap();
         assert!(seconds(&next) > 0.5);
-        assert_eq!(lock(&tts.shared.jobs).queue.len(), 0);
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !lock(&tts.shared.jobs).queue.is_empty() {
+            assert!(std::time::Instant::now() < until, "the dropped text is still queued");
+            std::thread::yield_now();
+        }
+        let key = SpeechKey { voice: "en-US-001".into(), text: long };
+        assert!(lock(&tts.shared.cache).find(&key).is_none());
     }
 
     #[test]
