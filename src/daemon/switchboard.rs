@@ -274,6 +274,7 @@ impl Switchboard {
             buffer: defaults.buffer,
             wait: *wait,
             linger: defaults.linger,
+            parameters: serde_json::Map::new(),
         };
         let spawn = |control, reports| crate::app::stream::spawn(spec, control, reports);
         let (seats, leg) = app_leg(spawn);
