@@ -381,6 +381,15 @@ pub enum InstanceScope {
     One(InstanceId),
 }
 
+impl fmt::Display for InstanceScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::One(id) => id.fmt(f),
+        }
+    }
+}
+
 impl Scalar for InstanceScope {
     const KIND: Kind = Kind::Text {
         what: "\"*\" or an id such as \"inst_demo\"",
