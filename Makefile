@@ -20,8 +20,9 @@ help: ## tells what there is
 
 demo: ## three real calls on this machine: demo/out has what they sounded like
 	@.ci/setup demo
-	$(CARGO) build --release --bin bellwire
-	$(CARGO) run --release --example demo
+	# One build for both: the example's dependencies would otherwise be compiled twice.
+	$(CARGO) build --release --bin bellwire --example demo
+	target/release/examples/demo
 
 test: ## every test; installs what they need
 	@.ci/setup test
@@ -45,8 +46,8 @@ bench: ## one benchmark per hop
 	$(CARGO) bench
 
 load: ## N=200: that many stream calls at once, and what they cost
-	$(CARGO) build --release --bin bellwire
-	$(CARGO) run --release --example load -- --calls $(N)
+	$(CARGO) build --release --bin bellwire --example load
+	target/release/examples/load --calls $(N)
 
 gen: ## writes the pages and files that follow from declarations
 	$(CARGO) run --quiet -- gen --write

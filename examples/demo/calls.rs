@@ -97,15 +97,17 @@ pub struct Api {
 /// What became of a call.
 pub struct Outcome {
     call: Value,
+    /// Status and when it was first seen, since the request.
+    seen: Vec<(String, Duration)>,
 }
 
 /// A line of the table.
 pub struct Row {
     pub call_type: String,
     pub status: String,
-    pub ringing_ms: i64,
-    pub answered_ms: i64,
-    pub ended_ms: i64,
+    pub ringing_ms: u128,
+    pub answered_ms: u128,
+    pub ended_ms: u128,
     pub codec: String,
     pub packets: u64,
     pub loss_percent: f64,
@@ -145,19 +147,22 @@ impl Api {
 
     pub async fn fixed_tts(&self) -> Result<Outcome> {
         let tts = json!({ "text": TEXT, "voiceId": "en-US-001" });
+        let begun = Instant::now();
         let id = self.create("FIXED_TTS", "tts", tts).await?;
-        self.follow(&id).await
+        self.follow(&id, begun).await
     }
 
     pub async fn fixed_audio(&self, mp3: &[u8]) -> Result<Outcome> {
         let audio = json!({ "audioBase64": STANDARD.encode(mp3) });
+        let begun = Instant::now();
         let id = self.create("FIXED_AUDIO", "audio", audio).await?;
-        self.follow(&id).await
+        self.follow(&id, begun).await
     }
 
     /// Sends the bot's words as fast as the network takes them, hears the caller, and hangs up
     /// when the gateway says that the last sample has left.
     pub async fn dynamic_stream(&self, bot: &[i16]) -> Result<Streamed> {
+        let begun = Instant::now();
         let id = self.create("DYNAMIC_STREAM", "stream", json!({})).await?;
         let url = format!(
             "ws://{}/v1/calls/{id}/stream?rate={IN_RATE}&out_rate={OUT_RATE}&listen=caller",
@@ -175,8 +180,9 @@ impl Api {
         for text in [json!({"type": "utterance_end"}), json!({"type": "mark", "name": "said"})] {
             socket.send(Message::text(text.to_string())).await?;
         }
-        let received = listen(&mut socket).await?;
-        let outcome = self.follow(&id).await?;
+        // The call is followed while the client listens.
+        let (received, outcome) = tokio::join!(listen(&mut socket), self.follow(&id, begun));
+        let (received, outcome) = (received?, outcome?);
         Ok(Streamed { outcome, received })
     }
 
@@ -198,22 +204,22 @@ impl Api {
     }
 
     /// Shows the call's progress until it has ended.
-    async fn follow(&self, id: &str) -> Result<Outcome> {
+    async fn follow(&self, id: &str, begun: Instant) -> Result<Outcome> {
         let url = format!("http://{}/v1/calls/{id}", self.base);
-        let until = Instant::now() + Duration::from_secs(60);
-        let mut shown = String::from("QUEUED");
+        let until = begun + Duration::from_secs(60);
+        let mut seen = vec![("QUEUED".to_owned(), Duration::ZERO)];
         while Instant::now() < until {
             let call: Value = self.http.get(&url).send().await?.json().await?;
             let status = call["status"].as_str().context("the call has no status")?.to_owned();
-            if status != shown {
+            if seen.last().is_none_or(|(last, _)| *last != status) {
                 let reason = call["end_reason"].as_str().unwrap_or("");
                 println!("     {id} {status} {reason}");
-                shown.clone_from(&status);
+                seen.push((status.clone(), begun.elapsed()));
             }
             if status == "COMPLETED" || status == "FAILED" {
-                return Ok(Outcome { call });
+                return Ok(Outcome { call, seen });
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         bail!("call {id} did not end within a minute")
     }
@@ -262,31 +268,28 @@ async fn hear(socket: &mut Socket, message: &Value) -> Result<()> {
 }
 
 impl Outcome {
-    pub fn row(&self) -> Result<Row> {
+    pub fn row(&self) -> Row {
         let call = &self.call;
         let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-        let created = time(&call["created_at"])?;
-        let since = |value: &Value| time(value).map(|at| at - created);
+        let since = |status: &str| {
+            let seen = self.seen.iter().find(|(seen, _)| seen == status);
+            seen.map_or(0, |(_, at)| at.as_millis())
+        };
+        let ended = self.seen.last().map_or(0, |(_, at)| at.as_millis());
         let quality = &call["quality"];
         let number = |value: &Value| value.as_f64().unwrap_or(0.0);
-        Ok(Row {
+        Row {
             call_type: text(&call["type"]),
             status: text(&call["status"]),
-            ringing_ms: since(&call["ringing_at"]).unwrap_or(0),
-            answered_ms: since(&call["started_at"])?,
-            ended_ms: since(&call["ended_at"])?,
+            ringing_ms: since("RINGING"),
+            answered_ms: since("IN_PROGRESS"),
+            ended_ms: ended,
             codec: text(&quality["codec"]),
             packets: quality["tx_packets"].as_u64().unwrap_or(0),
             loss_percent: number(&quality["loss"]) * 100.0,
             pacing_p50_ms: number(&quality["pacing_p50_ms"]),
             pacing_p99_ms: number(&quality["pacing_p99_ms"]),
             played_ms: quality["played_ms"].as_u64().unwrap_or(0),
-        })
+        }
     }
-}
-
-/// Milliseconds since the Unix epoch.
-fn time(value: &Value) -> Result<i64> {
-    let text = value.as_str().with_context(|| format!("{value} is no time"))?;
-    Ok(text.parse::<jiff::Timestamp>()?.as_millisecond())
 }

@@ -49,7 +49,7 @@ async fn main() -> Result<()> {
 
     calls::write_wav(&out.join("client-received.wav"), &received, calls::OUT_RATE)?;
     let heard = phone_recordings(&out)?;
-    print_table(&outcomes, &heard)?;
+    print_table(&outcomes, &heard);
     draw(&out, &heard, &received)?;
     println!("\nListen: {OUT}/phone-heard*.wav and {OUT}/client-received.wav");
     println!("Look:   {OUT}/demo.png");
@@ -75,7 +75,7 @@ fn phone_recordings(out: &Path) -> Result<Vec<Heard>> {
     names.iter().map(read).collect()
 }
 
-fn print_table(outcomes: &[Outcome], heard: &[Heard]) -> Result<()> {
+fn print_table(outcomes: &[Outcome], heard: &[Heard]) {
     say("What was measured");
     println!(
         "{:<16}{:>9}{:>9}{:>9}{:>7}{:>9}{:>7}{:>9}{:>9}{:>10}{:>9}",
@@ -92,7 +92,7 @@ fn print_table(outcomes: &[Outcome], heard: &[Heard]) -> Result<()> {
         "level"
     );
     for (outcome, heard) in outcomes.iter().zip(heard) {
-        let row = &outcome.row()?;
+        let row = outcome.row();
         println!(
             "{:<16}{:>7}ms{:>7}ms{:>7}ms{:>7}{:>9}{:>6.1}%{:>7.2}ms{:>7.2}ms{:>8}ms{:>5.1}dBov",
             row.call_type,
@@ -108,7 +108,6 @@ fn print_table(outcomes: &[Outcome], heard: &[Heard]) -> Result<()> {
             calls::active_level(&heard.samples),
         );
     }
-    Ok(())
 }
 
 fn draw(out: &Path, heard: &[Heard], received: &[i16]) -> Result<()> {
@@ -139,7 +138,7 @@ fn draw(out: &Path, heard: &[Heard], received: &[i16]) -> Result<()> {
 /// The demo is a promise: what it shows must have happened.
 fn verify(outcomes: &[Outcome], heard: &[Heard], received: &[i16]) -> Result<()> {
     for (outcome, heard) in outcomes.iter().zip(heard) {
-        let row = outcome.row()?;
+        let row = outcome.row();
         ensure!(row.status == "COMPLETED", "{} ended as {}", row.call_type, row.status);
         ensure!(row.loss_percent < 1.0, "{} lost packets", row.call_type);
         let level = calls::active_level(&heard.samples);
