@@ -16,6 +16,8 @@
 //! Does not decode, conceal, interpret digits, or play to a clock. After construction nothing is
 //! allocated; every table is of fixed size, and each `poll` is bounded by the 64 slots.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod fuzz;
 mod payload;
 mod slots;
