@@ -2,6 +2,8 @@
 //!
 //! Pure: bytes and samples in, samples out. Does not know calls, packets or time.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 pub mod codec;
 pub mod decode;
 pub mod gain;

@@ -9,6 +9,7 @@
 //! `sdp-types`', behind `syntax` only. Does not know SIP, sockets or legs, and resolves no names: a
 //! peer without an IP address is refused. Pure, and bounded by [`BYTES_MAX`] and [`MEDIA_MAX`].
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod offer_answer;

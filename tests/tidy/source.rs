@@ -78,6 +78,11 @@ impl Source {
         self.product = blank(&self.code);
     }
 
+    /// Whether nothing in it belongs to the product.
+    pub(crate) fn is_test(&self) -> bool {
+        self.product.trim().is_empty() && !self.code.trim().is_empty()
+    }
+
     /// The module path: `src/sip/message/mod.rs` is `sip::message`.
     pub(crate) fn module(&self) -> String {
         let path = self.path.strip_prefix("src/").unwrap_or(&self.path);
