@@ -12,12 +12,14 @@
 
 pub mod exchange;
 mod pump;
+pub mod seat;
 pub mod thread;
 
 use super::interface::{Command, Event, JitterSpec, LegReport, MediaParams};
-use super::leg::{Leg, LegConfig};
+use super::leg::LegConfig;
+pub use super::playout::StartRule;
 use super::ring::{CaptureReader, PlayoutWriter};
-use super::stats::{Counter, LegStats, Spread};
+use super::stats::Spread;
 use crate::audio::codec::CodecId;
 use crate::id::LegId;
 use crate::net::epoll::{EpollIo, sharpen_timers};
@@ -25,17 +27,17 @@ use crate::net::ports::{PortPool, PortsError};
 use crate::net::rtp::SocketPair;
 use exchange::{Exchange, Order};
 use pump::{Pump, lock};
+pub use seat::OpenLeg;
+use seat::{LegEnds, LegShared, Place, seat};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use thread::Worker;
 use tokio::sync::{Notify, mpsc};
 
-/// Events that wait for a leg's owner; more are dropped and counted.
-const EVENTS: usize = 64;
 /// Pairs of ports that other programs may hold before an open gives up.
 const BIND_TRIES: usize = 64;
 
@@ -64,28 +66,6 @@ pub struct MediaSpec {
     pub capture: Duration,
     /// Draws the order of ports.
     pub seed: u64,
-}
-
-/// When sound that arrives in an empty playout ring begins to play.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StartRule {
-    /// At once when this much is queued, or the end is announced.
-    pub enough: Duration,
-    /// After this long in any case.
-    pub wait: Duration,
-    /// What `wait` may grow to after underruns.
-    pub wait_max: Duration,
-}
-
-impl Default for StartRule {
-    /// 40 ms hide the jitter of a client that sends 20 ms at a time; see `media::playout`.
-    fn default() -> Self {
-        Self {
-            enough: Duration::from_millis(40),
-            wait: Duration::from_millis(60),
-            wait_max: Duration::from_millis(120),
-        }
-    }
 }
 
 /// What a leg is opened with; the peer is not known yet.
@@ -153,15 +133,6 @@ pub struct LegHandle {
     pub open: OpenLeg,
 }
 
-/// Holds a leg open.
-pub struct OpenLeg(Arc<LegShared>);
-
-impl Drop for OpenLeg {
-    fn drop(&mut self) {
-        self.0.closing.store(true, Ordering::Release);
-    }
-}
-
 /// Tells a leg what to do and reads its counters, from any thread.
 #[derive(Clone)]
 pub struct LegControl {
@@ -175,13 +146,13 @@ impl LegControl {
     /// Queues a command for the leg's next tick; `false` when the worker's queue is full or the
     /// leg is gone.
     pub fn send(&self, command: Command) -> bool {
-        if self.shared.closing.load(Ordering::Acquire) {
+        if self.shared.closing() {
             return false;
         }
         let order = Order::Tell { seat: self.seat, id: self.id, command };
         let queued = self.exchange.order(order).is_ok();
         if let (true, Command::Update(params)) = (queued, command) {
-            *lock(&self.shared.params) = Some(params);
+            self.shared.set_params(params);
         }
         queued
     }
@@ -189,74 +160,13 @@ impl LegControl {
     /// The counters so far. Cost: some relaxed loads.
     #[must_use]
     pub fn report(&self) -> LegReport {
-        self.shared.stats.report()
+        self.shared.report()
     }
 
     /// What the leg was last told to do about the peer.
     #[must_use]
     pub fn params(&self) -> Option<MediaParams> {
-        *lock(&self.shared.params)
-    }
-}
-
-/// What a leg's owner and its media thread share besides rings and queues.
-pub struct LegShared {
-    stats: Arc<LegStats>,
-    closing: AtomicBool,
-    /// Written and read by owners only; the media thread gets its copy by command.
-    params: Mutex<Option<MediaParams>>,
-}
-
-/// Where a leg's events and wake-ups go; the pump's end.
-pub struct Outlet {
-    events: mpsc::Sender<Event>,
-    ready: Arc<Notify>,
-    called: AtomicBool,
-}
-
-impl Outlet {
-    /// Makes an outlet and the receiver of its events.
-    pub fn new(ready: Arc<Notify>) -> (Arc<Self>, mpsc::Receiver<Event>) {
-        let (events, receiver) = mpsc::channel(EVENTS);
-        (Arc::new(Self { events, ready, called: AtomicBool::new(false) }), receiver)
-    }
-
-    fn tell(&self, event: Event, lost: &Counter) {
-        match self.events.try_send(event) {
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => lost.add(1),
-        }
-    }
-
-    /// Claims the one wake-up that may be under way.
-    fn call(&self) -> bool {
-        !self.called.swap(true, Ordering::AcqRel)
-    }
-
-    fn answered(&self) {
-        self.called.store(false, Ordering::Release);
-    }
-
-    fn wake(&self) {
-        self.answered();
-        self.ready.notify_one();
-    }
-}
-
-/// A leg with what belongs to it, while it sits in a media thread.
-pub struct Seat<P> {
-    id: LegId,
-    number: usize,
-    port: u16,
-    pair: Option<P>,
-    leg: Leg,
-    outlet: Arc<Outlet>,
-    shared: Arc<LegShared>,
-}
-
-impl<P> Seat<P> {
-    fn closing(&self) -> bool {
-        self.shared.closing.load(Ordering::Acquire)
+        self.shared.params()
     }
 }
 
@@ -477,27 +387,26 @@ impl MediaPool {
             rtp: pair.rtp.local_addr().map_err(system("read a socket's address"))?,
             rtcp: pair.rtcp.local_addr().map_err(system("read a socket's address"))?,
         };
-        let (seat, handle) = self.furnish(desk, number, port, pair, setup);
+        let id = LegId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let place = Place { id, number, port, pair };
+        let (seat, ends) = seat(place, Instant::now(), &self.config(setup));
         desk.exchange.legs().fetch_add(1, Ordering::AcqRel);
         if desk.exchange.order(Order::Enter(seat)).is_err() {
             desk.exchange.legs().fetch_sub(1, Ordering::AcqRel);
             return Err(MediaError::Busy);
         }
-        Ok((handle, ports))
+        let LegEnds { playout, capture, events, ready, open } = ends;
+        let control = LegControl {
+            exchange: Arc::clone(&desk.exchange),
+            seat: number,
+            id,
+            shared: Arc::clone(open.shared()),
+        };
+        Ok((LegHandle { id, playout, capture, events, ready, control, open }, ports))
     }
 
-    /// Makes both halves of a leg. Everything it will ever need is allocated here.
-    fn furnish(
-        &self,
-        desk: &Desk,
-        number: usize,
-        port: u16,
-        pair: SocketPair,
-        setup: LegSetup,
-    ) -> (Box<Seat<SocketPair>>, LegHandle) {
-        let id = LegId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        let stats = Arc::new(LegStats::default());
-        let config = LegConfig {
+    fn config(&self, setup: LegSetup) -> LegConfig {
+        LegConfig {
             codec: setup.codec,
             cname: setup.cname,
             seed: setup.seed,
@@ -508,24 +417,7 @@ impl MediaPool {
             opened_unix: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default(),
-        };
-        let (leg, playout, capture) = Leg::open(Instant::now(), config, Arc::clone(&stats));
-        let shared = Arc::new(LegShared {
-            stats,
-            closing: AtomicBool::new(false),
-            params: Mutex::new(None),
-        });
-        let ready = Arc::new(Notify::new());
-        let (outlet, events) = Outlet::new(Arc::clone(&ready));
-        let control = LegControl {
-            exchange: Arc::clone(&desk.exchange),
-            seat: number,
-            id,
-            shared: Arc::clone(&shared),
-        };
-        let open = OpenLeg(Arc::clone(&shared));
-        let seat = Seat { id, number, port, pair: Some(pair), leg, outlet, shared };
-        (Box::new(seat), LegHandle { id, playout, capture, events, ready, control, open })
+        }
     }
 
     fn status_legs(&self) -> usize {

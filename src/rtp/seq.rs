@@ -99,6 +99,12 @@ impl ExtendedSeq {
         Self(self.0.wrapping_add(count))
     }
 
+    /// The number `count` before this one.
+    #[must_use]
+    pub const fn back(self, count: u64) -> Self {
+        Self(self.0.wrapping_sub(count))
+    }
+
     /// How many numbers lie from `earlier` up to this one; 0 when it is not earlier.
     #[must_use]
     pub const fn since(self, earlier: Self) -> u64 {

@@ -9,7 +9,7 @@
 //! freed by the media thread. A full order queue is told to the caller; a full notice queue drops events (counted) and
 //! retries wake-ups with the leg's next beat.
 
-use super::{Outlet, Seat};
+use super::seat::{Outlet, Seat};
 use crate::id::LegId;
 use crate::media::interface::{Command, Event};
 use crate::media::stats::{Counter, Histogram};

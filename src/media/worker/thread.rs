@@ -11,8 +11,8 @@
 //!
 //! [`LATE_MAX`]: crate::media::leg::LATE_MAX
 
-use super::Seat;
 use super::exchange::{Exchange, Notice, Order};
+use super::seat::Seat;
 use crate::media::leg::Outgoing;
 use crate::media::wheel::{PERIOD_MAX, Wheel};
 use crate::net::rtp::{Arrival, RtpIo, Wire};
@@ -25,12 +25,19 @@ const IDLE_SLOTS: u64 = 20;
 /// Longer stalls (a suspended machine) are given up as a whole.
 const STALL_MAX: Duration = Duration::from_millis(500);
 
+/// The legs of a thread by number; boxed, so that coming and going moves one pointer.
+type Seats<P> = Box<[Option<Box<Seat<P>>>]>;
+
 /// One media thread's legs, sockets and beat.
 pub struct Worker<I: RtpIo> {
     io: I,
     exchange: Arc<Exchange<I::Pair>>,
-    seats: Box<[Option<Box<Seat<I::Pair>>>]>,
+    seats: Seats<I::Pair>,
     wheel: Wheel,
+    /// Legs that must be looked at between beats, because a hole has been waited for long enough.
+    timeouts: Wheel,
+    /// Who is in `timeouts`, by seat.
+    armed: Box<[bool]>,
     base: Instant,
     cursor: u64,
     outgoing: Outgoing,
@@ -45,6 +52,8 @@ impl<I: RtpIo> Worker<I> {
             exchange,
             seats: (0..legs).map(|_| None).collect(),
             wheel: Wheel::new(legs),
+            timeouts: Wheel::new(legs),
+            armed: vec![false; legs].into(),
             cursor: 0,
             outgoing: Outgoing::default(),
         }
@@ -85,7 +94,7 @@ impl<I: RtpIo> Worker<I> {
                     let now = self.io.now();
                     let seated = self.seats.get_mut(seat).and_then(Option::as_mut);
                     if let Some(seat) = seated.filter(|seat| seat.id == id) {
-                        seat.leg.handle_command(now, command);
+                        seat.guarded(|leg| leg.handle_command(now, command));
                     }
                 }
                 None => return,
@@ -120,6 +129,11 @@ impl<I: RtpIo> Worker<I> {
                 next = self.wheel.after(seat);
                 self.beat(seat);
             }
+            let mut next = self.timeouts.take(self.cursor);
+            while let Some(seat) = next {
+                next = self.timeouts.after(seat);
+                self.time_out(seat);
+            }
             self.cursor += 1;
         }
     }
@@ -141,30 +155,63 @@ impl<I: RtpIo> Worker<I> {
         if seat.closing() {
             return self.leave(number);
         }
-        seat.leg.tick(due, now, &mut self.outgoing);
-        if let Some((packet, to)) = self.outgoing.rtp() {
-            let taken = self.io.send(number, Wire::Rtp, packet, to).is_ok();
-            seat.leg.handle_sent(taken);
-        }
-        if let Some((packet, to)) = self.outgoing.rtcp() {
-            // A lost report is replaced by the next one.
-            let _ = self.io.send(number, Wire::Rtcp, packet, to);
-        }
+        let (io, out) = (&mut self.io, &mut self.outgoing);
+        seat.guarded(|leg| {
+            leg.tick(due, now, out);
+            if let Some((packet, to)) = out.rtp() {
+                leg.handle_sent(io.send(number, Wire::Rtp, packet, to).is_ok());
+            }
+            if let Some((packet, to)) = out.rtcp() {
+                // A lost report is replaced by the next one.
+                let _ = io.send(number, Wire::Rtcp, packet, to);
+            }
+        });
         tell(&self.exchange, seat);
         self.wheel.insert(self.cursor + slots(seat.leg.period()), number);
     }
 
+    /// A leg asked to be looked at; by now someone else may sit there, whom it does not hurt.
+    fn time_out(&mut self, number: usize) {
+        if let Some(armed) = self.armed.get_mut(number) {
+            *armed = false;
+        }
+        let Some(seat) = self.seats.get_mut(number).and_then(Option::as_mut) else { return };
+        let now = self.io.now();
+        seat.guarded(|leg| leg.handle_timeout(now));
+        tell(&self.exchange, seat);
+        if let Some(deadline) = seat.leg.deadline() {
+            self.timer().arm(number, deadline);
+        }
+    }
+
+    fn timer(&mut self) -> Timer<'_> {
+        Timer {
+            timeouts: &mut self.timeouts,
+            armed: &mut self.armed,
+            base: self.base,
+            cursor: self.cursor,
+        }
+    }
+
     fn receive(&mut self) {
         let next = self.wheel.first(self.cursor, IDLE_SLOTS);
-        let until = self.due(next.unwrap_or(self.cursor + IDLE_SLOTS));
+        let span = next.map_or(IDLE_SLOTS, |next| next - self.cursor);
+        let next = self.timeouts.first(self.cursor, span).unwrap_or(self.cursor + span);
+        let until = self.due(next);
         let (seats, exchange) = (&mut self.seats, &*self.exchange);
+        let (timeouts, armed) = (&mut self.timeouts, &mut self.armed);
+        let mut timer = Timer { timeouts, armed, base: self.base, cursor: self.cursor };
         let polled = self.io.poll(until, &mut |arrival: Arrival<'_>| {
             let Some(seat) = seats.get_mut(arrival.token).and_then(Option::as_mut) else { return };
-            match arrival.wire {
-                Wire::Rtp => seat.leg.handle_rtp(arrival.at, arrival.bytes, arrival.from),
-                Wire::Rtcp => seat.leg.handle_rtcp(arrival.at, arrival.bytes, arrival.from),
-            }
+            let Arrival { at, bytes, from, .. } = arrival;
+            seat.guarded(|leg| match arrival.wire {
+                Wire::Rtp => leg.handle_rtp(at, bytes, from),
+                Wire::Rtcp => leg.handle_rtcp(at, bytes, from),
+            });
             tell(exchange, seat);
+            if let Some(deadline) = seat.leg.deadline() {
+                timer.arm(arrival.token, deadline);
+            }
         });
         if polled.is_err() {
             // Cannot happen with a sound descriptor; the beat goes on, without a busy loop.
@@ -175,16 +222,40 @@ impl<I: RtpIo> Worker<I> {
     /// Lets a leg say goodbye and go. It must not be in the wheel.
     fn leave(&mut self, number: usize) {
         let Some(mut seat) = self.seats.get_mut(number).and_then(Option::take) else { return };
-        seat.leg.close(self.io.now(), &mut self.outgoing);
-        if let Some((packet, to)) = self.outgoing.rtcp() {
-            let _ = self.io.send(number, Wire::Rtcp, packet, to);
-        }
+        let (io, out) = (&mut self.io, &mut self.outgoing);
+        seat.guarded(|leg| {
+            leg.close(io.now(), out);
+            if let Some((packet, to)) = out.rtcp() {
+                let _ = io.send(number, Wire::Rtcp, packet, to);
+            }
+        });
         seat.pair = self.io.detach(number).or(seat.pair.take());
         self.exchange.depart(seat);
     }
 
     fn due(&self, slot: u64) -> Instant {
         self.base + Duration::from_millis(slot)
+    }
+}
+
+/// Puts legs where they are looked at in time.
+struct Timer<'a> {
+    timeouts: &'a mut Wheel,
+    armed: &'a mut [bool],
+    base: Instant,
+    cursor: u64,
+}
+
+impl Timer<'_> {
+    /// At the first slot that is not before `deadline`, or earlier if that is beyond the wheel:
+    /// then the leg asks again.
+    fn arm(&mut self, number: usize, deadline: Instant) {
+        let Some(armed) = self.armed.get_mut(number).filter(|armed| !**armed) else { return };
+        *armed = true;
+        let after = deadline.saturating_duration_since(self.base);
+        let slot = u64::try_from(after.as_nanos().div_ceil(SLOT.as_nanos())).unwrap_or(u64::MAX);
+        let slot = slot.clamp(self.cursor + 1, self.cursor + PERIOD_MAX - 1);
+        self.timeouts.insert(slot, number);
     }
 }
 
@@ -207,3 +278,6 @@ fn tell<P>(exchange: &Exchange<P>, seat: &mut Seat<P>) {
 fn slots(period: Duration) -> u64 {
     u64::try_from(period.as_millis()).unwrap_or(PERIOD_MAX).clamp(1, PERIOD_MAX)
 }
+
+#[cfg(test)]
+mod tests;
