@@ -55,6 +55,10 @@ impl LegPort for FakePort {
     fn sent_samples(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
+
+    fn overrun_samples(&self) -> u64 {
+        0
+    }
 }
 
 impl FakeLeg {

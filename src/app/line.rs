@@ -17,6 +17,9 @@ pub(crate) trait LegPort: Send {
 
     /// Samples of the playout ring that were sent.
     fn sent_samples(&self) -> u64;
+
+    /// Samples that found the capture ring full.
+    fn overrun_samples(&self) -> u64;
 }
 
 impl LegPort for LegControl {
@@ -26,6 +29,10 @@ impl LegPort for LegControl {
 
     fn sent_samples(&self) -> u64 {
         self.report().tx_played_samples
+    }
+
+    fn overrun_samples(&self) -> u64 {
+        self.report().rx_overrun_samples
     }
 }
 

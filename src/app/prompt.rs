@@ -387,7 +387,7 @@ mod tests {
     }
 
     fn samples(count: usize) -> Arc<[i16]> {
-        (0..count).map(|n| (n % 30_000) as i16).collect()
+        (0..30_000_i16).cycle().take(count).collect()
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,3 +1,9 @@
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "samples are counted in small numbers"
+)]
+
 use super::*;
 use crate::app::fake::FakeLeg;
 use proptest::prelude::*;
@@ -64,6 +70,7 @@ impl Rig {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a name is optional")]
 fn name(text: &str) -> Name {
     Some(text.into())
 }

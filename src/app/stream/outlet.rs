@@ -39,6 +39,8 @@ pub(super) struct Outlet {
     encoded: BytesMut,
     /// Where the next frame of the capture ring should begin.
     expected: Option<u64>,
+    /// What the capture ring had lost when that was last looked at.
+    overrun: Option<u64>,
     dropped: u64,
 }
 
@@ -63,19 +65,23 @@ impl Outlet {
             ready: Vec::new(),
             encoded: BytesMut::new(),
             expected: None,
+            overrun: None,
             dropped: 0,
         })
     }
 
     /// Takes everything out of the capture ring; beyond the backlog the oldest goes.
     ///
+    /// `overrun` tells how many samples ever found that ring full.
     /// Cost: two copies; no allocation in steady state.
-    pub(super) fn take(&mut self, capture: &mut CaptureReader) {
+    pub(super) fn take(&mut self, capture: &mut CaptureReader, overrun: impl Fn() -> u64) {
         self.taken.clear();
         while let Some(header) = capture.pop(&mut self.taken) {
-            // A jump means that the ring was full for a while.
-            if let Some(expected) = self.expected {
-                self.dropped += header.position.saturating_sub(expected);
+            // A jump is a silence that was not written out, or a ring that was full.
+            if self.expected.is_none_or(|expected| header.position > expected) {
+                let overrun = overrun();
+                let before = self.overrun.replace(overrun).unwrap_or(overrun);
+                self.dropped += overrun.saturating_sub(before);
             }
             self.expected = Some(header.position + u64::from(header.samples));
         }
@@ -193,7 +199,7 @@ mod tests {
 
     #[test]
     fn eight_khz_leaves_bit_exact_in_frames_of_any_length() {
-        let samples: Vec<i16> = (0..1600).map(|n| (n * 37 % 65_536 - 32_768) as i16).collect();
+        let samples: Vec<i16> = (0..1600_i16).map(|n| n.wrapping_mul(37)).collect();
         let expected: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
         for frame_ms in [10, 20, 40, 60, 100] {
             let settings = settings(&format!("out_rate=8000&frame_ms={frame_ms}"));
@@ -202,7 +208,7 @@ mod tests {
             let mut octets = Vec::new();
             for (index, packet) in samples.chunks(240).enumerate() {
                 write(&mut writer, index as u64 * 240, packet);
-                outlet.take(&mut reader);
+                outlet.take(&mut reader, || 0);
                 for frame in frames(&mut outlet) {
                     assert_eq!(frame.len(), 16 * frame_ms);
                     octets.extend_from_slice(&frame);
@@ -226,7 +232,7 @@ mod tests {
             let (mut writer, mut reader) = ring::capture(64, 8000);
             write(&mut writer, 0, &[1000; 160]);
             write(&mut writer, 160, &[1000; 160]);
-            outlet.take(&mut reader);
+            outlet.take(&mut reader, || 0);
             let sizes: Vec<usize> = frames(&mut outlet).iter().map(Bytes::len).collect();
             assert_eq!(sizes[0], octets, "{query}");
             let mono = settings(query);
@@ -238,9 +244,9 @@ mod tests {
     fn ten_seconds_wait_and_the_oldest_goes_first() {
         let mut outlet = Outlet::new(&settings("out_rate=8000"), 8000).unwrap();
         let (mut writer, mut reader) = ring::capture(64, 8000);
-        for index in 0..550_i16 {
-            write(&mut writer, index as u64 * 160, &[index; 160]);
-            outlet.take(&mut reader);
+        for (index, position) in (0..550_i16).zip((0..).step_by(160)) {
+            write(&mut writer, position, &[index; 160]);
+            outlet.take(&mut reader, || 0);
         }
         assert!(outlet.has_dropped());
         assert_eq!(outlet.take_dropped(), 50 * 160);
@@ -250,12 +256,18 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_in_the_capture_ring_counts_as_dropped() {
+    fn a_jump_with_a_full_capture_ring_counts_as_dropped() {
         let mut outlet = Outlet::new(&settings("out_rate=8000"), 8000).unwrap();
         let (mut writer, mut reader) = ring::capture(64, 8000);
+        let full = std::cell::Cell::new(7);
         write(&mut writer, 500, &[1; 160]);
+        outlet.take(&mut reader, || full.get());
         write(&mut writer, 980, &[1; 160]);
-        outlet.take(&mut reader);
+        outlet.take(&mut reader, || full.get());
+        assert_eq!(outlet.take_dropped(), 0, "a long silence is not written out");
+        full.set(327);
+        write(&mut writer, 1460, &[1; 160]);
+        outlet.take(&mut reader, || full.get());
         assert_eq!(outlet.take_dropped(), 320);
     }
 

@@ -323,7 +323,7 @@ impl Session {
                 self.orders.pop_front();
             }
             if let Some(outlet) = self.client.as_mut().and_then(|client| client.outlet.as_mut()) {
-                outlet.take(&mut line.capture);
+                outlet.take(&mut line.capture, || port.overrun_samples());
             }
         }
         self.queue.watch_level();
@@ -399,6 +399,9 @@ impl Session {
         }
         let sent = self.sent();
         self.queue.halt(sent);
+        if let Some(client) = &mut self.client {
+            client.pending = Bytes::new();
+        }
         self.pump(now);
         self.line = None;
         (self.lost_at, self.pause_at) = (None, None);

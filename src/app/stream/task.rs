@@ -122,12 +122,11 @@ impl StreamTask {
         if !leg.gone
             && let Poll::Ready(event) = leg.ears.events.poll_recv(context)
         {
-            match event {
-                Some(event) => self.session.on_leg_event(&event, now),
-                None => {
-                    leg.gone = true;
-                    self.session.on_line_lost();
-                }
+            if let Some(event) = event {
+                self.session.on_leg_event(&event, now);
+            } else {
+                leg.gone = true;
+                self.session.on_line_lost();
             }
             return Poll::Ready(());
         }
@@ -173,8 +172,7 @@ impl StreamTask {
             };
             if let (Some(arriving), Some(socket)) = (self.arriving.take(), socket) {
                 self.session.on_attach(&arriving.options, now);
-                let (_seat, flushing) = (arriving.seat, false);
-                self.attached = Some(Attached { socket, _seat, flushing });
+                self.attached = Some(Attached { socket, _seat: arriving.seat, flushing: false });
             }
             return Poll::Ready(());
         }

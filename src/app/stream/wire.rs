@@ -198,22 +198,17 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
 }
 
 fn configure(fields: &Fields) -> Result<Request, Wrong> {
-    let format = match fields.format.as_deref() {
-        None => None,
-        Some(name) => match LiveFormat::by_name(name) {
-            Some(format) => Some(format),
-            None => {
-                let names = LiveFormat::NAMES.map(|(name, _)| name).join(", ");
-                return Err(("unsupported_format", format!("format must be one of {names}")));
-            }
-        },
-    };
+    let format = fields.format.as_deref().map(LiveFormat::by_name);
+    if format == Some(None) {
+        let names = LiveFormat::NAMES.map(|(name, _)| name).join(", ");
+        return Err(("unsupported_format", format!("format must be one of {names}")));
+    }
     if let Some(rate) = fields.rate
         && !IN_RATES.contains(&rate)
     {
         return Err(("unsupported_rate", format!("rate must be one of {IN_RATES:?}")));
     }
-    Ok(Request::Configure { format, rate: fields.rate })
+    Ok(Request::Configure { format: format.flatten(), rate: fields.rate })
 }
 
 fn short(field: &str, value: Option<String>) -> Result<String, Wrong> {
@@ -512,6 +507,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "an id is optional")]
     fn id(text: &str) -> Option<CommandId> {
         Some(CommandId::Text(text.into()))
     }

@@ -65,7 +65,7 @@ impl Session {
             }
             Request::Mark(name) => self.queue.mark(&name).map_err(refused)?,
             Request::Clear { fade_ms, utterance } => {
-                return self.clear(id, fade_ms, utterance, now);
+                return self.clear(id, fade_ms, utterance.as_ref(), now);
             }
             Request::Pause => self.pause(true, now),
             Request::Resume => self.pause(false, now),
@@ -95,16 +95,16 @@ impl Session {
         &mut self,
         id: Option<CommandId>,
         fade_ms: Option<u64>,
-        utterance: Option<Arc<str>>,
+        utterance: Option<&Arc<str>>,
         now: Moment,
     ) -> Result<(), Refused> {
         let ticket = self.next_ticket;
-        let is_open = match (&utterance, self.queue.open_utterance()) {
+        let is_open = match (utterance, self.queue.open_utterance()) {
             (None, _) => true,
             (Some(name), Some(open)) => open.as_ref() == Some(name),
             (Some(_), None) => false,
         };
-        let cleared = match &utterance {
+        let cleared = match utterance {
             None => self.queue.clear(ticket).map(|()| true),
             Some(name) => self.queue.clear_utterance(name, ticket),
         };

@@ -44,7 +44,7 @@ async fn text_of_the_client_is_tolerated_and_binary_is_sniffed() {
     events(&mut client);
     client.text("hello");
     client.text(r#"{"type":"clear"}"#);
-    client.binary(wav(24_000, &[1000; 24_000]));
+    client.binary(wav(24_000, &vec![1000; 24_000]));
     rig.beats(60).await;
     assert!((7900..=8000).contains(&rig.leg.sent.len()), "{}", rig.leg.sent.len());
     assert!(events(&mut client).is_empty());

@@ -159,7 +159,7 @@ async fn a_client_that_asks_but_does_not_read_is_let_go() {
 async fn too_many_marks_are_refused_by_name() {
     let mut rig = Rig::answered().await;
     let mut client = rig.attach("protocol=native&rate=8000").await;
-    client.pcm(&[0; 16_000]);
+    client.pcm(&vec![0; 16_000]);
     for index in 0..4097 {
         client.text(&format!(r#"{{"type":"mark","name":"{index}"}}"#));
     }
@@ -172,7 +172,7 @@ async fn too_many_marks_are_refused_by_name() {
 #[tokio::test(start_paused = true)]
 async fn garbage_in_every_format_neither_panics_nor_stops_the_call() {
     let garbage: Vec<u8> =
-        (0..60_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        (0..60_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     for format in ["auto", "pcm_f32le", "mulaw", "mp3", "wav"] {
         let mut rig = Rig::answered().await;
         let mut client = rig.attach(&format!("protocol=native&format={format}")).await;

@@ -230,10 +230,10 @@ async fn one_utterance_is_cleared_and_the_next_plays() {
 async fn after_a_clear_nothing_of_before_is_heard() {
     let mut rig = Rig::answered().await;
     let mut client = rig.attach("protocol=native&rate=16000").await;
-    client.pcm(&[8000; 48_001]);
+    client.pcm(&vec![8000; 48_001]);
     rig.beats(5).await;
     client.text(r#"{"type":"clear"}"#);
-    client.pcm(&[-8000; 16_000]);
+    client.pcm(&vec![-8000; 16_000]);
     client.text(r#"{"type":"utterance_end"}"#);
     rig.beats(60).await;
     let switch = rig.leg.sent.iter().position(|sample| *sample < -100).unwrap();
