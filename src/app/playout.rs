@@ -173,7 +173,12 @@ pub struct PlayoutQueue {
     serial: u64,
     token: u32,
     xoff: bool,
+    /// Shares of the limit at which the client is told to stop and to go on, in 1/256.
+    water: (usize, usize),
 }
+
+/// Stop at three quarters, go on at half.
+const WATER: (usize, usize) = (192, 128);
 
 impl PlayoutQueue {
     /// An empty queue that holds back until [`Self::start`].
@@ -204,6 +209,7 @@ impl PlayoutQueue {
             serial: 0,
             token: 0,
             xoff: false,
+            water: WATER,
         };
         queue.set_buffer(buffer_ms);
         queue
@@ -213,6 +219,13 @@ impl PlayoutQueue {
     pub fn set_buffer(&mut self, buffer_ms: u32) {
         let samples = u64::from(buffer_ms) * u64::from(self.sample_rate) / 1000;
         self.limit = usize::try_from(samples).unwrap_or(usize::MAX);
+    }
+
+    /// Changes the shares of the limit at which the client is told to stop and to go on.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
+    pub fn set_water(&mut self, high: f64, low: f64) {
+        let share = |share: f64| (share.clamp(0.0, 1.0) * 256.0) as usize;
+        self.water = (share(high).max(1), share(low.min(high)));
     }
 
     /// Lets audio flow into the ring from the next [`Self::pump`] on.
@@ -414,7 +427,9 @@ impl PlayoutQueue {
     /// Tells the water marks; call after the queue changed.
     pub fn watch_level(&mut self) {
         let queued = self.queued();
-        let xoff = if self.xoff { queued > self.limit / 2 } else { queued >= self.limit / 4 * 3 };
+        let (high, low) = self.water;
+        let mark = |share: usize| self.limit / 256 * share;
+        let xoff = if self.xoff { queued > mark(low) } else { queued >= mark(high) };
         if xoff != self.xoff {
             self.xoff = xoff;
             self.facts.push_back(Fact::Flow { xoff, queued_ms: self.queued_ms() });

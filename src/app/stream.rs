@@ -54,6 +54,9 @@ pub struct StreamSpec {
     pub default_rate: u32,
     /// How much audio may be queued unless stated (60 s).
     pub buffer: Duration,
+    /// Filled to the first share of the queue, the client is told to stop; emptied to the second,
+    /// to go on.
+    pub water: (f64, f64),
     /// How long an answered call waits for its first client (10 s).
     pub wait: Duration,
     /// How long a call goes on after its client vanished (30 s).

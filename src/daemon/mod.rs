@@ -17,7 +17,7 @@ use crate::api::gateway::{Command, Gateway};
 use crate::api::rest::{
     AdminParts, ApiLimits, ApiParts, ApiState, ServeLimits, TrunkState, admin_router, router, serve,
 };
-use crate::api::types::{AudioProblem, Voice};
+use crate::api::types::{AudioProblem, CreateDefaults, Voice};
 use crate::audio::decode::DecodeError;
 use crate::audio::prompt::prepare_prompt;
 use crate::config::Config;
@@ -207,6 +207,12 @@ async fn start_api(
         strict: config.api.strict_requests,
         limits: ApiLimits {
             body_max: config.limits.max_body.as_usize(),
+            create: CreateDefaults {
+                ring_timeout: config.limits.ring_timeout,
+                max_duration: config.limits.max_duration,
+                stream_wait: config.limits.stream_wait,
+                text_max: config.limits.max_text as usize,
+            },
             ..ApiLimits::default()
         },
     })

@@ -72,8 +72,6 @@ pub(super) struct StreamDefaults {
     pub buffer: Duration,
     /// Queue share of `xoff`, and of `xon`.
     pub water: (f64, f64),
-    /// How long an answered call waits for its first client.
-    pub wait: Duration,
     /// How long a call goes on without its client.
     pub linger: Duration,
     /// Rate of headerless audio by instance, and for all others.

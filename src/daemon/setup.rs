@@ -134,7 +134,6 @@ pub(super) fn stream_defaults(config: &Config) -> StreamDefaults {
     StreamDefaults {
         buffer: config.playout.buffer,
         water: (config.playout.high_water, config.playout.low_water),
-        wait: config.limits.stream_wait,
         linger: Duration::from_secs(30),
         rates: config.instance.iter().map(rate).collect(),
     }

@@ -272,6 +272,7 @@ impl Switchboard {
             sample_rate: RATE,
             default_rate: rate.copied().unwrap_or(16_000),
             buffer: defaults.buffer,
+            water: defaults.water,
             wait: *wait,
             linger: defaults.linger,
             parameters: serde_json::Map::new(),

@@ -112,7 +112,8 @@ impl Server {
             parameters: serde_json::Map::new(),
             sample_rate: 8000,
             default_rate: 16_000,
-            buffer: Duration::from_mins(1),
+            water: (0.75, 0.5),
+        buffer: Duration::from_mins(1),
             wait: Duration::from_secs(10),
             linger: Duration::from_secs(30),
         };

@@ -114,8 +114,10 @@ impl Session {
     pub(super) fn new(spec: StreamSpec) -> Self {
         let buffer_ms = u32::try_from(spec.buffer.as_millis()).unwrap_or(u32::MAX);
         let settings = Settings::resolve(&spec.options, spec.default_rate, buffer_ms);
+        let mut queue = PlayoutQueue::new(spec.sample_rate, settings.buffer_ms);
+        queue.set_water(spec.water.0, spec.water.1);
         Self {
-            queue: PlayoutQueue::new(spec.sample_rate, settings.buffer_ms),
+            queue,
             inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate),
             spec,
             line: None,
