@@ -4,6 +4,7 @@ use crate::programs::{Addresses, Programs};
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bellwire::audio::gain;
 use bellwire::audio::rate::SampleRate;
 use bellwire::audio::wav;
 use bellwire::speech::tts::{Tts, TtsSpec};
@@ -72,19 +73,11 @@ pub fn read_wav(path: &Path) -> Result<Vec<i16>> {
     Ok(recording.with_context(|| format!("reading {}", path.display()))?.samples)
 }
 
-/// Level of the louder half of the 20 ms frames, in dBov: silence does not count.
-pub fn active_level(samples: &[i16]) -> f64 {
-    let power = |frame: &[i16]| {
-        frame.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / frame.len() as f64
-    };
-    let mut frames: Vec<f64> = samples.chunks_exact(160).map(power).collect();
-    frames.retain(|power| *power > 1000.0);
-    if frames.is_empty() {
-        return -100.0;
-    }
-    frames.sort_by(f64::total_cmp);
-    let loud = &frames[frames.len() / 2..];
-    10.0 * (loud.iter().sum::<f64>() / loud.len() as f64 / 32768.0_f64.powi(2)).log10()
+/// Active speech level in dBov; -100 for silence.
+pub fn active_level(samples: &[i16], rate: u32) -> f32 {
+    let samples: Vec<f32> = samples.iter().map(|sample| f32::from(*sample) / 32768.0).collect();
+    let level = SampleRate::new(rate).and_then(|rate| gain::active_level(&samples, rate));
+    level.unwrap_or(-100.0)
 }
 
 /// The gateway's REST interface.

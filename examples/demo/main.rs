@@ -78,7 +78,7 @@ fn phone_recordings(out: &Path) -> Result<Vec<Heard>> {
 fn print_table(outcomes: &[Outcome], heard: &[Heard]) {
     say("What was measured");
     println!(
-        "{:<16}{:>9}{:>9}{:>9}{:>7}{:>9}{:>7}{:>9}{:>9}{:>10}{:>9}",
+        "{:<16}{:>9}{:>9}{:>9}{:>7}{:>9}{:>7}{:>9}{:>9}{:>10}{:>10}",
         "call",
         "ringing",
         "answer",
@@ -94,7 +94,7 @@ fn print_table(outcomes: &[Outcome], heard: &[Heard]) {
     for (outcome, heard) in outcomes.iter().zip(heard) {
         let row = outcome.row();
         println!(
-            "{:<16}{:>7}ms{:>7}ms{:>7}ms{:>7}{:>9}{:>6.1}%{:>7.2}ms{:>7.2}ms{:>8}ms{:>5.1}dBov",
+            "{:<16}{:>7}ms{:>7}ms{:>7}ms{:>7}{:>9}{:>6.1}%{:>7.2}ms{:>7.2}ms{:>8}ms{:>6.1}dBov",
             row.call_type,
             row.ringing_ms,
             row.answered_ms,
@@ -105,7 +105,7 @@ fn print_table(outcomes: &[Outcome], heard: &[Heard]) {
             row.pacing_p50_ms,
             row.pacing_p99_ms,
             row.played_ms,
-            calls::active_level(&heard.samples),
+            calls::active_level(&heard.samples, 8000),
         );
     }
 }
@@ -141,10 +141,10 @@ fn verify(outcomes: &[Outcome], heard: &[Heard], received: &[i16]) -> Result<()>
         let row = outcome.row();
         ensure!(row.status == "COMPLETED", "{} ended as {}", row.call_type, row.status);
         ensure!(row.loss_percent < 1.0, "{} lost packets", row.call_type);
-        let level = calls::active_level(&heard.samples);
+        let level = calls::active_level(&heard.samples, 8000);
         ensure!(level > -40.0, "{} is silent: {level:.1} dBov", heard.path.display());
     }
-    let level = calls::active_level(received);
+    let level = calls::active_level(received, calls::OUT_RATE);
     ensure!(level > -40.0, "the client received silence: {level:.1} dBov");
     Ok(())
 }

@@ -105,10 +105,11 @@ async fn a_native_bot_talks_listens_and_hangs_up() {
     assert!((1960..=2060).contains(&played), "{mark}");
     bot.send(json!({ "type": "hangup" })).await;
     let stop = bot.next("stop").await;
-    assert_eq!(stop["reason"], "terminated_by_api", "{stop}");
+    assert_eq!(stop["reason"], "completed", "{stop}");
     phone.wait_for("ended");
     let call = daemon.wait_for_end(&id).await;
-    assert_eq!(call["end_reason"], "terminated_by_api", "{call:#}");
+    assert_eq!(call["status"], "COMPLETED", "{call:#}");
+    assert_eq!(call["hangup_party"], "api", "{call:#}");
     let received = bot.samples();
     assert!(received.len() > 8000, "{} samples", received.len());
     assert!(share_at(&received[2400..8000], 8000, 500.0) > 0.98);
