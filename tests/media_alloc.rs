@@ -103,7 +103,7 @@ impl Network {
     fn deliver(&self, ms: u64, sink: &mut impl FnMut(Arrival<'_>)) {
         for token in 0..LEGS {
             let phase = ms + 20 - token as u64;
-            if phase % 20 == 0 {
+            if phase.is_multiple_of(20) {
                 self.deliver_to(token, phase / 20, sink);
             }
         }
@@ -125,7 +125,7 @@ impl Network {
             3 | 4 => {}
             7 => send(n + 1, 0, &voice),
             8 => send(n - 1, 0, &voice),
-            11 => send(n, EVENT, &[5, 0x80 | 10, 3, 32]),
+            11 => send(n, EVENT, &[5, 0x8A, 3, 32]),
             13 => (0..2).for_each(|_| send(n, 0, &voice)),
             15 => send(n, 99, &voice),
             17 => {
@@ -167,7 +167,7 @@ impl RtpIo for Network {
     fn send(&mut self, _: usize, wire: Wire, _: &[u8], _: SocketAddr) -> io::Result<()> {
         self.sent[usize::from(wire == Wire::Rtcp)] += 1;
         // A full socket now and then.
-        if self.sent[0] % 97 == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        if self.sent[0].is_multiple_of(97) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     }
 }
 
@@ -181,7 +181,7 @@ fn config(seed: u64) -> LegConfig {
         start: StartRule::default(),
         playout: ms(500),
         capture: ms(500),
-        opened_unix: Duration::from_secs(1_800_000_000),
+        opened_unix: Duration::from_hours(500_000),
     }
 }
 
@@ -213,7 +213,7 @@ fn command(second: u64, step: u64, written: u64) -> Option<Command> {
             let ms = Duration::from_millis;
             Some(Command::Dtmf { digits, duration: ms(100), gap: ms(60) })
         }
-        5 => Some(Command::Listen(second % 7 != 0)),
+        5 => Some(Command::Listen(!second.is_multiple_of(7))),
         6 => Some(Command::Update(params(second))),
         7 => Some(Command::QuietAfter(Duration::from_millis(30))),
         _ => None,
@@ -229,7 +229,7 @@ fn ten_thousand_ticks_allocate_and_free_nothing() {
     let mut ends: Vec<LegEnds> = (0..LEGS)
         .map(|number| {
             let id = LegId(number as u64);
-            let (seat, ends) = seat(Place { id, number, port: 0, pair: () }, now, config(id.0));
+            let (seat, ends) = seat(Place { id, number, port: 0, pair: () }, now, &config(id.0));
             assert!(exchange.order(Order::Enter(seat)).is_ok());
             let command = Command::Update(params(0));
             assert!(exchange.order(Order::Tell { seat: number, id, command }).is_ok());

@@ -406,7 +406,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_prompt_is_shared_by_all_calls() {
-        let prompt = samples(8000);
+        let prompt = samples(40_000);
         let mut rigs: Vec<Rig> =
             (0..5).map(|_| Rig::started(Source::Samples(Arc::clone(&prompt)), 1)).collect();
         for rig in &mut rigs {

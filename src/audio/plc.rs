@@ -15,6 +15,8 @@
 //! Owns 50 ms of history. Does not know packets or codecs. Nothing is allocated after
 //! construction.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod extend;
 mod noise;
 mod pitch;

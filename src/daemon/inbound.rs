@@ -38,9 +38,12 @@ pub(super) fn choose<'a>(
     })
 }
 
+/// Longer than any call.
+const FOREVER: std::time::Duration = std::time::Duration::from_hours(1000);
+
 /// A stream call that waits for its client for ever: an answered call that is just silent.
 pub(super) fn silence() -> Content {
-    Content::Stream { options: crate::app::stream::StreamOptions::default(), wait: std::time::Duration::MAX }
+    Content::Stream { options: crate::app::stream::StreamOptions::default(), wait: FOREVER }
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Leg {
     /// Cost: allocates everything the leg will ever need, about 90 KiB.
     pub fn open(
         now: Instant,
-        config: LegConfig,
+        config: &LegConfig,
         stats: Arc<LegStats>,
     ) -> (Self, PlayoutWriter, CaptureReader) {
         let spec = config.codec.spec();

@@ -20,6 +20,7 @@ use super::playout::Events;
 use super::ring::CaptureWriter;
 use super::stats::LegStats;
 use crate::audio::codec::{ClockRate, CodecId, SampleRate};
+use crate::audio::plc::Concealer;
 use crate::rtp::dtmf::{Digit, DtmfReceiver};
 use crate::rtp::packet::{Packet, Ssrc};
 use crate::rtp::reception::ReceptionReport;
@@ -31,6 +32,8 @@ use std::time::Instant;
 pub const FRAME_MAX: usize = MAX_PAYLOAD;
 /// Frames that are made up, for a hole or for silence, are this long.
 const FILL: usize = 160;
+/// How much of the audio behind a hole is decoded for the concealer: 40 ms.
+const FOLLOWING: usize = 320;
 /// Longest silence that is written out; the position of the next frame tells the rest.
 const SILENCE_WRITTEN: u32 = 4_000;
 
@@ -48,13 +51,17 @@ pub struct Receive {
 struct Sound {
     capture: CaptureWriter,
     codecs: CodecSet,
+    concealer: Concealer,
     digits: DtmfReceiver,
     clock: ClockRate,
     /// The application wants it, and the peer may send.
     listen: bool,
     allowed: bool,
     fresh: bool,
+    /// A source was heard: the next one is spliced on.
+    begun: bool,
     frame: [i16; FRAME_MAX],
+    following: [i16; FOLLOWING],
 }
 
 impl Receive {
@@ -72,12 +79,15 @@ impl Receive {
             sound: Sound {
                 capture,
                 codecs: CodecSet::default(),
+                concealer: Concealer::new(clock.hz()),
                 digits: DtmfReceiver::new(),
                 clock,
                 listen: true,
                 allowed: false,
                 fresh: false,
+                begun: false,
                 frame: [0; FRAME_MAX],
+                following: [0; FOLLOWING],
             },
         }
     }
@@ -129,15 +139,15 @@ impl Receive {
         let Self { jitter, sound, wait, .. } = self;
         *wait = loop {
             match jitter.poll(now) {
-                Decision::Source { .. } => {}
+                Decision::Source { .. } => sound.splice(),
                 Decision::Packet { position, codec, payload } => {
                     sound.packet(position, codec, payload, stats);
                 }
                 Decision::Hole { position, samples, following } => {
                     sound.hole(position, samples, following, stats);
                 }
-                Decision::Silence { position, samples, level: _ } => {
-                    sound.silence(position, samples, stats);
+                Decision::Silence { position, samples, level } => {
+                    sound.silence(position, samples, level, stats);
                 }
                 Decision::Event { position, timestamp, payload } => {
                     let digit = sound.digits.handle(now, timestamp, position, payload);
@@ -206,33 +216,61 @@ impl Receive {
 }
 
 impl Sound {
+    /// Another source goes on where one was heard; the first is left as it is.
+    fn splice(&mut self) {
+        if std::mem::replace(&mut self.begun, true) {
+            self.concealer.splice();
+        }
+    }
+
     fn packet(&mut self, position: u64, codec: CodecId, payload: &[u8], stats: &LegStats) {
         let samples = self.codecs.decode(codec, payload, &mut self.frame);
+        let frame = self.frame.get_mut(..samples).unwrap_or_default();
         // While a digit sounds, what is heard in band is its leak (RFC 4733 §2.5.1.2).
         let kind = if self.digits.is_sounding() {
-            self.frame.fill(0);
+            frame.fill(0);
             FrameKind::Silence
         } else {
             FrameKind::Packet
         };
+        self.concealer.good(frame);
         self.write(position, samples, kind, stats);
     }
 
     fn hole(&mut self, position: u64, samples: u32, following: Following<'_>, stats: &LegStats) {
-        let _ = following;
-        self.frame.fill(0);
-        self.fill(position, samples, FrameKind::Concealed, stats);
+        let mut known = 0;
+        for (codec, payload) in following {
+            let room = self.following.get_mut(known..).unwrap_or_default();
+            if room.is_empty() {
+                break;
+            }
+            known += self.codecs.decode(codec, payload, room);
+        }
+        let samples = usize::try_from(samples).unwrap_or(0);
+        self.concealer.begin(samples, self.following.get(..known).unwrap_or_default());
+        self.fill(position, samples, FrameKind::Concealed, stats, Concealer::fill);
     }
 
-    fn silence(&mut self, position: u64, samples: u32, stats: &LegStats) {
-        self.frame.fill(0);
-        self.fill(position, samples.min(SILENCE_WRITTEN), FrameKind::Silence, stats);
+    fn silence(&mut self, position: u64, samples: u32, level: Option<u8>, stats: &LegStats) {
+        let samples = usize::try_from(samples.min(SILENCE_WRITTEN)).unwrap_or(0);
+        self.fill(position, samples, FrameKind::Silence, stats, |concealer, frame| {
+            concealer.silence(level, frame);
+        });
     }
 
-    fn fill(&mut self, position: u64, samples: u32, kind: FrameKind, stats: &LegStats) {
-        let (mut position, mut left) = (position, usize::try_from(samples).unwrap_or(0));
+    /// Writes made-up audio, frame by frame.
+    fn fill(
+        &mut self,
+        position: u64,
+        samples: usize,
+        kind: FrameKind,
+        stats: &LegStats,
+        make: impl Fn(&mut Concealer, &mut [i16]),
+    ) {
+        let (mut position, mut left) = (position, samples);
         while left > 0 {
             let samples = left.min(FILL);
+            make(&mut self.concealer, self.frame.get_mut(..samples).unwrap_or_default());
             self.write(position, samples, kind, stats);
             position += samples as u64;
             left -= samples;

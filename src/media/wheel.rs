@@ -117,8 +117,8 @@ mod tests {
             }
         }
         for (leg, period) in periods.iter().enumerate() {
-            let want: Vec<u64> =
-                (0..).map(|n| leg as u64 + n * period).take_while(|slot| *slot < 1200).collect();
+            let step = usize::try_from(*period).unwrap();
+            let want: Vec<u64> = (leg as u64..1200).step_by(step).collect();
             assert_eq!(beats[leg], want, "leg {leg}");
         }
     }

@@ -389,7 +389,7 @@ impl MediaPool {
         };
         let id = LegId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let place = Place { id, number, port, pair };
-        let (seat, ends) = seat(place, Instant::now(), self.config(setup));
+        let (seat, ends) = seat(place, Instant::now(), &self.config(setup));
         desk.exchange.legs().fetch_add(1, Ordering::AcqRel);
         if desk.exchange.order(Order::Enter(seat)).is_err() {
             desk.exchange.legs().fetch_sub(1, Ordering::AcqRel);

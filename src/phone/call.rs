@@ -40,6 +40,8 @@ pub(super) struct PhoneCall {
     answer_due: Option<Instant>,
     hangup_due: Option<Instant>,
     recording: Option<Recording>,
+    /// Samples of caller audio so far.
+    heard: u64,
     scratch: Vec<i16>,
 }
 
@@ -72,6 +74,7 @@ impl PhoneCall {
             answer_due: None,
             hangup_due: None,
             recording: None,
+            heard: 0,
             scratch: Vec::with_capacity(RATE as usize),
         }
     }
@@ -321,6 +324,7 @@ impl PhoneCall {
         loop {
             self.scratch.clear();
             let Some(header) = leg.capture.pop(&mut self.scratch) else { return };
+            self.heard += u64::from(header.samples);
             if self.spec.echo && self.answered.is_some() {
                 leg.playout.push(&self.scratch);
             }
@@ -358,9 +362,8 @@ impl PhoneCall {
             self.listen(leg);
             media = leg.control.report();
         }
-        let mut heard_ms = 0;
+        let heard_ms = self.heard * 1000 / u64::from(RATE);
         let recording = self.recording.take().map(|recording| {
-            heard_ms = recording.written * 1000 / u64::from(RATE);
             let path = recording.path.display().to_string();
             if let Err(error) = recording.writer.finish() {
                 tracing::error!(path, %error, "the recording is not complete");

@@ -126,7 +126,7 @@ pub enum PhoneEvent {
         cause: String,
         /// The last SIP status, if it was a refusal.
         code: Option<u16>,
-        /// Milliseconds of audio in the recording.
+        /// Milliseconds of audio that were heard.
         heard_ms: u64,
         /// The recording.
         recording: Option<String>,

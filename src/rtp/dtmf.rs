@@ -414,6 +414,9 @@ mod tests {
     /// Time in ms, timestamp, event, end, duration.
     type Row = (u64, u32, u8, bool, u16);
 
+    /// Name, packets, digits with durations.
+    type Scenario = (&'static str, &'static [Row], &'static [(char, u32)]);
+
     /// Digits told, with their durations, from packets and a poll every 10 ms for `until` ms.
     fn told(rows: &[Row], until: u64) -> Vec<(char, u32)> {
         let start = Instant::now();
@@ -436,7 +439,7 @@ mod tests {
 
     #[test]
     fn one_report_per_digit() {
-        let whole: &[Row] = &[
+        const WHOLE: &[Row] = &[
             (0, 800, 5, false, 160),
             (20, 800, 5, false, 320),
             (40, 800, 5, false, 480),
@@ -444,12 +447,12 @@ mod tests {
             (80, 800, 5, true, 640),
             (100, 800, 5, true, 640),
         ];
-        let rows: &[(&str, &[Row], &[(char, u32)])] = &[
-            ("whole", whole, &[('5', 640)]),
-            ("start lost", &whole[3..], &[('5', 640)]),
-            ("all but the last end lost", &whole[5..], &[('5', 640)]),
-            ("end lost", &whole[..3], &[('5', 480)]),
-            ("one packet in the middle", &whole[1..2], &[('5', 320)]),
+        let rows: &[Scenario] = &[
+            ("whole", WHOLE, &[('5', 640)]),
+            ("start lost", WHOLE.split_at(3).1, &[('5', 640)]),
+            ("all but the last end lost", WHOLE.split_at(5).1, &[('5', 640)]),
+            ("end lost", WHOLE.split_at(3).0, &[('5', 480)]),
+            ("one packet in the middle", WHOLE.split_at(1).1.split_at(1).0, &[('5', 320)]),
             (
                 "end before the last update",
                 &[(0, 800, 5, false, 160), (20, 800, 5, true, 480), (30, 800, 5, false, 320)],

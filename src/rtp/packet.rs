@@ -222,6 +222,16 @@ mod tests {
         assert_eq!(out, [0x80, 8, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4]);
     }
 
+    #[test]
+    fn the_corpus_is_survived() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/rtp");
+        let seeds: Vec<_> = std::fs::read_dir(corpus).unwrap().collect();
+        assert!(seeds.len() >= 18);
+        for seed in seeds {
+            fuzz_packet(&std::fs::read(seed.unwrap().path()).unwrap());
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..80)) {

@@ -13,6 +13,7 @@ fn routes(audio: &str) -> String {
     [
         route("play", "play", &format!("audio = \"{audio}\"\nrepeat = 1")),
         route("loop", "play", &format!("audio = \"{audio}\"\nhangup_after = \"3s\"")),
+        route("music", "play", &format!("audio = \"{audio}\"")),
         route("early", "play", &format!("audio = \"{audio}\"\nring = \"1s\"\nearly_media = true\nrepeat = 2")),
         route("say", "say", "text = \"Welcome to the demo line.\"\nrepeat = 1"),
         route("answer", "answer", ""),
@@ -102,7 +103,7 @@ async fn fifty_callers_at_once_from_sipp() {
         calls: 50,
         rate: 50,
         remote: Some(daemon.sip.to_string()),
-        more: &["-s", "loop", "-rtp_echo"],
+        more: &["-s", "music", "-rtp_echo"],
     };
     Sipp::start(&run).finish();
     daemon.wait_until_clean(before + 4).await;

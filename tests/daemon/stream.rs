@@ -11,6 +11,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     audio: Vec<u8>,
+    /// Text messages that came before the one that was waited for.
+    before: Vec<Value>,
 }
 
 impl Client {
@@ -23,7 +25,7 @@ impl Client {
             request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
         }
         let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
-        Self { socket, audio: Vec::new() }
+        Self { socket, audio: Vec::new(), before: Vec::new() }
     }
 
     async fn send(&mut self, message: Value) {
@@ -37,8 +39,11 @@ impl Client {
         }
     }
 
-    /// The next text message of this type; binary ones are kept.
+    /// The next text message of this type; others are kept for later, binary ones too.
     async fn next(&mut self, kind: &str) -> Value {
+        if let Some(at) = self.before.iter().position(|message| message["type"] == kind) {
+            return self.before.remove(at);
+        }
         let found = tokio::time::timeout(SOON, async {
             while let Some(message) = self.socket.next().await {
                 match message.unwrap() {
@@ -47,6 +52,7 @@ impl Client {
                         if message["type"] == kind {
                             return message;
                         }
+                        self.before.push(message);
                     }
                     Message::Binary(bytes) => self.audio.extend_from_slice(&bytes),
                     Message::Close(frame) => panic!("closed before {kind}: {frame:?}"),

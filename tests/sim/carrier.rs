@@ -43,6 +43,11 @@ impl Inbox {
         Some(found)
     }
 
+    /// Everything unread, copies included.
+    pub fn drain(&mut self) -> Vec<Received> {
+        self.unread.drain(..).collect()
+    }
+
     /// How many messages whose first line and CSeq begin so have come, copies included.
     pub fn count(&self, start: &str) -> usize {
         self.history.iter().filter(|line| line.starts_with(start)).count()

@@ -7,6 +7,7 @@ mod carrier;
 mod clock;
 mod net;
 mod pair;
+mod robot;
 mod watch;
 mod world;
 
@@ -21,5 +22,6 @@ mod failover;
 mod failures;
 mod forks;
 mod races;
+mod random_carrier;
 mod random_histories;
 mod routing;

@@ -12,6 +12,8 @@ struct Seen {
     caller: Option<SocketAddr>,
     /// Branches of INVITEs that got a provisional answer.
     provisional: Vec<String>,
+    invite_sent: Option<Instant>,
+    cancel_sent: Option<Instant>,
     first_ok_sent: Option<Instant>,
     first_ok_received: Option<Instant>,
     ack_received: bool,
@@ -36,10 +38,14 @@ impl Watch {
         let branch = message.via().map_or("", |via| via.branch).to_owned();
         let is_invite = message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite);
         match (message.method(), message.code()) {
-            (Some(Method::Invite), _) => _ = seen.caller.get_or_insert(from),
+            (Some(Method::Invite), _) => {
+                seen.caller.get_or_insert(from);
+                seen.invite_sent.get_or_insert(now);
+            }
             (Some(Method::Cancel), _) if !seen.provisional.contains(&branch) => {
                 self.violations.push("CANCEL before any provisional answer".into());
             }
+            (Some(Method::Cancel), _) => _ = seen.cancel_sent.get_or_insert(now),
             (Some(Method::Bye), _) if seen.caller != Some(from) => {
                 let owed = !seen.ack_received
                     && seen.first_ok_sent.is_some_and(|at| now < at + secs(32) - ms(1));
@@ -59,13 +65,22 @@ impl Watch {
         let is_invite = message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite);
         match (message.method(), message.code()) {
             (Some(Method::Ack), _) => seen.ack_received = true,
-            (None, Some(..200)) if is_invite => {
+            // One that comes after Timer B finds no transaction any more.
+            (None, Some(..200))
+                if is_invite && seen.invite_sent.is_some_and(|at| now < at + secs(32)) =>
+            {
                 seen.provisional.push(message.via().map_or("", |via| via.branch).to_owned());
             }
             (None, Some(200..300)) if is_invite => {
-                let first = *seen.first_ok_received.get_or_insert(now);
+                // A transaction that gave up (Timer B, or 64*T1 after CANCEL) hears nothing more.
+                let recent = |at: Option<Instant>| at.is_some_and(|at| now < at + secs(32));
+                let waiting = !seen.provisional.is_empty() || recent(seen.invite_sent);
+                let waiting = waiting && (seen.cancel_sent.is_none() || recent(seen.cancel_sent));
+                if waiting {
+                    seen.first_ok_received.get_or_insert(now);
+                }
                 let acked = replies.iter().any(|reply| reply.starts_with(b"ACK "));
-                if !acked && now < first + secs(32) {
+                if !acked && recent(seen.first_ok_received) {
                     self.violations.push("a 2xx without an ACK".into());
                 }
             }

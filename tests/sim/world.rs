@@ -135,6 +135,17 @@ pub fn spec(seed: u64) -> EndpointSpec {
     }
 }
 
+/// Something that is to happen at a set time.
+#[derive(Debug)]
+pub enum Planned {
+    /// The carrier sends this.
+    Send(String),
+    /// The application asks for this.
+    Command(Command),
+    /// A robot is to say something in this call.
+    Talk(String),
+}
+
 pub struct World {
     pub now: Instant,
     pub net: Net,
@@ -143,6 +154,9 @@ pub struct World {
     pub inbox: Inbox,
     pub seed: u64,
     calls: u64,
+    plan: BTreeMap<(Instant, u64), Planned>,
+    planned: u64,
+    due: Vec<Planned>,
 }
 
 impl World {
@@ -159,6 +173,9 @@ impl World {
             inbox: Inbox::default(),
             seed,
             calls: 0,
+            plan: BTreeMap::new(),
+            planned: 0,
+            due: Vec::new(),
         };
         world.us.feed(now, &mut world.net, Input::Timeout);
         world
@@ -237,12 +254,51 @@ impl World {
         self.now = end;
     }
 
+    fn plan(&mut self, after: Duration, planned: Planned) {
+        self.planned += 1;
+        self.plan.insert((self.now + after, self.planned), planned);
+    }
+
+    pub fn plan_send(&mut self, after: Duration, text: String) {
+        self.plan(after, Planned::Send(text));
+    }
+
+    pub fn plan_command(&mut self, after: Duration, command: Command) {
+        self.plan(after, Planned::Command(command));
+    }
+
+    pub fn plan_talk(&mut self, after: Duration, call_id: String) {
+        self.plan(after, Planned::Talk(call_id));
+    }
+
+    /// Planned things that have come due and are not the world's own business.
+    pub fn due(&mut self) -> Vec<Planned> {
+        std::mem::take(&mut self.due)
+    }
+
+    /// Goes on to the next moment; false if there is none before `end`.
+    pub fn step_until(&mut self, end: Instant) -> bool {
+        let next = self.next_moment().filter(|next| *next <= end);
+        if let Some(next) = next {
+            self.advance(next);
+        }
+        next.is_some()
+    }
+
     fn next_moment(&self) -> Option<Instant> {
-        [self.net.next(), self.us.deadline()].into_iter().flatten().min()
+        let planned = self.plan.first_key_value().map(|((at, _), _)| *at);
+        [self.net.next(), self.us.deadline(), planned].into_iter().flatten().min()
     }
 
     fn advance(&mut self, to: Instant) {
         self.now = self.now.max(to);
+        while let Some(entry) = self.plan.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            match entry.remove() {
+                Planned::Send(text) => self.send(&text),
+                Planned::Command(command) => self.command(command),
+                talk @ Planned::Talk(_) => self.due.push(talk),
+            }
+        }
         if self.us.deadline().is_some_and(|at| at <= self.now) {
             self.us.feed(self.now, &mut self.net, Input::Timeout);
         }

@@ -42,6 +42,9 @@ impl Default for ServeLimits {
     }
 }
 
+/// Bytes that a connection may have read and not yet handed on.
+const READ_BUFFER: usize = 64 * 1024;
+
 /// Serves `router` on `listener` until `shutdown` is done, then lets the requests under way end.
 pub async fn serve(
     listener: TcpListener,
@@ -103,6 +106,7 @@ async fn connection(
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_header_size(limits.head_bytes)
+        .max_buf_size(READ_BUFFER)
         .pipeline_flush(true);
     let serving = http.serve_connection(TokioIo::new(socket), service).with_upgrades();
     tokio::pin!(serving);

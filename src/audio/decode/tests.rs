@@ -461,6 +461,21 @@ const FIXTURES: [&str; 6] = [
     "mono-16000-ima-adpcm.wav",
 ];
 
+#[test]
+fn the_corpora_of_the_fuzzers_hold() {
+    for (corpus, fuzz, least) in
+        [("audio_file", fuzz_file as fn(&[u8]), 15), ("mp3_live", fuzz_live, 6)]
+    {
+        let dir = format!("{}/fuzz/corpus/{corpus}", env!("CARGO_MANIFEST_DIR"));
+        let mut cases = 0;
+        for entry in std::fs::read_dir(&dir).expect("the corpus") {
+            fuzz(&std::fs::read(entry.expect("an entry").path()).expect("a file"));
+            cases += 1;
+        }
+        assert!(cases >= least, "{dir} holds {cases} cases");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

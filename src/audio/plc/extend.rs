@@ -10,7 +10,8 @@ const OVERLAP: usize = 20;
 pub(super) struct Extension {
     /// One period, and one sample of the next.
     cycle: Box<[f32]>,
-    period: usize,
+    /// Of 32 bits because the remainder by it is taken per sample.
+    period: u32,
     overlap: usize,
     likeness: f32,
     /// What the first sample misses to join the stretch without a step.
@@ -28,7 +29,7 @@ impl Extension {
     pub(super) fn prolong(&mut self, past: &[f32], factor: usize) {
         let Pitch { period, likeness } = pitch::find(past, factor);
         let period = period.min(past.len() - 1).max(1);
-        self.period = period;
+        self.period = u32::try_from(period).unwrap_or(1);
         self.likeness = likeness;
         self.overlap = (OVERLAP * factor).min(period / 2).max(1);
         let end = past.len();
@@ -46,20 +47,20 @@ impl Extension {
         self.step = past[end - 1] - before_first.unwrap_or(past[end - 1]);
     }
 
-    /// The sample at a (fractional) distance behind the stretch.
+    /// The sample at a (fractional) distance behind the stretch; before it counts as its end.
     pub(super) fn at(&self, distance: f32) -> f32 {
-        let distance = distance.max(0.0);
-        let (whole, fraction) = (distance.floor(), distance.fract());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
-        let whole = whole as usize;
-        let in_cycle = whole % self.period;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        let whole = distance as u32;
+        let at = whole as usize;
+        let fraction = distance.max(0.0) - ratio(at, 1);
+        let in_cycle = (whole % self.period) as usize;
         let (a, b) = (self.cycle[in_cycle], self.cycle[in_cycle + 1]);
-        let faded = if whole < self.overlap { 1.0 - ratio(whole, self.overlap) } else { 0.0 };
+        let faded = if at < self.overlap { 1.0 - ratio(at, self.overlap) } else { 0.0 };
         a + (b - a) * fraction + self.step * faded
     }
 
     pub(super) const fn period(&self) -> usize {
-        self.period
+        self.period as usize
     }
 
     pub(super) const fn likeness(&self) -> f32 {

@@ -556,6 +556,16 @@ fn the_window_follows_the_reordering() {
     assert!(late <= 3, "{late} packets came too late for a window that adapts");
 }
 
+#[test]
+fn the_corpus_is_survived() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/jitter");
+    let seeds: Vec<_> = std::fs::read_dir(corpus).unwrap().collect();
+    assert!(seeds.len() >= 18);
+    for seed in seeds {
+        fuzz_history(&std::fs::read(seed.unwrap().path()).unwrap());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 

@@ -32,7 +32,7 @@ pub(super) struct Gap {
 }
 
 impl Gap {
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(self) -> bool {
         self.hole == 0 && self.silence == 0
     }
 
@@ -84,7 +84,11 @@ impl Timeline {
     }
 
     /// A moment on a clock of the leg's rate, as wide as timestamps.
-    #[expect(clippy::cast_possible_truncation, reason = "wraps as timestamps do")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "wraps as timestamps do"
+    )]
     pub(super) fn arrival(&self, at: Instant) -> Ts32 {
         Ts32(self.units(at) as u32)
     }

@@ -6,6 +6,7 @@ use crate::media::interface::{Event, LegReport, MediaParams};
 use crate::media::leg::{Leg, LegConfig};
 use crate::media::ring::{CaptureReader, PlayoutWriter};
 use crate::media::stats::{Counter, LegStats};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -35,13 +36,23 @@ pub struct Seat<P> {
     pub(super) pair: Option<P>,
     pub(super) leg: Leg,
     pub(super) outlet: Arc<Outlet>,
+    broken: bool,
     shared: Arc<LegShared>,
 }
 
 impl<P> Seat<P> {
-    /// Whether the owner let go.
+    /// Whether the leg must go: its owner let go, or it is broken.
     pub(super) fn closing(&self) -> bool {
-        self.shared.closing()
+        self.broken || self.shared.closing()
+    }
+
+    /// Lets the leg work, and keeps a bug in it from ending the legs beside it: a leg that panics
+    /// does nothing any more and leaves with its next beat.
+    pub(super) fn guarded(&mut self, work: impl FnOnce(&mut Leg)) {
+        if !self.broken {
+            let leg = &mut self.leg;
+            self.broken = catch_unwind(AssertUnwindSafe(|| work(leg))).is_err();
+        }
     }
 }
 
@@ -60,7 +71,7 @@ pub struct LegEnds {
 }
 
 /// Makes both halves of a leg. Everything it will ever need is allocated here.
-pub fn seat<P>(place: Place<P>, now: Instant, config: LegConfig) -> (Box<Seat<P>>, LegEnds) {
+pub fn seat<P>(place: Place<P>, now: Instant, config: &LegConfig) -> (Box<Seat<P>>, LegEnds) {
     let Place { id, number, port, pair } = place;
     let stats = Arc::new(LegStats::default());
     let (leg, playout, capture) = Leg::open(now, config, Arc::clone(&stats));
@@ -74,7 +85,7 @@ pub fn seat<P>(place: Place<P>, now: Instant, config: LegConfig) -> (Box<Seat<P>
         called: AtomicBool::new(false),
     });
     let open = OpenLeg(Arc::clone(&shared));
-    let seat = Seat { id, number, port, pair: Some(pair), leg, outlet, shared };
+    let seat = Seat { id, number, port, pair: Some(pair), leg, outlet, broken: false, shared };
     (Box::new(seat), LegEnds { playout, capture, events, ready, open })
 }
 

@@ -25,11 +25,14 @@ const IDLE_SLOTS: u64 = 20;
 /// Longer stalls (a suspended machine) are given up as a whole.
 const STALL_MAX: Duration = Duration::from_millis(500);
 
+/// The legs of a thread by number; boxed, so that coming and going moves one pointer.
+type Seats<P> = Box<[Option<Box<Seat<P>>>]>;
+
 /// One media thread's legs, sockets and beat.
 pub struct Worker<I: RtpIo> {
     io: I,
     exchange: Arc<Exchange<I::Pair>>,
-    seats: Box<[Option<Box<Seat<I::Pair>>>]>,
+    seats: Seats<I::Pair>,
     wheel: Wheel,
     /// Legs that must be looked at between beats, because a hole has been waited for long enough.
     timeouts: Wheel,
@@ -91,7 +94,7 @@ impl<I: RtpIo> Worker<I> {
                     let now = self.io.now();
                     let seated = self.seats.get_mut(seat).and_then(Option::as_mut);
                     if let Some(seat) = seated.filter(|seat| seat.id == id) {
-                        seat.leg.handle_command(now, command);
+                        seat.guarded(|leg| leg.handle_command(now, command));
                     }
                 }
                 None => return,
@@ -152,15 +155,17 @@ impl<I: RtpIo> Worker<I> {
         if seat.closing() {
             return self.leave(number);
         }
-        seat.leg.tick(due, now, &mut self.outgoing);
-        if let Some((packet, to)) = self.outgoing.rtp() {
-            let taken = self.io.send(number, Wire::Rtp, packet, to).is_ok();
-            seat.leg.handle_sent(taken);
-        }
-        if let Some((packet, to)) = self.outgoing.rtcp() {
-            // A lost report is replaced by the next one.
-            let _ = self.io.send(number, Wire::Rtcp, packet, to);
-        }
+        let (io, out) = (&mut self.io, &mut self.outgoing);
+        seat.guarded(|leg| {
+            leg.tick(due, now, out);
+            if let Some((packet, to)) = out.rtp() {
+                leg.handle_sent(io.send(number, Wire::Rtp, packet, to).is_ok());
+            }
+            if let Some((packet, to)) = out.rtcp() {
+                // A lost report is replaced by the next one.
+                let _ = io.send(number, Wire::Rtcp, packet, to);
+            }
+        });
         tell(&self.exchange, seat);
         self.wheel.insert(self.cursor + slots(seat.leg.period()), number);
     }
@@ -171,7 +176,8 @@ impl<I: RtpIo> Worker<I> {
             *armed = false;
         }
         let Some(seat) = self.seats.get_mut(number).and_then(Option::as_mut) else { return };
-        seat.leg.handle_timeout(self.io.now());
+        let now = self.io.now();
+        seat.guarded(|leg| leg.handle_timeout(now));
         tell(&self.exchange, seat);
         if let Some(deadline) = seat.leg.deadline() {
             self.timer().arm(number, deadline);
@@ -197,10 +203,11 @@ impl<I: RtpIo> Worker<I> {
         let mut timer = Timer { timeouts, armed, base: self.base, cursor: self.cursor };
         let polled = self.io.poll(until, &mut |arrival: Arrival<'_>| {
             let Some(seat) = seats.get_mut(arrival.token).and_then(Option::as_mut) else { return };
-            match arrival.wire {
-                Wire::Rtp => seat.leg.handle_rtp(arrival.at, arrival.bytes, arrival.from),
-                Wire::Rtcp => seat.leg.handle_rtcp(arrival.at, arrival.bytes, arrival.from),
-            }
+            let Arrival { at, bytes, from, .. } = arrival;
+            seat.guarded(|leg| match arrival.wire {
+                Wire::Rtp => leg.handle_rtp(at, bytes, from),
+                Wire::Rtcp => leg.handle_rtcp(at, bytes, from),
+            });
             tell(exchange, seat);
             if let Some(deadline) = seat.leg.deadline() {
                 timer.arm(arrival.token, deadline);
@@ -215,10 +222,13 @@ impl<I: RtpIo> Worker<I> {
     /// Lets a leg say goodbye and go. It must not be in the wheel.
     fn leave(&mut self, number: usize) {
         let Some(mut seat) = self.seats.get_mut(number).and_then(Option::take) else { return };
-        seat.leg.close(self.io.now(), &mut self.outgoing);
-        if let Some((packet, to)) = self.outgoing.rtcp() {
-            let _ = self.io.send(number, Wire::Rtcp, packet, to);
-        }
+        let (io, out) = (&mut self.io, &mut self.outgoing);
+        seat.guarded(|leg| {
+            leg.close(io.now(), out);
+            if let Some((packet, to)) = out.rtcp() {
+                let _ = io.send(number, Wire::Rtcp, packet, to);
+            }
+        });
         seat.pair = self.io.detach(number).or(seat.pair.take());
         self.exchange.depart(seat);
     }

@@ -30,6 +30,8 @@ struct Simulated {
     attached: Vec<bool>,
     sent: Vec<Sent>,
     inbox: VecDeque<(Instant, usize, Vec<u8>)>,
+    /// A send for this seat panics, as a bug in its leg would.
+    cursed: Option<usize>,
     /// When the machine stands still, and for how long.
     stalls: VecDeque<(Instant, Duration)>,
 }
@@ -69,6 +71,7 @@ impl RtpIo for Simulated {
 
     fn send(&mut self, token: usize, wire: Wire, bytes: &[u8], _: SocketAddr) -> io::Result<()> {
         assert!(self.attached[token]);
+        assert_ne!(self.cursed, Some(token), "cursed");
         self.sent.push(Sent { at: self.now, token, wire, bytes: bytes.to_vec() });
         Ok(())
     }
@@ -119,6 +122,7 @@ impl Rig {
             attached: vec![false; legs],
             sent: Vec::new(),
             inbox: VecDeque::new(),
+            cursed: None,
             stalls: VecDeque::new(),
         };
         let worker = Worker::new(legs, io, Arc::clone(&exchange));
@@ -131,7 +135,7 @@ impl Rig {
 
     fn seat(&mut self, number: usize, id: LegId) {
         let place = Place { id, number, port: 0, pair: () };
-        let (seat, ends) = seat(place, self.worker.io.now, config());
+        let (seat, ends) = seat(place, self.worker.io.now, &config());
         self.ends.push(Some(ends));
         assert!(self.exchange.order(Order::Enter(seat)).is_ok());
         self.tell(number, id, Command::Update(params()));
@@ -219,7 +223,7 @@ fn after_a_stall_missed_beats_are_run_in_order_and_old_ones_given_up() {
 #[test]
 fn a_sleep_of_the_machine_is_given_up_as_a_whole() {
     let mut rig = Rig::new(3);
-    rig.worker.io.stalls.push_back((rig.start + MS * 200, Duration::from_secs(3_600)));
+    rig.worker.io.stalls.push_back((rig.start + MS * 200, Duration::from_hours(1)));
     rig.run_for(Duration::from_secs(3_601));
     for leg in 0..3 {
         let packets = rig.rtp_of(leg);
@@ -248,6 +252,21 @@ fn a_leg_whose_owner_lets_go_says_bye_and_departs() {
     rig.tell(0, LegId(0), Command::Update(MediaParams { send: false, ..params() }));
     rig.run_for(MS * 100);
     assert!(rig.rtp_of(0).len() > before + 4);
+}
+
+#[test]
+fn a_leg_that_panics_takes_no_other_with_it() {
+    let mut rig = Rig::new(40);
+    rig.run_for(MS * 100);
+    let before = rig.rtp_of(3).len();
+    rig.worker.io.cursed = Some(3);
+    rig.worker.io.inbox.push_back((rig.worker.io.now + MS * 21, 3, from_peer(1)));
+    rig.run_for(MS * 100);
+    assert_eq!(rig.left(), [LegId(3)]);
+    assert_eq!(rig.rtp_of(3).len(), before);
+    for leg in (0..40).filter(|leg| *leg != 3) {
+        assert!(rig.rtp_of(leg).len() >= 9, "leg {leg}");
+    }
 }
 
 #[test]
