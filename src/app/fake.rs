@@ -34,6 +34,10 @@ pub(crate) struct FakeLeg {
     pub(crate) running: bool,
     paused: bool,
     listening: bool,
+    /// Half the playout ring.
+    low: usize,
+    /// There is something to wake the application for.
+    moved: bool,
     port: FakePort,
     told: mpsc::Sender<Event>,
     ready: Arc<Notify>,
@@ -82,7 +86,9 @@ impl FakeLeg {
             // A leg whose application is gone tells nobody.
             let _ = self.told.try_send(event);
         }
-        self.ready.notify_one();
+        if std::mem::take(&mut self.moved) {
+            self.ready.notify_one();
+        }
         tokio::time::sleep(TICK).await;
     }
 
@@ -102,6 +108,8 @@ impl FakeLeg {
         let (capture, reader) = ring::capture(64, 64 * 160);
         let leg = Self {
             listening: false,
+            low: ring / 2,
+            moved: false,
             port: FakePort::default(),
             told: mpsc::channel(1).0,
             ready: Arc::new(Notify::new()),
@@ -125,6 +133,7 @@ impl FakeLeg {
     /// One beat of the worker.
     pub(crate) fn tick(&mut self) {
         let before = self.sent.len();
+        let queued = self.playout.queued();
         while let Some(command) = self.commands.pop_front() {
             self.obeyed.push(command);
             self.obey(command);
@@ -134,6 +143,8 @@ impl FakeLeg {
             self.play(room);
         }
         self.sounding = self.sent.len() > before;
+        // As a worker does: room is worth a wake-up when half the ring has become free.
+        self.moved |= queued > self.low && self.playout.queued() <= self.low;
         self.fire();
     }
 
@@ -143,6 +154,7 @@ impl FakeLeg {
         let kind = FrameKind::Packet;
         let header = FrameHeader { position: self.captured, samples: count, kind };
         self.captured += u64::from(count);
+        self.moved = true;
         self.capture.push(header, samples)
     }
 

@@ -16,6 +16,7 @@ use crate::media::interface::{Command, Event};
 use crate::media::ring::PlayoutWriter;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Marks that may wait at once.
 pub const MARKS_MAX: usize = 4096;
@@ -257,6 +258,13 @@ impl PlayoutQueue {
         self.xoff
     }
 
+    /// How long it takes at least until the queue has fallen to its low water mark.
+    #[must_use]
+    pub fn until_xon(&self) -> Duration {
+        let excess = self.queued().saturating_sub(self.limit / 2) as u64;
+        Duration::from_millis(self.ms(excess))
+    }
+
     /// How many samples would be accepted.
     #[must_use]
     pub fn room(&self) -> usize {
@@ -446,6 +454,20 @@ impl PlayoutQueue {
             | Event::DtmfDone { .. }
             | Event::Flowing { .. }
             | Event::Quiet { .. } => {}
+        }
+    }
+
+    /// Whether something is to be told that only the leg knows.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.armed.is_empty()
+    }
+
+    /// Tells what must have been reached after `sent` samples, should an event have been lost.
+    pub fn catch_up(&mut self, sent: u64) {
+        let position = sent + self.discarded;
+        if self.clearing.is_empty() && self.armed.front().is_some_and(|armed| *armed <= position) {
+            self.reached(self.token, position);
         }
     }
 

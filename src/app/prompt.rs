@@ -22,6 +22,8 @@ use tokio::time::Instant;
 
 /// How often the ring is refilled; it holds four times as much.
 const REFILL: Duration = Duration::from_millis(500);
+/// Commands that wait for a leg that refuses them.
+const ORDERS_MAX: usize = 16;
 /// How soon something that the leg refused is said again.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -192,6 +194,12 @@ impl PromptTask {
             let wake = self.wake().await;
             let go_on = match wake {
                 Wake::Control(control) => self.on_control(control),
+                Wake::Leg(Some(Event::Reached { position, .. }))
+                    if self.ending == Ending::Written(position) =>
+                {
+                    self.finish().await;
+                    true
+                }
                 Wake::Leg(event) => self.on_leg(event),
                 Wake::Chunk(chunk) => self.on_chunk(chunk),
                 Wake::Clock => true,
@@ -199,7 +207,7 @@ impl PromptTask {
             if !go_on {
                 return;
             }
-            self.play().await;
+            self.play();
         }
     }
 
@@ -285,8 +293,8 @@ impl PromptTask {
         true
     }
 
-    /// Refills the ring, announces the end, and tells when it has been reached.
-    async fn play(&mut self) {
+    /// Refills the ring and announces the end.
+    fn play(&mut self) {
         let Some((line, _)) = &mut self.leg else { return };
         if self.started && self.ending == Ending::Ahead {
             self.reel.play(&mut line.playout);
@@ -294,19 +302,25 @@ impl PromptTask {
                 let position = line.playout.position();
                 self.ending = Ending::Written(position);
                 self.orders.push(Command::End { position });
-                self.orders.push(Command::Watch { position, token: 0 });
             }
+        }
+        if let Ending::Written(position) = self.ending
+            && self.orders.len() < ORDERS_MAX
+        {
+            // Asked again each time: the answer to one may be lost.
+            self.orders.push(Command::Watch { position, token: 0 });
         }
         let refused = self.orders.iter().position(|order| !line.port.send(*order));
         self.orders.drain(..refused.unwrap_or(self.orders.len()));
-        if let Ending::Written(position) = self.ending
-            && line.port.sent_samples() >= position
-        {
-            self.ending = Ending::Told;
-            let played_ms = position * 1000 / self.sample_rate;
-            // The call waits for nothing else, so this one may wait for room.
-            let _ = self.reports.send(Report::PlaybackDone { played_ms }).await;
-        }
+    }
+
+    /// The end has been reached: everything that could be sent was.
+    async fn finish(&mut self) {
+        let sent = self.leg.as_ref().map_or(0, |(line, _)| line.port.sent_samples());
+        self.ending = Ending::Told;
+        let played_ms = sent * 1000 / self.sample_rate;
+        // The call waits for nothing else, so this one may wait for room.
+        let _ = self.reports.send(Report::PlaybackDone { played_ms }).await;
     }
 
     fn dial(&mut self) {

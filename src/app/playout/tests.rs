@@ -6,13 +6,101 @@
 
 use super::*;
 use crate::app::fake::FakeLeg;
+use crate::audio::rate::SampleRate;
+use crate::media::playout::{Events, Playout, StartRule};
+use crate::media::ring;
+use crate::media::stats::LegStats;
 use proptest::prelude::*;
+use std::time::Instant;
+
+/// A worker's send side, one beat at a time.
+trait Beat {
+    /// Queues a command for the next beat.
+    fn order(&mut self, command: Command);
+    fn beat(&mut self);
+    fn next_event(&mut self) -> Option<Event>;
+    fn sent(&self) -> u64;
+}
+
+impl Beat for FakeLeg {
+    fn order(&mut self, command: Command) {
+        self.commands.push_back(command);
+    }
+
+    fn beat(&mut self) {
+        self.tick();
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent.len() as u64
+    }
+}
+
+/// The real send side of a media leg.
+struct RealLeg {
+    playout: Playout,
+    now: Instant,
+    orders: VecDeque<Command>,
+    events: Events,
+    told: VecDeque<Event>,
+    stats: LegStats,
+}
+
+impl RealLeg {
+    fn new(ring_samples: usize) -> (Self, PlayoutWriter) {
+        let (writer, reader) = ring::playout(ring_samples);
+        let rate = SampleRate::HZ_8000;
+        let playout = Playout::new(reader, ring_samples, rate, StartRule::default());
+        let leg = Self {
+            playout,
+            now: Instant::now(),
+            orders: VecDeque::new(),
+            events: Events::default(),
+            told: VecDeque::new(),
+            stats: LegStats::default(),
+        };
+        (leg, writer)
+    }
+}
+
+impl Beat for RealLeg {
+    fn order(&mut self, command: Command) {
+        self.orders.push_back(command);
+    }
+
+    fn beat(&mut self) {
+        while let Some(order) = self.orders.pop_front() {
+            match order {
+                Command::Watch { position, token } => assert!(self.playout.watch(position, token)),
+                Command::Clear { up_to, token } => assert!(self.playout.clear(up_to, token)),
+                Command::End { position } => self.playout.end_at(position),
+                other => panic!("{other:?}"),
+            }
+        }
+        self.now += Duration::from_millis(20);
+        self.playout.fill(self.now, &mut [0; 20], &mut self.events);
+        self.playout.settle(Some(true), &self.stats, &mut self.events);
+        self.told.extend(std::iter::from_fn(|| self.events.pop()));
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.told.pop_front()
+    }
+
+    fn sent(&self) -> u64 {
+        self.stats.tx_played_samples.read()
+    }
+}
 
 /// A queue, its ring and a worker; one sample is one millisecond, so facts count samples.
-struct Rig {
+struct Rig<L = FakeLeg> {
     queue: PlayoutQueue,
     writer: PlayoutWriter,
-    leg: FakeLeg,
+    leg: L,
     counter: i16,
     facts: Vec<Fact>,
 }
@@ -20,14 +108,20 @@ struct Rig {
 impl Rig {
     fn new(ring: usize, buffer_ms: u32) -> Self {
         let (leg, writer, _) = FakeLeg::new(ring, 20);
-        let queue = PlayoutQueue::new(1000, buffer_ms);
-        Self { queue, writer, leg, counter: 0, facts: Vec::new() }
+        Self::with(leg, writer, buffer_ms)
     }
 
     fn started(ring: usize, buffer_ms: u32) -> Self {
         let mut rig = Self::new(ring, buffer_ms);
         rig.queue.start();
         rig
+    }
+}
+
+impl<L: Beat> Rig<L> {
+    fn with(leg: L, writer: PlayoutWriter, buffer_ms: u32) -> Self {
+        let queue = PlayoutQueue::new(1000, buffer_ms);
+        Self { queue, writer, leg, counter: 0, facts: Vec::new() }
     }
 
     /// Pushes samples that all differ.
@@ -44,7 +138,7 @@ impl Rig {
         self.queue.watch_level();
         let leg = &mut self.leg;
         self.queue.send_commands(|command| {
-            leg.commands.push_back(command);
+            leg.order(command);
             true
         });
         self.facts.extend(std::iter::from_fn(|| self.queue.next_fact()));
@@ -52,13 +146,13 @@ impl Rig {
 
     fn tick(&mut self, times: usize) {
         for _ in 0..times {
-            self.leg.tick();
+            self.leg.beat();
             self.deliver();
         }
     }
 
     fn deliver(&mut self) {
-        while let Some(event) = self.leg.events.pop_front() {
+        while let Some(event) = self.leg.next_event() {
             self.queue.handle(&event);
         }
         self.pump();
@@ -377,8 +471,7 @@ struct Model {
     marks: usize,
 }
 
-fn run(steps: &[Step], halt: bool) -> (Rig, Model) {
-    let mut rig = Rig::new(90, 300);
+fn run<L: Beat>(mut rig: Rig<L>, steps: &[Step], halt: bool) -> (Rig<L>, Model) {
     let mut model = Model::default();
     for step in steps {
         match step {
@@ -418,7 +511,7 @@ fn run(steps: &[Step], halt: bool) -> (Rig, Model) {
                 }
             }
             Step::Tick => rig.tick(1),
-            Step::LateTick => rig.leg.tick(),
+            Step::LateTick => rig.leg.beat(),
             Step::Start => rig.queue.start(),
         }
         rig.pump();
@@ -428,49 +521,35 @@ fn run(steps: &[Step], halt: bool) -> (Rig, Model) {
 }
 
 /// Plays everything out, or ends the call where it is.
-fn finish(rig: &mut Rig, halt: bool) {
+fn finish<L: Beat>(rig: &mut Rig<L>, halt: bool) {
     if halt {
         rig.deliver();
-        rig.leg.commands.clear();
-        rig.queue.halt(rig.leg.sent.len() as u64);
+        rig.queue.halt(rig.leg.sent());
     } else {
         rig.queue.start();
         rig.queue.close();
         rig.pump();
-        rig.tick(60);
+        rig.tick(160);
     }
     rig.pump();
 }
 
-fn check(rig: &Rig, model: &Model, ordered: bool) -> Result<(), TestCaseError> {
+/// Every utterance has one end that adds up, every mark is told once, every sample sent is told.
+fn check<L: Beat>(rig: &Rig<L>, model: &Model, ordered: bool) -> Result<(), TestCaseError> {
     let mut ends = vec![0; model.accepted.len()];
-    let mut marks = Vec::new();
-    let mut sent = rig.leg.sent.clone();
-    prop_assert!(sent.windows(2).all(|pair| pair[0] < pair[1]), "order or doubles");
+    let (mut marks, mut told) = (Vec::new(), 0);
     for fact in &rig.facts {
-        let (utterance, played_ms, discarded_ms) = match fact {
-            Fact::Completed { utterance, played_ms } => (utterance, *played_ms, 0),
-            Fact::Cleared { utterance, played_ms, discarded_ms } => {
-                (utterance, *played_ms, *discarded_ms)
-            }
-            Fact::Mark { name, .. } => {
-                marks.push(name.parse::<usize>().unwrap());
-                continue;
-            }
-            Fact::Started { .. } | Fact::Flow { .. } | Fact::ClearDone { .. } | Fact::Drained => {
-                continue;
-            }
-        };
-        let index: usize = utterance.as_deref().unwrap().parse().unwrap();
-        let samples = &model.accepted[index];
-        ends[index] += 1;
-        prop_assert_eq!(played_ms + discarded_ms, samples.len() as u64, "{} sums up", index);
-        let heard = &samples[..played_ms as usize];
-        let before = sent.len();
-        sent.retain(|sample| !heard.contains(sample));
-        prop_assert_eq!(before - sent.len(), heard.len(), "{} was heard as told", index);
+        if let Fact::Mark { name, .. } = fact {
+            marks.push(name.parse::<usize>().unwrap());
+        }
+        if let Some((index, played_ms, discarded_ms)) = ending(fact) {
+            ends[index] += 1;
+            told += played_ms;
+            let accepted = model.accepted[index].len() as u64;
+            prop_assert_eq!(played_ms + discarded_ms, accepted, "{} sums up", index);
+        }
     }
-    prop_assert!(sent.is_empty(), "sent but never told: {:?}", sent);
+    prop_assert_eq!(told, rig.leg.sent(), "sent and told");
     prop_assert!(ends.iter().all(|ends| *ends == 1), "ends told: {:?}", ends);
     if !ordered {
         marks.sort_unstable();
@@ -478,6 +557,36 @@ fn check(rig: &Rig, model: &Model, ordered: bool) -> Result<(), TestCaseError> {
     prop_assert_eq!(marks, (0..model.marks).collect::<Vec<_>>());
     prop_assert_eq!(rig.queue.queued(), 0);
     Ok(())
+}
+
+/// What was sent is what the facts say, sample by sample.
+fn check_samples(rig: &Rig, model: &Model) -> Result<(), TestCaseError> {
+    let mut sent = rig.leg.sent.clone();
+    prop_assert!(sent.windows(2).all(|pair| pair[0] < pair[1]), "order or doubles");
+    for (index, played_ms, _) in rig.facts.iter().filter_map(ending) {
+        let heard = &model.accepted[index][..played_ms as usize];
+        let before = sent.len();
+        sent.retain(|sample| !heard.contains(sample));
+        prop_assert_eq!(before - sent.len(), heard.len(), "{} was heard as told", index);
+    }
+    prop_assert!(sent.is_empty(), "sent but never told: {:?}", sent);
+    Ok(())
+}
+
+/// The utterance that a fact ends, and its two lengths.
+fn ending(fact: &Fact) -> Option<(usize, u64, u64)> {
+    let (utterance, played_ms, discarded_ms) = match fact {
+        Fact::Completed { utterance, played_ms } => (utterance, *played_ms, 0),
+        Fact::Cleared { utterance, played_ms, discarded_ms } => {
+            (utterance, *played_ms, *discarded_ms)
+        }
+        Fact::Started { .. }
+        | Fact::Mark { .. }
+        | Fact::Flow { .. }
+        | Fact::ClearDone { .. }
+        | Fact::Drained => return None,
+    };
+    Some((utterance.as_deref().unwrap().parse().unwrap(), played_ms, discarded_ms))
 }
 
 proptest! {
@@ -488,13 +597,46 @@ proptest! {
         steps in steps(false),
         halt in any::<bool>(),
     ) {
-        let (rig, model) = run(&steps, halt);
+        let (rig, model) = run(Rig::new(90, 300), &steps, halt);
         check(&rig, &model, true)?;
+        check_samples(&rig, &model)?;
     }
 
     #[test]
     fn clearing_single_utterances_keeps_the_sums(steps in steps(true), halt in any::<bool>()) {
-        let (rig, model) = run(&steps, halt);
+        let (rig, model) = run(Rig::new(90, 300), &steps, halt);
+        check(&rig, &model, false)?;
+        check_samples(&rig, &model)?;
+    }
+
+    #[test]
+    fn the_real_send_side_keeps_the_sums(steps in steps(true), halt in any::<bool>()) {
+        let (leg, writer) = RealLeg::new(500);
+        let (rig, model) = run(Rig::with(leg, writer, 1500), &steps, halt);
         check(&rig, &model, false)?;
     }
+
+    #[test]
+    fn the_real_send_side_keeps_the_order(steps in steps(false), halt in any::<bool>()) {
+        let (leg, writer) = RealLeg::new(500);
+        let (rig, model) = run(Rig::with(leg, writer, 1500), &steps, halt);
+        check(&rig, &model, true)?;
+    }
+}
+
+#[test]
+fn lost_events_are_made_up_for() {
+    let mut rig = Rig::started(200, 1000);
+    rig.queue.open(name("u1")).unwrap();
+    rig.push(50);
+    rig.queue.close();
+    rig.pump();
+    for _ in 0..4 {
+        rig.leg.tick();
+    }
+    rig.leg.events.clear();
+    assert!(rig.queue.is_waiting());
+    rig.queue.catch_up(rig.leg.sent());
+    assert_eq!(rig.take(), [started("u1"), completed("u1", 50)]);
+    assert!(!rig.queue.is_waiting());
 }

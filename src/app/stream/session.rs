@@ -37,8 +37,10 @@ const WARN_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(300);
 /// A pause is looked at again when this much is left to play.
 const PAUSE_LEAD_MS: u64 = 60;
-/// How often it is looked at.
-const PAUSE_LOOK: Duration = Duration::from_millis(20);
+/// How often a queue that should have fallen is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often it is looked for events that were lost.
+const CATCH_UP: Duration = Duration::from_secs(1);
 /// Digit strings that may wait.
 const DIGITS_MAX: usize = 16;
 /// Slices of a binary message that are decoded in one go; the rest waits a turn.
@@ -96,6 +98,9 @@ pub(super) struct Session {
     lost_at: Option<Instant>,
     /// When audio without a name may be over.
     pause_at: Option<Instant>,
+    /// When the queue may have fallen to its low water mark.
+    level_at: Option<Instant>,
+    caught_up_at: Option<Instant>,
     tickets: VecDeque<(u64, Option<CommandId>)>,
     next_ticket: u64,
     digits: VecDeque<Digits>,
@@ -131,6 +136,8 @@ impl Session {
             hanging: false,
             lost_at: None,
             pause_at: None,
+            level_at: None,
+            caught_up_at: None,
             tickets: VecDeque::new(),
             next_ticket: 0,
             digits: VecDeque::new(),
@@ -307,7 +314,8 @@ impl Session {
         let client = self.client.as_ref().map(Client::deadline);
         let dropped = self.has_dropped().then_some(self.dropped_hush.not_before).flatten();
         let refused = (self.refused > 0).then_some(self.refused_hush.not_before).flatten();
-        [self.lost_at, self.pause_at, client, dropped, refused].into_iter().flatten().min()
+        let due = [self.lost_at, self.pause_at, self.level_at, client, dropped, refused];
+        due.into_iter().flatten().min()
     }
 
     /// Moves audio both ways and says what is to be said; call after every batch of inputs.
@@ -318,6 +326,12 @@ impl Session {
         if let Some(line) = &mut self.line {
             self.queue.pump(&mut line.playout);
             let port = &line.port;
+            if self.queue.is_waiting()
+                && self.caught_up_at.is_none_or(|at| now.at.duration_since(at) >= CATCH_UP)
+            {
+                self.caught_up_at = Some(now.at);
+                self.queue.catch_up(port.sent_samples());
+            }
             self.queue.send_commands(|command| port.send(command));
             while let Some(order) = self.orders.front()
                 && port.send(*order)
@@ -328,7 +342,7 @@ impl Session {
                 outlet.take(&mut line.capture, || port.overrun_samples());
             }
         }
-        self.queue.watch_level();
+        self.watch_level(now.at);
         while let Some(fact) = self.queue.next_fact() {
             self.on_fact(fact, now);
         }
@@ -339,7 +353,7 @@ impl Session {
     /// Whether the leg's wake-ups matter: there is something to hear, or something to write.
     pub(super) fn wants_ready(&self) -> bool {
         let listens = self.client.as_ref().is_some_and(|client| client.outlet.is_some());
-        listens || self.queue.has_backlog() || self.queue.is_xoff() || self.has_orders()
+        listens || self.queue.has_backlog() || self.has_orders()
     }
 
     /// Whether commands wait that the leg refused.
@@ -406,7 +420,7 @@ impl Session {
         }
         self.pump(now);
         self.line = None;
-        (self.lost_at, self.pause_at) = (None, None);
+        (self.lost_at, self.pause_at, self.level_at) = (None, None, None);
         let Some(client) = &mut self.client else { return };
         if !self.ended_told {
             let detail = Some(reason.to_owned());
@@ -529,6 +543,13 @@ impl Session {
         more
     }
 
+    /// Tells the water marks; the leg does not say when the queue falls below the lower one.
+    fn watch_level(&mut self, now: Instant) {
+        self.queue.watch_level();
+        let falling = self.queue.is_xoff() && self.started && !self.paused && !self.over;
+        self.level_at = falling.then(|| now + self.queue.until_xon().max(LOOK));
+    }
+
     /// Arms the clock that ends audio without a name.
     fn watch_for_pause(&mut self, now: Instant) {
         let nameless = matches!(self.queue.open_utterance(), Some(None));
@@ -544,7 +565,7 @@ impl Session {
         }
         let left = self.queue.queued_ms();
         if left > PAUSE_LEAD_MS {
-            let wait = Duration::from_millis(left - PAUSE_LEAD_MS).max(PAUSE_LOOK);
+            let wait = Duration::from_millis(left - PAUSE_LEAD_MS).max(LOOK);
             self.pause_at = Some(now + wait);
             return;
         }
