@@ -16,6 +16,14 @@ const TARGETS: &[(&str, Target)] = &[
     ("sip_uri", bellwire::sip::message::fuzz::uri),
     ("sdp", bellwire::sdp::fuzz_entry),
     ("digest", bellwire::sip::auth::fuzz_entry),
+    ("rtp", bellwire::rtp::fuzz_packet),
+    ("rtcp", bellwire::rtp::fuzz_rtcp),
+    ("jitter", bellwire::media::jitter::fuzz_history),
+    ("audio_file", bellwire::audio::decode::fuzz_file),
+    ("mp3_live", bellwire::audio::decode::fuzz_live),
+    ("rest_create", bellwire::api::types::fuzz_create),
+    ("ws_text", bellwire::app::stream::wire::fuzz_ws_text),
+    ("sip_endpoint", bellwire::sip::endpoint::fuzz_entry),
 ];
 
 /// Directories of test data that are worth a target's time too.

@@ -436,7 +436,7 @@ impl PlayoutQueue {
     pub fn watch_level(&mut self) {
         let queued = self.queued();
         let (high, low) = self.water;
-        let mark = |share: usize| self.limit / 256 * share;
+        let mark = |share: usize| self.limit * share / 256;
         let xoff = if self.xoff { queued > mark(low) } else { queued >= mark(high) };
         if xoff != self.xoff {
             self.xoff = xoff;
