@@ -41,7 +41,7 @@ pub enum ResampleError {
 ///
 /// Shape: mono `i16`; any number of samples at a time, with the same result for any chunking.
 /// Cost: 4 to 30 µs per 20 ms, no allocation after the first chunks. [`Resampler::new`] computes
-/// the filter: microseconds for whole ratios, about 1 ms and 110 KiB for 44.1 and 22.05 kHz to
+/// the filter: microseconds for whole ratios, 2.5 ms and 110 KiB for 44.1 and 22.05 kHz to
 /// 8 kHz, so never on a media thread.
 #[derive(Debug)]
 pub struct Resampler {

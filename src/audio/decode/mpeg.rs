@@ -330,7 +330,7 @@ fn look(window: &[u8], last: bool, before: Option<&Header>, boundary: Boundary) 
     let header = match Header::parse(window) {
         Ok(header) => header,
         Err(why) => {
-            let len = 1 + memchr::memchr(0xFF, &window[1..]).unwrap_or(window.len() - 1);
+            let len = next_candidate(window);
             let real = boundary == Boundary::Start && why != NoHeader::Junk;
             return Look::Junk { len, refused: real.then_some(why) };
         }
@@ -347,11 +347,14 @@ fn look(window: &[u8], last: bool, before: Option<&Header>, boundary: Boundary) 
     match proof {
         Some(true) => Look::Frame(header),
         None if !last => Look::More,
-        Some(false) | None => {
-            let len = 1 + memchr::memchr(0xFF, &window[1..]).unwrap_or(window.len() - 1);
-            Look::Junk { len, refused: None }
-        }
+        Some(false) | None => Look::Junk { len: next_candidate(window), refused: None },
     }
+}
+
+/// Octets up to the next that could begin a frame; at least one.
+fn next_candidate(window: &[u8]) -> usize {
+    let mut rest = window.iter().enumerate().skip(1);
+    rest.find(|&(_, &octet)| octet == 0xFF).map_or(window.len(), |(at, _)| at)
 }
 
 /// Whether what lies behind a frame proves that it was one.
