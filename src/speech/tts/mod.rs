@@ -331,6 +331,7 @@ fn load(shared: &Shared, language: &str) -> Result<PicoVoice, TtsError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "a few seconds of samples")]
 mod tests {
     use super::*;
 

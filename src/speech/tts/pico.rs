@@ -53,7 +53,6 @@ pub struct PicoVoice {
     system: ffi::pico_System,
     engine: ffi::pico_Engine,
     /// Lives as long as `system`, which points into it; u64 for alignment.
-    #[expect(dead_code, reason = "owned for the C code, which holds a pointer into it")]
     arena: Box<[u64]>,
 }
 
