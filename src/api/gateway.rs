@@ -161,6 +161,12 @@ impl Gateway {
         })
     }
 
+    /// Asks the daemon to take no more calls and stop; a second time not to wait for calls.
+    pub fn drain(&self) {
+        // A full queue: whoever asks again will be heard.
+        let _ = self.commands.try_send(Command::Drain);
+    }
+
     /// Asks one question and waits for its answer.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Gateway};
 use crate::api::limit::{Limiter, Rate};
 use crate::api::tickets::Tickets;
-use crate::api::types::{AudioProblem, Voice};
+use crate::api::types::{AudioProblem, CreateDefaults, Voice};
 use crate::call::record::CallRecord;
 use crate::id::{CallId, KeyId};
 use crate::store::{Store, StoreError};
@@ -79,6 +79,8 @@ pub struct ApiLimits {
     pub failed_auth: Rate,
     /// How long the daemon may take to answer; then 503.
     pub answer_timeout: Duration,
+    /// What stands in for absent fields of a create request, and its longest text.
+    pub create: CreateDefaults,
 }
 
 impl Default for ApiLimits {
@@ -91,6 +93,7 @@ impl Default for ApiLimits {
             rate: Rate { per_second: 500.0, burst: 1000 },
             failed_auth: Rate { per_second: 1.0, burst: 20 },
             answer_timeout: Duration::from_secs(10),
+            create: CreateDefaults::default(),
         }
     }
 }

@@ -9,6 +9,9 @@
 //! side of the rings, and reports upward what the call must know. Does not decide what a call
 //! does next: `call` does.
 
+#[cfg(test)]
+mod fake;
+mod line;
 pub mod playout;
 pub mod prompt;
 pub mod stream;

@@ -9,11 +9,19 @@
 //!            └──────── Control ──> │ ──> Report ────────────┘
 //! ```
 //!
-//! `options` is what may be asked, `seat` who may sit down. One task lives from the call's first
+//! `options` is what may be asked, `seat` who may sit down, `wire` the text messages, `session`
+//! what they mean, `inlet` and `outlet` the two ways of sound, `task` the polling. One task lives from the call's first
 //! moment to its end, whether a client is attached or not; playout never waits for a socket.
 
+mod budget;
+mod client;
+mod inlet;
 pub mod options;
+mod outlet;
 pub mod seat;
+mod session;
+mod task;
+pub mod wire;
 
 pub use options::{QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions};
 pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamSeats};
@@ -38,12 +46,17 @@ pub struct StreamSpec {
     pub to: String,
     /// Defaults for the client, from the create request.
     pub options: StreamOptions,
+    /// The user's parameters for the client, told in `start`.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
     /// The leg's sample rate in Hz (8000 for G.711).
     pub sample_rate: u32,
     /// Rate in Hz of headerless audio unless stated (16000).
     pub default_rate: u32,
     /// How much audio may be queued unless stated (60 s).
     pub buffer: Duration,
+    /// Filled to the first share of the queue, the client is told to stop; emptied to the second,
+    /// to go on.
+    pub water: (f64, f64),
     /// How long an answered call waits for its first client (10 s).
     pub wait: Duration,
     /// How long a call goes on after its client vanished (30 s).
@@ -61,8 +74,9 @@ pub fn spawn(
     reports: mpsc::Sender<Report>,
 ) -> (StreamSeats, JoinHandle<()>) {
     let (seats, seated) = StreamSeats::new();
-    let task = tokio::spawn(async move {
-        let _ = (spec, control, reports, seated);
-    });
-    (seats, task)
+    let task = task::StreamTask::new(spec, control, seated, reports);
+    (seats, tokio::spawn(task))
 }
+
+#[cfg(test)]
+mod tests;

@@ -212,7 +212,12 @@ impl Call {
             Input::MediaFailed => self.media_failed(now),
             Input::SessionEnded(ending) => self.session_ended(now, &ending),
             Input::PlaybackDone => self.end(now, EndReason::Completed, HangupParty::Gateway),
-            Input::HangupRequested => self.end(now, EndReason::TerminatedByApi, HangupParty::Api),
+            Input::HangupRequested => {
+                // A bot that says goodbye ends its call well; DELETE is what breaks one off.
+                let answered = self.record.answered_at.is_some();
+                let reason = if answered { EndReason::Completed } else { EndReason::Canceled };
+                self.end(now, reason, HangupParty::Api);
+            }
             Input::StreamLost => self.end(now, EndReason::StreamLost, HangupParty::Gateway),
             Input::ContentFailed => self.end(now, EndReason::Error, HangupParty::Gateway),
             Input::Quiet => self.end(now, EndReason::MediaTimeout, HangupParty::Gateway),
@@ -615,6 +620,22 @@ mod tests {
         assert!(rig.feed(Input::Timeout).contains(&Output::Finished));
         let api = Some(HangupParty::Api);
         assert_eq!(result(&rig), (CallStatus::Failed, Some(EndReason::TerminatedByApi), api));
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_ends_its_call_well() {
+        let api = Some(HangupParty::Api);
+        let mut rig = Rig::outbound();
+        rig.feed(Input::Begin);
+        rig.feed(Input::Answered);
+        rig.feed(Input::HangupRequested);
+        rig.feed(ending(EndCause::LocalHangup, None));
+        assert_eq!(result(&rig), (CallStatus::Completed, Some(EndReason::Completed), api));
+        let mut rig = Rig::outbound();
+        rig.feed(Input::Begin);
+        rig.feed(Input::HangupRequested);
+        rig.feed(ending(EndCause::Canceled, Some(487)));
+        assert_eq!(result(&rig), (CallStatus::Failed, Some(EndReason::Canceled), api));
     }
 
     #[test]

@@ -1,1 +1,456 @@
-//! Stub.
+//! A media leg: the hot path between one carrier's RTP and the two rings.
+//!
+//! ```text
+//!  handle_rtp ──> receive ─────────────────────────────────────> capture ring ──> app
+//!  tick <── rtp header <── codec <── playout (fades, marks) <── playout ring <── app
+//!                   └ pacer: seq, ts      └ or RFC 4733 digits, which replace audio
+//!  tick ──> report every 5 s, close ──> BYE          poll_event ──> Event
+//! ```
+//!
+//! Pure: time and bytes come in, one RTP and one RTCP packet a tick go out by [`Outgoing`], and
+//! [`Leg::handle_sent`] hears what became of the former. After [`Leg::open`] nothing allocates.
+//! Does not own sockets, the beat, or the agreement (`Command::Update` brings it).
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::codecs::CodecSet;
+use super::interface::{Command, Event, JitterSpec, MediaParams};
+use super::pacer::{Pacer, Stamp};
+use super::playout::{Events, Playout, StartRule};
+use super::receive::{FRAME_MAX, Receive};
+use super::report::{ReportBuffer, Reports};
+use super::ring::{self, CaptureReader, PlayoutWriter};
+use super::stats::LegStats;
+use crate::audio::codec::{ClockRate, CodecId, SampleRate};
+use crate::rtp::dtmf::{DtmfSender, DtmfTick};
+use crate::rtp::packet::{HEADER_LEN, HeaderTemplate, Ssrc};
+use crate::rtp::rtcp::MAX_REPORT;
+use crate::rtp::seq::{Seq16, Ts32};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A leg that is later than this gives the beat up instead of sending a burst.
+pub const LATE_MAX: Duration = Duration::from_millis(60);
+/// Ptimes that are sent; what is agreed outside is brought inside.
+const PTIMES_MS: (u64, u64) = (10, 60);
+/// Beat of a leg without an agreement.
+const PTIME: Duration = Duration::from_millis(20);
+
+/// What a leg is made of.
+#[derive(Debug, Clone)]
+pub struct LegConfig {
+    /// Codec that is expected.
+    pub codec: CodecId,
+    /// Canonical name in RTCP; see [`crate::rtp::rtcp::RtcpSession::new`].
+    pub cname: String,
+    /// Draws SSRC, first sequence number and first timestamp.
+    pub seed: u64,
+    /// How long the receive side waits for late packets.
+    pub jitter: JitterSpec,
+    /// How soon playing starts.
+    pub start: StartRule,
+    /// Size of the playout ring.
+    pub playout: Duration,
+    /// Size of the capture ring.
+    pub capture: Duration,
+    /// Wall clock at the opening, since 1970.
+    pub opened_unix: Duration,
+}
+
+/// What a tick wants sent: the caller's buffer, used again and again.
+#[derive(Debug)]
+pub struct Outgoing {
+    rtp: [u8; HEADER_LEN + FRAME_MAX],
+    rtp_to: Option<(usize, SocketAddr)>,
+    rtcp: ReportBuffer,
+    rtcp_to: Option<(usize, SocketAddr)>,
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self {
+            rtp: [0; HEADER_LEN + FRAME_MAX],
+            rtp_to: None,
+            rtcp: [0; MAX_REPORT],
+            rtcp_to: None,
+        }
+    }
+}
+
+impl Outgoing {
+    /// The RTP packet to send, and where to.
+    #[must_use]
+    pub fn rtp(&self) -> Option<(&[u8], SocketAddr)> {
+        self.rtp_to.and_then(|(len, to)| Some((self.rtp.get(..len)?, to)))
+    }
+
+    /// The RTCP packet to send, and where to.
+    #[must_use]
+    pub fn rtcp(&self) -> Option<(&[u8], SocketAddr)> {
+        self.rtcp_to.and_then(|(len, to)| Some((self.rtcp.get(..len)?, to)))
+    }
+
+    fn clear(&mut self) {
+        (self.rtp_to, self.rtcp_to) = (None, None);
+    }
+}
+
+/// One leg. See the module.
+pub struct Leg {
+    opened: Instant,
+    rate: SampleRate,
+    clock: ClockRate,
+    params: Option<MediaParams>,
+    receive: Receive,
+    playout: Playout,
+    codecs: CodecSet,
+    pacer: Pacer,
+    digits: DtmfSender,
+    /// Dtmf commands whose end is still to be told.
+    digit_commands: u32,
+    reports: Reports,
+    /// Where the peer's RTCP comes from, when that is not what was signalled.
+    rtcp_from: Option<SocketAddr>,
+    heard: Instant,
+    quiet_after: Duration,
+    quiet_told: Instant,
+    events: Events,
+    ready: bool,
+    stats: Arc<LegStats>,
+    frame: [i16; FRAME_MAX],
+    /// Payload octets of the packet that waits for [`Leg::handle_sent`].
+    octets: usize,
+}
+
+impl Leg {
+    /// Opens a leg that is silent and deaf until its first `Command::Update`.
+    ///
+    /// Cost: allocates everything the leg will ever need, about 90 KiB.
+    pub fn open(
+        now: Instant,
+        config: &LegConfig,
+        stats: Arc<LegStats>,
+    ) -> (Self, PlayoutWriter, CaptureReader) {
+        let spec = config.codec.spec();
+        let rate = spec.sample_rate;
+        let samples = |time| usize::try_from(rate.samples_in(time)).unwrap_or(0).max(FRAME_MAX);
+        let (writer, reader) = ring::playout(samples(config.playout));
+        let room = samples(config.capture);
+        let (capture, captured) = ring::capture(room.div_ceil(samples_of(rate, PTIME)), room);
+        let pacer = Pacer::new(config.seed);
+        let ssrc = Ssrc(pacer.peek().ssrc);
+        let leg = Self {
+            opened: now,
+            rate,
+            clock: spec.clock_rate,
+            params: None,
+            receive: Receive::new(now, spec.clock_rate, config.jitter, capture),
+            playout: Playout::new(reader, samples(config.playout), rate, config.start),
+            codecs: CodecSet::default(),
+            pacer,
+            digits: DtmfSender::new(0),
+            digit_commands: 0,
+            reports: Reports::new(now, config.opened_unix, ssrc, &config.cname),
+            rtcp_from: None,
+            heard: now,
+            quiet_after: Duration::ZERO,
+            quiet_told: now,
+            events: Events::default(),
+            ready: false,
+            stats,
+            frame: [0; FRAME_MAX],
+            octets: 0,
+        };
+        (leg, writer, captured)
+    }
+
+    /// Obeys a command; most take effect with the next tick.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        let fits = match command {
+            Command::Update(params) => {
+                self.update(now, params);
+                true
+            }
+            Command::Watch { position, token } => self.playout.watch(position, token),
+            Command::End { position } => {
+                self.playout.end_at(position);
+                true
+            }
+            Command::Clear { up_to, token } => self.playout.clear(up_to, token),
+            Command::Pause(paused) => {
+                self.playout.pause(paused);
+                true
+            }
+            Command::Dtmf { digits, duration, gap } => self.queue_digits(&digits, duration, gap),
+            Command::Listen(listen) => {
+                self.receive.listen(listen);
+                true
+            }
+            Command::QuietAfter(quiet_after) => {
+                self.quiet_after = quiet_after;
+                (self.heard, self.quiet_told) = (now, now);
+                true
+            }
+        };
+        if !fits {
+            self.stats.dropped.add(1);
+        }
+    }
+
+    /// Takes a datagram from the RTP socket.
+    pub fn handle_rtp(&mut self, now: Instant, bytes: &[u8], from: SocketAddr) {
+        if self.receive.handle(now, bytes, from, &self.stats, &mut self.events) {
+            self.note_heard(now);
+        }
+        self.ready |= self.receive.take_fresh();
+    }
+
+    /// Takes a datagram from the RTCP socket.
+    pub fn handle_rtcp(&mut self, now: Instant, bytes: &[u8], from: SocketAddr) {
+        if self.receive.accepts_rtcp(from)
+            && self.reports.handle(now, self.clock, bytes, &self.stats)
+        {
+            self.rtcp_from = Some(from);
+            self.note_heard(now);
+        }
+    }
+
+    /// Does what is due without a packet; see [`Leg::deadline`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.receive.poll(now, &self.stats, &mut self.events);
+        self.ready |= self.receive.take_fresh();
+    }
+
+    /// One beat: what to send at `due`, of which it is `now`.
+    ///
+    /// Cost: O(frame), no allocation, no lock. Call [`Leg::handle_sent`] when `out` has RTP.
+    pub fn tick(&mut self, due: Instant, now: Instant, out: &mut Outgoing) {
+        out.clear();
+        self.handle_timeout(now);
+        self.tell_quiet(now);
+        let late = now.saturating_duration_since(due);
+        match self.sending() {
+            Some(_) if late > LATE_MAX => self.stats.tx_skipped.add(1),
+            Some((params, to)) => {
+                self.stats.tx_late.record(late);
+                self.write_rtp(now, &params, to, out);
+            }
+            None => self.pass(),
+        }
+        if self.reports.due(now) {
+            self.write_report(now, out);
+        }
+        self.ready |= self.playout.take_room();
+    }
+
+    /// Hears whether the packet of the last tick went out.
+    pub fn handle_sent(&mut self, taken: bool) {
+        if taken {
+            self.stats.tx_packets.add(1);
+            self.stats.tx_octets.add(self.octets as u64);
+        } else {
+            self.stats.tx_failed.add(1);
+        }
+        self.playout.settle(Some(taken), &self.stats, &mut self.events);
+    }
+
+    /// Says goodbye by RTCP.
+    pub fn close(&mut self, now: Instant, out: &mut Outgoing) {
+        out.clear();
+        let timestamp = Ts32(self.pacer.peek().timestamp);
+        let reception = self.receive.report();
+        let len =
+            self.reports.write_bye(now, timestamp, &self.stats, reception.as_ref(), &mut out.rtcp);
+        out.rtcp_to = self.rtcp_remote().filter(|_| len > 0).map(|to| (len, to));
+    }
+
+    /// The next event, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// Whether the rings are worth the application's look.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.ready
+    }
+
+    /// The application was called.
+    pub fn clear_ready(&mut self) {
+        self.ready = false;
+    }
+
+    /// When [`Leg::handle_timeout`] has something to do, if before the next packet or tick.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.receive.deadline()
+    }
+
+    /// Time between two beats.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        self.params.map_or(PTIME, |params| ptime(&params))
+    }
+
+    fn update(&mut self, now: Instant, params: MediaParams) {
+        self.receive.update(now, &params);
+        self.reports.begin(now);
+        if self.params.map(|before| before.remote_rtcp) != Some(params.remote_rtcp) {
+            self.rtcp_from = None;
+        }
+        if self.params.is_none_or(|before| ptime(&before) != ptime(&params)) {
+            self.digits = DtmfSender::new(u16::try_from(self.units(&params)).unwrap_or(u16::MAX));
+            self.end_digits(false);
+        }
+        if !params.send || params.telephone_event.is_none() {
+            self.digits.clear();
+            self.end_digits(false);
+        }
+        self.params = Some(params);
+        (self.heard, self.quiet_told) = (now, now);
+    }
+
+    /// What to send by and where to, if we may send.
+    fn sending(&self) -> Option<(MediaParams, SocketAddr)> {
+        let params = self.params.filter(|params| params.send)?;
+        Some((params, self.receive.remote()?))
+    }
+
+    /// A tick without a packet of ours.
+    fn pass(&mut self) {
+        if let Some(params) = self.params {
+            self.pacer.suppress(self.units(&params));
+        }
+        self.playout.rest();
+        self.playout.settle(None, &self.stats, &mut self.events);
+    }
+
+    /// A packet goes out with every tick: audio, silence or a digit.
+    fn write_rtp(
+        &mut self,
+        now: Instant,
+        params: &MediaParams,
+        to: SocketAddr,
+        out: &mut Outgoing,
+    ) {
+        let stamp = self.pacer.send(self.units(params));
+        let Some((header, payload)) = out.rtp.split_first_chunk_mut::<HEADER_LEN>() else { return };
+        let digit = match self.digits.tick(Ts32(stamp.timestamp)) {
+            DtmfTick::Event(event) => params.telephone_event.map(|kind| (kind, event)),
+            DtmfTick::Done => {
+                self.end_digits(true);
+                None
+            }
+            DtmfTick::Gap | DtmfTick::Idle => None,
+        };
+        let len = if let Some((kind, event)) = digit {
+            self.playout.rest();
+            let stamp = Stamp {
+                marker: stamp.marker || event.marker,
+                timestamp: event.timestamp.0,
+                ..stamp
+            };
+            write_header(stamp, kind, header);
+            put(payload, &event.payload)
+        } else {
+            write_header(stamp, params.payload_type, header);
+            self.write_audio(now, params, payload)
+        };
+        self.octets = len;
+        out.rtp_to = Some((HEADER_LEN + len, to));
+    }
+
+    fn write_audio(&mut self, now: Instant, params: &MediaParams, payload: &mut [u8]) -> usize {
+        let samples = samples_of(self.rate, ptime(params)).min(FRAME_MAX);
+        let frame = self.frame.get_mut(..samples).unwrap_or_default();
+        if self.digits.is_active() {
+            self.playout.rest();
+            frame.fill(0);
+        } else {
+            self.playout.fill(now, frame, &mut self.events);
+        }
+        self.codecs.encode(params.codec, frame, payload)
+    }
+
+    fn write_report(&mut self, now: Instant, out: &mut Outgoing) {
+        let Some(to) = self.rtcp_remote() else { return };
+        let timestamp = Ts32(self.pacer.peek().timestamp);
+        let reception = self.receive.report();
+        let len =
+            self.reports.write(now, timestamp, &self.stats, reception.as_ref(), &mut out.rtcp);
+        out.rtcp_to = Some((len, to));
+    }
+
+    fn rtcp_remote(&self) -> Option<SocketAddr> {
+        let signalled = self.params.map(|params| params.remote_rtcp);
+        self.rtcp_from.or(signalled).filter(|to| !to.ip().is_unspecified() && to.port() != 0)
+    }
+
+    fn queue_digits(&mut self, digits: &[u8], duration: Duration, gap: Duration) -> bool {
+        let units = |time| u32::try_from(self.clock.units_in(time)).unwrap_or(u32::MAX);
+        let agreed = self.params.is_some_and(|p| p.send && p.telephone_event.is_some());
+        if agreed && self.digits.queue(digits, units(duration), units(gap)).is_ok() {
+            self.digit_commands += 1;
+            return true;
+        }
+        self.events.push(Event::DtmfDone { sent: false })
+    }
+
+    fn end_digits(&mut self, sent: bool) {
+        for _ in 0..std::mem::take(&mut self.digit_commands) {
+            if !self.events.push(Event::DtmfDone { sent }) {
+                self.stats.dropped.add(1);
+            }
+        }
+    }
+
+    fn note_heard(&mut self, now: Instant) {
+        (self.heard, self.quiet_told) = (now, now);
+        let since_open = now.saturating_duration_since(self.opened).as_millis();
+        self.stats.rx_last_ms.set(u64::try_from(since_open).unwrap_or(u64::MAX));
+    }
+
+    fn tell_quiet(&mut self, now: Instant) {
+        let told = now.saturating_duration_since(self.quiet_told);
+        if self.quiet_after > Duration::ZERO && told >= self.quiet_after {
+            let silent = now.saturating_duration_since(self.heard);
+            if self.events.push(Event::Quiet { silent }) {
+                self.quiet_told = now;
+            }
+        }
+    }
+
+    fn units(&self, params: &MediaParams) -> u32 {
+        u32::try_from(self.clock.units_in(ptime(params))).unwrap_or(0)
+    }
+}
+
+/// What is sent, whatever was agreed: whole milliseconds that a packet can hold.
+fn ptime(params: &MediaParams) -> Duration {
+    let ms = u64::try_from(params.ptime.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(ms.clamp(PTIMES_MS.0, PTIMES_MS.1))
+}
+
+fn samples_of(rate: SampleRate, time: Duration) -> usize {
+    usize::try_from(rate.samples_in(time)).unwrap_or(0).max(1)
+}
+
+fn write_header(stamp: Stamp, payload_type: u8, out: &mut [u8; HEADER_LEN]) {
+    HeaderTemplate::new(Ssrc(stamp.ssrc), payload_type).write(
+        Seq16(stamp.sequence),
+        Ts32(stamp.timestamp),
+        stamp.marker,
+        out,
+    );
+}
+
+fn put(out: &mut [u8], bytes: &[u8]) -> usize {
+    out.get_mut(..bytes.len()).map_or(0, |room| {
+        room.copy_from_slice(bytes);
+        bytes.len()
+    })
+}
+
+#[cfg(test)]
+mod tests;

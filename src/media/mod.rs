@@ -8,9 +8,17 @@
 //! `leg`, `jitter` and `pacer` are pure; `worker` is the thread that drives them. Nothing is
 //! shared with the application side but the rings, relaxed counters and bounded queues.
 
+pub mod bounded;
+pub mod codecs;
+pub mod fade;
 pub mod interface;
 pub mod jitter;
 pub mod leg;
 pub mod pacer;
+pub mod playout;
+pub mod receive;
+pub mod report;
 pub mod ring;
+pub mod stats;
+pub mod wheel;
 pub mod worker;

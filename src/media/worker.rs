@@ -1,10 +1,117 @@
-//! The media threads and the handles to them.
+//! The media threads and the handles to their legs.
+//!
+//! ```text
+//!  MediaPool ── open ──> LegHandle { rings, events, ready, control }
+//!      │                     │ commands, by a bounded queue
+//!      ├── thread 0 ═ legs ══╡
+//!      ├── thread 1 ═ legs ══╛ events and wake-ups, by a bounded queue, a bell and a pump task
+//! ```
+//!
+//! Owns threads, sockets and ports of all legs. Does not know calls, SIP or SDP: it is told
+//! [`Command::Update`] when both sides agreed.
 
-use super::interface::{Command, Event, LegReport, MediaParams};
+pub mod exchange;
+mod pump;
+pub mod seat;
+pub mod thread;
+
+use super::interface::{Command, Event, JitterSpec, LegReport, MediaParams};
+use super::leg::LegConfig;
+pub use super::playout::StartRule;
 use super::ring::{CaptureReader, PlayoutWriter};
+use super::stats::Spread;
+use crate::audio::codec::CodecId;
 use crate::id::LegId;
-use std::sync::Arc;
+use crate::net::epoll::{EpollIo, sharpen_timers};
+use crate::net::ports::{PortPool, PortsError};
+use crate::net::rtp::SocketPair;
+use exchange::{Exchange, Order};
+use pump::{Pump, lock};
+pub use seat::OpenLeg;
+use seat::{LegEnds, LegShared, Place, seat};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+use thread::Worker;
 use tokio::sync::{Notify, mpsc};
+
+/// Pairs of ports that other programs may hold before an open gives up.
+const BIND_TRIES: usize = 64;
+
+/// How the media threads are set up.
+#[derive(Debug, Clone)]
+pub struct MediaSpec {
+    /// Local address of all RTP and RTCP sockets.
+    pub address: IpAddr,
+    /// Ports that may be used.
+    pub ports: RangeInclusive<u16>,
+    /// How long a port rests after use.
+    pub quarantine: Duration,
+    /// Media threads; 0: one per core.
+    pub workers: usize,
+    /// Differentiated services code point of what is sent (46: expedited forwarding).
+    pub dscp: u8,
+    /// How long the receive side waits for late packets.
+    pub jitter: JitterSpec,
+    /// How soon playing starts.
+    pub start: StartRule,
+    /// Legs at the same time, over all threads.
+    pub legs_max: usize,
+    /// Size of a playout ring.
+    pub playout: Duration,
+    /// Size of a capture ring.
+    pub capture: Duration,
+    /// Draws the order of ports.
+    pub seed: u64,
+}
+
+/// What a leg is opened with; the peer is not known yet.
+#[derive(Debug, Clone)]
+pub struct LegSetup {
+    /// Codec that is expected; [`Command::Update`] may bring another of the same sample rate.
+    pub codec: CodecId,
+    /// Canonical name in RTCP (RFC 3550 §6.5.1); cut at 255 octets.
+    pub cname: String,
+    /// Draws SSRC, first sequence number and first timestamp.
+    pub seed: u64,
+}
+
+/// The local addresses of a leg, for the session description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalPorts {
+    /// Even port.
+    pub rtp: SocketAddr,
+    /// Odd port above.
+    pub rtcp: SocketAddr,
+}
+
+/// Why there is no leg.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// Limit: no ports.
+    #[error(transparent)]
+    Ports(#[from] PortsError),
+    /// Limit: as many legs as configured.
+    #[error("all {0} media legs are in use")]
+    LegsExhausted(usize),
+    /// Limit: a media thread is overwhelmed.
+    #[error("the media thread's order queue is full")]
+    Busy,
+    /// The pool is shutting down.
+    #[error("the media threads are stopping")]
+    Stopping,
+    /// The operating system refuses.
+    #[error("cannot {doing}: {source}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+}
 
 /// Everything the application side holds of one leg. Dropping it closes the leg and, after
 /// quarantine, frees its ports.
@@ -15,34 +122,315 @@ pub struct LegHandle {
     pub playout: PlayoutWriter,
     /// From the carrier.
     pub capture: CaptureReader,
-    /// What the leg tells; bounded, the worker drops (and counts) when it is full.
+    /// What the leg tells; bounded, the pump drops (and counts) when it is full. Ends when the
+    /// leg is gone.
     pub events: mpsc::Receiver<Event>,
-    /// Notified when capture frames or playout room may be there; at most once a tick.
+    /// Notified when capture frames or playout room may be there; at most once a tick and packet.
     pub ready: Arc<Notify>,
     /// To tell the leg something; cheap to clone.
     pub control: LegControl,
+    /// Closes the leg when dropped; keep it when the handle is taken apart.
+    pub open: OpenLeg,
 }
 
 /// Tells a leg what to do and reads its counters, from any thread.
 #[derive(Clone)]
-pub struct LegControl {}
+pub struct LegControl {
+    exchange: Arc<Exchange<SocketPair>>,
+    seat: usize,
+    id: LegId,
+    shared: Arc<LegShared>,
+}
 
 impl LegControl {
-    /// Queues a command for the leg's next tick; `false` when the worker's queue is full or gone.
+    /// Queues a command for the leg's next tick; `false` when the worker's queue is full or the
+    /// leg is gone.
     pub fn send(&self, command: Command) -> bool {
-        let _ = command;
-        false
+        if self.shared.closing() {
+            return false;
+        }
+        let order = Order::Tell { seat: self.seat, id: self.id, command };
+        let queued = self.exchange.order(order).is_ok();
+        if let (true, Command::Update(params)) = (queued, command) {
+            self.shared.set_params(params);
+        }
+        queued
     }
 
     /// The counters so far. Cost: some relaxed loads.
     #[must_use]
     pub fn report(&self) -> LegReport {
-        LegReport::default()
+        self.shared.report()
     }
 
     /// What the leg was last told to do about the peer.
     #[must_use]
     pub fn params(&self) -> Option<MediaParams> {
-        None
+        self.shared.params()
     }
+}
+
+/// How the pool is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolStatus {
+    /// Legs that are open, or closing.
+    pub legs: usize,
+    /// Port pairs in use.
+    pub ports_used: usize,
+    /// Port pairs that could be used.
+    pub ports_free: usize,
+    /// Events that were dropped because their owner did not take them.
+    pub events_lost: u64,
+    /// Milliseconds of beat that were given up because a thread was stalled.
+    pub skipped_ms: u64,
+}
+
+/// How late the beats of all legs were run, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lateness {
+    /// Beats.
+    pub count: u64,
+    /// Median, in microseconds.
+    pub p50_us: u64,
+    /// 99th percentile, in microseconds.
+    pub p99_us: u64,
+    /// 99.9th percentile, in microseconds.
+    pub p999_us: u64,
+}
+
+struct Desk {
+    exchange: Arc<Exchange<SocketPair>>,
+    seats: Arc<Mutex<Vec<usize>>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    pump: Mutex<Option<tokio::task::JoinHandle<io::Result<()>>>>,
+}
+
+/// The media threads. Dropping it ends them; [`MediaPool::shutdown`] also waits for it.
+pub struct MediaPool {
+    spec: MediaSpec,
+    desks: Vec<Desk>,
+    ports: Arc<Mutex<PortPool>>,
+    next_id: AtomicU64,
+}
+
+impl MediaPool {
+    /// Starts the threads, and a pump task for each on the current tokio runtime.
+    ///
+    /// # Errors
+    /// A port range without a pair, or what the operating system refuses.
+    pub fn start(spec: MediaSpec) -> Result<Self, MediaError> {
+        let ports = PortPool::new(&spec.ports, spec.quarantine, spec.seed)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = if spec.workers == 0 { cores } else { spec.workers };
+        // Departing legs still hold their seat for a beat, so that each thread can seat them all.
+        let seats = spec.legs_max.max(1);
+        let mut pool = Self {
+            spec,
+            desks: Vec::with_capacity(workers),
+            ports: Arc::new(Mutex::new(ports)),
+            next_id: AtomicU64::new(1),
+        };
+        for number in 0..workers {
+            let desk = pool.start_worker(number, seats).map_err(system("start a media thread"))?;
+            pool.desks.push(desk);
+        }
+        Ok(pool)
+    }
+
+    /// Opens a leg: binds its ports and seats it in the thread with the fewest legs. It is silent
+    /// until [`Command::Update`].
+    ///
+    /// Cost: two sockets and about 100 kB; call it from a task, never from a media thread.
+    ///
+    /// # Errors
+    /// [`MediaError::Ports`] and [`MediaError::LegsExhausted`] at the limits, [`MediaError::Busy`]
+    /// under overload, [`MediaError::System`] when sockets cannot be had.
+    pub fn open(&self, setup: LegSetup) -> Result<(LegHandle, LocalPorts), MediaError> {
+        let fewest = |desk: &&Desk| desk.exchange.legs().load(Ordering::Acquire);
+        let desk = self.desks.iter().min_by_key(fewest).ok_or(MediaError::Stopping)?;
+        if desk.exchange.stopping() {
+            return Err(MediaError::Stopping);
+        }
+        if self.status_legs() >= self.spec.legs_max {
+            return Err(MediaError::LegsExhausted(self.spec.legs_max));
+        }
+        let number =
+            lock(&desk.seats).pop().ok_or(MediaError::LegsExhausted(self.spec.legs_max))?;
+        let opened = self.bind().and_then(|(port, pair)| {
+            self.enter(desk, number, port, pair, setup).inspect_err(|_| self.give_back(port))
+        });
+        if opened.is_err() {
+            lock(&desk.seats).push(number);
+        }
+        opened
+    }
+
+    /// Counts of legs and ports.
+    #[must_use]
+    pub fn status(&self) -> PoolStatus {
+        let mut ports = lock(&self.ports);
+        let sum = |count: fn(&Exchange<SocketPair>) -> u64| {
+            self.desks.iter().map(|desk| count(&desk.exchange)).sum()
+        };
+        PoolStatus {
+            legs: self.status_legs(),
+            ports_used: ports.used(),
+            ports_free: ports.free(Instant::now()),
+            events_lost: sum(|exchange| exchange.dropped.read() + exchange.lost_events.read()),
+            skipped_ms: sum(|exchange| exchange.skipped_ms.read()),
+        }
+    }
+
+    /// How late beats were run, over all threads.
+    #[must_use]
+    pub fn lateness(&self) -> Lateness {
+        let mut spread = Spread::default();
+        for desk in &self.desks {
+            spread.add(&desk.exchange.late);
+        }
+        Lateness {
+            count: spread.count(),
+            p50_us: spread.quantile_us(0.5),
+            p99_us: spread.quantile_us(0.99),
+            p999_us: spread.quantile_us(0.999),
+        }
+    }
+
+    /// How long ago the slowest thread turned; more than a second is a reason for alarm.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        let now = Instant::now();
+        let since = self.desks.iter().map(|desk| desk.exchange.since_beat(now));
+        since.max().unwrap_or_default()
+    }
+
+    /// Closes all legs (each says BYE), ends the threads and waits until that is done.
+    pub async fn shutdown(&self) {
+        self.stop();
+        for desk in &self.desks {
+            let pump = lock(&desk.pump).take();
+            if let Some(pump) = pump {
+                // An aborted or failed pump has nothing left to wait for.
+                let _ = pump.await;
+            }
+            let thread = lock(&desk.thread).take();
+            if let Some(thread) = thread {
+                // The pump ends on the thread's last word, so this does not block; a thread that
+                // panicked has been reported by the panic itself.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn stop(&self) {
+        for desk in &self.desks {
+            desk.exchange.stop();
+        }
+    }
+
+    fn start_worker(&self, number: usize, seats: usize) -> io::Result<Desk> {
+        let (exchange, bell) = Exchange::new(seats, Instant::now())?;
+        let exchange = Arc::new(exchange);
+        let free = Arc::new(Mutex::new((0..seats).rev().collect()));
+        let worker = Worker::new(seats, EpollIo::new(seats)?, Arc::clone(&exchange));
+        let pump = Pump {
+            bell,
+            exchange: Arc::clone(&exchange),
+            seats: Arc::clone(&free),
+            ports: Arc::clone(&self.ports),
+        };
+        let pump =
+            tokio::runtime::Handle::try_current().map_err(io::Error::other)?.spawn(pump.run());
+        let thread =
+            std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
+                sharpen_timers();
+                worker.run();
+            })?;
+        Ok(Desk {
+            exchange,
+            seats: free,
+            thread: Mutex::new(Some(thread)),
+            pump: Mutex::new(Some(pump)),
+        })
+    }
+
+    /// Binds the next free pair of ports that no other program holds.
+    fn bind(&self) -> Result<(u16, SocketPair), MediaError> {
+        for _ in 0..BIND_TRIES {
+            let port = lock(&self.ports).take(Instant::now())?;
+            match SocketPair::bind(self.spec.address, port, self.spec.dscp) {
+                Ok(pair) => return Ok((port, pair)),
+                Err(error) => {
+                    self.give_back(port);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        return Err(system("open RTP sockets")(error));
+                    }
+                }
+            }
+        }
+        Err(PortsError::Exhausted(lock(&self.ports).used()).into())
+    }
+
+    fn give_back(&self, port: u16) {
+        lock(&self.ports).give_back(Instant::now(), port);
+    }
+
+    fn enter(
+        &self,
+        desk: &Desk,
+        number: usize,
+        port: u16,
+        pair: SocketPair,
+        setup: LegSetup,
+    ) -> Result<(LegHandle, LocalPorts), MediaError> {
+        let ports = LocalPorts {
+            rtp: pair.rtp.local_addr().map_err(system("read a socket's address"))?,
+            rtcp: pair.rtcp.local_addr().map_err(system("read a socket's address"))?,
+        };
+        let id = LegId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let place = Place { id, number, port, pair };
+        let (seat, ends) = seat(place, Instant::now(), &self.config(setup));
+        desk.exchange.legs().fetch_add(1, Ordering::AcqRel);
+        if desk.exchange.order(Order::Enter(seat)).is_err() {
+            desk.exchange.legs().fetch_sub(1, Ordering::AcqRel);
+            return Err(MediaError::Busy);
+        }
+        let LegEnds { playout, capture, events, ready, open } = ends;
+        let control = LegControl {
+            exchange: Arc::clone(&desk.exchange),
+            seat: number,
+            id,
+            shared: Arc::clone(open.shared()),
+        };
+        Ok((LegHandle { id, playout, capture, events, ready, control, open }, ports))
+    }
+
+    fn config(&self, setup: LegSetup) -> LegConfig {
+        LegConfig {
+            codec: setup.codec,
+            cname: setup.cname,
+            seed: setup.seed,
+            jitter: self.spec.jitter,
+            start: self.spec.start,
+            playout: self.spec.playout,
+            capture: self.spec.capture,
+            opened_unix: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default(),
+        }
+    }
+
+    fn status_legs(&self) -> usize {
+        self.desks.iter().map(|desk| desk.exchange.legs().load(Ordering::Acquire)).sum()
+    }
+}
+
+impl Drop for MediaPool {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn system(doing: &'static str) -> impl Fn(io::Error) -> MediaError {
+    move |source| MediaError::System { doing, source }
 }

@@ -71,7 +71,11 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
 
 async fn parse(state: &ApiState, body: Bytes) -> Result<CreateCall, Problem> {
     let parse = |state: &ApiState, body: &[u8]| {
-        let context = CreateContext { strict: state.strict, voices: &state.voices };
+        let context = CreateContext {
+            defaults: state.limits.create,
+            strict: state.strict,
+            voices: &state.voices,
+        };
         CreateCall::parse(body, &context)
     };
     if body.len() <= INLINE_MAX {

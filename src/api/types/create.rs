@@ -16,8 +16,6 @@ use std::time::Duration;
 
 mod base64;
 
-/// Longest text of FIXED_TTS, in characters.
-pub const TEXT_MAX: usize = 5_000;
 /// Header fields that a request may add to the INVITE.
 pub const HEADERS_MAX: usize = 32;
 const HEADER_VALUE_MAX: usize = 256;
@@ -36,9 +34,41 @@ pub enum AudioProblem {
     TooLarge(String),
 }
 
+/// What a create request gets for what it does not say, and its longest text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CreateDefaults {
+    /// How long a call may ring.
+    pub ring_timeout: Duration,
+    /// How long it may last after the answer.
+    pub max_duration: Duration,
+    /// How long an answered stream call waits for its client.
+    pub stream_wait: Duration,
+    /// Most characters of a text.
+    pub text_max: usize,
+}
+
+/// Seconds of a request.
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
+}
+
+impl Default for CreateDefaults {
+    /// A minute, four hours, ten seconds, 5000 characters.
+    fn default() -> Self {
+        Self {
+            ring_timeout: Duration::from_mins(1),
+            max_duration: Duration::from_hours(4),
+            stream_wait: Duration::from_secs(10),
+            text_max: 5000,
+        }
+    }
+}
+
 /// What the check of a create request must know.
 #[derive(Debug, Clone, Copy)]
 pub struct CreateContext<'a> {
+    /// What stands in for absent fields.
+    pub defaults: CreateDefaults,
     /// Whether unknown fields are wrong.
     pub strict: bool,
     /// The voices that there are.
@@ -123,8 +153,8 @@ impl CreateCall {
         let from = from(&mut read, &mut faults);
         let from_name = from_name(&mut read, &mut faults);
         let trunk = read.text(&mut faults, "trunkId", Code::InvalidRequest).map(str::to_owned);
-        let ring = read.integer(&mut faults, "ringTimeout", 5..=180).unwrap_or(60);
-        let longest = read.integer(&mut faults, "maxDuration", 1..=86_400).unwrap_or(14_400);
+        let ring = read.integer(&mut faults, "ringTimeout", 5..=180);
+        let longest = read.integer(&mut faults, "maxDuration", 1..=86_400);
         let metadata = metadata(&mut read, &mut faults).unwrap_or_default();
         defaults_only(&mut read, &mut faults);
         read.finish(&mut faults, context.strict);
@@ -141,8 +171,8 @@ impl CreateCall {
             from_name,
             trunk,
             content,
-            ring_timeout: Duration::from_secs(u64::from(ring)),
-            max_duration: Duration::from_secs(u64::from(longest)),
+            ring_timeout: ring.map_or(context.defaults.ring_timeout, seconds),
+            max_duration: longest.map_or(context.defaults.max_duration, seconds),
             metadata,
         })
     }
@@ -335,7 +365,7 @@ fn content(
     match call_type? {
         CallType::FixedTts => tts(read, faults, context),
         CallType::FixedAudio => audio(read, faults, context.strict),
-        CallType::DynamicStream => stream(read, faults, context.strict),
+        CallType::DynamicStream => stream(read, faults, context),
         CallType::DynamicAgent => agent(read, faults, context.strict),
     }
 }
@@ -354,11 +384,12 @@ fn tts(
             faults.missing(pointer, format!("type FIXED_TTS needs tts.{field}"));
         }
     }
+    let text_max = context.defaults.text_max;
     let text = tts.text(faults, "text", Code::InvalidRequest);
     let text = text.filter(|text| {
-        let good = !text.trim().is_empty() && text.chars().count() <= TEXT_MAX;
+        let good = !text.trim().is_empty() && text.chars().count() <= text_max;
         if !good {
-            let detail = format!("tts.text must have 1 to {TEXT_MAX} characters, not only blanks");
+            let detail = format!("tts.text must have 1 to {text_max} characters, not only blanks");
             faults.add(Code::InvalidRequest, "/tts/text", "length", detail);
         }
         good
@@ -412,8 +443,12 @@ fn audio(read: &mut Object<'_>, faults: &mut Faults, strict: bool) -> Option<Req
     }
 }
 
-fn stream(read: &mut Object<'_>, faults: &mut Faults, strict: bool) -> Option<RequestedContent> {
-    let wait = Duration::from_secs(10);
+fn stream(
+    read: &mut Object<'_>,
+    faults: &mut Faults,
+    context: &CreateContext<'_>,
+) -> Option<RequestedContent> {
+    let (strict, wait) = (context.strict, context.defaults.stream_wait);
     if !read.has("stream") {
         return Some(RequestedContent::Stream { options: StreamOptions::default(), wait });
     }

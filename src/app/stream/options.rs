@@ -10,6 +10,7 @@
 //! protocol. Reads no HTTP: pairs come in decoded. Parameters that the protocol names and this
 //! build does not serve are refused with what is served, never ignored.
 
+use crate::audio::decode::LiveFormat;
 use std::fmt;
 
 /// Rates in Hz at which a client may send audio.
@@ -40,62 +41,6 @@ impl Protocol {
             Self::Bare => "cawme",
             Self::Native => "native",
         }
-    }
-}
-
-/// How the bytes of a client's binary messages are to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InFormat {
-    /// By their first bytes: MP3, WAV, else 16 bit little endian.
-    Auto,
-    /// 16 bit signed, little endian.
-    PcmS16le,
-    /// 16 bit signed, big endian.
-    PcmS16be,
-    /// 32 bit float, little endian.
-    PcmF32le,
-    /// G.711 µ-law.
-    Mulaw,
-    /// G.711 A-law.
-    Alaw,
-    /// MPEG audio frames.
-    Mp3,
-    /// RIFF WAVE, header first.
-    Wav,
-}
-
-impl InFormat {
-    /// All names that a client may write.
-    pub const ALL: [Self; 8] = [
-        Self::Auto,
-        Self::PcmS16le,
-        Self::PcmS16be,
-        Self::PcmF32le,
-        Self::Mulaw,
-        Self::Alaw,
-        Self::Mp3,
-        Self::Wav,
-    ];
-
-    /// The name on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::PcmS16le => "pcm_s16le",
-            Self::PcmS16be => "pcm_s16be",
-            Self::PcmF32le => "pcm_f32le",
-            Self::Mulaw => "mulaw",
-            Self::Alaw => "alaw",
-            Self::Mp3 => "mp3",
-            Self::Wav => "wav",
-        }
-    }
-
-    /// The format of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.as_str() == name)
     }
 }
 
@@ -143,7 +88,7 @@ pub struct StreamOptions {
     /// Which protocol.
     pub protocol: Option<Protocol>,
     /// Format of the client's audio.
-    pub format: Option<InFormat>,
+    pub format: Option<LiveFormat>,
     /// Its rate in Hz, one of [`IN_RATES`].
     pub rate: Option<u32>,
     /// Format of the audio sent to the client.
@@ -293,7 +238,7 @@ pub struct Settings {
     /// Which protocol.
     pub protocol: Protocol,
     /// Format of the client's audio.
-    pub format: InFormat,
+    pub format: LiveFormat,
     /// Its rate in Hz, where the format does not carry one.
     pub rate: u32,
     /// Format of the audio sent to the client.
@@ -317,8 +262,8 @@ impl Settings {
         let protocol = options.protocol.unwrap_or(Protocol::Bare);
         let rate = options.rate.unwrap_or(rate);
         let (format, listen) = match protocol {
-            Protocol::Bare => (InFormat::Auto, Listen::None),
-            Protocol::Native => (InFormat::PcmS16le, options.listen.unwrap_or(Listen::Caller)),
+            Protocol::Bare => (LiveFormat::Auto, Listen::None),
+            Protocol::Native => (LiveFormat::PcmS16Le, options.listen.unwrap_or(Listen::Caller)),
         };
         Self {
             protocol,
@@ -363,9 +308,9 @@ fn protocol(value: &str) -> Result<Protocol, QueryProblem> {
     }
 }
 
-fn in_format(value: &str) -> Result<InFormat, QueryProblem> {
+fn in_format(value: &str) -> Result<LiveFormat, QueryProblem> {
     const SERVED: &str = "auto, pcm_s16le, pcm_s16be, pcm_f32le, mulaw, alaw, mp3 or wav";
-    InFormat::from_name(value).ok_or_else(|| match value {
+    LiveFormat::by_name(value).ok_or_else(|| match value {
         "opus" | "ogg" => {
             QueryProblem::unsupported("format", format!("{value} is not served; use {SERVED}"))
         }
@@ -449,7 +394,7 @@ mod tests {
     fn the_bare_url_is_text_only_and_sniffs_16_khz() {
         let bare = settings(&query("").unwrap());
         assert_eq!((bare.protocol, bare.listen), (Protocol::Bare, Listen::None));
-        assert_eq!((bare.format, bare.rate), (InFormat::Auto, 16_000));
+        assert_eq!((bare.format, bare.rate), (LiveFormat::Auto, 16_000));
         let stated = settings(&query("rate=8000&format=mulaw&ticket=x").unwrap());
         assert_eq!((stated.protocol, stated.rate), (Protocol::Bare, 8000));
     }

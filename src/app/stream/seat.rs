@@ -27,8 +27,6 @@ pub enum Incoming {
     Binary(Bytes),
     /// A sign of life (ping or pong), already answered if it wanted an answer.
     Alive,
-    /// The client closes; nothing more comes.
-    Closed,
 }
 
 /// What is sent to a client.

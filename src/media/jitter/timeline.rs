@@ -1,0 +1,217 @@
+//! The capture position: what a packet's timestamp means on the caller's media clock.
+//!
+//! ```text
+//!                 timestamp ahead of what is expected, and ...
+//!   numbers       a marker, or the sender paused      neither             beyond belief
+//!   ───────────   ────────────────────────────────    ─────────────────   ─────────────
+//!   contiguous    silence                             spliced on          spliced on
+//!   some lost     silence (paused)                    hole, then silence  hole of so many packets
+//! ```
+//!
+//! A timestamp is beyond belief when it lies behind the expected one, or more than two seconds
+//! before the moment at which the fastest packet so far lets it be expected: then the sender's
+//! clock was changed (a transfer, music on hold), and what it says goes on from here.
+
+use super::payload::PayloadKind;
+use super::slots::Slot;
+use crate::rtp::seq::{ExtendedTs, Ts32};
+use std::time::Instant;
+
+/// Longest silence that is told, in seconds.
+const MAX_SILENCE_S: u32 = 60;
+/// Longest hole that is told, in seconds.
+const MAX_HOLE_S: u32 = 2;
+/// How far a timestamp may run ahead of the clock, in seconds.
+const BELIEF_S: u32 = 2;
+
+/// What lies between two packets, in samples; the hole comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Gap {
+    pub(super) hole: u32,
+    pub(super) silence: u32,
+}
+
+impl Gap {
+    pub(super) const fn is_empty(self) -> bool {
+        self.hole == 0 && self.silence == 0
+    }
+
+    const fn silence(samples: u32) -> Self {
+        Self { hole: 0, silence: samples }
+    }
+}
+
+/// The media clock of a leg over all its sources.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    origin: Instant,
+    clock_rate: u32,
+    position: u64,
+    /// The timestamp that belongs to `position`.
+    expected: ExtendedTs,
+    /// Arrival minus timestamp of the fastest packet since the clock was last changed.
+    fastest: Option<i64>,
+    /// Numbers lost since the last packet.
+    lost: u64,
+    /// Clock units of the last packet of audio.
+    ptime: u32,
+    /// The sender said, or showed, that it sends no audio for a while.
+    paused: bool,
+    noise_level: Option<u8>,
+}
+
+impl Timeline {
+    pub(super) fn new(origin: Instant, clock_rate: u32) -> Self {
+        Self {
+            origin,
+            clock_rate,
+            position: 0,
+            expected: ExtendedTs::first(Ts32(0)),
+            fastest: None,
+            lost: 0,
+            ptime: clock_rate / 50,
+            paused: false,
+            noise_level: None,
+        }
+    }
+
+    pub(super) const fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(super) const fn noise_level(&self) -> Option<u8> {
+        self.noise_level
+    }
+
+    /// A moment on a clock of the leg's rate, as wide as timestamps.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "wraps as timestamps do"
+    )]
+    pub(super) fn arrival(&self, at: Instant) -> Ts32 {
+        Ts32(self.units(at) as u32)
+    }
+
+    fn units(&self, at: Instant) -> i64 {
+        let micros = at.saturating_duration_since(self.origin).as_micros();
+        i64::try_from(micros * u128::from(self.clock_rate) / 1_000_000).unwrap_or(i64::MAX)
+    }
+
+    /// The clock goes on with this timestamp, without a gap.
+    pub(super) fn rebase(&mut self, timestamp: Ts32) {
+        let timestamp = self.expected.near(timestamp);
+        // Steps below a tenth of a second are a sloppy sender, not another clock.
+        if timestamp.offset(self.expected).unsigned_abs() > u64::from(self.clock_rate / 10) {
+            self.fastest = None;
+        }
+        self.expected = timestamp;
+        self.lost = 0;
+    }
+
+    /// The clock of another source goes on from here.
+    pub(super) fn splice(&mut self, timestamp: Ts32) {
+        self.rebase(timestamp);
+        self.fastest = None;
+        self.paused = false;
+        self.noise_level = None;
+    }
+
+    /// Numbers before the next packet are lost for good.
+    pub(super) const fn lose(&mut self, count: u64) {
+        self.lost = self.lost.saturating_add(count);
+    }
+
+    /// Passes samples that are not in a packet, and says where they begin.
+    pub(super) const fn advance(&mut self, samples: u32) -> u64 {
+        let position = self.position;
+        self.position += samples as u64;
+        position
+    }
+
+    /// What lies before the packet whose turn it is; nothing when asked again.
+    pub(super) fn approach(&mut self, slot: &Slot) -> Gap {
+        if slot.kind == PayloadKind::Unknown {
+            return Gap::default();
+        }
+        let lost = std::mem::take(&mut self.lost);
+        let is_audio = matches!(slot.kind, PayloadKind::Audio(_));
+        let timestamp = self.expected.near(slot.timestamp);
+        if timestamp == self.expected {
+            return Gap::default();
+        }
+        let Some(ahead) = self.believable(timestamp, slot.arrived) else {
+            if !is_audio {
+                return Gap::default();
+            }
+            self.rebase(slot.timestamp);
+            let hole = if self.paused { 0 } else { self.samples(lost, self.ptime) };
+            return Gap { hole, silence: 0 };
+        };
+        if lost == 0 && is_audio && !slot.marker && !self.paused {
+            self.rebase(slot.timestamp);
+            return Gap::default();
+        }
+        self.expected = timestamp;
+        if lost == 0 || self.paused {
+            return Gap::silence(ahead);
+        }
+        // Packets of up to 60 ms may have been lost; more time than that was silence between.
+        let all = ahead <= self.samples(lost, self.clock_rate * 60 / 1000);
+        let hole = if all { ahead } else { self.samples(lost, self.ptime) };
+        Gap { hole, silence: ahead - hole }
+    }
+
+    /// How far a timestamp is ahead of the expected one, if that can be.
+    fn believable(&self, timestamp: ExtendedTs, arrived: Instant) -> Option<u32> {
+        let ahead = u32::try_from(timestamp.offset(self.expected)).ok()?;
+        let limit = i64::from(BELIEF_S * self.clock_rate);
+        let early = self.fastest.map_or(0, |fastest| fastest - self.transit(timestamp, arrived));
+        (ahead <= MAX_SILENCE_S * self.clock_rate && early <= limit).then_some(ahead)
+    }
+
+    fn transit(&self, timestamp: ExtendedTs, arrived: Instant) -> i64 {
+        self.units(arrived) - timestamp.offset(ExtendedTs::first(Ts32(0)))
+    }
+
+    /// Samples in so many packets; at most the longest hole.
+    fn samples(&self, packets: u64, each: u32) -> u32 {
+        let longest = MAX_HOLE_S * self.clock_rate;
+        let samples = packets.saturating_mul(u64::from(each));
+        u32::try_from(samples).map_or(longest, |samples| samples.min(longest))
+    }
+
+    /// Passes a packet, and says where it begins.
+    pub(super) fn pass(&mut self, slot: &Slot) -> u64 {
+        let position = self.position;
+        let timestamp = self.expected.near(slot.timestamp);
+        let ahead = timestamp.offset(self.expected);
+        match slot.kind {
+            PayloadKind::Audio(_) => {
+                let units = slot.units();
+                let transit = self.transit(timestamp, slot.arrived);
+                self.fastest = Some(self.fastest.map_or(transit, |f| f.min(transit)));
+                self.position += units;
+                self.expected = self.expected.plus(units);
+                self.ptime = u32::try_from(units).ok().filter(|&u| u > 0).unwrap_or(self.ptime);
+                self.paused = false;
+                self.noise_level = None;
+                position
+            }
+            PayloadKind::ComfortNoise => {
+                self.paused |= ahead >= 0;
+                self.noise_level = slot.payload().first().map(|level| level & 0x7f);
+                position
+            }
+            PayloadKind::TelephoneEvent => {
+                // The end of an event is told again after the audio has gone on: no pause then.
+                self.paused |= ahead >= 0;
+                position.saturating_add_signed(ahead.min(0))
+            }
+            PayloadKind::Unknown => {
+                self.paused = true;
+                position
+            }
+        }
+    }
+}

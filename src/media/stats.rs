@@ -1,0 +1,240 @@
+//! Counters of a leg and of a worker: written by one media thread, read from anywhere.
+//!
+//! Every counter is a relaxed atomic with a single writer, so counting is a plain load and store
+//! and reading never disturbs the beat. A report is a snapshot of each counter, not of all at one
+//! instant. Does not know what the numbers mean to a call.
+
+use super::interface::LegReport;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A counter with one writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the owner of the leg may call it.
+    pub fn add(&self, n: u64) {
+        // One writer: no lock prefix is needed to keep the sum right.
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Replaces the value. Only the owner of the leg may call it.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters behind [`LegReport`], plus what only the pool reports.
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "the fields are those of LegReport")]
+pub struct LegStats {
+    pub rx_packets: Counter,
+    pub rx_lost: Counter,
+    pub rx_duplicate: Counter,
+    pub rx_reordered: Counter,
+    pub rx_late: Counter,
+    pub rx_refused: Counter,
+    pub rx_jitter_us: Counter,
+    pub rx_concealed_ms: Counter,
+    pub rx_overrun_samples: Counter,
+    pub rx_last_ms: Counter,
+    pub tx_packets: Counter,
+    pub tx_octets: Counter,
+    pub tx_played_samples: Counter,
+    pub tx_failed: Counter,
+    pub tx_underruns: Counter,
+    pub tx_skipped: Counter,
+    pub tx_late: Histogram,
+    pub remote_fraction_lost: Counter,
+    pub remote_jitter_us: Counter,
+    pub rtt_us: Counter,
+    /// Events and watches that found their table full.
+    pub dropped: Counter,
+}
+
+impl LegStats {
+    /// A snapshot. Cost: relaxed loads and one pass over the histogram.
+    #[must_use]
+    pub fn report(&self) -> LegReport {
+        let late = self.tx_late.snapshot();
+        LegReport {
+            rx_packets: self.rx_packets.read(),
+            rx_lost: self.rx_lost.read(),
+            rx_duplicate: self.rx_duplicate.read(),
+            rx_reordered: self.rx_reordered.read(),
+            rx_late: self.rx_late.read(),
+            rx_refused: self.rx_refused.read(),
+            rx_jitter_us: self.rx_jitter_us.read(),
+            rx_concealed_ms: self.rx_concealed_ms.read(),
+            rx_overrun_samples: self.rx_overrun_samples.read(),
+            tx_packets: self.tx_packets.read(),
+            tx_octets: self.tx_octets.read(),
+            tx_played_samples: self.tx_played_samples.read(),
+            tx_failed: self.tx_failed.read(),
+            tx_underruns: self.tx_underruns.read(),
+            tx_skipped: self.tx_skipped.read(),
+            tx_late_p50_us: late.quantile_us(0.5),
+            tx_late_p99_us: late.quantile_us(0.99),
+            remote_fraction_lost: self.remote_fraction_lost.read(),
+            remote_jitter_us: self.remote_jitter_us.read(),
+            rtt_us: self.rtt_us.read(),
+            rx_last_ms: self.rx_last_ms.read(),
+        }
+    }
+}
+
+/// Buckets per doubling: a quantile is at most an eighth too high.
+const STEPS: usize = 8;
+/// Octaves above the first, exact one: the last bucket starts at about a second.
+const OCTAVES: usize = 17;
+const BUCKETS: usize = STEPS * (OCTAVES + 1);
+
+/// Durations counted in fixed buckets from 1 µs to 1 s, each an eighth of an octave wide.
+#[derive(Debug)]
+pub struct Histogram([AtomicU32; BUCKETS]);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self([const { AtomicU32::new(0) }; BUCKETS])
+    }
+}
+
+impl Histogram {
+    /// Counts one duration. Cost: one relaxed load and store.
+    pub fn record(&self, duration: Duration) {
+        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        if let Some(bucket) = self.0.get(bucket_of(us)) {
+            bucket.store(bucket.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// The counts as they are.
+    #[must_use]
+    pub fn snapshot(&self) -> Spread {
+        let mut spread = Spread::default();
+        spread.add(self);
+        spread
+    }
+}
+
+/// A copy of one or several [`Histogram`]s, to take quantiles of.
+#[derive(Debug, Clone)]
+pub struct Spread([u64; BUCKETS]);
+
+impl Default for Spread {
+    fn default() -> Self {
+        Self([0; BUCKETS])
+    }
+}
+
+impl Spread {
+    /// Adds the counts of one more histogram.
+    pub fn add(&mut self, histogram: &Histogram) {
+        for (sum, bucket) in self.0.iter_mut().zip(&histogram.0) {
+            *sum += u64::from(bucket.load(Ordering::Relaxed));
+        }
+    }
+
+    /// How many durations were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// The upper edge of the bucket that holds the `q`-quantile, in microseconds; 0 when empty.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank among counts far below 2^52"
+    )]
+    pub fn quantile_us(&self, q: f64) -> u64 {
+        let count = self.count();
+        let rank = ((count as f64 * q).ceil() as u64).clamp(1, count.max(1));
+        let mut seen = 0;
+        for (index, n) in self.0.iter().enumerate() {
+            seen += n;
+            if seen >= rank {
+                return upper_edge(index);
+            }
+        }
+        0
+    }
+}
+
+/// Below [`STEPS`] the bucket is the value; above, the top bits of the value name it.
+fn bucket_of(us: u64) -> usize {
+    let Some(octave) = us.checked_ilog2().and_then(|log| log.checked_sub(STEPS.ilog2())) else {
+        return usize::try_from(us).unwrap_or(0);
+    };
+    let step = usize::try_from((us >> octave) & (STEPS as u64 - 1)).unwrap_or(0);
+    ((octave as usize + 1) * STEPS + step).min(BUCKETS - 1)
+}
+
+fn upper_edge(bucket: usize) -> u64 {
+    let (octave, step) = (bucket / STEPS, (bucket % STEPS) as u64);
+    match octave.checked_sub(1) {
+        None => step,
+        Some(shift) => ((STEPS as u64 + step + 1) << shift) - 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn quantiles_come_from_the_right_bucket() {
+        let histogram = Histogram::default();
+        assert_eq!(histogram.snapshot().quantile_us(0.99), 0);
+        for us in 1..=1000 {
+            histogram.record(Duration::from_micros(us));
+        }
+        let spread = histogram.snapshot();
+        assert_eq!(spread.count(), 1000);
+        assert!((500..=563).contains(&spread.quantile_us(0.5)), "{}", spread.quantile_us(0.5));
+        assert!((990..=1023).contains(&spread.quantile_us(0.99)));
+        histogram.record(Duration::from_hours(1));
+        assert!(histogram.snapshot().quantile_us(1.0) > 900_000);
+    }
+
+    #[test]
+    fn several_histograms_add_up() {
+        let (a, b) = (Histogram::default(), Histogram::default());
+        a.record(Duration::from_micros(3));
+        b.record(Duration::from_micros(5));
+        let mut both = a.snapshot();
+        both.add(&b);
+        assert_eq!((both.count(), both.quantile_us(0.5), both.quantile_us(1.0)), (2, 3, 5));
+    }
+
+    #[test]
+    fn report_shows_what_was_counted() {
+        let stats = LegStats::default();
+        stats.tx_packets.add(2);
+        stats.tx_packets.add(3);
+        stats.rx_jitter_us.set(77);
+        stats.tx_late.record(Duration::from_micros(4));
+        let report = stats.report();
+        assert_eq!((report.tx_packets, report.rx_jitter_us), (5, 77));
+        assert_eq!((report.tx_late_p50_us, report.tx_late_p99_us), (4, 4));
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_lies_below_its_upper_edge_by_an_eighth_at_most(us in 0_u64..1_000_000) {
+            let edge = upper_edge(bucket_of(us));
+            prop_assert!(edge >= us, "{us} above {edge}");
+            prop_assert!(edge - us <= us / 8, "{us} too far below {edge}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The media thread neither allocates nor frees: ten thousand ticks with everything going on.
+//!
+//! A counting allocator watches the test's own thread while it plays the media thread against a
+//! network of fixed memory. What the pump does with notices is done off the record, as in life.
+
+#![expect(unsafe_code, reason = "an allocator that counts can only be made so")]
+
+use bellwire::audio::codec::CodecId;
+use bellwire::id::LegId;
+use bellwire::media::interface::{Command, JitterSpec, MediaParams};
+use bellwire::media::leg::LegConfig;
+use bellwire::media::playout::StartRule;
+use bellwire::media::worker::exchange::{Exchange, Notice, Order};
+use bellwire::media::worker::seat::{LegEnds, Place, seat};
+use bellwire::media::worker::thread::Worker;
+use bellwire::net::rtp::{Arrival, RtpIo, Wire};
+use bellwire::rtp::packet::{HEADER_LEN, HeaderTemplate, Ssrc};
+use bellwire::rtp::rtcp::{MAX_REPORT, RtcpSession};
+use bellwire::rtp::seq::{Seq16, Ts32};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+thread_local! {
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting the calls of a thread while it is watched.
+struct Counting;
+
+fn count() {
+    // A thread that is ending has no counter any more, and is not watched.
+    let watched = WATCHED.try_with(Cell::get).unwrap_or(false);
+    if watched {
+        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+    }
+}
+
+// SAFETY: every method hands its arguments to `System` unchanged and returns what it returns, so
+// the contract of `GlobalAlloc` holds as it does for `System`; counting touches thread-local
+// memory that needs no allocation.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises about `layout` are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: `memory` came from `System` by this allocator, with the same layout.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: `memory` came from `System` by this allocator, with the same layout.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations and frees of this thread during `work`.
+fn counted(work: impl FnOnce()) -> u64 {
+    let before = COUNT.get();
+    WATCHED.set(true);
+    work();
+    WATCHED.set(false);
+    COUNT.get() - before
+}
+
+const LEGS: usize = 10;
+const TURNS_MS: u64 = 20_000;
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5_000);
+const EVENT: u8 = 101;
+
+/// Each leg's peer sends a packet every 20 ms, of which some are lost, late, doubled, of another
+/// kind, or not RTP at all; nothing is kept of what the legs send.
+struct Network {
+    start: Instant,
+    now: Instant,
+    sent: [u64; 2],
+    report: [u8; MAX_REPORT],
+    report_len: usize,
+}
+
+impl Network {
+    fn new() -> Self {
+        let now = Instant::now();
+        let mut report = [0; MAX_REPORT];
+        let report_len = RtcpSession::new(Ssrc(9), "peer")
+            .write_report(now, None, None, &mut report)
+            .expect("room for a report");
+        Self { start: now, now, sent: [0; 2], report, report_len }
+    }
+
+    fn deliver(&self, ms: u64, sink: &mut impl FnMut(Arrival<'_>)) {
+        for token in 0..LEGS {
+            let phase = ms + 20 - token as u64;
+            if phase.is_multiple_of(20) {
+                self.deliver_to(token, phase / 20, sink);
+            }
+        }
+    }
+
+    fn deliver_to(&self, token: usize, n: u64, sink: &mut impl FnMut(Arrival<'_>)) {
+        let mut send = |seq: u64, kind: u8, payload: &[u8]| {
+            let mut packet = [0; HEADER_LEN + 160];
+            let seq = Seq16(u16::try_from(seq % 65_536).unwrap_or(0));
+            let timestamp = Ts32(u32::from(seq.0) * 160);
+            let (header, body) = packet.split_first_chunk_mut::<HEADER_LEN>().expect("a header");
+            HeaderTemplate::new(Ssrc(9), kind).write(seq, timestamp, false, header);
+            body[..payload.len()].copy_from_slice(payload);
+            let bytes = &packet[..HEADER_LEN + payload.len()];
+            sink(Arrival { token, wire: Wire::Rtp, at: self.now, from: PEER, bytes });
+        };
+        let voice: [u8; 160] = std::array::from_fn(|i| u8::try_from(i).unwrap_or(0));
+        match n % 20 {
+            3 | 4 => {}
+            7 => send(n + 1, 0, &voice),
+            8 => send(n - 1, 0, &voice),
+            11 => send(n, EVENT, &[5, 0x8A, 3, 32]),
+            13 => (0..2).for_each(|_| send(n, 0, &voice)),
+            15 => send(n, 99, &voice),
+            17 => {
+                send(n, 0, &voice);
+                let bytes = &self.report[..self.report_len];
+                sink(Arrival { token, wire: Wire::Rtcp, at: self.now, from: PEER, bytes });
+                sink(Arrival { token, wire: Wire::Rtp, at: self.now, from: PEER, bytes: b"?" });
+            }
+            _ => send(n, 0, &voice),
+        }
+    }
+}
+
+impl RtpIo for Network {
+    type Pair = ();
+
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn attach(&mut self, _: usize, (): ()) -> Result<(), ((), io::Error)> {
+        Ok(())
+    }
+
+    fn detach(&mut self, _: usize) -> Option<()> {
+        Some(())
+    }
+
+    fn poll(&mut self, until: Instant, sink: &mut impl FnMut(Arrival<'_>)) -> io::Result<()> {
+        let ms = |at: Instant| u64::try_from((at - self.start).as_millis()).unwrap_or(0);
+        let (from, to) = (ms(self.now), ms(until));
+        self.now = until;
+        for ms in from + 1..=to {
+            self.deliver(ms, sink);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, _: usize, wire: Wire, _: &[u8], _: SocketAddr) -> io::Result<()> {
+        self.sent[usize::from(wire == Wire::Rtcp)] += 1;
+        // A full socket now and then.
+        if self.sent[0].is_multiple_of(97) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    }
+}
+
+fn config(seed: u64) -> LegConfig {
+    let ms = Duration::from_millis;
+    LegConfig {
+        codec: CodecId::Pcmu,
+        cname: "leg".to_owned(),
+        seed,
+        jitter: JitterSpec { hole_wait: ms(40), hole_wait_min: ms(20), hole_wait_max: ms(80) },
+        start: StartRule::default(),
+        playout: ms(500),
+        capture: ms(500),
+        opened_unix: Duration::from_hours(500_000),
+    }
+}
+
+fn params(n: u64) -> MediaParams {
+    let codec = if n.is_multiple_of(2) { CodecId::Pcmu } else { CodecId::Pcma };
+    MediaParams {
+        codec,
+        payload_type: codec.spec().payload_type,
+        telephone_event: Some(EVENT),
+        ptime: Duration::from_millis(20),
+        remote_rtp: PEER,
+        remote_rtcp: PEER,
+        send: n % 5 != 4,
+        receive: true,
+    }
+}
+
+/// What the application does to a leg in a second, as it would from its own task.
+fn command(second: u64, step: u64, written: u64) -> Option<Command> {
+    let token = u32::try_from(second).unwrap_or(0);
+    match step {
+        0 => Some(Command::Watch { position: written, token }),
+        1 => Some(Command::End { position: written }),
+        2 if second % 3 == 1 => Some(Command::Clear { up_to: written, token }),
+        3 => Some(Command::Pause(second % 4 == 1)),
+        4 if second % 4 == 2 => {
+            let mut digits = [0; 32];
+            digits[..3].copy_from_slice(b"12#");
+            let ms = Duration::from_millis;
+            Some(Command::Dtmf { digits, duration: ms(100), gap: ms(60) })
+        }
+        5 => Some(Command::Listen(!second.is_multiple_of(7))),
+        6 => Some(Command::Update(params(second))),
+        7 => Some(Command::QuietAfter(Duration::from_millis(30))),
+        _ => None,
+    }
+}
+
+#[test]
+fn ten_thousand_ticks_allocate_and_free_nothing() {
+    let (exchange, _bell) = Exchange::new(LEGS, Instant::now()).expect("a pipe");
+    let exchange = Arc::new(exchange);
+    let mut worker = Worker::new(LEGS, Network::new(), Arc::clone(&exchange));
+    let now = worker.io().now();
+    let mut ends: Vec<LegEnds> = (0..LEGS)
+        .map(|number| {
+            let id = LegId(number as u64);
+            let (seat, ends) = seat(Place { id, number, port: 0, pair: () }, now, &config(id.0));
+            assert!(exchange.order(Order::Enter(seat)).is_ok());
+            let command = Command::Update(params(0));
+            assert!(exchange.order(Order::Tell { seat: number, id, command }).is_ok());
+            ends
+        })
+        .collect();
+    let sound: Vec<i16> = (0..2_000).map(|i| (i % 100) * 100).collect();
+    let (mut heard, mut kinds, mut notices) = (Vec::new(), [0_u64; 3], 0_u64);
+    let mut allocations = 0;
+    for ms in 0..TURNS_MS {
+        let until = worker.io().start + Duration::from_millis(ms);
+        allocations += counted(|| {
+            while worker.io().now() < until {
+                worker.turn();
+            }
+        });
+        // The applications' and the pump's share, off the record.
+        for (number, leg) in ends.iter_mut().enumerate() {
+            if ms % 150 == number as u64 {
+                leg.playout.push(&sound);
+            }
+            if let Some(command) = command(ms / 1_000, ms % 1_000 / 10, leg.playout.position())
+                .filter(|_| ms % 10 == number as u64)
+            {
+                let id = LegId(number as u64);
+                let _ = exchange.order(Order::Tell { seat: number, id, command });
+            }
+            heard.clear();
+            while let Some(header) = leg.capture.pop(&mut heard) {
+                kinds[header.kind as usize] += 1;
+            }
+        }
+        exchange.heard();
+        while let Some(notice) = exchange.next_notice() {
+            notices += 1;
+            if let Notice::Ready(outlet) = notice {
+                outlet.wake();
+            }
+        }
+    }
+    // The test is worth nothing if nothing happened.
+    let [rtp, rtcp] = worker.io().sent;
+    assert!(rtp >= 7_000 && rtcp >= 30, "{rtp} packets and {rtcp} reports sent");
+    assert!(kinds.iter().all(|n| *n > 50), "packets, concealment and silence heard: {kinds:?}");
+    assert!(notices > 1_000, "{notices} notices");
+    assert!(exchange.late.snapshot().count() >= 10_000);
+    drop(ends);
+    allocations += counted(|| {
+        for _ in 0..100 {
+            worker.turn();
+        }
+    });
+    let left = std::iter::from_fn(|| exchange.next_departure()).count();
+    assert_eq!((left, allocations), (LEGS, 0), "legs that left, and allocations");
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(counted(|| drop(std::hint::black_box(Box::new(1)))), 2);
+    drop(std::hint::black_box(Box::new(1)));
+    assert_eq!(counted(|| ()), 0);
+}
