@@ -356,9 +356,9 @@ impl Keyring {
 
 fn config_entry(key: &ConfigKey) -> Result<Entry, GrantError> {
     // Stable over restarts, so that idempotency and logs keep their names.
-    let tail: String = sha256(&key.secret_sha256)[..8].iter().map(|b| format!("{b:02x}")).collect();
+    let hash = u128::from_be_bytes(*sha256(&key.secret_sha256).first_chunk().expect("32 bytes"));
     let grant = Grant {
-        key: KeyId::from_tail(&tail).expect("hex is a valid tail"),
+        key: KeyId::from_tail(&format!("{hash:032x}")).expect("hex is a valid tail"),
         name: key.name.clone(),
         scopes: Scopes::parse(&key.scopes)?,
         instances: Binding::parse(&key.instances)?,

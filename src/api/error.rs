@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Where the meaning of each code can be read, relative to the API's address.
@@ -270,7 +271,8 @@ pub fn table_as_markdown() -> String {
     let mut table = String::from("| Code | Status | Meaning |\n|---|---|---|\n");
     for code in Code::ALL {
         let meaning = code.meaning().trim();
-        table.push_str(&format!("| `{}` | {} | {meaning} |\n", code.as_str(), code.status()));
+        // Writing to a String cannot fail.
+        let _ = writeln!(table, "| `{}` | {} | {meaning} |", code.as_str(), code.status());
     }
     table
 }

@@ -88,7 +88,7 @@ impl Default for ApiLimits {
         Self {
             body_max: 16 * 1024 * 1024,
             bodies_in_flight: 128 * 1024 * 1024,
-            body_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_mins(1),
             decodes_at_once: 2,
             rate: Rate { per_second: 500.0, burst: 1000 },
             failed_auth: Rate { per_second: 1.0, burst: 20 },

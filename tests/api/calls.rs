@@ -106,7 +106,7 @@ async fn the_daemon_gets_what_was_asked() {
     assert_eq!(call.from.as_deref(), Some("+14155550100"));
     assert_eq!(call.from_name.as_deref(), Some("ACME"));
     assert_eq!(call.ring_timeout, Duration::from_secs(45));
-    assert_eq!(call.max_duration, Duration::from_secs(3600));
+    assert_eq!(call.max_duration, Duration::from_hours(1));
     assert_eq!(call.settings.trunk.as_deref(), Some("carrier"));
     assert_eq!(call.settings.max_active_calls, 100);
     let Content::Tts { text, voice, repeat } = &call.content else { panic!("{call:?}") };

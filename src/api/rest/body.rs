@@ -41,13 +41,11 @@ pub(super) async fn read<'a>(
         let bytes = collect(body, expected, most).await?;
         Ok::<_, Problem>(Held { bytes, _share: share })
     };
-    let held = match tokio::time::timeout(state.limits.body_timeout, reading).await {
-        Ok(held) => held?,
-        Err(_) => {
-            let detail = "the body took too long to arrive";
-            return Err(Problem::new(Code::InvalidRequest, detail).with_status(408));
-        }
+    let Ok(held) = tokio::time::timeout(state.limits.body_timeout, reading).await else {
+        let detail = "the body took too long to arrive";
+        return Err(Problem::new(Code::InvalidRequest, detail).with_status(408));
     };
+    let held = held?;
     if !held.bytes.is_empty() && !is_json(headers) {
         let detail = "the body must be JSON, with the header Content-Type: application/json";
         return Err(Problem::new(Code::InvalidRequest, detail).with_status(415));

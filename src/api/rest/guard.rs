@@ -131,8 +131,7 @@ pub(super) fn bearer(headers: &HeaderMap, upgrade: bool) -> Result<Option<&str>,
 
 /// The rights of a ticket, if the request carries one.
 fn ticket(state: &ApiState, uri: &Uri) -> Option<Result<Arc<Grant>, Problem>> {
-    let pairs = uri.query()?.split('&');
-    let text = pairs.filter_map(|pair| pair.strip_prefix("ticket=")).next()?;
+    let text = uri.query()?.split('&').find_map(|pair| pair.strip_prefix("ticket="))?;
     let refused = || Err(unauthorized("the ticket was used, has expired or is for another call"));
     let Some(call) = stream_of(uri.path()) else {
         return Some(Err(unauthorized("a ticket opens the stream of a call and nothing else")));

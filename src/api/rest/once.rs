@@ -4,12 +4,14 @@
 //! sent again with the same key. While the first is worked on, others are told to wait (409).
 
 use super::ApiState;
+use super::body::INLINE_MAX;
 use crate::api::auth::Grant;
 use crate::api::error::{Code, Problem};
 use crate::api::stamp;
 use crate::store::{Begin, sha256};
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
@@ -60,13 +62,13 @@ pub(super) async fn once(
     state: &ApiState,
     grant: &Grant,
     parts: &Parts,
-    body: &[u8],
+    body: &Bytes,
     work: impl Future<Output = Result<Answer, Problem>>,
 ) -> Result<Response, Problem> {
     let Some(key) = key_of(&parts.headers)? else {
         return Ok(work.await?.into_response());
     };
-    let hash = request_hash(parts, body);
+    let hash = request_hash(parts, body).await?;
     let now = stamp::now_ms();
     let begun = state.store.begin_idempotent(grant.key.clone(), key, hash, now).await?;
     let ticket = match begun {
@@ -111,7 +113,7 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// Method, path without its prefix, and body: both prefixes name the same request.
-fn request_hash(parts: &Parts, body: &[u8]) -> [u8; 32] {
+async fn request_hash(parts: &Parts, body: &Bytes) -> Result<[u8; 32], Problem> {
     let path = parts.uri.path();
     let path = path.strip_prefix("/api").unwrap_or(path);
     let path = path.strip_prefix("/v1").unwrap_or(path);
@@ -120,8 +122,15 @@ fn request_hash(parts: &Parts, body: &[u8]) -> [u8; 32] {
     text.push(b' ');
     text.extend_from_slice(path.as_bytes());
     text.push(b'\n');
-    text.extend_from_slice(&sha256(body));
-    sha256(&text)
+    let body = body.clone();
+    let hash = if body.len() <= INLINE_MAX {
+        sha256(&body)
+    } else {
+        let hashed = tokio::task::spawn_blocking(move || sha256(&body)).await;
+        hashed.map_err(|_| Problem::internal("the request could not be hashed"))?
+    };
+    text.extend_from_slice(&hash);
+    Ok(sha256(&text))
 }
 
 fn replay(status: u16, body: Vec<u8>) -> Response {

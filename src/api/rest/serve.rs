@@ -106,8 +106,7 @@ async fn connection(
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_header_size(limits.head_bytes)
-        .max_buf_size(READ_BUFFER)
-        .pipeline_flush(true);
+        .max_buf_size(READ_BUFFER);
     let serving = http.serve_connection(TokioIo::new(socket), service).with_upgrades();
     tokio::pin!(serving);
     let told = async {

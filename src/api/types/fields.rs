@@ -164,14 +164,12 @@ impl<'a> Object<'a> {
     /// An object.
     pub fn object(&mut self, faults: &mut Faults, name: &'static str) -> Option<Object<'a>> {
         let value = self.value(faults, name)?;
-        match value.as_object() {
-            Some(map) => Some(Object::new(self.at(name), map)),
-            None => {
-                let detail = format!("{name} must be an object");
-                faults.add(Code::InvalidRequest, self.at(name), "wrong_type", detail);
-                None
-            }
+        if let Some(map) = value.as_object() {
+            return Some(Object::new(self.at(name), map));
         }
+        let detail = format!("{name} must be an object");
+        faults.add(Code::InvalidRequest, self.at(name), "wrong_type", detail);
+        None
     }
 
     /// A list of strings, at most `most` of them.

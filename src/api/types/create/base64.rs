@@ -34,7 +34,7 @@ fn without_data_uri(text: &str) -> Result<&str, String> {
 /// The standard alphabet without blanks; borrowed when it is that already.
 fn normalised(text: &str) -> Cow<'_, [u8]> {
     let odd = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'-' | b'_');
-    if !text.as_bytes().iter().any(|b| odd(b)) {
+    if !text.as_bytes().iter().any(odd) {
         return Cow::Borrowed(text.as_bytes());
     }
     let kept = text.bytes().filter(|b| !b.is_ascii_whitespace());
