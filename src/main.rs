@@ -1,3 +1,7 @@
-//! The `bellwire` program: parses arguments and hands over to [`bellwire::cli`].
+//! The `bellwire` program: hands over to [`bellwire::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bellwire::cli::main()
+}

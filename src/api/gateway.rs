@@ -7,6 +7,7 @@ use crate::api::error::Problem;
 use crate::app::stream::{StreamAttachment, StreamOptions};
 use crate::call::record::{CallRecord, CallType};
 use crate::id::{CallId, InstanceId};
+use crate::store::InstanceSettings;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +19,8 @@ pub struct NewCall {
     pub id: CallId,
     /// The line.
     pub instance: InstanceId,
+    /// How the line's calls are made, as the store has it at this moment.
+    pub settings: InstanceSettings,
     /// E.164 number, or the SIP URI when the key allows it.
     pub target: String,
     /// Extra `X-` header fields of the INVITE.
@@ -98,6 +101,12 @@ pub enum Command {
     Terminate(CallId, oneshot::Sender<bool>),
     /// Attach a stream client; the answer carries its ends of the call's stream.
     Attach(CallId, StreamOptions, oneshot::Sender<Result<StreamAttachment, Problem>>),
+    /// Replaces the metadata of an active call and gives its snapshot; `None`: it is not active.
+    SetMetadata(
+        CallId,
+        serde_json::Map<String, serde_json::Value>,
+        oneshot::Sender<Option<CallRecord>>,
+    ),
     /// State for `/health/ready` and `/v1/admin/status`.
     Status(oneshot::Sender<Status>),
     /// Stop taking calls, end at the deadline.
@@ -141,6 +150,23 @@ impl Gateway {
         (Self { commands }, served)
     }
 
+    /// Tells something that has no answer.
+    ///
+    /// # Errors
+    /// `capacity_exceeded` when the queue is full, `internal` when the daemon went away.
+    pub fn tell(&self, command: Command) -> Result<(), Problem> {
+        self.commands.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Problem::capacity_exceeded("command queue full"),
+            mpsc::error::TrySendError::Closed(_) => Problem::internal("the daemon is stopping"),
+        })
+    }
+
+    /// Asks the daemon to take no more calls and stop; a second time not to wait for calls.
+    pub fn drain(&self) {
+        // A full queue: whoever asks again will be heard.
+        let _ = self.commands.try_send(Command::Drain);
+    }
+
     /// Asks one question and waits for its answer.
     ///
     /// # Errors
@@ -150,10 +176,7 @@ impl Gateway {
         make: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
-        self.commands.try_send(make(reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Problem::capacity_exceeded("command queue full"),
-            mpsc::error::TrySendError::Closed(_) => Problem::internal("the daemon is stopping"),
-        })?;
+        self.tell(make(reply))?;
         answer.await.map_err(|_| Problem::internal("the daemon dropped the question"))
     }
 }

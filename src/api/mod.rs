@@ -5,7 +5,11 @@
 
 pub mod auth;
 pub mod error;
+pub mod fresh;
 pub mod gateway;
+pub mod limit;
 pub mod rest;
+pub mod stamp;
 pub mod stream;
+pub mod tickets;
 pub mod types;

@@ -9,6 +9,9 @@
 //! side of the rings, and reports upward what the call must know. Does not decide what a call
 //! does next: `call` does.
 
+#[cfg(test)]
+mod fake;
+mod line;
 pub mod playout;
 pub mod prompt;
 pub mod stream;
@@ -70,6 +73,11 @@ pub enum Report {
     },
     /// The stream client went away.
     Detached,
+    /// No client came in time, or none came back: the call ends with `stream_lost`.
+    StreamLost {
+        /// For the log and the call object.
+        detail: String,
+    },
     /// A digit from the caller.
     Dtmf {
         /// ASCII.

@@ -1,1 +1,513 @@
-//! Stub.
+//! The application leg that plays a prompt: a file, or text as it is being synthesised.
+//!
+//! ```text
+//!  Arc<[i16]> (shared by all calls) ─┐
+//!                                    ├─> playout ring ─> worker
+//!  chunks of a voice (bounded queue) ┘
+//! ```
+//!
+//! Owns when the ring is refilled and when the last sample has left. Copies no prompt: samples go
+//! from the shared memory straight into the ring, twice a second. Does not decide what the call
+//! does afterwards.
+
+use super::line::{Ears, Line, dtmf_command, split};
+use super::{Control, Report};
+use crate::media::interface::{Command, Event};
+use crate::media::ring::PlayoutWriter;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// How often the ring is refilled; it holds four times as much.
+const REFILL: Duration = Duration::from_millis(500);
+/// Commands that wait for a leg that refuses them.
+const ORDERS_MAX: usize = 16;
+/// How soon something that the leg refused is said again.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// Where a prompt's samples come from; mono at the leg's sample rate.
+pub enum Source {
+    /// All of it is there.
+    Samples(Arc<[i16]>),
+    /// It is being made; the end of the queue is the end of the prompt.
+    Chunks(mpsc::Receiver<Result<Arc<[i16]>, String>>),
+}
+
+/// What is played.
+pub struct PromptSpec {
+    /// The samples.
+    pub source: Source,
+    /// How often it is played; 0: until the call ends.
+    pub repeat: u32,
+    /// The leg's sample rate in Hz.
+    pub sample_rate: u32,
+}
+
+/// Starts the application leg of one call; it ends after [`Control::Stop`] or with its queue.
+#[must_use]
+pub fn spawn(
+    spec: PromptSpec,
+    control: mpsc::Receiver<Control>,
+    reports: mpsc::Sender<Report>,
+) -> JoinHandle<()> {
+    tokio::spawn(run(spec, control, reports))
+}
+
+/// What [`spawn`] spawns, for callers that own a set of tasks.
+pub async fn run(
+    spec: PromptSpec,
+    control: mpsc::Receiver<Control>,
+    reports: mpsc::Sender<Report>,
+) {
+    PromptTask::new(spec, control, reports).run().await;
+}
+
+/// The samples of a prompt and the place in them.
+struct Reel {
+    /// What is there so far; all of it once `chunks` is gone.
+    pieces: Vec<Arc<[i16]>>,
+    /// Where the rest comes from.
+    chunks: Option<mpsc::Receiver<Result<Arc<[i16]>, String>>>,
+    /// Whether pieces that were played are still needed.
+    keeps: bool,
+    /// Rounds still to be played, this one included; `None`: for ever.
+    rounds: Option<u32>,
+    piece: usize,
+    offset: usize,
+}
+
+impl Reel {
+    fn new(source: Source, repeat: u32) -> Self {
+        let (pieces, chunks) = match source {
+            Source::Samples(samples) => (vec![samples], None),
+            Source::Chunks(chunks) => (Vec::new(), Some(chunks)),
+        };
+        let rounds = (repeat > 0).then_some(repeat);
+        Self { pieces, chunks, keeps: repeat != 1, rounds, piece: 0, offset: 0 }
+    }
+
+    fn add(&mut self, piece: Arc<[i16]>) {
+        // What is played once is not kept.
+        if !self.keeps {
+            self.pieces.drain(..self.piece);
+            self.piece = 0;
+        }
+        if !piece.is_empty() {
+            self.pieces.push(piece);
+        }
+    }
+
+    /// Writes what fits.
+    fn play(&mut self, ring: &mut PlayoutWriter) {
+        while let Some(piece) = self.next_piece() {
+            let taken = ring.push(piece);
+            self.offset += taken;
+            if taken == 0 {
+                return;
+            }
+        }
+    }
+
+    /// What comes next, if it is there; begins another round at the end of one.
+    fn next_piece(&mut self) -> Option<&[i16]> {
+        loop {
+            let length = self.pieces.get(self.piece).map(|piece| piece.len());
+            match length {
+                Some(length) if self.offset < length => break,
+                Some(_) => (self.piece, self.offset) = (self.piece + 1, 0),
+                None if self.chunks.is_some() => return None,
+                None => {
+                    self.rounds = self.rounds.map(|rounds| rounds.saturating_sub(1));
+                    let silent = self.pieces.iter().all(|piece| piece.is_empty());
+                    if self.rounds == Some(0) || silent {
+                        self.pieces.clear();
+                        return None;
+                    }
+                    (self.piece, self.offset) = (0, 0);
+                }
+            }
+        }
+        self.pieces.get(self.piece)?.get(self.offset..)
+    }
+
+    /// Whether the last sample has been written.
+    fn is_done(&mut self) -> bool {
+        self.chunks.is_none() && self.next_piece().is_none()
+    }
+}
+
+/// Where the end of a prompt is, and whether everybody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// There is more to write.
+    Ahead,
+    /// The last sample is in the ring, before this position.
+    Written(u64),
+    /// It has left.
+    Told,
+}
+
+struct PromptTask {
+    reel: Reel,
+    sample_rate: u64,
+    control: mpsc::Receiver<Control>,
+    reports: mpsc::Sender<Report>,
+    leg: Option<(Line, Ears)>,
+    started: bool,
+    ending: Ending,
+    /// Commands that the leg must still hear.
+    orders: Vec<Command>,
+    digits: String,
+}
+
+/// What woke the task.
+enum Wake {
+    Control(Option<Control>),
+    Leg(Option<Event>),
+    Chunk(Option<Result<Arc<[i16]>, String>>),
+    Clock,
+}
+
+impl PromptTask {
+    fn new(
+        spec: PromptSpec,
+        control: mpsc::Receiver<Control>,
+        reports: mpsc::Sender<Report>,
+    ) -> Self {
+        Self {
+            reel: Reel::new(spec.source, spec.repeat),
+            sample_rate: u64::from(spec.sample_rate.max(1)),
+            control,
+            reports,
+            leg: None,
+            started: false,
+            ending: Ending::Ahead,
+            orders: Vec::new(),
+            digits: String::new(),
+        }
+    }
+
+    async fn run(mut self) {
+        loop {
+            let wake = self.wake().await;
+            let go_on = match wake {
+                Wake::Control(control) => self.on_control(control),
+                Wake::Leg(Some(Event::Reached { position, .. }))
+                    if self.ending == Ending::Written(position) =>
+                {
+                    self.finish().await;
+                    true
+                }
+                Wake::Leg(event) => self.on_leg(event),
+                Wake::Chunk(chunk) => self.on_chunk(chunk),
+                Wake::Clock => true,
+            };
+            if !go_on {
+                return;
+            }
+            self.play();
+        }
+    }
+
+    /// Waits for what happens next.
+    ///
+    /// Chunks are taken only while the ring has room for them, so a voice that is faster than
+    /// speech waits in its queue.
+    async fn wake(&mut self) -> Wake {
+        let nap = self.nap();
+        let has_room = self.reel.next_piece().is_none();
+        let events = self.leg.as_mut().map(|(_, ears)| &mut ears.events);
+        let chunks = self.reel.chunks.as_mut().filter(|_| has_room);
+        tokio::select! {
+            biased;
+            event = next(events) => Wake::Leg(event),
+            control = self.control.recv() => Wake::Control(control),
+            chunk = next(chunks) => Wake::Chunk(chunk),
+            () = until(nap) => Wake::Clock,
+        }
+    }
+
+    /// When to look again, if at all.
+    fn nap(&self) -> Option<Instant> {
+        let playing = self.started && self.leg.is_some() && self.ending != Ending::Told;
+        let nap = match (self.orders.is_empty(), playing) {
+            (false, _) => RETRY,
+            (true, true) => REFILL,
+            (true, false) => return None,
+        };
+        Some(Instant::now() + nap)
+    }
+
+    fn on_control(&mut self, control: Option<Control>) -> bool {
+        match control {
+            None | Some(Control::Stop { .. }) => return false,
+            Some(Control::Leg(leg)) => self.take_leg(split(*leg)),
+            Some(Control::Start) => self.started = true,
+            Some(Control::SendDtmf(digits)) => {
+                let idle = self.digits.is_empty();
+                self.digits.push_str(&digits);
+                self.digits.truncate(256);
+                if idle {
+                    self.dial();
+                }
+            }
+            Some(Control::CallEvent { .. } | Control::Dtmf { .. }) => {}
+        }
+        true
+    }
+
+    fn take_leg(&mut self, leg: (Line, Ears)) {
+        self.orders.push(Command::Listen(false));
+        self.leg = Some(leg);
+    }
+
+    fn on_leg(&mut self, event: Option<Event>) -> bool {
+        match event {
+            None => {
+                self.leg = None;
+                self.fail("the media leg is gone");
+            }
+            Some(Event::Dtmf { digit, duration_ms, .. }) => {
+                self.report(Report::Dtmf { digit, duration_ms });
+            }
+            Some(Event::DtmfDone { .. }) => self.dial(),
+            Some(Event::Flowing { .. }) => self.report(Report::Flowing),
+            Some(Event::Quiet { .. }) => self.report(Report::Quiet),
+            Some(Event::Reached { .. } | Event::Cleared { .. } | Event::Underrun { .. }) => {}
+        }
+        true
+    }
+
+    fn on_chunk(&mut self, chunk: Option<Result<Arc<[i16]>, String>>) -> bool {
+        match chunk {
+            Some(Ok(piece)) => self.reel.add(piece),
+            Some(Err(detail)) => {
+                self.reel.chunks = None;
+                self.reel.pieces.clear();
+                self.fail(&detail);
+            }
+            None => self.reel.chunks = None,
+        }
+        true
+    }
+
+    /// Refills the ring and announces the end.
+    fn play(&mut self) {
+        let Some((line, _)) = &mut self.leg else { return };
+        if self.started && self.ending == Ending::Ahead {
+            self.reel.play(&mut line.playout);
+            if self.reel.is_done() {
+                let position = line.playout.position();
+                self.ending = Ending::Written(position);
+                self.orders.push(Command::End { position });
+            }
+        }
+        if let Ending::Written(position) = self.ending
+            && self.orders.len() < ORDERS_MAX
+        {
+            // Asked again each time: the answer to one may be lost.
+            self.orders.push(Command::Watch { position, token: 0 });
+        }
+        let refused = self.orders.iter().position(|order| !line.port.send(*order));
+        self.orders.drain(..refused.unwrap_or(self.orders.len()));
+    }
+
+    /// The end has been reached: everything that could be sent was.
+    async fn finish(&mut self) {
+        let sent = self.leg.as_ref().map_or(0, |(line, _)| line.port.sent_samples());
+        self.ending = Ending::Told;
+        let played_ms = sent * 1000 / self.sample_rate;
+        // The call waits for nothing else, so this one may wait for room.
+        let _ = self.reports.send(Report::PlaybackDone { played_ms }).await;
+    }
+
+    fn dial(&mut self) {
+        if let Some((command, count)) = dtmf_command(&self.digits, None, None) {
+            self.digits.drain(..count.min(self.digits.len()));
+            self.orders.push(command);
+        }
+    }
+
+    fn fail(&mut self, detail: &str) {
+        if self.ending != Ending::Told {
+            self.ending = Ending::Told;
+            self.report(Report::Failed { detail: detail.to_owned() });
+        }
+    }
+
+    /// Tells the call; a driver that reads nothing at all loses digits, not the end.
+    fn report(&mut self, report: Report) {
+        if self.reports.try_send(report).is_err() {
+            tracing::debug!("a report of a prompt was dropped: the call's queue is full");
+        }
+    }
+}
+
+/// The next of a queue that may not be there.
+async fn next<T>(queue: Option<&mut mpsc::Receiver<T>>) -> Option<T> {
+    match queue {
+        Some(queue) => queue.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::fake::FakeLeg;
+
+    struct Rig {
+        leg: FakeLeg,
+        control: mpsc::Sender<Control>,
+        reports: mpsc::Receiver<Report>,
+        task: JoinHandle<()>,
+    }
+
+    impl Rig {
+        fn new(source: Source, repeat: u32) -> Self {
+            let (control, from_driver) = mpsc::channel(64);
+            let (to_driver, reports) = mpsc::channel(64);
+            let spec = PromptSpec { source, repeat, sample_rate: 8000 };
+            let mut task = PromptTask::new(spec, from_driver, to_driver);
+            let (leg, line, ears) = FakeLeg::line();
+            task.take_leg((line, ears));
+            Self { leg, control, reports, task: tokio::spawn(task.run()) }
+        }
+
+        fn started(source: Source, repeat: u32) -> Self {
+            let rig = Self::new(source, repeat);
+            rig.control.try_send(Control::Start).ok().unwrap();
+            rig
+        }
+
+        async fn beats(&mut self, beats: usize) {
+            for _ in 0..beats {
+                self.leg.beat().await;
+            }
+        }
+
+        fn reports(&mut self) -> Vec<Report> {
+            std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
+        }
+    }
+
+    fn samples(count: usize) -> Arc<[i16]> {
+        (0..30_000_i16).cycle().take(count).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_prompt_plays_once_from_the_start_and_its_end_is_told() {
+        let mut rig = Rig::new(Source::Samples(samples(40_000)), 1);
+        rig.beats(20).await;
+        assert!(rig.leg.sent.is_empty());
+        rig.control.try_send(Control::Start).ok().unwrap();
+        rig.beats(250).await;
+        assert!(rig.reports().is_empty());
+        rig.beats(3).await;
+        assert_eq!(rig.leg.sent[..], samples(40_000)[..]);
+        assert_eq!(rig.reports(), [Report::PlaybackDone { played_ms: 5000 }]);
+        assert!(rig.leg.obeyed.contains(&Command::End { position: 40_000 }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_prompt_is_shared_by_all_calls() {
+        let prompt = samples(40_000);
+        let mut rigs: Vec<Rig> =
+            (0..5).map(|_| Rig::started(Source::Samples(Arc::clone(&prompt)), 1)).collect();
+        for rig in &mut rigs {
+            rig.beats(2).await;
+        }
+        assert_eq!(Arc::strong_count(&prompt), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_repeats_as_often_as_told_or_for_ever() {
+        let mut rig = Rig::started(Source::Samples(samples(300)), 3);
+        rig.beats(20).await;
+        assert_eq!(rig.leg.sent[..], samples(300).repeat(3)[..]);
+        assert_eq!(rig.reports(), [Report::PlaybackDone { played_ms: 112 }]);
+
+        let mut rig = Rig::started(Source::Samples(samples(300)), 0);
+        rig.beats(500).await;
+        assert!(rig.leg.sent.len() > 79_000);
+        assert!(rig.reports().is_empty());
+        rig.control
+            .try_send(Control::Stop { reason: "completed", sip_code: None, duration_ms: 0 })
+            .ok()
+            .unwrap();
+        rig.task.await.unwrap();
+        assert!(rig.leg.is_closed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_to_play_is_done_at_once() {
+        for repeat in [0, 1, 2] {
+            let mut rig = Rig::started(Source::Samples(samples(0)), repeat);
+            rig.beats(3).await;
+            assert_eq!(rig.reports(), [Report::PlaybackDone { played_ms: 0 }]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_voice_is_heard_before_it_has_finished() {
+        let (voice, chunks) = mpsc::channel(4);
+        let mut rig = Rig::started(Source::Chunks(chunks), 2);
+        voice.try_send(Ok(samples(800))).unwrap();
+        rig.beats(10).await;
+        assert_eq!(rig.leg.sent.len(), 800);
+        voice.try_send(Ok(samples(400))).unwrap();
+        drop(voice);
+        rig.beats(30).await;
+        let round: Vec<i16> = samples(800).iter().chain(samples(400).iter()).copied().collect();
+        assert_eq!(rig.leg.sent, round.repeat(2));
+        assert_eq!(rig.reports(), [Report::PlaybackDone { played_ms: 300 }]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fast_voice_waits_for_room() {
+        let (voice, chunks) = mpsc::channel(4);
+        let mut rig = Rig::started(Source::Chunks(chunks), 1);
+        let mut given = 0;
+        for _ in 0..50 {
+            while voice.try_send(Ok(samples(8000))).is_ok() {
+                given += 1;
+            }
+            rig.beats(1).await;
+        }
+        assert!(given <= 9, "{given} s were taken in 1 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_voice_that_fails_fails_the_call() {
+        let (voice, chunks) = mpsc::channel(4);
+        let mut rig = Rig::started(Source::Chunks(chunks), 1);
+        voice.try_send(Err("no such voice".into())).unwrap();
+        drop(voice);
+        rig.beats(5).await;
+        assert_eq!(rig.reports(), [Report::Failed { detail: "no such voice".into() }]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_of_the_leg_reach_the_call_and_digits_the_leg() {
+        let mut rig = Rig::started(Source::Samples(samples(8000)), 0);
+        rig.leg.events.push_back(Event::Dtmf { digit: b'7', duration_ms: 90, position: 0 });
+        rig.leg.events.push_back(Event::Quiet { silent: Duration::from_secs(5) });
+        rig.control.try_send(Control::SendDtmf("5".repeat(40))).ok().unwrap();
+        rig.beats(5).await;
+        assert_eq!(rig.reports(), [Report::Dtmf { digit: b'7', duration_ms: 90 }, Report::Quiet]);
+        let sent = rig.leg.obeyed.iter().filter(|order| matches!(order, Command::Dtmf { .. }));
+        assert_eq!(sent.count(), 2);
+        rig.leg = FakeLeg::line().0;
+        tokio::time::sleep(REFILL).await;
+        assert!(matches!(rig.reports()[..], [Report::Failed { .. }]));
+    }
+}

@@ -1,9 +1,82 @@
 //! The application leg of a DYNAMIC_STREAM call.
+//!
+//! ```text
+//!            ┌───────────── one task per call ──────────────┐
+//!  api ──────┼─ seat ──> socket ─> wire ─> session ─> inlet ┼─> playout ring ─> worker
+//!  (upgrade) │             ▲                  │    (decode, │
+//!            │             └──── outlet <─────┘   resample) │
+//!            │                     ▲────────────────────────┼── capture ring <─ worker
+//!            └──────── Control ──> │ ──> Report ────────────┘
+//! ```
+//!
+//! `options` is what may be asked, `seat` who may sit down, `wire` the text messages, `session`
+//! what they mean, `inlet` and `outlet` the two ways of sound, `task` the polling. One task lives from the call's first
+//! moment to its end, whether a client is attached or not; playout never waits for a socket.
 
-/// How a client wants its stream: from the create request, then the query of the upgrade.
-#[derive(Debug, Clone, Default)]
-pub struct StreamOptions {}
+mod budget;
+mod client;
+mod inlet;
+pub mod options;
+mod outlet;
+pub mod seat;
+mod session;
+mod task;
+pub mod wire;
 
-/// A reserved seat at a call's stream: give it the upgraded socket.
-#[derive(Debug)]
-pub struct StreamAttachment {}
+pub use options::{QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions};
+pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamSeats};
+
+use super::{Control, Report};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// What the task of one call must know from its start.
+#[derive(Debug, Clone)]
+pub struct StreamSpec {
+    /// The call, told to clients.
+    pub call: crate::id::CallId,
+    /// Its line.
+    pub instance: crate::id::InstanceId,
+    /// Who called whom.
+    pub direction: crate::call::record::Direction,
+    /// Our number or name, if any.
+    pub from: Option<String>,
+    /// The other party.
+    pub to: String,
+    /// Defaults for the client, from the create request.
+    pub options: StreamOptions,
+    /// The user's parameters for the client, told in `start`.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// The leg's sample rate in Hz (8000 for G.711).
+    pub sample_rate: u32,
+    /// Rate in Hz of headerless audio unless stated (16000).
+    pub default_rate: u32,
+    /// How much audio may be queued unless stated (60 s).
+    pub buffer: Duration,
+    /// Filled to the first share of the queue, the client is told to stop; emptied to the second,
+    /// to go on.
+    pub water: (f64, f64),
+    /// How long an answered call waits for its first client (10 s).
+    pub wait: Duration,
+    /// How long a call goes on after its client vanished (30 s).
+    pub linger: Duration,
+}
+
+/// Starts the application leg of one call; it ends after [`Control::Stop`] or with its queue.
+///
+/// The seats may be cloned and kept with the call; after the task ended they answer
+/// [`SeatError::Ended`].
+#[must_use]
+pub fn spawn(
+    spec: StreamSpec,
+    control: mpsc::Receiver<Control>,
+    reports: mpsc::Sender<Report>,
+) -> (StreamSeats, JoinHandle<()>) {
+    let (seats, seated) = StreamSeats::new();
+    let task = task::StreamTask::new(spec, control, seated, reports);
+    (seats, tokio::spawn(task))
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,14 @@
 //!
 //! Pure: bytes and samples in, samples out. Does not know calls, packets or time.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 pub mod codec;
 pub mod decode;
 pub mod gain;
 pub mod plc;
+pub mod prompt;
 pub mod rate;
 pub mod resample;
+pub mod sample;
 pub mod wav;

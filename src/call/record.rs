@@ -232,6 +232,9 @@ pub struct CallRecord {
     pub duration_ms: Option<u64>,
     /// Why it ended.
     pub end_reason: Option<EndReason>,
+    /// More about the end, for people; `restart` when the gateway did not live to see it.
+    #[serde(default)]
+    pub end_detail: Option<String>,
     /// The last SIP status of the INVITE.
     pub sip_code: Option<u16>,
     /// Its reason phrase.

@@ -1,1 +1,302 @@
-//! Stub.
+//! The daemon: builds every shell, starts them in order, drains and stops them in order.
+//!
+//! Start: configuration → store → voices → media threads → SIP sockets → switchboard → API → ready.
+//! Stop: refuse new calls → wait for calls → hang up the rest → SIP → media → API → store.
+//!
+//! Owns nothing that decides: calls are decided in `call`, signalling in `sip`, sound in `media`.
+
+mod call_driver;
+mod health;
+mod inbound;
+mod parts;
+mod setup;
+mod switchboard;
+mod tell;
+
+use crate::api::gateway::{Command, Gateway};
+use crate::api::rest::{
+    AdminParts, ApiLimits, ApiParts, ApiState, ServeLimits, TrunkState, admin_router, router, serve,
+};
+use crate::api::types::{AudioProblem, CreateDefaults, Voice};
+use crate::audio::decode::DecodeError;
+use crate::audio::prompt::prepare_prompt;
+use crate::config::Config;
+use crate::media::worker::MediaPool;
+use crate::net::sip::{SipQueues, SipSockets};
+use crate::observe::event::{self, Happening as _};
+use crate::observe::metrics;
+use crate::sip::endpoint::{Endpoint, EndpointStats};
+use crate::speech::tts::Tts;
+use crate::store::{Dedupe, InstanceSettings, Store};
+use crate::time::Rng;
+use anyhow::Context as _;
+use parts::Parts;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use switchboard::{Switchboard, SwitchboardSpec};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Questions to the switchboard, commands to and events from the SIP task that may wait.
+const QUEUE_MAX: usize = 4096;
+
+/// How long the SIP task goes on after the last call, to answer retransmissions.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// Runs the daemon on a runtime of its own until a signal or the API stops it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_blocking(config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(config))
+}
+
+/// Runs the daemon until a signal or the API stops it.
+///
+/// # Errors
+/// Whatever keeps it from starting, with the key or path to look at.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let metrics = metrics::install();
+    let seed = crate::net::entropy().context("reading random numbers")?;
+    let mut rng = Rng::from_seed(seed);
+    let store = open_store(&config).await?;
+    let tts = Tts::start(setup::tts(&config));
+    let media = MediaPool::start(setup::media(&config, rng.next_u64()))
+        .context("starting the media threads ([rtp] in the configuration)")?;
+    let listen: Vec<_> = config.sip.listen.iter().map(|l| (l.transport, l.address)).collect();
+    let sockets = SipSockets::bind(&listen).await.context("sip.listen")?;
+    let addresses = sockets.addresses().to_vec();
+    let mut endpoint_seed = [0; 32];
+    rng.fill(&mut endpoint_seed);
+    let endpoint =
+        Endpoint::new(Instant::now(), setup::endpoint(&config, &addresses, endpoint_seed));
+
+    let (sip_commands, commanded) = mpsc::channel(QUEUE_MAX);
+    let (sip_events, told) = mpsc::channel(QUEUE_MAX);
+    let (sip_probe, probes) = mpsc::channel(1);
+    let (stats, sip_stats) = watch::channel(EndpointStats::default());
+    let queues = SipQueues { commands: commanded, events: sip_events, probes, stats };
+    let sip_stop = CancellationToken::new();
+    let sip = tokio::spawn(crate::net::sip::run(endpoint, sockets, queues, sip_stop.clone()));
+
+    let parts = Arc::new(Parts {
+        media,
+        sip: sip_commands,
+        trunks: setup::trunk_facts(&config),
+        default_trunk: config.trunk.first().map(|trunk| trunk.name.to_string()),
+        public_address: config.node.public_address,
+        ptime: config.rtp.ptime,
+        quiet_after: config.rtp.timeout.get().unwrap_or(Duration::ZERO),
+        stream: setup::stream_defaults(&config),
+        seeds: Mutex::new(rng),
+        tts: tts.clone(),
+        store: store.clone(),
+    });
+    let voice = tts.voices().first().map(|voice| voice.id.clone()).unwrap_or_default();
+    let board = Switchboard::new(SwitchboardSpec {
+        parts: Arc::clone(&parts),
+        queue: setup::queue(&config),
+        routes: setup::routes(&config, &voice)?,
+        lines: setup::lines(&config),
+        sip_stats,
+        drain_timeout: config.limits.drain_timeout,
+    });
+    let (gateway, commands) = Gateway::new(QUEUE_MAX);
+    let drained = CancellationToken::new();
+    let board = tokio::spawn(board.run(commands, told, drained.clone()));
+
+    let api_stop = CancellationToken::new();
+    let api = start_api(&config, &gateway, &store, &tts, metrics, &api_stop).await?;
+    let health = tokio::spawn(health::watch(Arc::clone(&parts), gateway.clone(), sip_probe));
+    tell_ready(&config, &addresses, &api, begun);
+
+    wait_for_end(&gateway, &drained, config.limits.drain_timeout).await;
+    crate::observe::notify::stopping();
+    board.await.context("the switchboard failed")?;
+    tokio::time::sleep(LINGER).await;
+    sip_stop.cancel();
+    sip.await.context("the SIP task failed")?;
+    health.abort();
+    parts.media.shutdown().await;
+    api_stop.cancel();
+    for listener in api.tasks {
+        let _ = listener.await;
+    }
+    store.close().await.context("closing the store")?;
+    event::GatewayStopped { calls_cut: 0 }.report();
+    Ok(())
+}
+
+/// Waits for a signal or a drain by the API; a second signal does not wait for calls.
+async fn wait_for_end(gateway: &Gateway, drained: &CancellationToken, timeout: Duration) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return drained.cancelled().await;
+    };
+    loop {
+        tokio::select! {
+            () = drained.cancelled() => return,
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        crate::observe::notify::extend(timeout + Duration::from_secs(5));
+        let status = gateway.ask(Command::Status).await.unwrap_or_default();
+        let calls = status.calls.values().sum();
+        event::GatewayDraining { calls, timeout_seconds: timeout.as_secs_f64() }.report();
+        gateway.drain();
+    }
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let dir = &config.node.data_dir;
+    std::fs::create_dir_all(&**dir)
+        .with_context(|| format!("creating {} (node.data_dir)", dir.display()))?;
+    let path = dir.join("bellwire.db");
+    let store = Store::open(&path).with_context(|| format!("opening {}", path.display()))?;
+    let now = call_driver::now().unix_ms;
+    let left_open = store.close_open_rows(now).await.context("closing records left open")?;
+    if left_open > 0 {
+        tracing::warn!(left_open, "closed the records of calls that a crash left open");
+    }
+    let declared = config.instance.iter().map(|instance| {
+        let settings = InstanceSettings {
+            trunk: Some(instance.trunk.to_string()),
+            caller_id: None,
+            max_active_calls: setup::active_max(config, instance),
+            queue_limit: config.limits.max_queued,
+            dedupe: match instance.dedupe {
+                crate::config::Dedupe::Off => Dedupe::Off,
+                crate::config::Dedupe::Instance => Dedupe::Instance,
+                crate::config::Dedupe::Target => Dedupe::Target,
+            },
+        };
+        let name = instance.name.clone().unwrap_or_else(|| instance.id.to_string());
+        (instance.id.clone(), name, settings)
+    });
+    store.declare_instances(declared.collect(), now).await.context("declaring instances")?;
+    Ok(store)
+}
+
+struct ApiListeners {
+    api: std::net::SocketAddr,
+    admin: std::net::SocketAddr,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+async fn start_api(
+    config: &Config,
+    gateway: &Gateway,
+    store: &Store,
+    tts: &Tts,
+    metrics: metrics::Handle,
+    stop: &CancellationToken,
+) -> anyhow::Result<ApiListeners> {
+    let state = ApiState::new(ApiParts {
+        gateway: gateway.clone(),
+        store: store.clone(),
+        keys: config.api.key.iter().map(health::config_key).collect(),
+        voices: tts.voices().iter().map(api_voice).collect(),
+        decode_audio: decoder(config),
+        trunks: trunk_lookup(config),
+        strict: config.api.strict_requests,
+        limits: ApiLimits {
+            body_max: config.limits.max_body.as_usize(),
+            create: CreateDefaults {
+                ring_timeout: config.limits.ring_timeout,
+                max_duration: config.limits.max_duration,
+                stream_wait: config.limits.stream_wait,
+                text_max: config.limits.max_text as usize,
+            },
+            ..ApiLimits::default()
+        },
+    })
+    .await?;
+    let open = state.is_open();
+    let bind = async |address, key| {
+        let listener = TcpListener::bind(address).await;
+        listener.with_context(|| format!("listening on {address} ({key})"))
+    };
+    let api = bind(config.api.listen, "api.listen").await?;
+    let admin = bind(config.api.admin_listen, "api.admin_listen").await?;
+    let addresses = (api.local_addr()?, admin.local_addr()?);
+    if open {
+        event::ApiWithoutKeys { api: addresses.0 }.report();
+    }
+    let render = Arc::new(move || metrics.render());
+    let operators = admin_router(AdminParts { api: state.clone(), metrics: render });
+    let limits = ServeLimits::default();
+    let tasks = vec![
+        tokio::spawn(serve(api, router(state), limits, stop.clone().cancelled_owned())),
+        tokio::spawn(serve(admin, operators, limits, stop.clone().cancelled_owned())),
+    ];
+    Ok(ApiListeners { api: addresses.0, admin: addresses.1, tasks })
+}
+
+fn tell_ready(
+    config: &Config,
+    sip: &[(crate::sip::interface::Transport, std::net::SocketAddr)],
+    api: &ApiListeners,
+    begun: Instant,
+) {
+    let sip: Vec<String> = sip
+        .iter()
+        .map(|(transport, address)| format!("{transport:?}:{address}").to_lowercase())
+        .collect();
+    event::build_info(&config.node.name);
+    event::GatewayReady {
+        api: api.api,
+        admin: api.admin,
+        sip: &sip.join(" "),
+        after_seconds: begun.elapsed().as_secs_f64(),
+    }
+    .report();
+    crate::observe::notify::ready();
+}
+
+fn api_voice(voice: &crate::speech::tts::voices::Voice) -> Voice {
+    Voice {
+        id: voice.id.clone(),
+        name: voice.name.clone(),
+        language: voice.language.clone(),
+        engine: voice.engine.clone(),
+        gender: None,
+        sample_url: None,
+        native_rate: Some(voice.native_rate),
+    }
+}
+
+fn decoder(config: &Config) -> crate::api::rest::DecodeAudio {
+    let limits = setup::prompt_limits(config);
+    let level = setup::prompt_level(config);
+    Arc::new(move |bytes| {
+        prepare_prompt(&bytes, &limits, level).map_err(|error| {
+            let text = error.to_string();
+            if matches!(error, DecodeError::TooLong { .. }) {
+                AudioProblem::TooLarge(text)
+            } else {
+                AudioProblem::Undecodable(text)
+            }
+        })
+    })
+}
+
+fn trunk_lookup(config: &Config) -> crate::api::rest::TrunkLookup {
+    let names: Vec<String> = config.trunk.iter().map(|trunk| trunk.name.to_string()).collect();
+    Arc::new(move |name| match name {
+        None if names.is_empty() => TrunkState::Unknown,
+        None => TrunkState::Up,
+        Some(name) if names.iter().any(|known| known == name) => TrunkState::Up,
+        Some(_) => TrunkState::Unknown,
+    })
+}
+
+/// Open file descriptors of this process; 0 where the system does not tell.
+fn open_descriptors() -> u64 {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
+}

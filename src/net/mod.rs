@@ -1,5 +1,18 @@
-//! Sockets: what the cores must not own.
+//! Sockets: SIP and RTP. The only place, with the API's listeners, where bytes enter and leave.
 
 pub mod epoll;
 pub mod ports;
 pub mod rtp;
+pub mod sip;
+
+use std::io::Read;
+
+/// 32 random bytes from the operating system, to seed the cores with.
+///
+/// # Errors
+/// An I/O error when the system has no random source.
+pub fn entropy() -> std::io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(seed)
+}

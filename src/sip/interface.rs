@@ -101,7 +101,8 @@ pub enum Output {
 /// What the application may ask of a session.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Start an outgoing INVITE session under the given, unused id.
+    /// Start an outgoing INVITE session under the given, unused id, which is below 2^63: from
+    /// there on the endpoint numbers the sessions that peers start. A used id is ignored.
     Invite(Box<Invite>),
     /// Send 180 Ringing (incoming, not yet answered).
     Ring(SessionId),
@@ -142,7 +143,7 @@ pub enum Command {
         /// The SDP answer.
         sdp: Vec<u8>,
     },
-    /// Refuse new INVITEs with 503 and answer OPTIONS with 503 from here on.
+    /// Refuse new INVITEs, ours too, with 503 and answer OPTIONS with 503 from here on.
     Drain,
 }
 
@@ -208,7 +209,8 @@ pub enum Event {
         /// The answer, unless an earlier reliable answer stands.
         sdp: Option<Vec<u8>>,
     },
-    /// The ACK for our 200 arrived: the incoming session is confirmed.
+    /// The ACK for our 200 arrived: the incoming session is confirmed; once more after a
+    /// re-INVITE without an offer, whose answer it brings.
     Confirmed {
         /// The answer to a delayed offer.
         sdp: Option<Vec<u8>>,
@@ -249,7 +251,8 @@ pub enum EndCause {
     LocalHangup,
     /// The peer refused our INVITE (`code`).
     Refused,
-    /// We refused the peer's INVITE.
+    /// We refused the peer's INVITE; or our own before it was sent (`code` 400, 404 for an unknown
+    /// trunk, 503 for limits and drain).
     Rejected,
     /// CANCEL, ours or the peer's, ended it before an answer.
     Canceled,
@@ -283,7 +286,8 @@ pub enum Note {
 /// How the endpoint is set up; plain values, no `Config`.
 #[derive(Debug, Clone)]
 pub struct EndpointSpec {
-    /// Listening sockets; the first of a transport is the one that sends to new peers.
+    /// Listening sockets with concrete addresses, as peers are to see them (unless
+    /// `public_address` is set); the first of a transport and address family sends to new peers.
     pub listen: Vec<(Transport, SocketAddr)>,
     /// The address written into Via and Contact; default: that of the flow's socket.
     pub public_address: Option<IpAddr>,

@@ -8,6 +8,8 @@
 //! Owns RFC 3261 from the bytes up to the INVITE usage. Does not own sockets (`net::sip`),
 //! session descriptions (`sdp`: bodies pass through as bytes) or what a call means (`call`).
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 pub mod auth;
 pub mod dialog;
 pub mod endpoint;

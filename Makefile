@@ -1,0 +1,59 @@
+# Bellwire's chores. `make` alone tells what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+# Simulated histories, calls of the load run, the fuzz target and its seconds.
+SEEDS ?= 1000
+N ?= 200
+TARGET ?= sip_message
+SECONDS_MAX ?= 60
+
+.PHONY: help demo test check sim fuzz bench load gen run setup
+
+help: ## tells what there is
+	@sed -nE 's/^([a-z]+):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do
+		printf '  make %-7s %s\n' "$$name" "$$what"; done
+
+demo: ## three real calls on this machine: demo/out has what they sounded like
+	@.ci/setup demo
+	# One build for both: the example's dependencies would otherwise be compiled twice.
+	$(CARGO) build --release --bin bellwire --example demo
+	target/release/examples/demo
+
+test: ## every test; installs what they need
+	@.ci/setup test
+	.ci/test
+
+check: ## what a change must pass: format, lints, tests, docs, licences
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+	$(CARGO) test
+	if command -v cargo-deny >/dev/null; then $(CARGO) deny check; else
+		echo "SKIPPED: cargo-deny is not installed (cargo install cargo-deny)"; fi
+
+sim: ## SEEDS=1000: random call histories against the simulated carrier
+	SEEDS=$(SEEDS) $(CARGO) test --release --test sim
+
+fuzz: ## TARGET=sip_message SECONDS_MAX=60: needs a nightly toolchain and cargo-fuzz
+	$(CARGO) +nightly fuzz run $(TARGET) -- -max_total_time=$(SECONDS_MAX)
+
+bench: ## one benchmark per hop
+	$(CARGO) bench
+
+load: ## N=200: that many stream calls at once, and what they cost
+	$(CARGO) build --release --bin bellwire --example load
+	target/release/examples/load --calls $(N)
+
+gen: ## writes the pages and files that follow from declarations
+	$(CARGO) run --quiet -- gen --write
+
+run: ## the gateway with built-in settings
+	$(CARGO) run --release -- serve
+
+setup: ## installs the Debian packages that tests need
+	@.ci/setup test

@@ -1,0 +1,278 @@
+//! `make load`: that many calls at once on this machine, and what each of them costs.
+//!
+//! ```text
+//!  load ── REST, one WebSocket per call ──> bellwire serve ══ SIP, RTP ══> load
+//! ```
+//!
+//! Starts the gateway as a program of its own, is its user and its carrier, and judges every
+//! packet: numbers, times, sound, and by the kernel's receive time stamps its pacing. Everything
+//! stays on 127.0.0.1. The exit code is 1 when a call failed or a packet's number or time jumped.
+
+mod api;
+mod callee;
+mod daemon;
+mod lines;
+mod pattern;
+mod report;
+mod rtp;
+mod stamps;
+mod system;
+mod websocket;
+
+use anyhow::{Context as _, Result, ensure};
+use api::{Api, Kind};
+use callee::Callee;
+use clap::{Parser, ValueEnum};
+use daemon::Daemon;
+use lines::{Order, Outcomes, Shape, Shared};
+use report::{Judged, Report};
+use serde_json::Value;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::UdpSocket;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Sender};
+use std::time::{Duration, Instant};
+use system::Sample;
+use tokio::task::JoinSet;
+
+/// Puts the gateway under load and tells what it cost.
+#[derive(Parser)]
+struct Arguments {
+    /// Calls at once.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=3000))]
+    calls: u64,
+    /// Length of the measurement, after all calls are up.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// What kind of calls.
+    #[arg(long, value_enum, default_value_t = CallKind::Stream)]
+    kind: CallKind,
+    /// Length of a stream's messages, both ways.
+    #[arg(long, default_value = "20", value_parser = ["20", "40", "60"])]
+    frame_ms: String,
+    /// How much sound a stream's client sends ahead, as a speech engine would.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=2000))]
+    ahead_ms: u64,
+    /// Calls that begin in a second.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    cps: u64,
+    /// Prints one JSON object in place of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CallKind {
+    /// DYNAMIC_STREAM: audio both ways over a WebSocket per call.
+    Stream,
+    /// FIXED_AUDIO: a file in a loop.
+    Prompt,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let report = run(&arguments).await?;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        write!(out, "{}", report.table())?;
+    }
+    Ok(if report.is_bad() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The calls of a run: each line's call id, or why there is none.
+type Calls = Vec<Result<String, String>>;
+
+async fn run(arguments: &Arguments) -> Result<Report> {
+    let calls = usize::try_from(arguments.calls)?;
+    system::raise_descriptors(calls)?;
+    let stream = arguments.kind == CallKind::Stream;
+    let frame_ms: usize = arguments.frame_ms.parse()?;
+    let shape = Shape { lines: calls, stream, frame_ms, ahead_ms: arguments.ahead_ms as usize };
+
+    let dir = tempfile::tempdir()?;
+    let carrier = UdpSocket::bind("127.0.0.1:0")?;
+    let mut daemon = Daemon::start(dir.path(), &carrier.local_addr()?.to_string(), calls)?;
+    let api = Api::new(&daemon);
+    let far = FarEnd::start(shape, carrier)?;
+    api.wait_until_ready(&mut daemon).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    daemon.turn_page();
+    let idle = Sample::take(daemon.pid())?;
+
+    let kind =
+        if stream { Kind::Stream { frame_ms } } else { Kind::Prompt { base64: api::prompt() } };
+    let made = ramp(&api, arguments, &kind, &far).await;
+    wait_for_talk(calls, &mut daemon, &far).await?;
+    let mut report =
+        Report { kind: kind_name(&kind).to_owned(), frame_ms, calls, ..Report::default() };
+    measure(&api, arguments, &mut daemon, &far, &idle, &mut report).await?;
+    let ended = end_all(&api, arguments, &made).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let outcomes = far.stop()?;
+    for complaint in daemon.complaints() {
+        report.complain(&complaint);
+    }
+    daemon.stop().await?;
+
+    let judged: Vec<Judged<'_>> = outcomes
+        .lines
+        .iter()
+        .zip(&ended)
+        .map(|(outcome, call)| Judged { outcome: outcome.as_ref(), call })
+        .collect();
+    report.judge(&judged, &outcomes);
+    Ok(report)
+}
+
+fn kind_name(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Stream { .. } => "stream",
+        Kind::Prompt { .. } => "prompt",
+    }
+}
+
+/// The threads of the other ends.
+struct FarEnd {
+    shared: Arc<Shared>,
+    orders: Sender<Order>,
+    callee: std::thread::JoinHandle<()>,
+    lines: std::thread::JoinHandle<Outcomes>,
+}
+
+impl FarEnd {
+    fn start(shape: Shape, carrier: UdpSocket) -> Result<Self> {
+        let shared = Arc::new(Shared::default());
+        // As many orders as there are calls and their ends; the thread takes them every 1 ms.
+        let (orders, taken) = mpsc::channel();
+        let callee = Callee::new(carrier, shape.lines, orders.clone())?;
+        let told = Arc::clone(&shared);
+        let callee =
+            std::thread::Builder::new().name("callee".into()).spawn(move || callee.run(&told))?;
+        let told = Arc::clone(&shared);
+        let lines = std::thread::Builder::new().name("lines".into()).spawn(move || {
+            bellwire::net::epoll::sharpen_timers();
+            lines::run(shape, &taken, &told)
+        })?;
+        Ok(Self { shared, orders, callee, lines })
+    }
+
+    fn talking(&self) -> usize {
+        self.shared.talking.load(Ordering::Relaxed)
+    }
+
+    fn stop(self) -> Result<Outcomes> {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        // A thread that panicked has said so.
+        self.callee.join().ok().context("the callee's thread failed")?;
+        self.lines.join().ok().context("the lines' thread failed")
+    }
+}
+
+/// One line of progress on standard error, written over on a terminal.
+fn progress(text: &str) {
+    let mut out = std::io::stderr().lock();
+    // Nobody to tell is no reason to stop.
+    let _ = if out.is_terminal() { write!(out, "\r{text:<78}") } else { writeln!(out, "{text}") };
+    let _ = out.flush();
+}
+
+fn clear_progress() {
+    if std::io::stderr().is_terminal() {
+        progress("");
+        let _ = write!(std::io::stderr(), "\r");
+    }
+}
+
+/// Makes all calls at the wanted rate.
+async fn ramp(api: &Api, arguments: &Arguments, kind: &Kind, far: &FarEnd) -> Calls {
+    let calls = arguments.calls as usize;
+    let mut made: Calls = vec![Err("the call was not made".to_owned()); calls];
+    let mut tasks = JoinSet::new();
+    let begun = Instant::now();
+    for line in 0..calls {
+        let due = begun + Duration::from_secs(line as u64) / arguments.cps as u32;
+        tokio::time::sleep_until(due.into()).await;
+        let (api, kind, orders) = (api.clone(), kind.clone(), far.orders.clone());
+        tasks.spawn(async move { (line, api.call(line, &kind, &orders).await) });
+        if line % arguments.cps as usize == 0 {
+            progress(&format!("ramp: {line} of {calls} calls made, {} talk", far.talking()));
+        }
+    }
+    while let Some(joined) = tasks.join_next().await {
+        if let Ok((line, result)) = joined {
+            made[line] = result.map_err(|error| format!("{error:#}"));
+        }
+    }
+    made
+}
+
+/// Waits until every call carries sound, or tells how many do not.
+async fn wait_for_talk(calls: usize, daemon: &mut Daemon, far: &FarEnd) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(15);
+    while far.talking() < calls && Instant::now() < until {
+        daemon.check()?;
+        progress(&format!("{} of {calls} calls talk", far.talking()));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    ensure!(far.talking() > 0, "no call carries sound:\n{}", daemon.complaints().join("\n"));
+    // What begins together settles: first frames, caches, the last requests.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    Ok(())
+}
+
+/// Lets the calls talk, and takes the system's samples around it.
+async fn measure(
+    api: &Api,
+    arguments: &Arguments,
+    daemon: &mut Daemon,
+    far: &FarEnd,
+    idle: &Sample,
+    report: &mut Report,
+) -> Result<()> {
+    let before = api.metrics().await?;
+    far.shared.measuring.store(true, Ordering::Relaxed);
+    let first = Sample::take(daemon.pid())?;
+    for left in (1..=arguments.seconds).rev() {
+        let ended = far.shared.ended.load(Ordering::Relaxed);
+        progress(&format!("measuring: {} calls talk, {ended} ended, {left} s left", far.talking()));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        daemon.check()?;
+    }
+    let last = Sample::take(daemon.pid())?;
+    far.shared.measuring.store(false, Ordering::Relaxed);
+    let after = api.metrics().await?;
+    report.tick_late = report::tick_late(&before, &after);
+    report.account(idle, &last, &last.since(&first));
+    Ok(())
+}
+
+/// Ends all calls and gives their objects.
+async fn end_all(api: &Api, arguments: &Arguments, made: &Calls) -> Vec<Result<Value, String>> {
+    let mut ended = Vec::with_capacity(made.len());
+    let pause = Duration::from_secs(1) / (2 * arguments.cps as u32);
+    let mut deleted = Vec::with_capacity(made.len());
+    for (line, id) in made.iter().enumerate() {
+        deleted.push(match id {
+            Ok(id) => api.end(id).await.map_err(|error| format!("{error:#}")),
+            Err(_) => Ok(()),
+        });
+        if line % arguments.cps as usize == 0 {
+            progress(&format!("ending: {line} of {} calls", made.len()));
+        }
+        tokio::time::sleep(pause).await;
+    }
+    for (id, deleted) in made.iter().zip(deleted) {
+        ended.push(match (id, deleted) {
+            (Ok(id), Ok(())) => api.ended(id).await.map_err(|error| format!("{error:#}")),
+            (Err(error), _) => Err(error.clone()),
+            (Ok(_), Err(error)) => Err(error),
+        });
+    }
+    clear_progress();
+    ended
+}

@@ -1,0 +1,235 @@
+//! Objects as they look in answers: the reference API's fields first, then ours; snake_case, but
+//! for `callQueue`, which the reference API spells so.
+
+use crate::api::auth::Grant;
+use crate::api::stamp::iso;
+use crate::call::record::{
+    CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, Quality, StreamState,
+};
+use crate::id::{CallId, InstanceId, KeyId};
+use crate::store::{Dedupe, Instance, StoredKey};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// A voice that texts can be spoken with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Voice {
+    /// What requests call it.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// BCP 47.
+    pub language: String,
+    /// `female`, `male`, or nothing.
+    pub gender: Option<String>,
+    /// The engine that speaks.
+    pub engine: String,
+    /// Where it can be heard, if anywhere.
+    pub sample_url: Option<String>,
+    /// Its own sample rate in Hz.
+    pub native_rate: Option<u32>,
+}
+
+impl Voice {
+    /// A voice of which only id and language are known.
+    #[must_use]
+    pub fn plain(id: &str, language: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            language: language.to_owned(),
+            gender: None,
+            engine: "pico".to_owned(),
+            sample_url: None,
+            native_rate: None,
+        }
+    }
+}
+
+/// An active call in the `callQueue` of its instance.
+#[derive(Serialize)]
+struct QueuedCall<'a> {
+    id: &'a CallId,
+    r#type: CallType,
+    status: CallStatus,
+    target_phone: &'a str,
+    created_at: String,
+}
+
+#[derive(Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    own: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<String>,
+}
+
+#[derive(Serialize)]
+struct CallObject<'a> {
+    id: &'a CallId,
+    instance_id: &'a InstanceId,
+    r#type: CallType,
+    status: CallStatus,
+    target_phone: &'a str,
+    created_at: String,
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    direction: Direction,
+    from: Option<&'a str>,
+    trunk_id: Option<&'a str>,
+    attempt: u32,
+    scheduled_at: Option<String>,
+    ringing_at: Option<String>,
+    answered_by: Option<&'a str>,
+    end_reason: Option<EndReason>,
+    end_detail: Option<&'a str>,
+    sip_code: Option<u16>,
+    sip_reason: Option<&'a str>,
+    sip_call_id: Option<&'a str>,
+    hangup_party: Option<HangupParty>,
+    duration_ms: Option<u64>,
+    billable_ms: Option<u64>,
+    queue_position: Option<u32>,
+    stream: Option<&'a StreamState>,
+    quality: Option<&'a Quality>,
+    latency: Option<Value>,
+    outcome: Option<Value>,
+    recording_ids: [&'a str; 0],
+    metadata: &'a Map<String, Value>,
+    links: Links,
+}
+
+/// The call object.
+#[must_use]
+pub fn call(record: &CallRecord) -> Value {
+    let own = format!("/v1/calls/{}", record.id);
+    let streams = record.call_type == CallType::DynamicStream && record.status.is_active();
+    let stream = streams.then(|| format!("{own}/stream"));
+    let object = CallObject {
+        id: &record.id,
+        instance_id: &record.instance_id,
+        r#type: record.call_type,
+        status: record.status,
+        target_phone: &record.target_phone,
+        created_at: iso(record.created_at),
+        started_at: record.answered_at.map(iso),
+        ended_at: record.ended_at.map(iso),
+        direction: record.direction,
+        from: record.from.as_deref(),
+        trunk_id: record.trunk.as_deref(),
+        attempt: 1,
+        scheduled_at: None,
+        ringing_at: record.ringing_at.map(iso),
+        answered_by: None,
+        end_reason: record.end_reason,
+        end_detail: record.end_detail.as_deref(),
+        sip_code: record.sip_code,
+        sip_reason: record.sip_reason.as_deref(),
+        sip_call_id: record.sip_call_id.as_deref(),
+        hangup_party: record.hangup_party,
+        duration_ms: record.duration_ms,
+        billable_ms: record.duration_ms,
+        queue_position: record.queue_position,
+        stream: record.stream.as_ref(),
+        quality: record.quality.as_ref(),
+        latency: None,
+        outcome: None,
+        recording_ids: [],
+        metadata: &record.metadata,
+        links: Links { own, stream },
+    };
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct InstanceObject<'a> {
+    id: &'a InstanceId,
+    name: &'a str,
+    status: &'a str,
+    metadata: &'a Map<String, Value>,
+    created_at: String,
+    updated_at: String,
+    trunk_id: Option<&'a str>,
+    caller_id: Option<&'a str>,
+    max_active_calls: u32,
+    queue_limit: u32,
+    dedupe: Dedupe,
+    source: &'a str,
+    #[serde(rename = "callQueue", skip_serializing_if = "Option::is_none")]
+    call_queue: Option<Vec<Value>>,
+}
+
+/// The instance object; `queue` only where one instance is shown.
+#[must_use]
+pub fn instance(instance: &Instance, status: &str, queue: Option<&[CallRecord]>) -> Value {
+    let queued = |record: &'_ CallRecord| -> Value {
+        let call = QueuedCall {
+            id: &record.id,
+            r#type: record.call_type,
+            status: record.status,
+            target_phone: &record.target_phone,
+            created_at: iso(record.created_at),
+        };
+        serde_json::to_value(call).unwrap_or_default()
+    };
+    let object = InstanceObject {
+        id: &instance.id,
+        name: &instance.name,
+        status,
+        metadata: &instance.metadata,
+        created_at: iso(instance.created_at),
+        updated_at: iso(instance.updated_at),
+        trunk_id: instance.settings.trunk.as_deref(),
+        caller_id: instance.settings.caller_id.as_deref(),
+        max_active_calls: instance.settings.max_active_calls,
+        queue_limit: instance.settings.queue_limit,
+        dedupe: instance.settings.dedupe,
+        source: instance.source.as_str(),
+        call_queue: queue.map(|queue| queue.iter().map(queued).collect()),
+    };
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct KeyObject<'a> {
+    id: &'a KeyId,
+    name: &'a str,
+    scopes: Vec<&'a str>,
+    instance_ids: Vec<String>,
+    source: &'a str,
+    created_at: Option<String>,
+    expires_at: Option<String>,
+    last_used_at: Option<String>,
+}
+
+/// A key that was made by a request; never with its secret.
+#[must_use]
+pub fn stored_key(key: &StoredKey) -> Value {
+    let object = KeyObject {
+        id: &key.id,
+        name: &key.name,
+        scopes: key.scopes.iter().map(String::as_str).collect(),
+        instance_ids: key.instance_ids.clone(),
+        source: "api",
+        created_at: Some(iso(key.created_at)),
+        expires_at: key.expires_at.map(iso),
+        last_used_at: key.last_used_at.map(iso),
+    };
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+/// A key of the configuration file.
+#[must_use]
+pub fn config_key(grant: &Grant) -> Value {
+    let object = KeyObject {
+        id: &grant.key,
+        name: &grant.name,
+        scopes: grant.scopes.names(),
+        instance_ids: grant.instances.names(),
+        source: "config",
+        created_at: None,
+        expires_at: None,
+        last_used_at: None,
+    };
+    serde_json::to_value(object).unwrap_or_default()
+}

@@ -1,0 +1,201 @@
+//! A media leg for tests: the worker's side of the rings, stepped by hand.
+
+use super::line::{Ears, LegPort, Line};
+use crate::media::interface::{Command, Event, FrameHeader, FrameKind};
+use crate::media::ring::{self, CaptureReader, CaptureWriter, PlayoutReader, PlayoutWriter};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+
+/// How a beat is counted in tests at the leg's own rate.
+pub(crate) const TICK: Duration = Duration::from_millis(20);
+
+/// Takes 20 ms a tick from the playout ring and obeys commands as a worker does.
+pub(crate) struct FakeLeg {
+    playout: PlayoutReader,
+    capture: CaptureWriter,
+    captured: u64,
+    frame: usize,
+    fade: usize,
+    watches: Vec<(u64, u32)>,
+    /// Commands that the next tick will find.
+    pub(crate) commands: VecDeque<Command>,
+    /// Commands that were obeyed.
+    pub(crate) obeyed: Vec<Command>,
+    /// Events for the application.
+    pub(crate) events: VecDeque<Event>,
+    /// Samples of the application that were sent.
+    pub(crate) sent: Vec<i16>,
+    /// Whether anything but silence went out in the last tick.
+    pub(crate) sounding: bool,
+    /// Whether packets flow at all.
+    pub(crate) running: bool,
+    paused: bool,
+    listening: bool,
+    /// Half the playout ring.
+    low: usize,
+    /// There is something to wake the application for.
+    moved: bool,
+    port: FakePort,
+    told: mpsc::Sender<Event>,
+    ready: Arc<Notify>,
+}
+
+/// The worker's queue of orders, and its counter.
+#[derive(Clone, Default)]
+struct FakePort {
+    orders: Arc<Mutex<VecDeque<Command>>>,
+    sent: Arc<AtomicU64>,
+}
+
+impl LegPort for FakePort {
+    fn send(&self, command: Command) -> bool {
+        self.orders.lock().unwrap().push_back(command);
+        true
+    }
+
+    fn sent_samples(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    fn overrun_samples(&self) -> u64 {
+        0
+    }
+}
+
+impl FakeLeg {
+    /// A G.711 leg with a ring of 2 s, and the ends that an application leg holds.
+    pub(crate) fn line() -> (Self, Line, Ears) {
+        let (mut leg, playout, capture) = Self::new(16_000, 160);
+        let (told, events) = mpsc::channel(64);
+        leg.told = told;
+        let ears = Ears { events, ready: Arc::clone(&leg.ready) };
+        let port = Box::new(leg.port.clone());
+        (leg, Line { playout, capture, port, _open: None }, ears)
+    }
+
+    /// One beat of the worker whose application leg runs by itself until it waits.
+    pub(crate) async fn beat(&mut self) {
+        let orders: Vec<Command> = self.port.orders.lock().unwrap().drain(..).collect();
+        self.commands.extend(orders);
+        self.tick();
+        self.port.sent.store(self.sent.len() as u64, Ordering::Relaxed);
+        while let Some(event) = self.events.pop_front() {
+            // A leg whose application is gone tells nobody.
+            let _ = self.told.try_send(event);
+        }
+        if std::mem::take(&mut self.moved) {
+            self.ready.notify_one();
+        }
+        tokio::time::sleep(TICK).await;
+    }
+
+    /// Whether caller audio is wanted.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listening
+    }
+
+    /// Whether the application has let the leg go.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.told.is_closed()
+    }
+
+    /// A leg whose playout ring holds `ring` samples, 20 ms being `frame` samples.
+    pub(crate) fn new(ring: usize, frame: usize) -> (Self, PlayoutWriter, CaptureReader) {
+        let (writer, playout) = ring::playout(ring);
+        let (capture, reader) = ring::capture(64, 64 * 160);
+        let leg = Self {
+            listening: false,
+            low: ring / 2,
+            moved: false,
+            port: FakePort::default(),
+            told: mpsc::channel(1).0,
+            ready: Arc::new(Notify::new()),
+            playout,
+            capture,
+            captured: 0,
+            frame,
+            fade: frame / 4,
+            watches: Vec::new(),
+            commands: VecDeque::new(),
+            obeyed: Vec::new(),
+            events: VecDeque::new(),
+            sent: Vec::new(),
+            sounding: false,
+            running: true,
+            paused: false,
+        };
+        (leg, writer, reader)
+    }
+
+    /// One beat of the worker.
+    pub(crate) fn tick(&mut self) {
+        let before = self.sent.len();
+        let queued = self.playout.queued();
+        while let Some(command) = self.commands.pop_front() {
+            self.obeyed.push(command);
+            self.obey(command);
+        }
+        if self.running && !self.paused {
+            let room = self.frame.saturating_sub(self.sent.len() - before);
+            self.play(room);
+        }
+        self.sounding = self.sent.len() > before;
+        // As a worker does: room is worth a wake-up when half the ring has become free.
+        self.moved |= queued > self.low && self.playout.queued() <= self.low;
+        self.fire();
+    }
+
+    /// A packet of the caller arrives.
+    pub(crate) fn hear(&mut self, samples: &[i16]) -> bool {
+        let count = u16::try_from(samples.len()).unwrap();
+        let kind = FrameKind::Packet;
+        let header = FrameHeader { position: self.captured, samples: count, kind };
+        self.captured += u64::from(count);
+        self.moved = true;
+        self.capture.push(header, samples)
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Watch { position, token } => self.watches.push((position, token)),
+            Command::Clear { up_to, token } => {
+                let queued = usize::try_from(up_to.saturating_sub(self.playout.position()));
+                let queued = queued.unwrap();
+                if self.running && !self.paused {
+                    self.play(self.fade.min(queued));
+                }
+                let played_to = self.playout.position().min(up_to);
+                self.fire();
+                let discarded = up_to - played_to;
+                self.playout.skip(usize::try_from(discarded).unwrap());
+                self.watches.retain(|(position, _)| *position > up_to);
+                self.events.push_back(Event::Cleared { token, played_to, discarded });
+            }
+            Command::Pause(paused) => self.paused = paused,
+            Command::Dtmf { .. } => self.events.push_back(Event::DtmfDone { sent: true }),
+            Command::Listen(listening) => self.listening = listening,
+            Command::End { .. } | Command::Update(_) | Command::QuietAfter(_) => {}
+        }
+    }
+
+    fn play(&mut self, samples: usize) {
+        let start = self.sent.len();
+        self.sent.resize(start + samples, 0);
+        let taken = self.playout.pop(&mut self.sent[start..]);
+        self.sent.truncate(start + taken);
+    }
+
+    fn fire(&mut self) {
+        let position = self.playout.position();
+        let mut due: Vec<_> = self.watches.iter().copied().filter(|w| w.0 <= position).collect();
+        self.watches.retain(|watch| watch.0 > position);
+        due.sort_unstable();
+        for (position, token) in due {
+            self.events.push_back(Event::Reached { token, position });
+        }
+        assert!(self.watches.len() <= 16, "a worker watches 16 positions at most");
+    }
+}

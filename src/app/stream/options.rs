@@ -1,0 +1,462 @@
+//! What a client asks of its stream, and what it gets.
+//!
+//! ```text
+//!  create request ─┐
+//!                  ├─> StreamOptions ──> Settings (every question answered)
+//!  upgrade query ──┘
+//! ```
+//!
+//! Owns the names and bounds of every parameter and the rule that tells the bare URL from the full
+//! protocol. Reads no HTTP: pairs come in decoded. Parameters that the protocol names and this
+//! build does not serve are refused with what is served, never ignored.
+
+use crate::audio::decode::LiveFormat;
+use std::fmt;
+
+/// Rates in Hz at which a client may send audio.
+pub const IN_RATES: [u32; 7] = [8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
+/// Rates in Hz at which caller audio can be sent to a client.
+pub const OUT_RATES: [u32; 3] = [8000, 16_000, 24_000];
+/// Lengths in milliseconds of one binary message to a client.
+pub const FRAME_MS: [u32; 5] = [10, 20, 40, 60, 100];
+/// Bounds of `buffer_ms`.
+pub const BUFFER_MS: std::ops::RangeInclusive<u32> = 100..=600_000;
+/// The subprotocol that selects the full protocol.
+pub const SUBPROTOCOL: &str = "bellwire.stream.v1";
+
+/// Which conversation the socket carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// The bare URL of the reference API: text only toward the client, binary sniffed.
+    Bare,
+    /// `bellwire.stream.v1`.
+    Native,
+}
+
+impl Protocol {
+    /// The name in queries and in the call object.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bare => "cawme",
+            Self::Native => "native",
+        }
+    }
+}
+
+/// How caller audio is written into binary messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutFormat {
+    /// 16 bit signed, little endian.
+    PcmS16le,
+    /// G.711 µ-law.
+    Mulaw,
+    /// G.711 A-law.
+    Alaw,
+}
+
+impl OutFormat {
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PcmS16le => "pcm_s16le",
+            Self::Mulaw => "mulaw",
+            Self::Alaw => "alaw",
+        }
+    }
+
+    /// The format of this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::PcmS16le, Self::Mulaw, Self::Alaw].into_iter().find(|f| f.as_str() == name)
+    }
+}
+
+/// Which audio a client hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// None.
+    None,
+    /// The caller.
+    Caller,
+}
+
+/// What was asked, from the create request or from the query of the upgrade; unset is unasked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// Which protocol.
+    pub protocol: Option<Protocol>,
+    /// Format of the client's audio.
+    pub format: Option<LiveFormat>,
+    /// Its rate in Hz, one of [`IN_RATES`].
+    pub rate: Option<u32>,
+    /// Format of the audio sent to the client.
+    pub out_format: Option<OutFormat>,
+    /// Its rate in Hz, one of [`OUT_RATES`].
+    pub out_rate: Option<u32>,
+    /// Length of its messages, one of [`FRAME_MS`].
+    pub frame_ms: Option<u32>,
+    /// Which audio is sent.
+    pub listen: Option<Listen>,
+    /// How much audio may be queued, within [`BUFFER_MS`].
+    pub buffer_ms: Option<u32>,
+    /// Whether transcripts were asked for.
+    pub transcripts: Option<bool>,
+}
+
+/// Why a parameter was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryBlame {
+    /// It is wrong (400 `invalid_request`).
+    Invalid,
+    /// The protocol has it, this build does not (501 `not_implemented`).
+    Unsupported,
+}
+
+/// A parameter that was not accepted, with the way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stream parameter {parameter}: {detail}")]
+pub struct QueryProblem {
+    /// Its name.
+    pub parameter: String,
+    /// Whose fault it is.
+    pub blame: QueryBlame,
+    /// What is wrong and what would be right.
+    pub detail: String,
+}
+
+impl QueryProblem {
+    fn invalid(parameter: &str, detail: impl Into<String>) -> Self {
+        Self { parameter: clip(parameter), blame: QueryBlame::Invalid, detail: detail.into() }
+    }
+
+    fn unsupported(parameter: &str, detail: impl Into<String>) -> Self {
+        Self { parameter: clip(parameter), blame: QueryBlame::Unsupported, detail: detail.into() }
+    }
+}
+
+/// Foreign text, short enough to be quoted in an answer.
+fn clip(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+impl StreamOptions {
+    /// Reads the decoded pairs of a query (or of a `stream` object, names in snake case).
+    ///
+    /// `subprotocols` are the names that the client offered. The full protocol is chosen by
+    /// [`SUBPROTOCOL`], by `protocol=native`, or by any parameter that only it has.
+    ///
+    /// # Errors
+    /// [`QueryProblem`] for the first parameter that is unknown, given twice, out of its bounds,
+    /// or not served.
+    pub fn from_query<S: AsRef<str>>(
+        pairs: &[(String, String)],
+        subprotocols: &[S],
+    ) -> Result<Self, QueryProblem> {
+        let mut options = Self::default();
+        let mut native = subprotocols.iter().any(|name| name.as_ref() == SUBPROTOCOL);
+        for (index, (name, value)) in pairs.iter().enumerate() {
+            if pairs.iter().take(index).any(|(earlier, _)| earlier == name) {
+                return Err(QueryProblem::invalid(name, "is given twice"));
+            }
+            native |= options.read(name, value)?;
+        }
+        match options.protocol {
+            None if native => options.protocol = Some(Protocol::Native),
+            Some(Protocol::Bare) if native => {
+                let detail = "cawme sends text only; leave protocol out for the full protocol";
+                return Err(QueryProblem::invalid("protocol", detail));
+            }
+            None | Some(_) => {}
+        }
+        Ok(options)
+    }
+
+    /// Takes one pair; `true` when only the full protocol has it.
+    fn read(&mut self, name: &str, value: &str) -> Result<bool, QueryProblem> {
+        match name {
+            "protocol" => self.protocol = Some(protocol(value)?),
+            "format" => self.format = Some(in_format(value)?),
+            "rate" => self.rate = Some(one_of(name, value, &IN_RATES)?),
+            "buffer_ms" => self.buffer_ms = Some(within(name, value, &BUFFER_MS)?),
+            "out_format" => {
+                let detail = "must be pcm_s16le, mulaw or alaw";
+                let format = OutFormat::from_name(value);
+                self.out_format = Some(format.ok_or(QueryProblem::invalid(name, detail))?);
+            }
+            "out_rate" => self.out_rate = Some(one_of(name, value, &OUT_RATES)?),
+            "frame_ms" => self.frame_ms = Some(one_of(name, value, &FRAME_MS)?),
+            "listen" => self.listen = Some(listen(value)?),
+            "transcripts" => {
+                self.transcripts = Some(match value {
+                    "off" => false,
+                    "final" | "partial" => true,
+                    _ => return Err(QueryProblem::invalid(name, "must be off, final or partial")),
+                });
+            }
+            "playout" => only(name, value, "queue", &["live"])?,
+            "envelope" => only(name, value, "binary", &["json"])?,
+            "jitter" => only(name, value, "asap", &["paced"])?,
+            "role" => only(name, value, "main", &["listener"])?,
+            "resume" | "since" | "takeover" | "events" => {
+                return Err(QueryProblem::unsupported(name, "is not served; leave it out"));
+            }
+            // A single-use key in the query was looked at before anything here.
+            "ticket" => {}
+            _ => {
+                let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, \
+                              frame_ms, listen, transcripts, buffer_ms, playout, envelope, \
+                              jitter, role";
+                return Err(QueryProblem::invalid(name, detail));
+            }
+        }
+        let shared = ["protocol", "format", "rate", "buffer_ms", "ticket"].contains(&name);
+        Ok(!shared || self.protocol == Some(Protocol::Native))
+    }
+
+    /// These options, with `defaults` where they are silent.
+    #[must_use]
+    pub fn or(&self, defaults: &Self) -> Self {
+        Self {
+            protocol: self.protocol.or(defaults.protocol),
+            format: self.format.or(defaults.format),
+            rate: self.rate.or(defaults.rate),
+            out_format: self.out_format.or(defaults.out_format),
+            out_rate: self.out_rate.or(defaults.out_rate),
+            frame_ms: self.frame_ms.or(defaults.frame_ms),
+            listen: self.listen.or(defaults.listen),
+            buffer_ms: self.buffer_ms.or(defaults.buffer_ms),
+            transcripts: self.transcripts.or(defaults.transcripts),
+        }
+    }
+}
+
+/// A client's stream with every question answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Which protocol.
+    pub protocol: Protocol,
+    /// Format of the client's audio.
+    pub format: LiveFormat,
+    /// Its rate in Hz, where the format does not carry one.
+    pub rate: u32,
+    /// Format of the audio sent to the client.
+    pub out_format: OutFormat,
+    /// Its rate in Hz.
+    pub out_rate: u32,
+    /// Length of its messages in milliseconds.
+    pub frame_ms: u32,
+    /// Which audio is sent.
+    pub listen: Listen,
+    /// How much audio may be queued, in milliseconds.
+    pub buffer_ms: u32,
+    /// Whether transcripts were asked for.
+    pub transcripts: bool,
+}
+
+impl Settings {
+    /// Answers what `options` leave open; `rate` and `buffer_ms` are the line's defaults.
+    #[must_use]
+    pub fn resolve(options: &StreamOptions, rate: u32, buffer_ms: u32) -> Self {
+        let protocol = options.protocol.unwrap_or(Protocol::Bare);
+        let rate = options.rate.unwrap_or(rate);
+        let (format, listen) = match protocol {
+            Protocol::Bare => (LiveFormat::Auto, Listen::None),
+            Protocol::Native => (LiveFormat::PcmS16Le, options.listen.unwrap_or(Listen::Caller)),
+        };
+        Self {
+            protocol,
+            format: options.format.unwrap_or(format),
+            rate,
+            out_format: options.out_format.unwrap_or(OutFormat::PcmS16le),
+            out_rate: options.out_rate.unwrap_or_else(|| out_rate_for(rate)),
+            frame_ms: options.frame_ms.unwrap_or(20),
+            listen,
+            buffer_ms: options.buffer_ms.unwrap_or(buffer_ms),
+            transcripts: options.transcripts.unwrap_or(false),
+        }
+    }
+}
+
+/// The highest rate toward the client that does not exceed the rate from it.
+fn out_rate_for(rate: u32) -> u32 {
+    OUT_RATES.into_iter().rev().find(|out| *out <= rate).unwrap_or(8000)
+}
+
+fn protocol(value: &str) -> Result<Protocol, QueryProblem> {
+    const LATER: [&str; 11] = [
+        "twilio",
+        "telnyx",
+        "vonage",
+        "plivo",
+        "exotel",
+        "jambonz",
+        "asterisk",
+        "conversationrelay",
+        "pipecat",
+        "openai",
+        "auto",
+    ];
+    match value {
+        "native" => Ok(Protocol::Native),
+        "cawme" => Ok(Protocol::Bare),
+        _ if LATER.contains(&value) => {
+            Err(QueryProblem::unsupported("protocol", "is not served; use native or cawme"))
+        }
+        _ => Err(QueryProblem::invalid("protocol", "must be native or cawme")),
+    }
+}
+
+fn in_format(value: &str) -> Result<LiveFormat, QueryProblem> {
+    const SERVED: &str = "auto, pcm_s16le, pcm_s16be, pcm_f32le, mulaw, alaw, mp3 or wav";
+    LiveFormat::by_name(value).ok_or_else(|| match value {
+        "opus" | "ogg" => {
+            QueryProblem::unsupported("format", format!("{value} is not served; use {SERVED}"))
+        }
+        _ => QueryProblem::invalid("format", format!("must be {SERVED}")),
+    })
+}
+
+fn listen(value: &str) -> Result<Listen, QueryProblem> {
+    match value {
+        "none" => Ok(Listen::None),
+        "caller" => Ok(Listen::Caller),
+        "agent" | "both" | "stereo" => {
+            Err(QueryProblem::unsupported("listen", "is not served; use none or caller"))
+        }
+        _ => Err(QueryProblem::invalid("listen", "must be none or caller")),
+    }
+}
+
+/// Accepts `served`, tells `later` values from wrong ones.
+fn only(name: &str, value: &str, served: &str, later: &[&str]) -> Result<(), QueryProblem> {
+    if value == served {
+        return Ok(());
+    }
+    if later.contains(&value) {
+        let detail = format!("{value} is not served; use {served}");
+        return Err(QueryProblem::unsupported(name, detail));
+    }
+    Err(QueryProblem::invalid(name, format!("must be {served}")))
+}
+
+fn one_of(name: &str, value: &str, allowed: &[u32]) -> Result<u32, QueryProblem> {
+    let number = value.parse().ok().filter(|number| allowed.contains(number));
+    number.ok_or_else(|| QueryProblem::invalid(name, format!("must be {}", Choice(allowed))))
+}
+
+fn within(
+    name: &str,
+    value: &str,
+    bounds: &std::ops::RangeInclusive<u32>,
+) -> Result<u32, QueryProblem> {
+    let number = value.parse().ok().filter(|number| bounds.contains(number));
+    let (least, most) = (bounds.start(), bounds.end());
+    number.ok_or_else(|| QueryProblem::invalid(name, format!("must be {least} to {most}")))
+}
+
+/// Writes `8000, 16000 or 24000`.
+struct Choice<'a>(&'a [u32]);
+
+impl fmt::Display for Choice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, number) in self.0.iter().enumerate() {
+            let joint = match index {
+                0 => "",
+                _ if index + 1 == self.0.len() => " or ",
+                _ => ", ",
+            };
+            write!(f, "{joint}{number}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &str) -> Result<StreamOptions, QueryProblem> {
+        StreamOptions::from_query::<&str>(&pairs(text), &[])
+    }
+
+    fn pairs(text: &str) -> Vec<(String, String)> {
+        let split = |pair: &str| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
+        text.split('&').filter_map(split).collect()
+    }
+
+    fn settings(options: &StreamOptions) -> Settings {
+        Settings::resolve(options, 16_000, 60_000)
+    }
+
+    #[test]
+    fn the_bare_url_is_text_only_and_sniffs_16_khz() {
+        let bare = settings(&query("").unwrap());
+        assert_eq!((bare.protocol, bare.listen), (Protocol::Bare, Listen::None));
+        assert_eq!((bare.format, bare.rate), (LiveFormat::Auto, 16_000));
+        let stated = settings(&query("rate=8000&format=mulaw&ticket=x").unwrap());
+        assert_eq!((stated.protocol, stated.rate), (Protocol::Bare, 8000));
+    }
+
+    #[test]
+    fn anything_of_the_full_protocol_selects_it() {
+        for text in ["listen=caller", "out_rate=8000", "protocol=native", "frame_ms=40"] {
+            let chosen = settings(&query(text).unwrap());
+            assert_eq!(chosen.protocol, Protocol::Native, "{text}");
+            assert_eq!(chosen.listen, Listen::Caller, "{text}");
+        }
+        let offered = StreamOptions::from_query(&[], &["x", SUBPROTOCOL]).unwrap();
+        assert_eq!(offered.protocol, Some(Protocol::Native));
+    }
+
+    #[test]
+    fn the_session_of_the_handbook_resolves() {
+        let asked = query("rate=24000&out_rate=16000&listen=caller&transcripts=partial").unwrap();
+        let chosen = settings(&asked);
+        assert_eq!((chosen.rate, chosen.out_rate, chosen.frame_ms), (24_000, 16_000, 20));
+        assert!(chosen.transcripts);
+    }
+
+    #[test]
+    fn bad_and_later_parameters_are_told_apart() {
+        let cases = [
+            ("rate=11025", QueryBlame::Invalid, "8000, 16000, 22050, 24000, 32000, 44100 or 48000"),
+            ("rate=", QueryBlame::Invalid, "must be"),
+            ("frame_ms=30", QueryBlame::Invalid, "10, 20, 40, 60 or 100"),
+            ("buffer_ms=600001", QueryBlame::Invalid, "100 to 600000"),
+            ("listen=everything", QueryBlame::Invalid, "none or caller"),
+            ("listen=stereo", QueryBlame::Unsupported, "none or caller"),
+            ("format=opus", QueryBlame::Unsupported, "mp3 or wav"),
+            ("format=flac", QueryBlame::Invalid, "mp3 or wav"),
+            ("protocol=twilio", QueryBlame::Unsupported, "native or cawme"),
+            ("protocol=cawme&listen=caller", QueryBlame::Invalid, "text only"),
+            ("envelope=json", QueryBlame::Unsupported, "binary"),
+            ("playout=live", QueryBlame::Unsupported, "queue"),
+            ("role=listener", QueryBlame::Unsupported, "main"),
+            ("role=boss", QueryBlame::Invalid, "main"),
+            ("resume=abc", QueryBlame::Unsupported, "not served"),
+            ("rate=8000&rate=8000", QueryBlame::Invalid, "twice"),
+            ("colour=red", QueryBlame::Invalid, "unknown"),
+        ];
+        for (text, blame, part) in cases {
+            let problem = query(text).unwrap_err();
+            assert_eq!(problem.blame, blame, "{text}");
+            assert!(problem.detail.contains(part), "{text}: {}", problem.detail);
+        }
+    }
+
+    #[test]
+    fn the_upgrade_wins_over_the_create_request() {
+        let call = query("rate=24000&frame_ms=60").unwrap();
+        let both = query("rate=8000").unwrap().or(&call);
+        assert_eq!((both.rate, both.frame_ms), (Some(8000), Some(60)));
+    }
+
+    #[test]
+    fn the_rate_toward_the_client_follows_the_rate_from_it() {
+        for (rate, out) in [(8000, 8000), (16_000, 16_000), (22_050, 16_000), (48_000, 24_000)] {
+            assert_eq!(out_rate_for(rate), out);
+        }
+    }
+}

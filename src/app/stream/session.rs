@@ -1,0 +1,720 @@
+//! What a stream does: the conversation between the call, its leg and the client.
+//!
+//! ```text
+//!  Control ──> ┌─────────┐ ──> Report
+//!  leg events ─> Session │ ──> commands and samples for the leg
+//!  messages ──> └────────┘ ──> messages for the client
+//!  time ───────────^ deadline
+//! ```
+//!
+//! A pure machine: time comes in, nothing waits, every queue is bounded. It lives as long as the
+//! call; clients come and go. Playout depends on no socket. Owns the meaning of every message;
+//! does not poll, write or read the clock.
+
+mod requests;
+
+use super::StreamSpec;
+use super::client::{Client, Moment};
+use super::inlet::{Inlet, Note};
+use super::options::{Protocol, Settings, StreamOptions};
+use super::seat::{CloseCode, Incoming, Outgoing, SocketError};
+use super::wire::{CommandId, Inward, Outward, Start, TEXT_MAX, Told, warning};
+use crate::app::line::{Line, dtmf_command};
+use crate::app::playout::{Fact, Name, PlayoutQueue};
+use crate::app::{Control, Report};
+use crate::media::interface::{Command, Event};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Reports that may wait for the call; beyond, those that nothing depends on are dropped.
+const REPORTS_MAX: usize = 64;
+/// Events of the call's past that a client is told on attaching.
+const HISTORY_MAX: usize = 32;
+/// How often a warning of one kind is given at most.
+const WARN_EVERY: Duration = Duration::from_secs(1);
+/// Audio without a name is an utterance of its own after this long without more.
+const PAUSE: Duration = Duration::from_millis(300);
+/// A pause is looked at again when this much is left to play.
+const PAUSE_LEAD_MS: u64 = 60;
+/// How often a queue that should have fallen is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often it is looked for events that were lost.
+const CATCH_UP: Duration = Duration::from_secs(1);
+/// Digit strings that may wait.
+const DIGITS_MAX: usize = 16;
+/// Slices of a binary message that are decoded in one go; the rest waits a turn.
+const SLICES: usize = 16;
+
+/// One event of the call's past.
+#[derive(Debug)]
+struct Past {
+    event: &'static str,
+    detail: Option<String>,
+    unix_ms: i64,
+}
+
+/// Digits on their way to the far end.
+#[derive(Debug)]
+struct Digits {
+    rest: String,
+    duration_ms: Option<u64>,
+    gap_ms: Option<u64>,
+    id: Option<CommandId>,
+}
+
+/// Warnings of one kind: not more often than once a second.
+#[derive(Debug, Default)]
+struct Hush {
+    not_before: Option<Instant>,
+}
+
+impl Hush {
+    fn may_speak(&mut self, now: Instant) -> bool {
+        if self.not_before.is_some_and(|not_before| now < not_before) {
+            return false;
+        }
+        self.not_before = Some(now + WARN_EVERY);
+        true
+    }
+}
+
+/// The conversation of one call.
+pub(super) struct Session {
+    spec: StreamSpec,
+    queue: PlayoutQueue,
+    inlet: Inlet,
+    line: Option<Line>,
+    client: Option<Client>,
+    history: Vec<Past>,
+    started: bool,
+    over: bool,
+    ended_told: bool,
+    was_attached: bool,
+    paused: bool,
+    /// A hang-up waits for the end of what is queued; nothing more is taken in.
+    hanging: bool,
+    /// When the call ends because nobody is attached.
+    lost_at: Option<Instant>,
+    /// When audio without a name may be over.
+    pause_at: Option<Instant>,
+    /// When the queue may have fallen to its low water mark.
+    level_at: Option<Instant>,
+    caught_up_at: Option<Instant>,
+    tickets: VecDeque<(u64, Option<CommandId>)>,
+    next_ticket: u64,
+    digits: VecDeque<Digits>,
+    dialling: bool,
+    orders: VecDeque<Command>,
+    reports: VecDeque<Report>,
+    refused: u64,
+    refused_hush: Hush,
+    dropped_hush: Hush,
+    junk_hush: Hush,
+    pace_hush: Hush,
+}
+
+impl Session {
+    /// A call's stream before anything happened.
+    pub(super) fn new(spec: StreamSpec) -> Self {
+        let buffer_ms = u32::try_from(spec.buffer.as_millis()).unwrap_or(u32::MAX);
+        let settings = Settings::resolve(&spec.options, spec.default_rate, buffer_ms);
+        let mut queue = PlayoutQueue::new(spec.sample_rate, settings.buffer_ms);
+        queue.set_water(spec.water.0, spec.water.1);
+        Self {
+            queue,
+            inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate),
+            spec,
+            line: None,
+            client: None,
+            history: Vec::new(),
+            started: false,
+            over: false,
+            ended_told: false,
+            was_attached: false,
+            paused: false,
+            hanging: false,
+            lost_at: None,
+            pause_at: None,
+            level_at: None,
+            caught_up_at: None,
+            tickets: VecDeque::new(),
+            next_ticket: 0,
+            digits: VecDeque::new(),
+            dialling: false,
+            orders: VecDeque::new(),
+            reports: VecDeque::new(),
+            refused: 0,
+            refused_hush: Hush::default(),
+            dropped_hush: Hush::default(),
+            junk_hush: Hush::default(),
+            pace_hush: Hush::default(),
+        }
+    }
+
+    /// The media leg is there.
+    pub(super) fn on_line(&mut self, line: Line) {
+        self.line = Some(line);
+        let listening = self.client.as_ref().is_some_and(|client| client.outlet.is_some());
+        self.order(Command::Listen(listening));
+    }
+
+    /// The call says something; [`Control::Leg`] goes to [`Self::on_line`].
+    pub(super) fn on_control(&mut self, control: Control, now: Moment) {
+        match control {
+            Control::Leg(_) => {}
+            Control::Start => self.start(now),
+            Control::CallEvent { event, detail } => {
+                self.ended_told |= event == "ended";
+                self.tell(&Told::CallEvent { event, detail: detail.clone() }, now);
+                if self.history.len() < HISTORY_MAX {
+                    self.history.push(Past { event, detail, unix_ms: now.unix_ms });
+                }
+            }
+            Control::Dtmf { digit, duration_ms } => {
+                let digit = char::from(digit);
+                self.tell(&Told::Dtmf { digit, duration_ms, method: "info" }, now);
+            }
+            Control::SendDtmf(rest) => {
+                self.dial(Digits { rest, duration_ms: None, gap_ms: None, id: None }, now);
+            }
+            Control::Stop { reason, sip_code, duration_ms } => {
+                self.stop(reason, sip_code, duration_ms, now);
+            }
+        }
+    }
+
+    /// The leg says something.
+    pub(super) fn on_leg_event(&mut self, event: &Event, now: Moment) {
+        match *event {
+            Event::Reached { .. } | Event::Cleared { .. } => self.queue.handle(event),
+            Event::Dtmf { digit, duration_ms, .. } => {
+                self.report(Report::Dtmf { digit, duration_ms });
+                let digit = char::from(digit);
+                self.tell(&Told::Dtmf { digit, duration_ms, method: "rfc4733" }, now);
+            }
+            Event::DtmfDone { sent } => self.dialled(sent, now),
+            Event::Flowing { .. } => self.report(Report::Flowing),
+            Event::Quiet { .. } => self.report(Report::Quiet),
+            // Counted by the leg; the queue's own facts tell a client what it can act on.
+            Event::Underrun { .. } => {}
+        }
+    }
+
+    /// The leg is gone although nobody asked for it.
+    pub(super) fn on_line_lost(&mut self) {
+        if !self.over {
+            self.report(Report::Failed { detail: "the media leg is gone".to_owned() });
+        }
+    }
+
+    /// A client sat down.
+    pub(super) fn on_attach(&mut self, options: &StreamOptions, now: Moment) {
+        let buffer_ms = u32::try_from(self.spec.buffer.as_millis()).unwrap_or(u32::MAX);
+        let asked = options.or(&self.spec.options);
+        let settings = Settings::resolve(&asked, self.spec.default_rate, buffer_ms);
+        self.queue.set_buffer(settings.buffer_ms);
+        self.inlet = Inlet::new(settings.format, settings.rate, self.spec.sample_rate);
+        let mut client = Client::new(settings, self.spec.sample_rate, now.at);
+        let listening = client.outlet.is_some();
+        if settings.protocol == Protocol::Native {
+            client.tell(&Told::Start(Box::new(self.start_message(&settings))), now);
+        }
+        for Past { event, detail, unix_ms } in &self.history {
+            let told = Told::CallEvent { event, detail: detail.clone() };
+            client.tell_as_of(&told, now, *unix_ms);
+        }
+        if settings.transcripts {
+            client.tell(&warning("not_implemented", "transcripts are not served"), now);
+        }
+        self.client = Some(client);
+        self.was_attached = true;
+        self.lost_at = None;
+        self.drop_stale_capture();
+        self.order(Command::Listen(listening));
+        self.report(Report::Attached {
+            protocol: settings.protocol.as_str(),
+            rate: listening.then_some(settings.out_rate),
+        });
+    }
+
+    /// A message of the client, or its end.
+    pub(super) fn on_incoming(
+        &mut self,
+        incoming: Option<Result<Incoming, SocketError>>,
+        now: Moment,
+    ) {
+        let Some(client) = &mut self.client else { return };
+        match incoming {
+            Some(Ok(Incoming::Text(text))) if text.len() > TEXT_MAX => {
+                client.close(CloseCode::TooBig, "text is limited to 256 KiB", now.at);
+            }
+            Some(Ok(Incoming::Text(text))) => {
+                let muted = client.hear(text.len(), true, now.at);
+                self.warn_of_pace(muted, now);
+                self.on_text(&text, now);
+            }
+            Some(Ok(Incoming::Binary(octets))) => {
+                let muted = client.hear(octets.len(), false, now.at);
+                self.warn_of_pace(muted, now);
+                self.on_binary(octets, now);
+            }
+            Some(Ok(Incoming::Alive)) => {
+                client.hear(0, false, now.at);
+            }
+            Some(Err(SocketError::TooBig)) => {
+                client.close(CloseCode::TooBig, "a message is limited to 1 MiB", now.at);
+            }
+            Some(Err(SocketError::Protocol(_))) => {
+                client.close(CloseCode::Protocol, "broken framing", now.at);
+            }
+            Some(Err(SocketError::Lost(_))) | None => self.on_gone(now),
+        }
+    }
+
+    /// The client's socket is of no more use.
+    pub(super) fn on_gone(&mut self, now: Moment) {
+        if self.client.take().is_none() || self.over {
+            return;
+        }
+        self.inlet.flush(&mut self.queue);
+        self.queue.close();
+        self.pause_at = None;
+        if std::mem::take(&mut self.paused) {
+            self.order(Command::Pause(false));
+        }
+        self.order(Command::Listen(false));
+        self.report(Report::Detached);
+        if self.started {
+            self.lost_at = Some(now.at + self.spec.linger);
+        }
+    }
+
+    /// Does what is due by the clock.
+    pub(super) fn on_time(&mut self, now: Moment) {
+        if self.lost_at.is_some_and(|at| at <= now.at) {
+            self.lost_at = None;
+            let detail = if self.was_attached {
+                format!("no client came back within {} ms", self.spec.linger.as_millis())
+            } else {
+                format!("no client came within {} ms", self.spec.wait.as_millis())
+            };
+            self.report(Report::StreamLost { detail });
+        }
+        if self.pause_at.is_some_and(|at| at <= now.at) {
+            self.end_nameless(now.at);
+        }
+        if self.client.as_mut().is_some_and(|client| !client.on_time(now.at)) {
+            self.on_gone(now);
+        }
+    }
+
+    /// When [`Self::on_time`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let client = self.client.as_ref().map(Client::deadline);
+        let dropped = self.has_dropped().then_some(self.dropped_hush.not_before).flatten();
+        let refused = (self.refused > 0).then_some(self.refused_hush.not_before).flatten();
+        let due = [self.lost_at, self.pause_at, self.level_at, client, dropped, refused];
+        due.into_iter().flatten().min()
+    }
+
+    /// Moves audio both ways and says what is to be said; call after every batch of inputs.
+    ///
+    /// Returns whether decoding is left to be done in another turn.
+    pub(super) fn pump(&mut self, now: Moment) -> bool {
+        let more = self.decode_pending(now);
+        if let Some(line) = &mut self.line {
+            self.queue.pump(&mut line.playout);
+            let port = &line.port;
+            if self.queue.is_waiting()
+                && self.caught_up_at.is_none_or(|at| now.at.duration_since(at) >= CATCH_UP)
+            {
+                self.caught_up_at = Some(now.at);
+                self.queue.catch_up(port.sent_samples());
+            }
+            self.queue.send_commands(|command| port.send(command));
+            while let Some(order) = self.orders.front()
+                && port.send(*order)
+            {
+                self.orders.pop_front();
+            }
+            if let Some(outlet) = self.client.as_mut().and_then(|client| client.outlet.as_mut()) {
+                outlet.take(&mut line.capture, || port.overrun_samples());
+            }
+        }
+        self.watch_level(now.at);
+        while let Some(fact) = self.queue.next_fact() {
+            self.on_fact(fact, now);
+        }
+        self.warn_of_losses(now);
+        more
+    }
+
+    /// Whether the leg's wake-ups matter: there is something to hear, or something to write.
+    pub(super) fn wants_ready(&self) -> bool {
+        let listens = self.client.as_ref().is_some_and(|client| client.outlet.is_some());
+        listens || self.queue.has_backlog() || self.has_orders()
+    }
+
+    /// Whether commands wait that the leg refused.
+    pub(super) fn has_orders(&self) -> bool {
+        self.line.is_some() && (self.queue.has_commands() || !self.orders.is_empty())
+    }
+
+    /// Whether the next message of the client may be read.
+    pub(super) fn may_read(&self, now: Instant) -> bool {
+        self.client.as_ref().is_some_and(|client| client.is_closing() || client.may_read(now))
+    }
+
+    /// Whether a client is attached.
+    pub(super) fn has_client(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// The next message for the client.
+    pub(super) fn next_message(&mut self) -> Option<Outgoing> {
+        self.client.as_mut()?.next_message()
+    }
+
+    /// The next report for the call.
+    pub(super) fn next_report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+
+    /// Puts a report back that the call could not take yet.
+    pub(super) fn keep_report(&mut self, report: Report) {
+        self.reports.push_front(report);
+    }
+
+    /// Whether the call is over and all is said.
+    pub(super) fn is_finished(&self) -> bool {
+        self.over && self.client.is_none()
+    }
+
+    /// Whether the call is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn start(&mut self, now: Moment) {
+        if std::mem::replace(&mut self.started, true) {
+            return;
+        }
+        self.queue.start();
+        if self.client.is_none() {
+            let patience = if self.was_attached { self.spec.linger } else { self.spec.wait };
+            self.lost_at = Some(now.at + patience);
+        }
+        self.watch_for_pause(now.at);
+    }
+
+    /// The call is over: tells what became of everything, and closes in order.
+    fn stop(&mut self, reason: &'static str, sip_code: Option<u16>, duration_ms: u64, now: Moment) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        let sent = self.sent();
+        self.queue.halt(sent);
+        if let Some(client) = &mut self.client {
+            client.pending = Bytes::new();
+        }
+        self.pump(now);
+        self.line = None;
+        (self.lost_at, self.pause_at, self.level_at) = (None, None, None);
+        let Some(client) = &mut self.client else { return };
+        if !self.ended_told {
+            let detail = Some(reason.to_owned());
+            client.tell(&Told::CallEvent { event: "ended", detail }, now);
+        }
+        let played_ms = self.queue.ms(sent);
+        client.finish(&[Told::Stop { reason, sip_code, played_ms, duration_ms }], now);
+    }
+
+    fn sent(&self) -> u64 {
+        self.line.as_ref().map_or(0, |line| line.port.sent_samples())
+    }
+
+    fn tell(&mut self, told: &Told, now: Moment) {
+        if let Some(client) = &mut self.client {
+            client.tell(told, now);
+        }
+    }
+
+    /// Queues a command for the leg; of switches, only the last position counts.
+    fn order(&mut self, command: Command) {
+        let kind = std::mem::discriminant(&command);
+        if matches!(command, Command::Pause(_) | Command::Listen(_)) {
+            self.orders.retain(|waiting| std::mem::discriminant(waiting) != kind);
+        }
+        self.orders.push_back(command);
+    }
+
+    fn report(&mut self, report: Report) {
+        let expendable = matches!(
+            report,
+            Report::Dtmf { .. } | Report::Attached { .. } | Report::Detached | Report::Flowing
+        );
+        if self.reports.len() < REPORTS_MAX || !expendable {
+            self.reports.push_back(report);
+        }
+    }
+
+    fn on_fact(&mut self, fact: Fact, now: Moment) {
+        match fact {
+            Fact::Started { utterance } => self.tell_playback("started", utterance, 0, 0, now),
+            Fact::Completed { utterance, played_ms } => {
+                self.tell_playback("completed", utterance, played_ms, 0, now);
+            }
+            Fact::Cleared { utterance, played_ms, discarded_ms } => {
+                self.tell_playback("cleared", utterance, played_ms, discarded_ms, now);
+            }
+            Fact::Mark { name, played_ms, cleared } => {
+                self.tell(&Told::Mark { name, played_ms, cleared }, now);
+            }
+            Fact::Flow { xoff, queued_ms } => {
+                let state = if xoff { "xoff" } else { "xon" };
+                self.tell(&Told::Flow { state, queued_ms }, now);
+            }
+            Fact::ClearDone { ticket } => {
+                let index = self.tickets.iter().position(|(waiting, _)| *waiting == ticket);
+                let done = index.and_then(|index| self.tickets.remove(index));
+                self.acknowledge(done.and_then(|(_, id)| id), now);
+            }
+            Fact::Drained => {
+                let played_ms = self.queue.ms(self.sent());
+                self.report(Report::PlaybackDone { played_ms });
+            }
+        }
+    }
+
+    fn tell_playback(
+        &mut self,
+        state: &'static str,
+        utterance: Name,
+        played_ms: u64,
+        discarded_ms: u64,
+        now: Moment,
+    ) {
+        self.tell(&Told::Playback { state, utterance, played_ms, discarded_ms }, now);
+    }
+
+    fn acknowledge(&mut self, id: Option<CommandId>, now: Moment) {
+        if let Some(id) = id {
+            self.tell(&Told::Ack { id }, now);
+        }
+    }
+
+    fn on_binary(&mut self, octets: Bytes, now: Moment) {
+        let Some(client) = &mut self.client else { return };
+        if client.is_closing() {
+            return;
+        }
+        if self.hanging {
+            self.refused += octets.len() as u64 / 2;
+            return;
+        }
+        client.pending = octets;
+        self.decode_pending(now);
+    }
+
+    /// Decodes some of what the client sent; `true` when more is left.
+    fn decode_pending(&mut self, now: Moment) -> bool {
+        let Some(client) = &mut self.client else { return false };
+        if client.pending.is_empty() {
+            return false;
+        }
+        if let Some(line) = &self.line {
+            self.queue.look(&line.playout);
+        }
+        for _ in 0..SLICES {
+            let slice = self.inlet.slice().min(client.pending.len());
+            if slice == 0 {
+                break;
+            }
+            let octets = client.pending.split_to(slice);
+            self.inlet.feed(&octets, &mut self.queue);
+        }
+        let more = !client.pending.is_empty();
+        self.refused += self.inlet.take_refused();
+        self.watch_for_pause(now.at);
+        for note in self.inlet.take_notes() {
+            self.warn_of(note, now);
+        }
+        more
+    }
+
+    /// Tells the water marks; the leg does not say when the queue falls below the lower one.
+    fn watch_level(&mut self, now: Instant) {
+        self.queue.watch_level();
+        let falling = self.queue.is_xoff() && self.started && !self.paused && !self.over;
+        self.level_at = falling.then(|| now + self.queue.until_xon().max(LOOK));
+    }
+
+    /// Arms the clock that ends audio without a name.
+    fn watch_for_pause(&mut self, now: Instant) {
+        let nameless = matches!(self.queue.open_utterance(), Some(None));
+        let moving = self.started && !self.paused;
+        self.pause_at = (nameless && moving).then(|| now + PAUSE);
+    }
+
+    /// No audio came for a while: once little is left to play, the utterance is over.
+    fn end_nameless(&mut self, now: Instant) {
+        self.pause_at = None;
+        if let Some(line) = &self.line {
+            self.queue.look(&line.playout);
+        }
+        let left = self.queue.queued_ms();
+        if left > PAUSE_LEAD_MS {
+            let wait = Duration::from_millis(left - PAUSE_LEAD_MS).max(LOOK);
+            self.pause_at = Some(now + wait);
+            return;
+        }
+        if left > 0 {
+            self.inlet.pause(&mut self.queue);
+        }
+        self.queue.close();
+    }
+
+    fn warn_of(&mut self, note: Note, now: Moment) {
+        let told = match note {
+            Note::Odd => {
+                let hint = Some("send whole samples before utterance_end");
+                let detail = "the audio ended within a sample".to_owned();
+                Told::Warning { code: "odd_bytes", detail, hint, dropped_ms: None }
+            }
+            Note::Undecodable(detail) => {
+                let hint = Some("send PCM, G.711, MP3 or WAV and name it in format");
+                Told::Warning { code: "audio_undecodable", detail, hint, dropped_ms: None }
+            }
+            Note::Junk(octets) => {
+                if !self.junk_hush.may_speak(now.at) {
+                    return;
+                }
+                warning("audio_damaged", format!("{octets} octets belong to no audio frame"))
+            }
+        };
+        self.tell(&told, now);
+    }
+
+    fn warn_of_pace(&mut self, muted: bool, now: Moment) {
+        if muted && self.pace_hush.may_speak(now.at) {
+            let detail = "messages come too fast; they are read more slowly";
+            self.tell(&warning("rate_limited", detail), now);
+        }
+    }
+
+    fn has_dropped(&self) -> bool {
+        let outlet = self.client.as_ref().and_then(|client| client.outlet.as_ref());
+        outlet.is_some_and(super::outlet::Outlet::has_dropped)
+    }
+
+    /// Tells what was refused of the client's audio and dropped of the caller's.
+    fn warn_of_losses(&mut self, now: Moment) {
+        if self.refused > 0 && self.refused_hush.may_speak(now.at) {
+            let dropped_ms = Some(self.queue.ms(std::mem::take(&mut self.refused)));
+            let (detail, hint) = if self.hanging {
+                ("audio after hangup is refused", None)
+            } else {
+                ("the queue is full, the newest audio is refused", Some("wait for flow xon"))
+            };
+            let detail = detail.to_owned();
+            self.tell(&Told::Warning { code: "dropped", detail, hint, dropped_ms }, now);
+        }
+        if self.has_dropped() && self.dropped_hush.may_speak(now.at) {
+            let outlet = self.client.as_mut().and_then(|client| client.outlet.as_mut());
+            let dropped = outlet.map_or(0, super::outlet::Outlet::take_dropped);
+            let dropped_ms = Some(self.queue.ms(dropped));
+            let detail = "caller audio was not read in time, the oldest is gone".to_owned();
+            let hint = Some("read faster, or ask for longer frames");
+            self.tell(&Told::Warning { code: "dropped", detail, hint, dropped_ms }, now);
+        }
+    }
+
+    /// Caller audio from before this client is not for it.
+    fn drop_stale_capture(&mut self) {
+        let Some(line) = &mut self.line else { return };
+        let mut stale = Vec::new();
+        while line.capture.pop(&mut stale).is_some() {
+            stale.clear();
+        }
+    }
+
+    /// Queues digits behind those that are being sent.
+    fn dial(&mut self, digits: Digits, now: Moment) {
+        if self.digits.len() >= DIGITS_MAX {
+            let detail = "too many digits wait already".to_owned();
+            let told = Told::Error { id: digits.id, code: "busy", detail, fatal: false };
+            self.tell(&told, now);
+            return;
+        }
+        self.digits.push_back(digits);
+        if !self.dialling {
+            self.dial_next(now);
+        }
+    }
+
+    fn dial_next(&mut self, now: Moment) {
+        while let Some(digits) = self.digits.front_mut() {
+            let command = dtmf_command(&digits.rest, digits.duration_ms, digits.gap_ms);
+            if let Some((command, count)) = command {
+                digits.rest.drain(..count.min(digits.rest.len()));
+                self.dialling = true;
+                self.order(command);
+                return;
+            }
+            let id = self.digits.pop_front().and_then(|digits| digits.id);
+            self.acknowledge(id, now);
+        }
+        self.dialling = false;
+    }
+
+    fn dialled(&mut self, sent: bool, now: Moment) {
+        if !sent && let Some(digits) = self.digits.pop_front() {
+            let detail = "the far end takes no telephone-event".to_owned();
+            let told =
+                Told::Error { id: digits.id, code: "dtmf_unavailable", detail, fatal: false };
+            self.tell(&told, now);
+        }
+        self.dial_next(now);
+    }
+
+    fn start_message(&self, settings: &Settings) -> Start {
+        let outward = (settings.listen != super::options::Listen::None).then(|| Outward {
+            format: settings.out_format.as_str(),
+            rate: settings.out_rate,
+            channels: 1,
+            frame_ms: settings.frame_ms,
+            tracks: ["caller"],
+        });
+        Start {
+            version: 1,
+            call_id: self.spec.call.to_string(),
+            instance_id: self.spec.instance.to_string(),
+            direction: self.spec.direction,
+            from: self.spec.from.clone(),
+            to: self.spec.to.clone(),
+            call_status: self.status(),
+            inward: Inward { format: settings.format.name(), rate: settings.rate, channels: 1 },
+            outward,
+            buffer_ms: settings.buffer_ms,
+            playout: "queue",
+            parameters: self.spec.parameters.clone(),
+            linger_ms: u64::try_from(self.spec.linger.as_millis()).unwrap_or(u64::MAX),
+            resumed: false,
+        }
+    }
+
+    /// The call's status of the five, by what it told so far.
+    fn status(&self) -> &'static str {
+        use crate::call::record::CallStatus;
+        let told = |event: &str| self.history.iter().any(|past| past.event == event);
+        let status = if self.started || told("answered") {
+            CallStatus::InProgress
+        } else if told("dialing") || told("ringing") || told("early_media") {
+            CallStatus::Ringing
+        } else {
+            CallStatus::Queued
+        };
+        status.as_str()
+    }
+}

@@ -1,0 +1,160 @@
+//! What each request of the full protocol does.
+
+use super::{Digits, Session};
+use crate::app::Report;
+use crate::app::playout::Full;
+use crate::app::stream::client::Moment;
+use crate::app::stream::options::Protocol;
+use crate::app::stream::wire::{self, CommandId, Refused, Request, Told, warning};
+use crate::media::interface::Command;
+use std::sync::Arc;
+
+/// Length of the fade of a clear; the media leg knows no other.
+const FADE_MS: u64 = 5;
+
+impl Session {
+    /// A text message of the client.
+    pub(super) fn on_text(&mut self, text: &str, now: Moment) {
+        let Some(client) = &mut self.client else { return };
+        // Clients of the bare URL may say what they like; there is nothing to be said.
+        if client.is_closing() || client.settings.protocol == Protocol::Bare {
+            return;
+        }
+        match wire::decode(text) {
+            Ok((id, request)) => {
+                if let Err(refused) = self.on_request(id.clone(), request, now) {
+                    self.refuse(Refused { id, ..refused }, now);
+                }
+            }
+            Err(refused) => {
+                self.refuse(refused, now);
+                if let Some(client) = &mut self.client {
+                    client.fault(now);
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, refused: Refused, now: Moment) {
+        let Refused { id, code, detail } = refused;
+        self.tell(&Told::Error { id, code, detail, fatal: false }, now);
+    }
+
+    /// Does it, and acknowledges what is done at once.
+    fn on_request(
+        &mut self,
+        id: Option<CommandId>,
+        request: Request,
+        now: Moment,
+    ) -> Result<(), Refused> {
+        match request {
+            Request::Configure { format, rate } => {
+                // What came before is of the old format and is still to be heard.
+                self.inlet.flush(&mut self.queue);
+                self.inlet.configure(format, rate);
+            }
+            Request::Utterance(name) => {
+                self.inlet.flush(&mut self.queue);
+                self.queue.open(Some(name)).map_err(refused)?;
+                self.pause_at = None;
+            }
+            Request::UtteranceEnd => {
+                self.inlet.flush(&mut self.queue);
+                self.queue.close();
+                self.pause_at = None;
+            }
+            Request::Mark(name) => self.queue.mark(&name).map_err(refused)?,
+            Request::Clear { fade_ms, utterance } => {
+                return self.clear(id, fade_ms, utterance.as_ref(), now);
+            }
+            Request::Pause => self.pause(true, now),
+            Request::Resume => self.pause(false, now),
+            Request::Dtmf { digits: rest, duration_ms, gap_ms } => {
+                self.dial(Digits { rest, duration_ms, gap_ms, id }, now);
+                return Ok(());
+            }
+            Request::Hangup { reason, after_playback } => self.hang_up(reason, after_playback),
+            Request::Ping => {
+                self.tell(&Told::Pong { id }, now);
+                return Ok(());
+            }
+            Request::Unserved(kind) => {
+                let detail = format!("{kind} is not served");
+                return Err(Refused { id: None, code: "not_implemented", detail });
+            }
+        }
+        for note in self.inlet.take_notes() {
+            self.warn_of(note, now);
+        }
+        self.acknowledge(id, now);
+        Ok(())
+    }
+
+    /// Acknowledged when the worker confirms, behind the facts of what was cut.
+    fn clear(
+        &mut self,
+        id: Option<CommandId>,
+        fade_ms: Option<u64>,
+        utterance: Option<&Arc<str>>,
+        now: Moment,
+    ) -> Result<(), Refused> {
+        let ticket = self.next_ticket;
+        let is_open = match (utterance, self.queue.open_utterance()) {
+            (None, _) => true,
+            (Some(name), Some(open)) => open.as_ref() == Some(name),
+            (Some(_), None) => false,
+        };
+        let cleared = match utterance {
+            None => self.queue.clear(ticket).map(|()| true),
+            Some(name) => self.queue.clear_utterance(name, ticket),
+        };
+        if !cleared.map_err(refused)? {
+            let detail = "no utterance of this name is queued".to_owned();
+            return Err(Refused { id: None, code: "not_queued", detail });
+        }
+        if is_open {
+            self.inlet.reset();
+            self.pause_at = None;
+        }
+        self.next_ticket += 1;
+        self.tickets.push_back((ticket, id));
+        if fade_ms.is_some_and(|fade_ms| fade_ms != FADE_MS) {
+            let detail = format!("the fade of a clear is {FADE_MS} ms, whatever fade_ms says");
+            self.tell(&warning("not_implemented", detail), now);
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, pause: bool, now: Moment) {
+        if self.paused == pause {
+            return;
+        }
+        self.paused = pause;
+        self.order(Command::Pause(pause));
+        self.watch_for_pause(now.at);
+        let (utterance, played_ms) = self.queue.sounding(self.sent()).unwrap_or_default();
+        let state = if pause { "paused" } else { "resumed" };
+        self.tell_playback(state, utterance, played_ms, 0, now);
+    }
+
+    fn hang_up(&mut self, reason: Option<String>, after_playback: bool) {
+        if after_playback && !self.hanging {
+            self.inlet.flush(&mut self.queue);
+            self.queue.when_drained();
+            self.hanging = true;
+            self.pause_at = None;
+        } else if !after_playback {
+            self.report(Report::HangupRequested { reason });
+        }
+    }
+}
+
+/// A limit that was hit, as the client hears of it.
+fn refused(full: Full) -> Refused {
+    let code = match full {
+        Full::Marks => "too_many_marks",
+        Full::Utterances => "too_many_utterances",
+        Full::Clears => "busy",
+    };
+    Refused { id: None, code, detail: full.to_string() }
+}

@@ -1,0 +1,317 @@
+//! The one task of a call's stream: polls everything there is, feeds the session, writes once.
+//!
+//! ```text
+//!  poll ─> leg events ─┐
+//!          leg ready  ─┤
+//!          control    ─┼─> Session ─> pump ─> messages ─> socket, one flush
+//!          arrival    ─┤                 └──> reports
+//!          socket     ─┤
+//!          clock      ─┘
+//! ```
+//!
+//! Owns wakers and the order of polling; decides nothing. All that one wake-up brought is taken in
+//! before anything is written, so a tick costs at most one write. A socket that does not take what
+//! was flushed is not given more; everything else goes on.
+
+use super::StreamSpec;
+use super::client::Moment;
+use super::seat::{Arrival, ClientSocket, Outgoing, Seated};
+use super::session::Session;
+use crate::app::line::{Ears, Line, split};
+use crate::app::{Control, Report};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Instant, Sleep};
+
+/// Inputs taken in before the task lets others run.
+const INPUTS_MAX: usize = 128;
+/// Octets given to a socket between two flushes.
+const FLUSH_OCTETS: usize = 32 * 1024;
+/// How long an upgrade may take.
+const ARRIVE_WITHIN: Duration = Duration::from_secs(10);
+/// When to try again to hand over what was refused.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// A client's socket while it is attached.
+struct Attached {
+    socket: Box<dyn ClientSocket>,
+    /// Frees the seat when dropped.
+    _seat: OwnedSemaphorePermit,
+    /// The last flush is not through.
+    flushing: bool,
+}
+
+/// A client whose upgrade is under way.
+struct Arriving {
+    seat: OwnedSemaphorePermit,
+    options: super::StreamOptions,
+    socket: Arrival,
+    give_up_at: Instant,
+}
+
+/// The leg's polled ends.
+struct Listening {
+    ears: Ears,
+    ready: Pin<Box<OwnedNotified>>,
+    gone: bool,
+}
+
+/// The task of one call; ready when the call is over and its client has been told.
+pub(super) struct StreamTask {
+    session: Session,
+    control: mpsc::Receiver<Control>,
+    seated: mpsc::Receiver<Seated>,
+    reports: mpsc::Sender<Report>,
+    leg: Option<Listening>,
+    arriving: Option<Arriving>,
+    attached: Option<Attached>,
+    alarm: Pin<Box<Sleep>>,
+    /// What the alarm is set to, if anything.
+    alarm_at: Option<Instant>,
+}
+
+impl StreamTask {
+    /// A task that waits for what happens; must be made within a runtime with a clock.
+    pub(super) fn new(
+        spec: StreamSpec,
+        control: mpsc::Receiver<Control>,
+        seated: mpsc::Receiver<Seated>,
+        reports: mpsc::Sender<Report>,
+    ) -> Self {
+        Self {
+            session: Session::new(spec),
+            control,
+            seated,
+            reports,
+            leg: None,
+            arriving: None,
+            attached: None,
+            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            alarm_at: None,
+        }
+    }
+
+    /// Takes the leg's ends.
+    pub(super) fn take_line(&mut self, line: Line, ears: Ears) {
+        let ready = Box::pin(ears.ready.clone().notified_owned());
+        self.leg = Some(Listening { ears, ready, gone: false });
+        self.session.on_line(line);
+    }
+
+    /// Takes in one thing that happened, if there is one.
+    fn poll_input(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+        if self.poll_leg(context, now).is_ready()
+            || self.poll_control(context, now).is_ready()
+            || self.poll_arrival(context, now).is_ready()
+            || self.poll_socket(context, now).is_ready()
+        {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn poll_leg(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+        let Some(leg) = self.leg.as_mut().filter(|_| !self.session.is_over()) else {
+            return Poll::Pending;
+        };
+        if !leg.gone
+            && let Poll::Ready(event) = leg.ears.events.poll_recv(context)
+        {
+            if let Some(event) = event {
+                self.session.on_leg_event(&event, now);
+            } else {
+                leg.gone = true;
+                self.session.on_line_lost();
+            }
+            return Poll::Ready(());
+        }
+        if !self.session.wants_ready() {
+            return Poll::Pending;
+        }
+        ready!(leg.ready.as_mut().poll(context));
+        leg.ready.set(leg.ears.ready.clone().notified_owned());
+        Poll::Ready(())
+    }
+
+    fn poll_control(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+        if self.session.is_over() {
+            return Poll::Pending;
+        }
+        match ready!(self.control.poll_recv(context)) {
+            Some(Control::Leg(leg)) => {
+                let (line, ears) = split(*leg);
+                self.take_line(line, ears);
+            }
+            Some(control) => self.session.on_control(control, now),
+            None => {
+                // The call's driver is gone: there is nobody left to play for.
+                let reason = "error";
+                let stop = Control::Stop { reason, sip_code: None, duration_ms: 0 };
+                self.session.on_control(stop, now);
+            }
+        }
+        if self.session.is_over() {
+            self.leg = None;
+            self.arriving = None;
+            self.seated.close();
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_arrival(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+        if let Some(arriving) = &mut self.arriving {
+            let socket = match arriving.socket.as_mut().poll(context) {
+                Poll::Ready(socket) => socket,
+                Poll::Pending if arriving.give_up_at <= Instant::from_std(now.at) => None,
+                Poll::Pending => return Poll::Pending,
+            };
+            if let (Some(arriving), Some(socket)) = (self.arriving.take(), socket) {
+                self.session.on_attach(&arriving.options, now);
+                self.attached = Some(Attached { socket, _seat: arriving.seat, flushing: false });
+            }
+            return Poll::Ready(());
+        }
+        // The seat is one, so nobody comes while somebody sits.
+        let Some(seated) = ready!(self.seated.poll_recv(context)) else { return Poll::Pending };
+        let Seated { permit, options, socket } = seated;
+        let give_up_at = Instant::from_std(now.at) + ARRIVE_WITHIN;
+        self.arriving = Some(Arriving { seat: permit, options, socket, give_up_at });
+        Poll::Ready(())
+    }
+
+    fn poll_socket(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+        let Some(attached) = &mut self.attached else { return Poll::Pending };
+        if !self.session.may_read(now.at) {
+            return Poll::Pending;
+        }
+        let incoming = ready!(attached.socket.poll_recv(context));
+        self.session.on_incoming(incoming, now);
+        self.drop_lost_socket();
+        Poll::Ready(())
+    }
+
+    /// Writes what there is to say, as far as the socket takes it.
+    fn write(&mut self, context: &mut Context<'_>, now: Moment) {
+        while let Some(attached) = &mut self.attached {
+            if !attached.flushing {
+                let mut octets = 0;
+                while octets < FLUSH_OCTETS
+                    && let Some(message) = self.session.next_message()
+                {
+                    octets += length(&message);
+                    if attached.socket.send(message).is_err() {
+                        self.session.on_gone(now);
+                        break;
+                    }
+                }
+                // The socket may hold answers of its own (pong, close), but those it writes
+                // while it reads.
+                if octets == 0 {
+                    break;
+                }
+            }
+            match attached.socket.poll_flush(context) {
+                Poll::Ready(Ok(())) => attached.flushing = false,
+                Poll::Ready(Err(_)) => self.session.on_gone(now),
+                Poll::Pending => {
+                    attached.flushing = true;
+                    break;
+                }
+            }
+            self.drop_lost_socket();
+        }
+        self.drop_lost_socket();
+    }
+
+    /// A client that the session gave up has no use for its socket.
+    fn drop_lost_socket(&mut self) {
+        if !self.session.has_client() {
+            self.attached = None;
+        }
+    }
+
+    /// Hands reports over; `false` when some must wait.
+    fn send_reports(&mut self) -> bool {
+        while let Some(report) = self.session.next_report() {
+            match self.reports.try_send(report) {
+                Ok(()) | Err(TrySendError::Closed(_)) => {}
+                Err(TrySendError::Full(report)) => {
+                    self.session.keep_report(report);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Sets the alarm to the next thing that is due; ready when it is due already.
+    fn poll_alarm(&mut self, context: &mut Context<'_>, retry: bool, now: Moment) -> Poll<()> {
+        let present = Instant::from_std(now.at);
+        let session = self.session.deadline().map(Instant::from_std);
+        let arriving = self.arriving.as_ref().map(|arriving| arriving.give_up_at);
+        let retry = retry.then(|| present + RETRY);
+        let due = [session, arriving, retry].into_iter().flatten().min();
+        if let Some(due) = due {
+            // An alarm that is early is harmless, and cheaper than one set anew each tick.
+            if self.alarm_at.is_none_or(|set| set <= present || due < set) {
+                self.alarm.as_mut().reset(due);
+                self.alarm_at = Some(due);
+            }
+            ready!(self.alarm.as_mut().poll(context));
+            self.alarm_at = None;
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+impl Future for StreamTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            let now = moment();
+            let mut inputs = 0;
+            while inputs < INPUTS_MAX && this.poll_input(context, now).is_ready() {
+                inputs += 1;
+            }
+            this.session.on_time(now);
+            this.drop_lost_socket();
+            let more = this.session.pump(now);
+            this.write(context, now);
+            let told = this.send_reports();
+            if this.session.is_finished() && told {
+                return Poll::Ready(());
+            }
+            if more || inputs == INPUTS_MAX {
+                // Much to do: other tasks first.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let retry = !told || this.session.has_orders();
+            if this.poll_alarm(context, retry, now).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+fn moment() -> Moment {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let unix_ms = i64::try_from(unix.as_millis()).unwrap_or(i64::MAX);
+    Moment { at: Instant::now().into_std(), unix_ms }
+}
+
+fn length(message: &Outgoing) -> usize {
+    match message {
+        Outgoing::Text(text) => text.len() + 1,
+        Outgoing::Binary(octets) => octets.len() + 1,
+        Outgoing::Ping | Outgoing::Close(..) => 1,
+    }
+}

@@ -1,0 +1,643 @@
+//! The text messages of the stream as typed values: pure functions both ways.
+//!
+//! ```text
+//!  client text ── decode ──> (id, Request)          Told ── encode ──> server text
+//! ```
+//!
+//! Owns names, bounds and the shape of each message of `bellwire.stream.v1`, and the two messages
+//! of the bare URL. Decides nothing: what a request does is the session's.
+
+use super::options::IN_RATES;
+use crate::audio::decode::LiveFormat;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Longest text message that a client may send, in octets.
+pub const TEXT_MAX: usize = 256 * 1024;
+/// Longest name of an utterance or a mark, and longest command id, in octets.
+const NAME_MAX: usize = 256;
+/// Digits that one `dtmf` may send.
+const DIGITS_MAX: usize = 128;
+
+/// The id under which a client wants to hear what became of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandId {
+    /// As text.
+    Text(Arc<str>),
+    /// As a whole number.
+    Number(i64),
+}
+
+impl Serialize for CommandId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => to.serialize_str(text),
+            Self::Number(number) => to.serialize_i64(*number),
+        }
+    }
+}
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// What the binary messages from here on are.
+    Configure {
+        /// Their format, if it changes.
+        format: Option<LiveFormat>,
+        /// Their rate, if it changes.
+        rate: Option<u32>,
+    },
+    /// The audio from here on has this name.
+    Utterance(Arc<str>),
+    /// The utterance is complete.
+    UtteranceEnd,
+    /// Tell when everything queued so far has left.
+    Mark(String),
+    /// Throw away what is queued.
+    Clear {
+        /// Length of the fade, if it matters to the client.
+        fade_ms: Option<u64>,
+        /// Only this utterance.
+        utterance: Option<Arc<str>>,
+    },
+    /// Stop playing, keep the queue.
+    Pause,
+    /// Go on playing.
+    Resume,
+    /// Send digits to the far end.
+    Dtmf {
+        /// `0-9*#A-D`, at least one.
+        digits: String,
+        /// Length of each.
+        duration_ms: Option<u64>,
+        /// Pause between them.
+        gap_ms: Option<u64>,
+    },
+    /// End the call.
+    Hangup {
+        /// For the log.
+        reason: Option<String>,
+        /// Only when everything queued has left.
+        after_playback: bool,
+    },
+    /// Asks for `pong`.
+    Ping,
+    /// A command of the protocol that is not served.
+    Unserved(&'static str),
+}
+
+/// Why a text message was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The id of the command, where one could be read.
+    pub id: Option<CommandId>,
+    /// Stable code.
+    pub code: &'static str,
+    /// What is wrong and what would be right.
+    pub detail: String,
+}
+
+/// All fields that commands may have; unknown ones are ignored.
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+struct Fields {
+    format: Option<String>,
+    rate: Option<u32>,
+    name: Option<String>,
+    #[serde(alias = "fadeMs")]
+    fade_ms: Option<u64>,
+    utterance: Option<String>,
+    digits: Option<String>,
+    #[serde(alias = "durationMs")]
+    duration_ms: Option<u64>,
+    #[serde(alias = "gapMs")]
+    gap_ms: Option<u64>,
+    reason: Option<String>,
+    after: Option<String>,
+}
+
+/// Commands of the protocol that are answered with `not_implemented`.
+const UNSERVED: [&str; 14] = [
+    "answer", "barge_in", "event", "hold", "mute", "play", "record", "reject", "ring", "say",
+    "transfer", "unhold", "unmute", "audio",
+];
+
+/// Reads one text message of a client.
+///
+/// # Errors
+/// [`Refused`], with the command's id where there is one.
+pub fn decode(text: &str) -> Result<(Option<CommandId>, Request), Refused> {
+    let bad = |detail: String| Refused { id: None, code: "invalid_message", detail };
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| bad(format!("not JSON: {error}")))?;
+    let Value::Object(mut object) = value else {
+        return Err(bad("must be a JSON object".to_owned()));
+    };
+    let id = command_id(&mut object)?;
+    let refuse = |code, detail: &str| Refused { id: id.clone(), code, detail: clip(detail) };
+    let Some(Value::String(kind)) = object.remove("type") else {
+        return Err(refuse("invalid_message", "type must be a string"));
+    };
+    let fields: Fields = serde_json::from_value(Value::Object(object))
+        .map_err(|error| refuse("invalid_field", &error.to_string()))?;
+    let request = match request(&kind, fields, id.as_ref()) {
+        Ok(request) => request,
+        Err((code, detail)) => return Err(refuse(code, &detail)),
+    };
+    Ok((id, request))
+}
+
+fn command_id(object: &mut Map<String, Value>) -> Result<Option<CommandId>, Refused> {
+    let id = match object.remove("id") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) if text.len() <= NAME_MAX => Some(CommandId::Text(text.into())),
+        Some(Value::Number(number)) => number.as_i64().map(CommandId::Number),
+        Some(_) => None,
+    };
+    let detail = format!("id must be a string of at most {NAME_MAX} octets or a whole number");
+    id.map(Some).ok_or(Refused { id: None, code: "invalid_field", detail })
+}
+
+type Wrong = (&'static str, String);
+
+fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request, Wrong> {
+    Ok(match kind {
+        "configure" => configure(&fields)?,
+        "utterance" => match id {
+            Some(CommandId::Text(name)) if !name.is_empty() => Request::Utterance(name.clone()),
+            Some(CommandId::Number(number)) => Request::Utterance(number.to_string().into()),
+            _ => return Err(("missing_field", "utterance needs id".to_owned())),
+        },
+        "utterance_end" => Request::UtteranceEnd,
+        "mark" => Request::Mark(short("name", fields.name)?),
+        "clear" => {
+            Request::Clear { fade_ms: fields.fade_ms, utterance: fields.utterance.map(Arc::from) }
+        }
+        "pause" => Request::Pause,
+        "resume" => Request::Resume,
+        "dtmf" => Request::Dtmf {
+            digits: digits(fields.digits)?,
+            duration_ms: fields.duration_ms,
+            gap_ms: fields.gap_ms,
+        },
+        "hangup" => Request::Hangup {
+            reason: fields.reason.map(|reason| clip(&reason)),
+            after_playback: match fields.after.as_deref() {
+                None => false,
+                Some("playback") => true,
+                Some(_) => return Err(("invalid_field", "after must be playback".to_owned())),
+            },
+        },
+        "ping" => Request::Ping,
+        _ => match UNSERVED.into_iter().find(|known| *known == kind) {
+            Some(known) => Request::Unserved(known),
+            None => return Err(("unknown_type", format!("type {:?} is unknown", clip(kind)))),
+        },
+    })
+}
+
+fn configure(fields: &Fields) -> Result<Request, Wrong> {
+    let format = fields.format.as_deref().map(LiveFormat::by_name);
+    if format == Some(None) {
+        let names = LiveFormat::NAMES.map(|(name, _)| name).join(", ");
+        return Err(("unsupported_format", format!("format must be one of {names}")));
+    }
+    if let Some(rate) = fields.rate
+        && !IN_RATES.contains(&rate)
+    {
+        return Err(("unsupported_rate", format!("rate must be one of {IN_RATES:?}")));
+    }
+    Ok(Request::Configure { format: format.flatten(), rate: fields.rate })
+}
+
+fn short(field: &str, value: Option<String>) -> Result<String, Wrong> {
+    match value {
+        Some(text) if text.len() <= NAME_MAX => Ok(text),
+        Some(_) => Err(("invalid_field", format!("{field} is longer than {NAME_MAX} octets"))),
+        None => Err(("missing_field", format!("{field} is missing"))),
+    }
+}
+
+fn digits(value: Option<String>) -> Result<String, Wrong> {
+    let text = value.ok_or(("missing_field", "digits is missing".to_owned()))?;
+    let text = text.to_ascii_uppercase();
+    let good = |digit: u8| matches!(digit, b'0'..=b'9' | b'A'..=b'D' | b'*' | b'#');
+    if (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(good) {
+        Ok(text)
+    } else {
+        Err(("invalid_field", format!("digits must be 1 to {DIGITS_MAX} of 0-9, *, #, A-D")))
+    }
+}
+
+/// Foreign text, short enough to be quoted in an answer.
+fn clip(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+/// What a client is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Told {
+    /// The first message.
+    Start(Box<Start>),
+    /// The call's state changed.
+    CallEvent {
+        /// E.g. `ringing`.
+        event: &'static str,
+        /// More about it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
+    /// The caller pressed a key.
+    Dtmf {
+        /// Which.
+        digit: char,
+        /// How long.
+        duration_ms: u32,
+        /// `rfc4733` or `info`.
+        method: &'static str,
+    },
+    /// Something became of an utterance.
+    Playback {
+        /// `started`, `completed`, `cleared`, `paused` or `resumed`.
+        state: &'static str,
+        /// Its name; none for audio without one.
+        #[serde(serialize_with = "name_or_null")]
+        utterance: Option<Arc<str>>,
+        /// How much of it was sent.
+        played_ms: u64,
+        /// How much never will be.
+        discarded_ms: u64,
+    },
+    /// A mark was reached or cleared.
+    Mark {
+        /// Its name.
+        name: Box<str>,
+        /// Audio sent in this call up to it.
+        played_ms: u64,
+        /// Whether it was cleared.
+        cleared: bool,
+    },
+    /// The queue passed a water mark.
+    Flow {
+        /// `xoff` or `xon`.
+        state: &'static str,
+        /// How much is queued.
+        queued_ms: u64,
+    },
+    /// Something is not as it should be; the stream goes on.
+    Warning {
+        /// Stable code.
+        code: &'static str,
+        /// What happened.
+        detail: String,
+        /// What to do.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<&'static str>,
+        /// How much audio is missing, where that is what happened.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dropped_ms: Option<u64>,
+    },
+    /// A message was not accepted.
+    Error {
+        /// The command's id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<CommandId>,
+        /// Stable code.
+        code: &'static str,
+        /// What is wrong.
+        detail: String,
+        /// Whether the stream ends with it.
+        fatal: bool,
+    },
+    /// A command took effect.
+    Ack {
+        /// The command's id.
+        id: CommandId,
+    },
+    /// The answer to `ping`.
+    Pong {
+        /// The id of the `ping`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<CommandId>,
+    },
+    /// The last message.
+    Stop {
+        /// The call's end reason.
+        reason: &'static str,
+        /// The last SIP status.
+        sip_code: Option<u16>,
+        /// Audio sent in this call.
+        played_ms: u64,
+        /// Answer to end.
+        duration_ms: u64,
+    },
+}
+
+#[expect(clippy::ref_option, reason = "serde hands fields over by reference")]
+fn name_or_null<S: Serializer>(name: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error> {
+    name.as_deref().serialize(to)
+}
+
+/// A warning without hint or count.
+pub(super) fn warning(code: &'static str, detail: impl Into<String>) -> Told {
+    Told::Warning { code, detail: detail.into(), hint: None, dropped_ms: None }
+}
+
+/// The body of `start`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Start {
+    /// Version of the protocol.
+    pub version: u32,
+    /// The call.
+    pub call_id: String,
+    /// Its line.
+    pub instance_id: String,
+    /// `outbound` or `inbound`.
+    pub direction: crate::call::record::Direction,
+    /// The calling party.
+    pub from: Option<String>,
+    /// The called party.
+    pub to: String,
+    /// The call's status of the five.
+    pub call_status: &'static str,
+    /// What the client may send.
+    #[serde(rename = "in")]
+    pub inward: Inward,
+    /// What the client is sent; none when it does not listen.
+    #[serde(rename = "out")]
+    pub outward: Option<Outward>,
+    /// How much audio may be queued.
+    pub buffer_ms: u32,
+    /// `queue`.
+    pub playout: &'static str,
+    /// The caller's own parameters from the create request.
+    pub parameters: Map<String, Value>,
+    /// How long the call goes on when the socket is lost.
+    pub linger_ms: u64,
+    /// Whether this goes on where another socket stopped.
+    pub resumed: bool,
+}
+
+/// How the client's audio is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Inward {
+    /// Name of the format.
+    pub format: &'static str,
+    /// Rate in Hz where the format has none of its own.
+    pub rate: u32,
+    /// 1.
+    pub channels: u32,
+}
+
+/// How audio for the client is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outward {
+    /// Name of the format.
+    pub format: &'static str,
+    /// Rate in Hz.
+    pub rate: u32,
+    /// 1.
+    pub channels: u32,
+    /// Length of one message.
+    pub frame_ms: u32,
+    /// Whose audio.
+    pub tracks: [&'static str; 1],
+}
+
+/// What every message of the full protocol carries beside its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Counts the messages from 1.
+    pub seq: u64,
+    /// Milliseconds since the stream started.
+    pub t_ms: u64,
+    /// Milliseconds since the Unix epoch.
+    pub unix_ms: i64,
+}
+
+/// Writes a message of the full protocol.
+#[must_use]
+pub fn encode(told: &Told, stamp: Stamp) -> String {
+    #[derive(Serialize)]
+    struct Message<'a> {
+        #[serde(flatten)]
+        body: &'a Told,
+        seq: u64,
+        t_ms: u64,
+        timestamp: String,
+    }
+    let timestamp = rfc3339(stamp.unix_ms, true);
+    let message = Message { body: told, seq: stamp.seq, t_ms: stamp.t_ms, timestamp };
+    // Strings and numbers under fixed names always have a JSON form.
+    serde_json::to_string(&message).unwrap_or_default()
+}
+
+/// Writes a message of the bare URL; `None` for what its clients do not know.
+///
+/// Audio that cannot be read is told as a `call_event`, the one shape that they can show.
+#[must_use]
+pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
+    #[derive(Serialize)]
+    struct Message<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        event: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<&'a str>,
+        timestamp: String,
+    }
+    let (event, detail) = match told {
+        Told::CallEvent { event, detail } => (*event, detail.as_deref()),
+        Told::Warning { code: "audio_undecodable", detail, .. } => {
+            ("warning", Some(detail.as_str()))
+        }
+        Told::Start(_)
+        | Told::Dtmf { .. }
+        | Told::Playback { .. }
+        | Told::Mark { .. }
+        | Told::Flow { .. }
+        | Told::Warning { .. }
+        | Told::Error { .. }
+        | Told::Ack { .. }
+        | Told::Pong { .. }
+        | Told::Stop { .. } => return None,
+    };
+    let timestamp = rfc3339(unix_ms, false);
+    let message = Message { kind: "call_event", event, detail, timestamp };
+    serde_json::to_string(&message).ok()
+}
+
+/// Writes a moment as RFC 3339 in UTC, with or without milliseconds.
+///
+/// Days are counted as in the proleptic Gregorian calendar, in eras of 400 years from March.
+fn rfc3339(unix_ms: i64, with_ms: bool) -> String {
+    let (seconds, ms) = (unix_ms.div_euclid(1000), unix_ms.rem_euclid(1000));
+    let (days, time) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, late) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year_of_era + era * 400 + late;
+    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+    let fraction = if with_ms { format!(".{ms:03}") } else { String::new() };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
+/// Feeds foreign octets to the reader of text messages: none may make it panic, and what it
+/// answers must be writable.
+pub fn fuzz_ws_text(octets: &[u8]) {
+    let text = String::from_utf8_lossy(octets);
+    let stamp = Stamp { seq: 1, t_ms: 2, unix_ms: 3 };
+    let told = match decode(&text) {
+        Ok((Some(id), _)) => Told::Ack { id },
+        Ok((None, request)) => warning("x", format!("{request:?}")),
+        Err(Refused { id, code, detail }) => Told::Error { id, code, detail, fatal: false },
+    };
+    assert!(serde_json::from_str::<Value>(&encode(&told, stamp)).is_ok());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[expect(clippy::unnecessary_wraps, reason = "an id is optional")]
+    fn id(text: &str) -> Option<CommandId> {
+        Some(CommandId::Text(text.into()))
+    }
+
+    #[test]
+    fn every_command_of_the_protocol_is_read() {
+        let cases = [
+            (
+                r#"{"type":"configure","format":"mulaw","rate":8000}"#,
+                Request::Configure { format: Some(LiveFormat::Mulaw), rate: Some(8000) },
+            ),
+            (r#"{"type":"utterance_end"}"#, Request::UtteranceEnd),
+            (r#"{"type":"mark","name":"m 1"}"#, Request::Mark("m 1".into())),
+            (r#"{"type":"clear"}"#, Request::Clear { fade_ms: None, utterance: None }),
+            (
+                r#"{"type":"clear","fadeMs":5,"utterance":"u1"}"#,
+                Request::Clear { fade_ms: Some(5), utterance: Some("u1".into()) },
+            ),
+            (r#"{"type":"pause","more":[1,{}]}"#, Request::Pause),
+            (r#"{"type":"resume"}"#, Request::Resume),
+            (
+                r#"{"type":"dtmf","digits":"1#a","duration_ms":120}"#,
+                Request::Dtmf { digits: "1#A".into(), duration_ms: Some(120), gap_ms: None },
+            ),
+            (
+                r#"{"type":"hangup","reason":"bye","after":"playback"}"#,
+                Request::Hangup { reason: Some("bye".into()), after_playback: true },
+            ),
+            (r#"{"type":"ping"}"#, Request::Ping),
+            (r#"{"type":"say","text":"x"}"#, Request::Unserved("say")),
+        ];
+        for (text, request) in cases {
+            assert_eq!(decode(text), Ok((None, request)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_utterance_takes_its_name_from_the_id() {
+        let named = decode(r#"{"type":"utterance","id":"u1","text":"hello"}"#);
+        assert_eq!(named, Ok((id("u1"), Request::Utterance("u1".into()))));
+        let counted = decode(r#"{"type":"utterance","id":7}"#);
+        let name = Request::Utterance("7".into());
+        assert_eq!(counted, Ok((Some(CommandId::Number(7)), name)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_the_id() {
+        let cases = [
+            ("", None, "invalid_message"),
+            ("[]", None, "invalid_message"),
+            ("{}", None, "invalid_message"),
+            (r#"{"type":5,"id":"a"}"#, id("a"), "invalid_message"),
+            (r#"{"type":"fly","id":"a"}"#, id("a"), "unknown_type"),
+            (r#"{"type":"mark","id":"a"}"#, id("a"), "missing_field"),
+            (r#"{"type":"mark","name":5,"id":"a"}"#, id("a"), "invalid_field"),
+            (r#"{"type":"utterance"}"#, None, "missing_field"),
+            (r#"{"type":"configure","rate":11025}"#, None, "unsupported_rate"),
+            (r#"{"type":"configure","format":"opus"}"#, None, "unsupported_format"),
+            (r#"{"type":"dtmf","digits":"12x"}"#, None, "invalid_field"),
+            (r#"{"type":"dtmf","digits":""}"#, None, "invalid_field"),
+            (r#"{"type":"hangup","after":"lunch"}"#, None, "invalid_field"),
+            (r#"{"type":"ping","id":{}}"#, None, "invalid_field"),
+        ];
+        for (text, id, code) in cases {
+            let refused = decode(text).unwrap_err();
+            assert_eq!((refused.id, refused.code), (id, code), "{text}");
+        }
+    }
+
+    #[test]
+    fn messages_carry_type_and_stamp() {
+        let stamp = Stamp { seq: 3, t_ms: 1840, unix_ms: 1_700_000_000_123 };
+        let cleared = Told::Playback {
+            state: "cleared",
+            utterance: Some("u1".into()),
+            played_ms: 1840,
+            discarded_ms: 2310,
+        };
+        let expected = r#"{"type":"playback","state":"cleared","utterance":"u1","played_ms":1840,"discarded_ms":2310,"seq":3,"t_ms":1840,"timestamp":"2023-11-14T22:13:20.123Z"}"#;
+        assert_eq!(encode(&cleared, stamp), expected);
+        let ack = encode(&Told::Ack { id: CommandId::Number(9) }, stamp);
+        assert!(ack.starts_with(r#"{"type":"ack","id":9,"seq":3"#), "{ack}");
+    }
+
+    #[test]
+    fn the_bare_url_knows_call_events_only() {
+        let answered = Told::CallEvent { event: "answered", detail: None };
+        let expected =
+            r#"{"type":"call_event","event":"answered","timestamp":"2023-11-14T22:13:20Z"}"#;
+        assert_eq!(encode_bare(&answered, 1_700_000_000_123).as_deref(), Some(expected));
+        let flow = Told::Flow { state: "xoff", queued_ms: 1 };
+        assert_eq!(encode_bare(&flow, 0), None);
+    }
+
+    #[test]
+    fn moments_are_written_as_the_calendar_has_them() {
+        for (unix_ms, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (1_735_689_599_999, "2024-12-31T23:59:59Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339(unix_ms, false), text);
+        }
+    }
+
+    #[test]
+    fn the_corpus_is_read_without_a_panic() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/ws_text");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            fuzz_ws_text(&std::fs::read(entry.unwrap().path()).unwrap());
+            seen += 1;
+        }
+        assert!(seen >= 10, "{seen} files in the corpus");
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_panic(octets in prop::collection::vec(any::<u8>(), 0..300)) {
+            fuzz_ws_text(&octets);
+        }
+
+        #[test]
+        fn nothing_like_a_command_panics(
+            kind in "(configure|utterance|mark|clear|dtmf|hangup|ping|[a-z]{0,8})",
+            field in "(id|name|rate|format|digits|after|fade_ms|utterance)",
+            value in r#"(null|true|-?[0-9]{1,22}|[0-9]e[0-9]{1,4}|"[ -~]{0,12}"|\[\]|\{\})"#,
+        ) {
+            fuzz_ws_text(format!(r#"{{"type":"{kind}","{field}":{value}}}"#).as_bytes());
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `bellwire check`: everything that is wrong with a configuration, at once.
+
+use super::{ConfigArgs, DONE, FAILED, print};
+use crate::config::{ConfigErrors, Loaded};
+
+/// Prints findings to standard error and the effective addresses to standard output.
+pub(super) fn run(args: ConfigArgs) -> u8 {
+    match args.load() {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                print::err(format!("warning: {warning}"));
+            }
+            print::out(summary(&loaded));
+            DONE
+        }
+        Err(errors) => {
+            print::err(refusal(&errors));
+            FAILED
+        }
+    }
+}
+
+fn summary(loaded: &Loaded) -> String {
+    let config = &loaded.config;
+    let file = loaded
+        .file
+        .as_ref()
+        .map_or_else(|| "The built-in configuration".to_owned(), |file| file.display().to_string());
+    let sip: Vec<String> = config.sip.listen.iter().map(ToString::to_string).collect();
+    let keys = match config.api.key.len() {
+        0 => "no key: every local process may use it".to_owned(),
+        1 => "1 key".to_owned(),
+        several => format!("{several} keys"),
+    };
+    let verdict = match loaded.warnings.len() {
+        0 => "is valid".to_owned(),
+        1 => "is valid, with 1 warning".to_owned(),
+        several => format!("is valid, with {several} warnings"),
+    };
+    [
+        format!("{file} {verdict}."),
+        format!("  API    http://{} ({keys})", config.api.listen),
+        format!("  admin  http://{}", config.api.admin_listen),
+        format!("  SIP    {}", sip.join(" ")),
+        format!("  RTP    {} ports {}", config.rtp.address, config.rtp.ports),
+        format!("  state  {}", config.node.data_dir.display()),
+        format!(
+            "  {} trunks, {} instances, {} routes, {} voices",
+            config.trunk.len(),
+            config.instance.len(),
+            config.route.len(),
+            config.voice.len()
+        ),
+    ]
+    .join("\n")
+}
+
+fn refusal(errors: &ConfigErrors) -> String {
+    let mut lines: Vec<String> =
+        errors.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+    lines.extend(errors.problems.iter().map(|problem| format!("error: {problem}")));
+    lines.push(match errors.problems.len() {
+        1 => "1 error".to_owned(),
+        several => format!("{several} errors"),
+    });
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, LoadOptions};
+
+    fn load(text: &str) -> Result<Loaded, ConfigErrors> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("b.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(&LoadOptions { file: Some(file), ..LoadOptions::default() })
+    }
+
+    #[test]
+    fn a_good_file_shows_where_it_listens() {
+        let text = summary(&load("[rtp]\nports = \"20000-20019\"").unwrap());
+        for part in ["b.toml is valid, with 1 warning", "http://127.0.0.1:8080", "no key"] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(text.contains("udp:127.0.0.1:5060 tcp:127.0.0.1:5060"), "{text}");
+    }
+
+    #[test]
+    fn a_bad_file_shows_every_finding() {
+        let errors = load("[rtp]\nprots = 1\nptime = \"1\"\naddress = \"0.0.0.0\"").unwrap_err();
+        let text = refusal(&errors);
+        for part in ["b.toml:2: rtp.prots", "b.toml:3: rtp.ptime", "warning: ", "2 errors"] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+}

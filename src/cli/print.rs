@@ -1,0 +1,16 @@
+//! The only place that writes to standard output and standard error, logs apart.
+//!
+//! Owns what happens when nobody reads: nothing.
+
+use std::io::Write;
+
+/// Writes a line to standard output; a reader that went away is no error.
+pub fn out(line: impl AsRef<str>) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{}", line.as_ref()).and_then(|()| stdout.flush());
+}
+
+/// Writes a line to standard error; a reader that went away is no error.
+pub fn err(line: impl AsRef<str>) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", line.as_ref());
+}

@@ -1,0 +1,408 @@
+//! What no single option can know: combinations, references, and features that are not built.
+//!
+//! Owns every rule between options, and the fallbacks that depend on more than one (the built-in
+//! engine and its voices). Does not read values.
+
+use super::declare::Setting;
+use super::line::{Action, Route};
+use super::reader::Reader;
+use super::rtp::JitterMode;
+use super::sip::{DtmfMode, SrtpMode};
+use super::speech::{TtsEngine, TtsKind, Voice};
+use super::tree::{Node, Tree};
+use super::{Config, Name};
+use crate::sip::interface::Transport;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Pico's voices: our id, and what Pico calls it.
+pub const PICO_VOICES: [(&str, &str); 6] = [
+    ("en-US-001", "en-US"),
+    ("en-GB-001", "en-GB"),
+    ("de-DE-001", "de-DE"),
+    ("es-ES-001", "es-ES"),
+    ("fr-FR-001", "fr-FR"),
+    ("it-IT-001", "it-IT"),
+];
+
+/// Sample rates that a stream client may send.
+const STREAM_RATES: [u32; 6] = [8000, 16_000, 24_000, 32_000, 44_100, 48_000];
+
+/// Completes the configuration and reports what does not go together.
+pub(super) fn check(config: &mut Config, reader: &mut Reader<'_>) {
+    complete(config);
+    unavailable(config, reader);
+    without_effect(config, reader);
+    duplicates(config, reader);
+    api(config, reader);
+    media(config, reader);
+    trunks(config, reader);
+    instances(config, reader);
+    routes(config, reader);
+    voices(config, reader);
+}
+
+/// Puts the built-in engine and its voices in when the file has none.
+fn complete(config: &mut Config) {
+    if config.engine.tts.is_empty() {
+        config.engine.tts.push(TtsEngine { name: name("pico"), kind: TtsKind::Pico });
+    }
+    if config.voice.is_empty()
+        && let Some(engine) = config.engine.tts.iter().find(|tts| tts.kind == TtsKind::Pico)
+    {
+        let engine = engine.name.clone();
+        config.voice = PICO_VOICES
+            .iter()
+            .map(|(id, voice)| Voice {
+                id: name(id),
+                engine: engine.clone(),
+                voice: (*voice).to_owned(),
+            })
+            .collect();
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::read(&mut Reader::aside(), &Node::new(Tree::Text(text.to_owned())))
+        .unwrap_or_else(<Name as Setting>::stand_in)
+}
+
+/// Refuses what is recognised but not built: nothing is ignored in silence.
+fn unavailable(config: &Config, reader: &mut Reader<'_>) {
+    let mut refuse = |path: &str, what: &str| {
+        reader.error_at(path, format!("{what} is not available in this version"));
+    };
+    for (index, listen) in config.sip.listen.iter().enumerate() {
+        if listen.transport == Transport::Tls {
+            refuse(&format!("sip.listen[{index}]"), "SIP over TLS");
+        }
+    }
+    if config.jitter.mode == JitterMode::Paced {
+        refuse("jitter.mode", "mode \"paced\"");
+    }
+    for (index, trunk) in config.trunk.iter().enumerate() {
+        if trunk.register {
+            refuse(&format!("trunk[{index}].register"), "registration with a carrier");
+        }
+        if trunk.srtp != SrtpMode::Off {
+            refuse(&format!("trunk[{index}].srtp"), "encrypted media");
+        }
+        match trunk.dtmf {
+            DtmfMode::Auto | DtmfMode::Rfc4733 => {}
+            DtmfMode::Info | DtmfMode::Inband => refuse(
+                &format!("trunk[{index}].dtmf"),
+                &format!("sending digits by \"{}\"", trunk.dtmf.as_str()),
+            ),
+        }
+    }
+    for (index, route) in config.route.iter().enumerate() {
+        match route.action {
+            Action::Agent | Action::Webhook => refuse(
+                &format!("route[{index}].action"),
+                &format!("action \"{}\"", route.action.as_str()),
+            ),
+            Action::Answer
+            | Action::Play
+            | Action::Say
+            | Action::Stream
+            | Action::Ring
+            | Action::Reject => {}
+        }
+        if route.url.is_some() {
+            refuse(&format!("route[{index}].url"), "dialling a stream client");
+        }
+        if route.auth.is_some() {
+            refuse(&format!("route[{index}].auth"), "asking callers for credentials");
+        }
+    }
+}
+
+/// Warns of options that were written although nothing acts on them in this version.
+fn without_effect(config: &Config, reader: &mut Reader<'_>) {
+    let mut paths = Vec::new();
+    for index in 0..config.trunk.len() {
+        paths.push(format!("trunk[{index}].session_timer"));
+        paths.push(format!("trunk[{index}].expires"));
+    }
+    paths.extend((0..config.engine.stt.len()).map(|index| format!("engine.stt[{index}]")));
+    paths.extend((0..config.engine.llm.len()).map(|index| format!("engine.llm[{index}]")));
+    for key in ["paced_min", "paced_start", "paced_max"] {
+        paths.push(format!("jitter.{key}"));
+    }
+    for path in paths {
+        if reader.is_written(&path) {
+            reader.warning_at(&path, "has no effect in this version");
+        }
+    }
+}
+
+/// Names must tell their objects apart.
+fn duplicates(config: &Config, reader: &mut Reader<'_>) {
+    unique(reader, "trunk", "name", config.trunk.iter().map(|trunk| &*trunk.name));
+    unique(reader, "instance", "id", config.instance.iter().map(|line| line.id.as_str()));
+    unique(reader, "api.key", "name", config.api.key.iter().map(|key| &*key.name));
+    unique(reader, "voice", "id", config.voice.iter().map(|voice| &*voice.id));
+    unique(reader, "engine.tts", "name", config.engine.tts.iter().map(|tts| &*tts.name));
+    unique(reader, "engine.stt", "name", config.engine.stt.iter().map(|stt| &*stt.name));
+    unique(reader, "engine.llm", "name", config.engine.llm.iter().map(|llm| &*llm.name));
+    let listeners: Vec<String> = config.sip.listen.iter().map(ToString::to_string).collect();
+    unique(reader, "sip.listen", "", listeners.iter().map(String::as_str));
+}
+
+fn unique<'a>(
+    reader: &mut Reader<'_>,
+    table: &str,
+    key: &str,
+    names: impl Iterator<Item = &'a str>,
+) {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, name) in names.enumerate() {
+        let path = if key.is_empty() {
+            format!("{table}[{index}]")
+        } else {
+            format!("{table}[{index}].{key}")
+        };
+        match seen.get(name) {
+            Some(first) => {
+                reader.error_at(&path, format!("{name:?} is there already: {table}[{first}]"));
+            }
+            None => {
+                seen.insert(name, index);
+            }
+        }
+    }
+}
+
+fn api(config: &Config, reader: &mut Reader<'_>) {
+    let api = &config.api;
+    if !api.listen.ip().is_loopback() && api.key.is_empty() {
+        reader.error_at(
+            "api.listen",
+            format!("{} is not loopback: add an [[api.key]], or listen on 127.0.0.1", api.listen),
+        );
+    }
+    if !api.admin_listen.ip().is_loopback() {
+        reader.warning_at(
+            "api.admin_listen",
+            "is not loopback: it serves metrics and drain to everyone who can connect, unasked",
+        );
+    }
+    if api.listen == api.admin_listen && api.listen.port() != 0 {
+        reader.error_at("api.admin_listen", "is the same as api.listen");
+    }
+    for (index, key) in api.key.iter().enumerate() {
+        let path = format!("api.key[{index}]");
+        match (&key.secret, &key.secret_sha256) {
+            (Some(_), Some(_)) => {
+                reader.error_at(&path, "has both a secret and secret_sha256; keep one");
+            }
+            (None, None) => reader.error_at(
+                &path,
+                "has no secret: give secret_file, secret_env, secret_credential or secret_sha256",
+            ),
+            (Some(secret), None) if secret.expose().chars().count() < 16 => {
+                reader.warning_at(&path, "has a short secret: use 32 random characters or more");
+            }
+            (Some(_), None) | (None, Some(_)) => {}
+        }
+        if key.instances.is_empty() {
+            reader.warning_at(&path, "has no instances: it can use nothing; [\"*\"] is all");
+        }
+        for (place, scope) in key.instances.iter().enumerate() {
+            if let super::InstanceScope::One(id) = scope
+                && config.instance.iter().all(|line| line.id != *id)
+            {
+                let path = format!("{path}.instances[{place}]");
+                reader.warning_at(&path, format!("{id} is not in this file (made by the API?)"));
+            }
+        }
+    }
+}
+
+fn media(config: &Config, reader: &mut Reader<'_>) {
+    let rtp = &config.rtp;
+    let pairs = rtp.ports.pairs();
+    if pairs < config.limits.max_calls {
+        reader.warning_at(
+            "rtp.ports",
+            format!(
+                "{} holds {pairs} calls, fewer than limits.max_calls = {}",
+                rtp.ports, config.limits.max_calls
+            ),
+        );
+    }
+    if !rtp.ptime.as_micros().is_multiple_of(10_000) {
+        reader.error_at("rtp.ptime", "is not a multiple of 10ms");
+    }
+    if rtp.address.is_unspecified() && config.node.public_address.is_none() {
+        reader.warning_at(
+            "rtp.address",
+            "is every address: set node.public_address if peers reach us by another one",
+        );
+    }
+    let jitter = &config.jitter;
+    if jitter.hole_wait_min > jitter.hole_wait_max {
+        reader.error_at("jitter.hole_wait_min", "is above hole_wait_max");
+    } else if !(jitter.hole_wait_min..=jitter.hole_wait_max).contains(&jitter.hole_wait) {
+        reader.error_at("jitter.hole_wait", "is not between hole_wait_min and hole_wait_max");
+    }
+    if jitter.paced_min > jitter.paced_max {
+        reader.error_at("jitter.paced_min", "is above paced_max");
+    } else if !(jitter.paced_min..=jitter.paced_max).contains(&jitter.paced_start) {
+        reader.error_at("jitter.paced_start", "is not between paced_min and paced_max");
+    }
+    if config.playout.high_water <= config.playout.low_water {
+        reader.error_at("playout.high_water", "must be above low_water");
+    }
+    if config.sip.listen.is_empty() {
+        reader.error_at("sip.listen", "is empty: without a socket there are no calls");
+    }
+}
+
+fn trunks(config: &Config, reader: &mut Reader<'_>) {
+    for (index, trunk) in config.trunk.iter().enumerate() {
+        let path = format!("trunk[{index}]");
+        if trunk.codecs.is_empty() {
+            reader.error_at(&format!("{path}.codecs"), "is empty");
+        }
+        if trunk.password.is_some() && trunk.username.is_none() {
+            reader.error_at(&path, "has a password but no username");
+        }
+        if trunk.username.is_some() && trunk.password.is_none() {
+            reader.error_at(
+                &path,
+                "has a username but no password: give password_file, password_env or \
+                 password_credential",
+            );
+        }
+        let used = config.instance.iter().any(|line| *line.trunk == *trunk.name);
+        if used && trunk.proxy.is_empty() {
+            reader.warning_at(&path, "has no proxy: no call can go out over it");
+        }
+        if used && trunk.allow.is_empty() {
+            reader.warning_at(&path, "allows no destination: no call can go out; see `allow`");
+        }
+        if trunk.sources.is_empty() {
+            reader.warning_at(&path, "has no sources: nobody can call us through it");
+        }
+        for (place, source) in trunk.sources.iter().enumerate() {
+            if source.prefix == 0 {
+                reader.warning_at(
+                    &format!("{path}.sources[{place}]"),
+                    "is everybody: any host on the network can call through this trunk",
+                );
+            }
+        }
+    }
+}
+
+fn instances(config: &Config, reader: &mut Reader<'_>) {
+    for (index, line) in config.instance.iter().enumerate() {
+        known_trunk(config, reader, &format!("instance[{index}].trunk"), &line.trunk);
+        if !STREAM_RATES.contains(&line.default_rate) {
+            let rates = STREAM_RATES.map(|rate| rate.to_string()).join(", ");
+            reader.error_at(
+                &format!("instance[{index}].default_rate"),
+                format!("{} is not one of {rates}", line.default_rate),
+            );
+        }
+    }
+}
+
+fn known_trunk(config: &Config, reader: &mut Reader<'_>, path: &str, name: &str) {
+    if config.trunk(name).is_none() {
+        let names: Vec<String> = config.trunk.iter().map(|trunk| trunk.name.to_string()).collect();
+        let hint = super::report::nearest(name, &names)
+            .map(|near| format!("; did you mean {near:?}?"))
+            .unwrap_or_default();
+        reader.error_at(path, format!("there is no [[trunk]] called {name:?}{hint}"));
+    }
+}
+
+fn routes(config: &Config, reader: &mut Reader<'_>) {
+    for (index, route) in config.route.iter().enumerate() {
+        let path = format!("route[{index}]");
+        if let Some(trunk) = &route.trunk {
+            known_trunk(config, reader, &format!("{path}.trunk"), trunk);
+        }
+        match &route.instance {
+            Some(id) if config.instance.iter().all(|line| line.id != *id) => {
+                reader.error_at(
+                    &format!("{path}.instance"),
+                    format!("there is no [[instance]] with the id {:?}", id.as_str()),
+                );
+            }
+            Some(_) => {}
+            None if matches!(route.action, Action::Ring | Action::Reject) => {}
+            None => reader
+                .error_at(&path, format!("action \"{}\" needs an instance", route.action.as_str())),
+        }
+        if let Some(voice) = &route.voice
+            && config.voice.iter().all(|known| known.id != *voice)
+        {
+            reader.error_at(&format!("{path}.voice"), format!("there is no voice {voice}"));
+        }
+        action(route, &path, reader);
+    }
+}
+
+/// What an action needs, and what does nothing for it.
+fn action(route: &Route, path: &str, reader: &mut Reader<'_>) {
+    let plays = matches!(route.action, Action::Play | Action::Say);
+    let answers = !matches!(route.action, Action::Ring | Action::Reject);
+    match &route.audio {
+        None if route.action == Action::Play => {
+            reader.error_at(path, "action \"play\" needs audio");
+        }
+        Some(file) if route.action == Action::Play && !file.is_file() => {
+            let message = format!("{} is not a file that can be read", file.display());
+            reader.error_at(&format!("{path}.audio"), message);
+        }
+        Some(_) | None => {}
+    }
+    if route.action == Action::Say && route.text.as_deref().is_none_or(|t| t.trim().is_empty()) {
+        reader.error_at(path, "action \"say\" needs text");
+    }
+    let idle = [
+        ("audio", route.action == Action::Play),
+        ("text", route.action == Action::Say),
+        ("voice", route.action == Action::Say),
+        ("sip_code", route.action == Action::Reject),
+        ("repeat", plays),
+        ("early_media", plays),
+        ("ring", answers),
+        ("hangup_after", answers),
+    ];
+    for (key, _) in idle.iter().filter(|(_, used)| !used) {
+        let path = format!("{path}.{key}");
+        if reader.is_written(&path) {
+            let action = route.action.as_str();
+            reader.warning_at(&path, format!("has no effect with action \"{action}\""));
+        }
+    }
+    if route.early_media && route.ring == Duration::ZERO {
+        reader.warning_at(
+            &format!("{path}.early_media"),
+            "lasts no time: `ring` says how long it is before the answer",
+        );
+    }
+}
+
+fn voices(config: &Config, reader: &mut Reader<'_>) {
+    for (index, voice) in config.voice.iter().enumerate() {
+        let Some(engine) = config.engine.tts.iter().find(|tts| tts.name == voice.engine) else {
+            let message = format!("there is no [[engine.tts]] called \"{}\"", voice.engine);
+            reader.error_at(&format!("voice[{index}].engine"), message);
+            continue;
+        };
+        match engine.kind {
+            TtsKind::Pico => {
+                let known: Vec<&str> = PICO_VOICES.iter().map(|(_, voice)| *voice).collect();
+                if !known.contains(&voice.voice.as_str()) {
+                    let message = super::reader::unknown_word(&voice.voice, &known);
+                    reader.error_at(&format!("voice[{index}].voice"), message);
+                }
+            }
+        }
+    }
+}

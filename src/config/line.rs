@@ -1,0 +1,109 @@
+//! `[[instance]]` and `[[route]]`: whose calls they are, and what inbound calls meet.
+
+use super::address::Url;
+use super::declare::{choice, section};
+use super::secret::Secret;
+use super::value::{Metadata, Name, Pattern};
+use crate::id::InstanceId;
+use std::path::PathBuf;
+use std::time::Duration;
+
+choice! {
+    /// When a second call gives the one that is already there.
+    Dedupe {
+        /// Never.
+        Off = "off",
+        /// When the instance has an active call.
+        Instance = "instance",
+        /// When the instance has an active call to the same number.
+        Target = "target",
+    }
+}
+
+section! {
+    /// A line of a tenant; more can be made through the API.
+    Instance {
+        /// Its id in requests and routes.
+        id: InstanceId => "inst_demo", Call;
+        /// What people call it; without it the id.
+        name: Option<String> => "Demo line", Hot;
+        /// The trunk its calls use.
+        trunk: Name => "carrier", Call;
+        /// Most active calls; more wait in its queue. Without it the trunk's `max_calls`.
+        max_active_calls: Option<u32> [1..=100_000] => 100, Hot;
+        /// When a second call gives the one that is already there instead of a new one.
+        dedupe: Dedupe = "off", Hot;
+        /// Rate in Hz of headerless PCM that a stream client sends without naming a rate: one of
+        /// 8000, 16000, 24000, 32000, 44100 and 48000.
+        default_rate: u32 [8000..=48_000] = 16_000, Call;
+        /// An object of your own, returned as it is.
+        metadata: Metadata => {}, Hot;
+    }
+}
+
+choice! {
+    /// What an inbound call meets.
+    Action {
+        /// Answer and stay silent.
+        Answer = "answer",
+        /// Answer and play a file.
+        Play = "play",
+        /// Answer and speak a text.
+        Say = "say",
+        /// Answer and connect to a stream client.
+        Stream = "stream",
+        /// Answer and let an agent talk.
+        Agent = "agent",
+        /// Ring until the caller gives up.
+        Ring = "ring",
+        /// Refuse.
+        Reject = "reject",
+        /// Ask a webhook.
+        Webhook = "webhook",
+    }
+}
+
+section! {
+    /// A rule for inbound calls. The first that matches wins; no match: 404.
+    Route {
+        /// Only calls through this trunk; without it through any.
+        trunk: Option<Name> => "carrier", Call;
+        /// Regular expression on the user part of the request URI; it may match anywhere in it,
+        /// so write `^` and `$` for an exact match.
+        to: Pattern = "", Call;
+        /// The instance that the call belongs to; may be left out for `ring` and `reject`.
+        instance: Option<InstanceId> => "inst_demo", Call;
+        /// What the call meets.
+        action: Action => "play", Call;
+        /// `play`: the WAV or MP3 file.
+        audio: Option<PathBuf> => "/usr/share/bellwire/hello.wav", Call;
+        /// `say`: the text.
+        text: Option<String> => "Welcome.", Call;
+        /// `say`: the voice; without it the first one.
+        voice: Option<Name> => "en-US-001", Call;
+        /// `stream`: where we find the client; without it the client attaches through the API.
+        url: Option<Url> => "wss://bot.example/stream", Call;
+        /// `reject`: the SIP status.
+        sip_code: u16 [400..=699] = 486, Call;
+        /// `play`, `say`: how often; 0 until the caller hangs up.
+        repeat: u32 [0..=1000] = 0, Call;
+        /// 180 Ringing for this long before answering.
+        ring: Duration ["0s"..="180s"] = "0s", Call;
+        /// 183 with the same audio before the answer.
+        early_media: bool = false, Call;
+        /// Hangs up this long after the answer; 0s never.
+        hangup_after: Duration ["0s"..="24h"] = "0s", Call;
+        /// Asks the caller for digest credentials.
+        auth: Option<RouteAuth>, Call;
+    }
+}
+
+section! {
+    /// Digest credentials that a caller must have.
+    RouteAuth {
+        /// The user.
+        username: String => "user", Call;
+        /// The password.
+        password: Secret => "CALLER_PASSWORD", Call;
+    }
+}

@@ -1,0 +1,84 @@
+//! `[rtp]`, `[jitter]` and `[playout]`: media.
+
+use super::address::PortRange;
+use super::declare::{choice, section};
+use super::value::Switch;
+use std::net::IpAddr;
+use std::time::Duration;
+
+section! {
+    /// RTP sockets and the media threads.
+    Rtp {
+        /// Address of the RTP sockets; SDP names it unless `node.public_address` is set.
+        ///
+        /// Loopback until you say otherwise.
+        address: IpAddr = "127.0.0.1", Restart;
+        /// Ports for RTP (even) and RTCP (odd): one pair a call.
+        ports: PortRange = "20000-29999", Restart;
+        /// Media threads; 0 starts one per core.
+        workers: u32 [0..=256] = 0, Restart;
+        /// Audio per packet, in steps of 10 ms.
+        ///
+        /// 20 ms is what carriers expect (RFC 3551).
+        ptime: Duration ["10ms"..="60ms"] = "20ms", Call;
+        /// DSCP mark of RTP packets; 46 is expedited forwarding (RFC 4594).
+        dscp: u8 [0..=63] = 46, Restart;
+        /// A call without RTP and RTCP for this long is ended with BYE; held calls are excepted.
+        timeout: Switch<Duration> ["1s"..="1h"] = "30s", Call;
+        /// How long a port pair rests after its call.
+        ///
+        /// So that a packet of the last call that is still under way meets no new call.
+        quarantine: Duration ["0s"..="10m"] = "10s", Restart;
+    }
+}
+
+choice! {
+    /// Who listens to the caller.
+    JitterMode {
+        /// A program: audio is handed on as soon as it is there and in order.
+        Asap = "asap",
+        /// A person: audio is handed on at an even pace.
+        Paced = "paced",
+    }
+}
+
+section! {
+    /// Late packets, from the carrier to the application.
+    Jitter {
+        /// `asap` when a program listens, `paced` when a person does.
+        mode: JitterMode = "asap", Call;
+        /// How long a missing packet is waited for, at the start of a call; adapts between the
+        /// two bounds below.
+        ///
+        /// Two packets of 20 ms: a swap of neighbours costs no concealment.
+        hole_wait: Duration ["0ms"..="1s"] = "40ms", Call;
+        /// Lower bound of the wait.
+        hole_wait_min: Duration ["0ms"..="1s"] = "20ms", Call;
+        /// Upper bound of the wait.
+        hole_wait_max: Duration ["0ms"..="1s"] = "80ms", Call;
+        /// `paced`: least delay.
+        paced_min: Duration ["10ms"..="2s"] = "20ms", Call;
+        /// `paced`: delay at the start of a call.
+        paced_start: Duration ["10ms"..="2s"] = "40ms", Call;
+        /// `paced`: most delay.
+        paced_max: Duration ["10ms"..="2s"] = "200ms", Call;
+    }
+}
+
+section! {
+    /// Audio from the application to the carrier.
+    Playout {
+        /// How much audio a client may send ahead of time.
+        ///
+        /// A minute holds a long answer of a speech engine that is faster than real time.
+        buffer: Duration ["1s"..="10m"] = "60s", Call;
+        /// Filled to this share, the client is told to stop (`flow` `xoff`).
+        high_water: f64 [0.05..=1.0] = 0.75, Call;
+        /// Emptied to this share, the client is told to go on (`flow` `xon`).
+        low_water: f64 [0.0..=0.95] = 0.5, Call;
+        /// Speech level of files and synthesised speech in dBov; `off` leaves them alone.
+        ///
+        /// -20 dBov sounds as loud as the person at the other end of a telephone.
+        level_dbov: Switch<f64> [-50.0..=-3.0] = -20, Call;
+    }
+}

@@ -1,0 +1,104 @@
+//! `[sip]` and `[[trunk]]`: signalling and the carriers.
+
+use super::address::{CallerId, Cidr, Listen, Prefix, SipUri};
+use super::declare::{choice, section};
+use super::secret::Secret;
+use super::value::{Name, Switch};
+use crate::audio::codec::CodecId;
+use std::time::Duration;
+
+section! {
+    /// Signalling.
+    Sip {
+        /// Sockets to listen on; the first of a transport also sends to new peers.
+        ///
+        /// Loopback until you say otherwise.
+        listen: Vec<Listen> = ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"], Restart;
+        /// T1 of RFC 3261: the estimate of a round trip, from which every retransmission follows.
+        ///
+        /// 500 ms is the RFC's value; change it only for links that are known to be slower.
+        t1: Duration ["100ms"..="4s"] = "500ms", Restart;
+        /// Value of User-Agent and Server; without it `bellwire/` and the version.
+        user_agent: Option<String> => "bellwire", Restart;
+    }
+}
+
+choice! {
+    /// How digits travel.
+    DtmfMode {
+        /// By RFC 4733 if the peer offers it; INFO is understood as well.
+        Auto = "auto",
+        /// By RFC 4733.
+        Rfc4733 = "rfc4733",
+        /// By SIP INFO.
+        Info = "info",
+        /// As tones in the audio.
+        Inband = "inband",
+    }
+}
+
+choice! {
+    /// Whether media is encrypted.
+    SrtpMode {
+        /// Never.
+        Off = "off",
+        /// If the peer can.
+        Preferred = "preferred",
+        /// Always; else no call.
+        Required = "required",
+    }
+}
+
+section! {
+    /// A carrier: where to send calls, whom to take them from, and how many.
+    Trunk {
+        /// Its name in instances, routes, logs and metrics.
+        name: Name => "carrier", Call;
+        /// Where calls are sent; several are tried in order.
+        proxy: Vec<SipUri> => "sip:carrier.example:5060", Call;
+        /// User for the carrier's digest challenges.
+        username: Option<String> => "user", Call;
+        /// Password for the carrier's digest challenges.
+        password: Option<Secret> => "TRUNK_PASSWORD", Call;
+        /// The only realm whose challenges are answered; without it the proxy's host.
+        ///
+        /// Stops a third party from collecting answers made with your password.
+        realm: Option<String> => "carrier.example", Call;
+        /// Registers with the carrier, for trunks that find us that way.
+        register: bool = false, Call;
+        /// Lifetime of a registration; renewed before it ends.
+        expires: Duration ["60s"..="24h"] = "300s", Call;
+        /// Domain of From; without it our own address.
+        from_domain: Option<String> => "carrier.example", Call;
+        /// Networks that may call us through this trunk.
+        ///
+        /// Requests from anywhere else are dropped before any state is made.
+        sources: Vec<Cidr> => ["192.0.2.0/24"], Hot;
+        /// Codecs that are offered and accepted, in order of preference.
+        ///
+        /// Every carrier takes one of the two laws of G.711.
+        codecs: Vec<CodecId> = ["PCMU", "PCMA"], Call;
+        /// How digits travel.
+        dtmf: DtmfMode = "auto", Call;
+        /// Whether media is encrypted.
+        srtp: SrtpMode = "off", Call;
+        /// Session timer of RFC 4028: the peer is asked for signs of life this often.
+        ///
+        /// 1800 s is the RFC's recommendation.
+        session_timer: Switch<Duration> ["90s"..="24h"] = "1800s", Call;
+        /// How often an OPTIONS request asks whether the carrier is there.
+        ping: Switch<Duration> ["5s"..="1h"] = "30s", Call;
+        /// Most calls at once over this trunk, both directions: your contract with the carrier.
+        max_calls: u32 [1..=100_000] = 200, Hot;
+        /// Most new outgoing calls a second; more of them wait in the queue.
+        max_cps: u32 [1..=10_000] = 20, Hot;
+        /// Our number on outgoing calls that name none.
+        caller_id: Option<CallerId> => "+15550100", Call;
+        /// Destinations that may be dialled, by prefix in E.164 form; nothing else is dialled.
+        ///
+        /// Empty, so that a stolen key cannot call premium numbers; `["+"]` allows all.
+        allow: Vec<Prefix> => ["+1", "+44"], Hot;
+        /// Destinations that are refused although `allow` has them.
+        deny: Vec<Prefix> => ["+1900"], Hot;
+    }
+}

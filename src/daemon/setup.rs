@@ -1,0 +1,238 @@
+//! From the configuration to the plain values that shells and cores are made with.
+
+use super::inbound::{InboundAction, InboundRoute, silence};
+use super::parts::{StreamDefaults, TrunkFacts};
+use crate::api::gateway::Content;
+use crate::app::stream::StreamOptions;
+use crate::audio::prompt::prepare_prompt;
+use crate::call::Plan;
+use crate::call::destination::Destinations;
+use crate::call::queue::{CallQueue, Line, Pace};
+use crate::config::{Action, Config, Instance, Route, Trunk};
+use crate::id::InstanceId;
+use crate::media::interface::JitterSpec;
+use crate::media::worker::{MediaSpec, StartRule};
+use crate::sip::interface::{EndpointSpec, Transport, TrunkSpec};
+use crate::speech::tts::TtsSpec;
+use crate::speech::tts::voices::{Voice, pico_alias};
+use anyhow::{Context as _, bail};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Legs beyond `limits.max_calls`, for calls that are still closing.
+const SPARE_LEGS: usize = 64;
+
+/// The endpoint's setup, with the addresses that were really bound.
+pub(super) fn endpoint(
+    config: &Config,
+    listen: &[(Transport, SocketAddr)],
+    seed: [u8; 32],
+) -> EndpointSpec {
+    let agent = || format!("bellwire/{}", env!("CARGO_PKG_VERSION"));
+    EndpointSpec {
+        listen: listen.to_vec(),
+        public_address: config.node.public_address,
+        trunks: config.trunk.iter().map(trunk).collect(),
+        user_agent: config.sip.user_agent.clone().unwrap_or_else(agent),
+        sessions_max: config.limits.max_calls as usize,
+        setup_rate: config.limits.setup_rate,
+        seed,
+        t1: config.sip.t1,
+    }
+}
+
+fn trunk(trunk: &Trunk) -> TrunkSpec {
+    TrunkSpec {
+        name: trunk.name.to_string(),
+        proxies: trunk.proxy.iter().map(ToString::to_string).collect(),
+        username: trunk.username.clone(),
+        password: trunk.password.as_ref().map(crate::config::Secret::to_secret_string),
+        realm: trunk.realm.clone(),
+        from_domain: trunk.from_domain.clone(),
+        sources: trunk.sources.iter().map(|source| (source.address, source.prefix)).collect(),
+        ping: trunk.ping.get(),
+    }
+}
+
+/// What calls must know of each trunk.
+pub(super) fn trunk_facts(config: &Config) -> BTreeMap<String, TrunkFacts> {
+    let facts = |trunk: &Trunk| TrunkFacts {
+        codecs: trunk.codecs.clone(),
+        caller_id: trunk.caller_id.as_ref().map(ToString::to_string),
+        domain: proxy_domain(trunk),
+        destinations: Destinations {
+            allow: trunk.allow.iter().map(ToString::to_string).collect(),
+            deny: trunk.deny.iter().map(ToString::to_string).collect(),
+        },
+    };
+    config.trunk.iter().map(|trunk| (trunk.name.to_string(), facts(trunk))).collect()
+}
+
+/// Host and port of the first proxy, for the Request-URI of a number.
+fn proxy_domain(trunk: &Trunk) -> String {
+    let first = trunk.proxy.first().map(ToString::to_string).unwrap_or_default();
+    let rest = first.strip_prefix("sips:").or_else(|| first.strip_prefix("sip:")).unwrap_or(&first);
+    let host = rest.split([';', '?']).next().unwrap_or(rest);
+    host.rsplit('@').next().unwrap_or(host).to_owned()
+}
+
+/// The media threads' setup.
+pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
+    let rtp = &config.rtp;
+    MediaSpec {
+        address: rtp.address,
+        ports: rtp.ports.first..=rtp.ports.last,
+        quarantine: rtp.quarantine,
+        workers: rtp.workers as usize,
+        dscp: rtp.dscp,
+        jitter: JitterSpec {
+            hole_wait: config.jitter.hole_wait,
+            hole_wait_min: config.jitter.hole_wait_min,
+            hole_wait_max: config.jitter.hole_wait_max,
+        },
+        start: StartRule::default(),
+        legs_max: config.limits.max_calls as usize + SPARE_LEGS,
+        playout: Duration::from_secs(2),
+        capture: Duration::from_millis(1280),
+        seed,
+    }
+}
+
+/// The queue of outgoing calls, with the pace of the node and of each trunk.
+pub(super) fn queue(config: &Config) -> CallQueue {
+    let limits = &config.limits;
+    let node = Pace { active_max: limits.max_calls as usize, per_second: limits.setup_rate };
+    let pace = |trunk: &Trunk| Pace {
+        active_max: trunk.max_calls as usize,
+        per_second: trunk.max_cps,
+    };
+    CallQueue::new(node, config.trunk.iter().map(|trunk| (trunk.name.to_string(), pace(trunk))))
+}
+
+/// Most active calls of an instance of the configuration: its own limit, or its trunk's.
+pub(super) fn active_max(config: &Config, instance: &Instance) -> u32 {
+    let trunk = config.trunk.iter().find(|trunk| trunk.name == instance.trunk);
+    instance.max_active_calls.or(trunk.map(|trunk| trunk.max_calls)).unwrap_or(1)
+}
+
+/// Limits of the lines that inbound routes name.
+pub(super) fn lines(config: &Config) -> BTreeMap<InstanceId, Line> {
+    let line = |instance: &Instance| Line {
+        trunk: instance.trunk.to_string(),
+        active_max: active_max(config, instance) as usize,
+        queue_max: config.limits.max_queued as usize,
+    };
+    config.instance.iter().map(|instance| (instance.id.clone(), line(instance))).collect()
+}
+
+/// What streams get unless they ask otherwise.
+pub(super) fn stream_defaults(config: &Config) -> StreamDefaults {
+    let rate = |instance: &Instance| (instance.id.to_string(), instance.default_rate);
+    StreamDefaults {
+        buffer: config.playout.buffer,
+        water: (config.playout.high_water, config.playout.low_water),
+        linger: Duration::from_secs(30),
+        rates: config.instance.iter().map(rate).collect(),
+    }
+}
+
+/// The speech service's setup.
+pub(super) fn tts(config: &Config) -> TtsSpec {
+    #[expect(clippy::cast_possible_truncation, reason = "a level in dB needs no double")]
+    let level_dbov = config.playout.level_dbov.get().map(|level| level as f32);
+    TtsSpec {
+        voice_dir: config.node.data_dir.join("voices"),
+        threads: 2,
+        voices: config.voice.iter().map(|v| pico_alias(&v.id, &v.voice)).collect::<Vec<Voice>>(),
+        level_dbov,
+        rate: super::parts::RATE,
+        cache_bytes: 64 << 20,
+    }
+}
+
+/// Inbound routes in order; prompts are read and decoded here, once.
+///
+/// # Errors
+/// A prompt that cannot be read or decoded, with its path.
+pub(super) fn routes(config: &Config, voice: &str) -> anyhow::Result<Vec<InboundRoute>> {
+    config.route.iter().map(|route| inbound_route(config, route, voice)).collect()
+}
+
+fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<InboundRoute> {
+    let longest = config.limits.max_duration;
+    let answer = Plan::Inbound {
+        ring: route.ring,
+        early_media: route.early_media,
+        hangup_after: route.hangup_after,
+        longest,
+    };
+    let (plan, content) = match route.action {
+        Action::Answer => (answer, silence()),
+        Action::Play => (answer, play(config, route)?),
+        Action::Say => (answer, say(route, voice)),
+        Action::Stream => {
+            let wait = config.limits.stream_wait;
+            (answer, Content::Stream { options: StreamOptions::default(), wait })
+        }
+        Action::Ring => {
+            let forever = route.ring.is_zero();
+            let ring = if forever { Duration::from_secs(180) } else { route.ring };
+            (Plan::RingOnly { ring }, silence())
+        }
+        Action::Reject => (Plan::Reject { code: route.sip_code }, silence()),
+        Action::Agent | Action::Webhook => {
+            bail!("route action {:?} is not available in this version", route.action)
+        }
+    };
+    let nobody = || "inst_none".parse::<InstanceId>();
+    let instance = match &route.instance {
+        Some(instance) => instance.clone(),
+        None => nobody()?,
+    };
+    Ok(InboundRoute {
+        trunk: route.trunk.as_ref().map(ToString::to_string),
+        to: route.to.clone(),
+        instance,
+        action: InboundAction { plan, content },
+    })
+}
+
+fn play(config: &Config, route: &Route) -> anyhow::Result<Content> {
+    let path = route.audio.as_deref().context("route action \"play\" needs audio")?;
+    let samples = load_prompt(path, config)?;
+    Ok(Content::Audio { samples, repeat: route.repeat })
+}
+
+fn say(route: &Route, voice: &str) -> Content {
+    let voice = route.voice.as_ref().map_or_else(|| voice.to_owned(), ToString::to_string);
+    // A spoken text is bounded: 0 means as long as anybody listens.
+    let repeat = if route.repeat == 0 { 100 } else { route.repeat };
+    Content::Tts { text: route.text.clone().unwrap_or_default(), voice, repeat }
+}
+
+/// Reads and decodes a prompt file to 8 kHz mono at the configured level.
+///
+/// # Errors
+/// The file cannot be read or decoded.
+pub(super) fn load_prompt(path: &Path, config: &Config) -> anyhow::Result<Arc<[i16]>> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    prepare_prompt(&bytes, &prompt_limits(config), prompt_level(config))
+        .with_context(|| format!("decoding {}", path.display()))
+}
+
+/// How much audio one prompt may hold.
+pub(super) fn prompt_limits(config: &Config) -> crate::audio::decode::DecodeLimits {
+    crate::audio::decode::DecodeLimits {
+        duration_max: config.limits.max_audio,
+        ..crate::audio::decode::DecodeLimits::default()
+    }
+}
+
+/// The speech level of prompts in dBov, unless it is off.
+#[expect(clippy::cast_possible_truncation, reason = "a level in dB needs no double")]
+pub(super) fn prompt_level(config: &Config) -> Option<f32> {
+    config.playout.level_dbov.get().map(|level| level as f32)
+}

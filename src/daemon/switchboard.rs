@@ -1,0 +1,565 @@
+//! The switchboard: the one task that knows all calls.
+//!
+//! ```text
+//!  API ── gateway::Command ──> ┌─────────────┐ ── Message ──> call actors
+//!  SIP task ── SipEvent ─────> │ Switchboard │
+//!  ended actors ─────────────> └─────────────┘ <── CallQueue (whose turn is it)
+//! ```
+//!
+//! Owns the table of live calls, the queue and admission. Does not drive calls: each has its actor,
+//! and a panic in one ends that call and no other.
+
+use super::call_driver::{AppLeg, CallActor, CallSetup, CallView, Dial, Message, app_leg, now};
+use super::inbound::{InboundRoute, choose};
+use super::parts::{Parts, RATE};
+use crate::api::error::{Code, Problem};
+use crate::api::gateway::{Command, Content, Created, NewCall, Status};
+use crate::app::stream::{SeatError, StreamOptions, StreamSeats, StreamSpec};
+use crate::call::queue::{CallQueue, Line, QueueError};
+use crate::call::record::{CallRecord, CallStatus, Direction, EndReason, HangupParty};
+use crate::call::{Call, Plan};
+use crate::id::{CallId, InstanceId, SessionId};
+use crate::net::sip::SipEvent;
+use crate::sip::endpoint::EndpointStats;
+use crate::sip::interface::{Command as SipCommand, Event, Incoming, Note};
+use crate::store::{Dedupe, InstanceSettings};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// Messages that may wait for one call; a call that lets more pile up is ended.
+const INBOX_MAX: usize = 64;
+
+/// The first id of our own sessions; the endpoint numbers incoming ones from the other end.
+const OUTGOING_SESSIONS: u64 = 1;
+
+struct LiveCall {
+    inbox: mpsc::Sender<Message>,
+    view: CallView,
+    session: SessionId,
+    instance: InstanceId,
+    seats: Option<StreamSeats>,
+}
+
+/// How the switchboard is set up.
+pub(super) struct SwitchboardSpec {
+    /// What calls share.
+    pub parts: Arc<Parts>,
+    /// Paces outgoing calls.
+    pub queue: CallQueue,
+    /// Inbound routes in order.
+    pub routes: Vec<InboundRoute>,
+    /// Limits of the lines that routes name.
+    pub lines: BTreeMap<InstanceId, Line>,
+    /// Table sizes of the endpoint.
+    pub sip_stats: watch::Receiver<EndpointStats>,
+    /// How long a drain waits for calls to end by themselves.
+    pub drain_timeout: Duration,
+}
+
+/// The task's state.
+pub(super) struct Switchboard {
+    spec: SwitchboardSpec,
+    calls: HashMap<CallId, LiveCall>,
+    sessions: HashMap<SessionId, CallId>,
+    actors: JoinSet<CallId>,
+    tasks: HashMap<Id, CallId>,
+    next_session: u64,
+    next_call: Option<Instant>,
+    draining: Option<Instant>,
+    trunks_down: std::collections::BTreeSet<String>,
+}
+
+impl Switchboard {
+    /// Makes a switchboard without calls.
+    pub(super) fn new(spec: SwitchboardSpec) -> Self {
+        Self {
+            spec,
+            calls: HashMap::new(),
+            sessions: HashMap::new(),
+            actors: JoinSet::new(),
+            tasks: HashMap::new(),
+            next_session: OUTGOING_SESSIONS,
+            next_call: None,
+            draining: None,
+            trunks_down: std::collections::BTreeSet::new(),
+        }
+    }
+
+    /// Runs until a drain is complete; `drained` is cancelled then.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut sip: mpsc::Receiver<SipEvent>,
+        drained: CancellationToken,
+    ) {
+        loop {
+            let wake = [self.next_call, self.draining].into_iter().flatten().min();
+            tokio::select! {
+                Some(command) = commands.recv() => self.serve(command).await,
+                Some(event) = sip.recv() => self.hear_sip(event).await,
+                Some(ended) = self.actors.join_next_with_id() => self.forget(ended).await,
+                () = sleep_until(wake) => {}
+            }
+            self.dial_next();
+            if self.draining.is_some_and(|until| until <= Instant::now()) {
+                self.end_all();
+            }
+            if self.draining.is_some() && self.calls.is_empty() {
+                drained.cancel();
+                return;
+            }
+        }
+    }
+
+    async fn serve(&mut self, command: Command) {
+        match command {
+            Command::Create(new, reply) => {
+                let _ = reply.send(self.create(*new));
+            }
+            Command::Live(id, reply) => {
+                let _ = reply.send(self.calls.get(&id).map(|call| self.snapshot(&id, call)));
+            }
+            Command::LiveOf(instance, reply) => {
+                let _ = reply.send(self.live_of(instance.as_ref()));
+            }
+            Command::Terminate(id, reply) => {
+                let _ = reply.send(self.terminate(&id));
+            }
+            Command::Attach(id, options, reply) => {
+                let _ = reply.send(self.attach(&id, options));
+            }
+            Command::SetMetadata(id, metadata, reply) => match self.calls.get(&id) {
+                Some(call) => {
+                    let _ = call.inbox.try_send(Message::SetMetadata(metadata, reply));
+                }
+                None => {
+                    let _ = reply.send(None);
+                }
+            },
+            Command::Status(reply) => {
+                let _ = reply.send(self.status());
+            }
+            Command::Drain => self.drain().await,
+        }
+    }
+
+    async fn drain(&mut self) {
+        if self.draining.is_some() {
+            // A second wish to stop means at once.
+            self.draining = Some(Instant::now());
+            return;
+        }
+        self.draining = Some(Instant::now() + self.spec.drain_timeout);
+        let _ = self.spec.parts.sip.send(SipCommand::Drain).await;
+        tracing::info!(calls = self.calls.len(), "draining: no new calls are taken");
+    }
+
+    fn end_all(&mut self) {
+        self.draining = Some(Instant::now() + Duration::from_secs(1));
+        for call in self.calls.values() {
+            let _ = call.inbox.try_send(Message::Shutdown);
+        }
+    }
+
+    fn create(&mut self, new: NewCall) -> Result<Created, Problem> {
+        if self.draining.is_some() {
+            return Err(Problem::new(Code::Draining, "the gateway is shutting down"));
+        }
+        if let Some(existing) = self.duplicate(&new) {
+            return Ok(Created::Existing(existing));
+        }
+        let (line, dial) = self.plan_dial(&new)?;
+        let record = outgoing_record(&new, &line.trunk, &dial);
+        let plan = Plan::Outbound { ring: new.ring_timeout, longest: new.max_duration };
+        self.spec.queue.push(new.id.clone(), &new.instance, line.clone()).map_err(
+            |error| match error {
+                QueueError::Full => Problem::new(
+                    Code::TrunkCpsExceeded,
+                    format!("{} calls wait on instance {} already", line.queue_max, new.instance),
+                )
+                .with_retry_after(Duration::from_secs(1)),
+                QueueError::NoTrunk => no_trunk(),
+            },
+        )?;
+        let codecs = self.codecs(&line.trunk);
+        let session = SessionId(self.next_session);
+        self.next_session += 1;
+        let (app, seats) = self.stream_leg(&record, &new.content);
+        let call = Call::new(record, plan);
+        let setup = CallSetup {
+            call,
+            session,
+            content: new.content,
+            dial: Some(dial),
+            offer: None,
+            codecs,
+            app,
+        };
+        self.enter(setup, seats);
+        let call = self.calls.get(&new.id).map(|call| self.snapshot(&new.id, call));
+        call.map(Created::New).ok_or_else(|| Problem::internal("the call vanished"))
+    }
+
+    fn duplicate(&self, new: &NewCall) -> Option<CallRecord> {
+        let same = |call: &&(&CallId, &LiveCall)| {
+            call.1.instance == new.instance
+                && match new.settings.dedupe {
+                    Dedupe::Off => false,
+                    Dedupe::Instance => true,
+                    Dedupe::Target => call.1.view.record.borrow().target_phone == new.target,
+                }
+        };
+        let calls = self.calls.iter();
+        let found = calls.filter(|call| same(&call)).min_by_key(|(id, _)| id.as_str().to_owned());
+        found.map(|(id, call)| self.snapshot(id, call)).filter(|record| record.status.is_active())
+    }
+
+    fn plan_dial(&self, new: &NewCall) -> Result<(Line, Dial), Problem> {
+        let parts = &self.spec.parts;
+        let trunk = new.settings.trunk.clone().or_else(|| parts.default_trunk.clone());
+        let trunk = trunk.ok_or_else(no_trunk)?;
+        let facts = parts.trunks.get(&trunk).ok_or_else(no_trunk)?;
+        let number = target_number(&new.target);
+        if !facts.destinations.permits(number) {
+            let detail = format!(
+                "{number} is not among the destinations that trunk {trunk} may dial; \
+                 `allow` of the trunk lists them"
+            );
+            return Err(Problem::new(Code::DestinationNotAllowed, detail));
+        }
+        let is_uri = new.target.starts_with("sip:") || new.target.starts_with("sips:");
+        let uri = if is_uri {
+            new.target.clone()
+        } else {
+            format!("sip:{number}@{}", facts.domain)
+        };
+        let settings = &new.settings;
+        let from = new.from.clone().or_else(|| settings.caller_id.clone());
+        let dial = Dial {
+            trunk: trunk.clone(),
+            uri,
+            from_user: from.or_else(|| facts.caller_id.clone()).unwrap_or_default(),
+            from_display: new.from_name.clone(),
+            headers: new.headers.clone(),
+        };
+        Ok((line_of(settings, trunk), dial))
+    }
+
+    fn codecs(&self, trunk: &str) -> Vec<crate::audio::codec::CodecId> {
+        self.spec.parts.trunks.get(trunk).map(|facts| facts.codecs.clone()).unwrap_or_default()
+    }
+
+    /// Starts the application leg of a stream call, so that a client can come before the answer.
+    fn stream_leg(
+        &self,
+        record: &CallRecord,
+        content: &Content,
+    ) -> (Option<AppLeg>, Option<StreamSeats>) {
+        let Content::Stream { options, wait } = content else { return (None, None) };
+        let defaults = &self.spec.parts.stream;
+        let rate = defaults.rates.get(record.instance_id.as_str());
+        let spec = StreamSpec {
+            call: record.id.clone(),
+            instance: record.instance_id.clone(),
+            direction: record.direction,
+            from: record.from.clone(),
+            to: record.target_phone.clone(),
+            options: options.clone(),
+            sample_rate: RATE,
+            default_rate: rate.copied().unwrap_or(16_000),
+            buffer: defaults.buffer,
+            water: defaults.water,
+            wait: *wait,
+            linger: defaults.linger,
+            parameters: serde_json::Map::new(),
+        };
+        let spawn = |control, reports| crate::app::stream::spawn(spec, control, reports);
+        let (seats, leg) = app_leg(spawn);
+        (Some(leg), Some(seats))
+    }
+
+    /// Starts a call's actor and remembers it.
+    fn enter(&mut self, setup: CallSetup, seats: Option<StreamSeats>) {
+        let id = setup.call.record().id.clone();
+        let instance = setup.call.record().instance_id.clone();
+        let session = setup.session;
+        super::tell::created(setup.call.record());
+        let (actor, view) = CallActor::new(Arc::clone(&self.spec.parts), setup);
+        let (inbox, received) = mpsc::channel(INBOX_MAX);
+        let ended = id.clone();
+        let task = self.actors.spawn(async move {
+            actor.run(received).await;
+            ended
+        });
+        self.tasks.insert(task.id(), id.clone());
+        self.sessions.insert(session, id.clone());
+        self.calls.insert(id, LiveCall { inbox, view, session, instance, seats });
+    }
+
+    fn dial_next(&mut self) {
+        if self.draining.is_some() {
+            return;
+        }
+        loop {
+            match self.spec.queue.pop(Instant::now()) {
+                Ok(id) => {
+                    if let Some(call) = self.calls.get(&id) {
+                        let _ = call.inbox.try_send(Message::Begin);
+                    }
+                }
+                Err(until) => {
+                    self.next_call = until;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn forget(&mut self, ended: Result<(Id, CallId), tokio::task::JoinError>) {
+        let (task, panicked) = match &ended {
+            Ok((task, _)) => (*task, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        let Some(id) = self.tasks.remove(&task) else { return };
+        self.spec.queue.finish(&id);
+        let Some(call) = self.calls.remove(&id) else { return };
+        self.sessions.remove(&call.session);
+        if panicked {
+            tracing::error!(call_id = %id, "a call's actor panicked; the call is ended");
+            let session = call.session;
+            let hangup = SipCommand::Hangup { session, reason: None };
+            let _ = self.spec.parts.sip.send(hangup).await;
+            let mut record = call.view.snapshot();
+            record.status = CallStatus::Failed;
+            record.end_reason = Some(EndReason::Error);
+            record.hangup_party = Some(HangupParty::Gateway);
+            record.ended_at = Some(now().unix_ms);
+            self.spec.parts.store_call(&record);
+        }
+    }
+
+    async fn hear_sip(&mut self, event: SipEvent) {
+        match event {
+            SipEvent::Session(session, Event::Incoming(incoming)) => {
+                self.incoming(session, *incoming).await;
+            }
+            SipEvent::Session(session, event) => {
+                let id = self.sessions.get(&session);
+                let Some(call) = id.and_then(|id| self.calls.get(id)) else { return };
+                if call.inbox.try_send(Message::Sip(event)).is_err() {
+                    let hangup = SipCommand::Hangup { session, reason: None };
+                    let _ = self.spec.parts.sip.send(hangup).await;
+                }
+            }
+            SipEvent::Note(note) => self.note(&note),
+        }
+    }
+
+    fn note(&mut self, note: &Note) {
+        if let Note::TrunkState { trunk, up } = note {
+            if *up {
+                self.trunks_down.remove(trunk);
+            } else {
+                self.trunks_down.insert(trunk.clone());
+            }
+        }
+        super::tell::sip_note(note);
+    }
+
+    async fn incoming(&mut self, session: SessionId, incoming: Incoming) {
+        let refuse = |code| SipCommand::Reject { session, code, reason: String::new() };
+        let Some(route) = choose(&self.spec.routes, &incoming) else {
+            let _ = self.spec.parts.sip.send(refuse(404)).await;
+            return;
+        };
+        let action = route.action.clone();
+        let instance = route.instance.clone();
+        let id = crate::api::fresh::call_id();
+        let line = self.spec.lines.get(&instance).cloned().unwrap_or(Line {
+            trunk: incoming.trunk.clone(),
+            active_max: usize::MAX,
+            queue_max: 0,
+        });
+        let line = Line { trunk: incoming.trunk.clone(), ..line };
+        if self.draining.is_some() || !self.spec.queue.enter_inbound(&id, &instance, line) {
+            let _ = self.spec.parts.sip.send(refuse(503)).await;
+            return;
+        }
+        let record = incoming_record(id.clone(), instance, &incoming, &action.content);
+        let (app, seats) = match action.plan {
+            Plan::Inbound { .. } => self.stream_leg(&record, &action.content),
+            Plan::Outbound { .. } | Plan::RingOnly { .. } | Plan::Reject { .. } => (None, None),
+        };
+        let codecs = self.codecs(&incoming.trunk);
+        let call = Call::new(record, action.plan);
+        let content = action.content;
+        let offer = incoming.sdp;
+        let setup = CallSetup { call, session, content, dial: None, offer, codecs, app };
+        self.enter(setup, seats);
+        if let Some(call) = self.calls.get(&id) {
+            let _ = call.inbox.try_send(Message::Begin);
+        }
+    }
+
+    fn terminate(&self, id: &CallId) -> bool {
+        let Some(call) = self.calls.get(id) else { return false };
+        let active = call.view.record.borrow().status.is_active();
+        active && call.inbox.try_send(Message::Terminate).is_ok()
+    }
+
+    fn attach(
+        &self,
+        id: &CallId,
+        options: StreamOptions,
+    ) -> Result<crate::app::stream::StreamAttachment, Problem> {
+        let call = self.calls.get(id).ok_or_else(|| {
+            Problem::new(Code::CallEnded, format!("call {id} is over or was never there"))
+        })?;
+        let seats = call.seats.as_ref().ok_or_else(|| {
+            Problem::new(Code::Conflict, "only a DYNAMIC_STREAM call has a stream")
+        })?;
+        seats.reserve(options).map_err(|error| match error {
+            SeatError::Taken => Problem::new(Code::StreamAlreadyAttached, error.to_string()),
+            SeatError::Ended => Problem::new(Code::CallEnded, error.to_string()),
+        })
+    }
+
+    fn live_of(&self, instance: Option<&InstanceId>) -> Vec<CallRecord> {
+        let wanted = |call: &LiveCall| instance.is_none_or(|instance| call.instance == *instance);
+        let calls = self.calls.iter().filter(|(_, call)| wanted(call));
+        let mut records: Vec<_> = calls.map(|(id, call)| self.snapshot(id, call)).collect();
+        records.sort_by(|a, b| a.id.cmp(&b.id));
+        records
+    }
+
+    fn snapshot(&self, id: &CallId, call: &LiveCall) -> CallRecord {
+        let mut record = call.view.snapshot();
+        record.queue_position = self.spec.queue.position(id, &call.instance);
+        record
+    }
+
+    fn status(&self) -> Status {
+        let mut calls: BTreeMap<String, u64> = BTreeMap::new();
+        for call in self.calls.values() {
+            let status = call.view.record.borrow().status;
+            *calls.entry(status.as_str().to_owned()).or_default() += 1;
+        }
+        let pool = self.spec.parts.media.status();
+        let sip = *self.spec.sip_stats.borrow();
+        let mut reasons = Vec::new();
+        if self.draining.is_some() {
+            reasons.push("draining".to_owned());
+        }
+        let down = self.trunks_down.len();
+        if down > 0 && down == self.spec.parts.trunks.len() {
+            reasons.push("no trunk answers OPTIONS".to_owned());
+        }
+        Status {
+            ready: self.draining.is_none(),
+            reasons,
+            calls,
+            rtp_ports_used: pool.ports_used as u64,
+            rtp_ports_free: pool.ports_free as u64,
+            sip_transactions: sip.transactions as u64,
+            sip_dialogs: sip.dialogs as u64,
+            legs: pool.legs as u64,
+            open_fds: super::open_descriptors(),
+        }
+    }
+}
+
+fn no_trunk() -> Problem {
+    Problem::new(Code::TrunkUnavailable, "the instance has no trunk; configure one in [[trunk]]")
+}
+
+fn line_of(settings: &InstanceSettings, trunk: String) -> Line {
+    Line {
+        trunk,
+        active_max: settings.max_active_calls as usize,
+        queue_max: settings.queue_limit as usize,
+    }
+}
+
+/// The part of a target that the destination rules look at.
+fn target_number(target: &str) -> &str {
+    let rest = target.strip_prefix("sips:").or_else(|| target.strip_prefix("sip:"));
+    match rest {
+        Some(rest) => rest.split(['@', ';', '?']).next().unwrap_or(rest),
+        None => target,
+    }
+}
+
+fn outgoing_record(new: &NewCall, trunk: &str, dial: &Dial) -> CallRecord {
+    CallRecord {
+        from: Some(dial.from_user.clone()).filter(|from| !from.is_empty()),
+        trunk: Some(trunk.to_owned()),
+        metadata: new.metadata.clone(),
+        ..empty_record(
+            new.id.clone(),
+            new.instance.clone(),
+            new.content.call_type(),
+            new.target.clone(),
+            Direction::Outbound,
+        )
+    }
+}
+
+fn incoming_record(
+    id: CallId,
+    instance: InstanceId,
+    incoming: &Incoming,
+    content: &Content,
+) -> CallRecord {
+    let target = incoming.to_user.clone();
+    CallRecord {
+        from: Some(incoming.from_user.clone()).filter(|from| !from.is_empty()),
+        trunk: Some(incoming.trunk.clone()),
+        sip_call_id: Some(incoming.sip_call_id.clone()),
+        ..empty_record(id, instance, content.call_type(), target, Direction::Inbound)
+    }
+}
+
+fn empty_record(
+    id: CallId,
+    instance_id: InstanceId,
+    call_type: crate::call::record::CallType,
+    target_phone: String,
+    direction: Direction,
+) -> CallRecord {
+    CallRecord {
+        id,
+        instance_id,
+        call_type,
+        status: CallStatus::Queued,
+        target_phone,
+        direction,
+        from: None,
+        trunk: None,
+        created_at: now().unix_ms,
+        ringing_at: None,
+        answered_at: None,
+        ended_at: None,
+        duration_ms: None,
+        end_reason: None,
+        end_detail: None,
+        sip_code: None,
+        sip_reason: None,
+        sip_call_id: None,
+        hangup_party: None,
+        queue_position: None,
+        stream: None,
+        quality: None,
+        metadata: serde_json::Map::new(),
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

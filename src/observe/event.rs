@@ -1,0 +1,568 @@
+//! Everything that happens and is worth telling: one struct is one log line and its metrics.
+//!
+//! ```text
+//!  CallEnded { direction: "outbound", end_reason: "busy", … }.report()
+//!     └─> {"level":"INFO","message":"call ended","call_id":"call_…","end_reason":"busy",…}
+//!     └─> bellwire_calls_ended_total{direction="outbound",end_reason="busy"} 1
+//! ```
+//!
+//! Levels: ERROR is broken; WARN is for someone to look at today; INFO is one line per call and per
+//! change of the gateway; DEBUG is every state change. Private values come in the wrappers of
+//! `redact`. Does not decide what happens next.
+
+use super::metrics::{self, Metric};
+use super::redact::{Number, escape};
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+/// Something worth telling.
+pub trait Happening {
+    /// Writes the log line and counts.
+    ///
+    /// Cost: a few microseconds and some allocations; not for the media threads.
+    fn report(&self);
+}
+
+/// What an event is, for the generated page.
+#[derive(Debug, Clone, Copy)]
+pub struct EventSpec {
+    /// The `message` of its log line.
+    pub message: &'static str,
+    /// Its level.
+    pub level: &'static str,
+    /// When it happens.
+    pub doc: &'static str,
+    /// The fields of its log line.
+    pub fields: &'static [&'static str],
+    /// The metrics that it moves.
+    pub metrics: &'static [&'static str],
+}
+
+/// A field of an event: how it stands in a log line and as a label.
+trait Field {
+    /// A value that the log takes.
+    type Logged: tracing::Value;
+
+    fn logged(&self) -> Self::Logged;
+
+    fn label(&self) -> String;
+}
+
+macro_rules! plain_fields {
+    ($($type:ty),+) => {$(
+        impl Field for $type {
+            type Logged = Self;
+
+            fn logged(&self) -> Self {
+                *self
+            }
+
+            fn label(&self) -> String {
+                self.to_string()
+            }
+        }
+    )+};
+}
+
+plain_fields!(bool, u16, u32, u64, f64);
+
+impl Field for &str {
+    type Logged = String;
+
+    fn logged(&self) -> String {
+        escape(self).into_owned()
+    }
+
+    fn label(&self) -> String {
+        Cow::into_owned(escape(self))
+    }
+}
+
+impl Field for SocketAddr {
+    type Logged = String;
+
+    fn logged(&self) -> String {
+        self.to_string()
+    }
+
+    fn label(&self) -> String {
+        // An address is no label: there is one for every peer.
+        String::new()
+    }
+}
+
+impl Field for Number<'_> {
+    type Logged = String;
+
+    fn logged(&self) -> String {
+        self.to_string()
+    }
+
+    fn label(&self) -> String {
+        String::new()
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    type Logged = Option<T::Logged>;
+
+    fn logged(&self) -> Option<T::Logged> {
+        self.as_ref().map(Field::logged)
+    }
+
+    fn label(&self) -> String {
+        self.as_ref().map(Field::label).unwrap_or_default()
+    }
+}
+
+macro_rules! happenings {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident $(<$life:lifetime>)? = $level:ident $message:literal
+            $(, counts $counter:ident [$($label:ident),*])*
+            $(, observes $histogram:ident [$($seen:ident),*] with $value:ident)*
+        {
+            $( $(#[doc = $field_doc:literal])+ $field:ident : $type:ty, )+
+        }
+    )+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Copy)]
+            pub struct $name $(<$life>)? {
+                $( $(#[doc = $field_doc])+ pub $field: $type, )+
+            }
+
+            impl $(<$life>)? Happening for $name $(<$life>)? {
+                fn report(&self) {
+                    tracing::event!(
+                        tracing::Level::$level,
+                        $( $field = self.$field.logged(), )+
+                        $message
+                    );
+                    $( metrics::$counter.add(1, &[$( &self.$label.label() ),*]); )*
+                    $( record(&metrics::$histogram, self.$value, &[$( &self.$seen.label() ),*]); )*
+                }
+            }
+        )+
+
+        /// Every event.
+        pub const EVENTS: &[EventSpec] = &[$(
+            EventSpec {
+                message: $message,
+                level: stringify!($level),
+                doc: concat!($($doc),+),
+                fields: &[$( stringify!($field) ),+],
+                metrics: &[$( metrics::$counter.name, )* $( metrics::$histogram.name, )*],
+            },
+        )+];
+    };
+}
+
+/// Records a value that may be missing.
+fn record(metric: &Metric, value: impl Into<Option<f64>>, labels: &[&str]) {
+    if let Some(value) = value.into() {
+        metric.observe(value, labels);
+    }
+}
+
+happenings! {
+    /// The gateway takes calls.
+    GatewayReady<'a> = INFO "gateway ready" {
+        /// `/health/ready` and the API listen here.
+        api: SocketAddr,
+        /// `/metrics` and the administration listen here.
+        admin: SocketAddr,
+        /// SIP sockets, separated by blanks.
+        sip: &'a str,
+        /// From the start of the process.
+        after_seconds: f64,
+    }
+    /// The API has no key and takes every request, from loopback only.
+    ApiWithoutKeys = WARN "no API key is configured: every local process can make calls" {
+        /// The API's listener.
+        api: SocketAddr,
+    }
+    /// The gateway stops taking calls and waits for those that it has.
+    GatewayDraining = INFO "draining" {
+        /// Active calls.
+        calls: u64,
+        /// How long it waits at most.
+        timeout_seconds: f64,
+    }
+    /// The gateway has ended its last call and stops.
+    GatewayStopped = INFO "gateway stopped" {
+        /// Calls that were ended by force at the deadline.
+        calls_cut: u64,
+    }
+    /// The self-check failed, and the watchdog was not fed.
+    SelfCheckFailed<'a> = ERROR "self-check failed", counts SELF_CHECK_FAILURES [check] {
+        /// Which check: `media` or `sip`.
+        check: &'static str,
+        /// What it saw.
+        detail: &'a str,
+    }
+    /// A call was made through the API, or came from a carrier.
+    CallCreated<'a> = INFO "call created", counts CALLS_CREATED [direction, call_type] {
+        /// The call.
+        call_id: &'a str,
+        /// The line.
+        instance_id: &'a str,
+        /// `outbound` or `inbound`.
+        direction: &'a str,
+        /// The type of the API.
+        call_type: &'a str,
+        /// The trunk.
+        trunk: Option<&'a str>,
+        /// The number that is called.
+        to: Number<'a>,
+        /// The number that calls.
+        from: Option<Number<'a>>,
+    }
+    /// A call went from one status to another.
+    CallChanged<'a> = DEBUG "call changed" {
+        /// The call.
+        call_id: &'a str,
+        /// The status of the API.
+        status: &'a str,
+        /// What brought it there, e.g. `ringing`.
+        event: &'a str,
+    }
+    /// A call was answered.
+    CallAnswered<'a> = INFO "call answered",
+        counts CALLS_ANSWERED [direction],
+        observes CALL_SETUP [direction] with setup_seconds
+    {
+        /// The call.
+        call_id: &'a str,
+        /// `outbound` or `inbound`.
+        direction: &'a str,
+        /// From its beginning.
+        setup_seconds: f64,
+        /// The codec.
+        codec: Option<&'a str>,
+    }
+    /// A call ended, answered or not.
+    CallEnded<'a> = INFO "call ended",
+        counts CALLS_ENDED [direction, end_reason],
+        observes CALL_DURATION [direction] with duration_seconds,
+        observes CALL_MOS [] with mos
+    {
+        /// The call.
+        call_id: &'a str,
+        /// The line.
+        instance_id: &'a str,
+        /// `outbound` or `inbound`.
+        direction: &'a str,
+        /// Why, in the words of the API.
+        end_reason: &'a str,
+        /// The last SIP status of the INVITE.
+        sip_code: Option<u16>,
+        /// The reason phrase that came with it.
+        sip_reason: Option<&'a str>,
+        /// Call-ID of the SIP dialog.
+        sip_call_id: Option<&'a str>,
+        /// The trunk.
+        trunk: Option<&'a str>,
+        /// Who hung up.
+        hangup_party: Option<&'a str>,
+        /// From the answer.
+        duration_seconds: Option<f64>,
+        /// Opinion score of what we heard.
+        mos: Option<f64>,
+    }
+    /// An INVITE got its final answer.
+    InviteAnswered<'a> = DEBUG "invite answered", counts INVITE_ANSWERS [direction, code] {
+        /// The call, if there is one.
+        call_id: Option<&'a str>,
+        /// `outbound` or `inbound`.
+        direction: &'a str,
+        /// The SIP status.
+        code: u16,
+    }
+    /// A destination was refused by `allow` or `deny` of its trunk.
+    DestinationRefused<'a> = WARN "destination refused", counts DESTINATIONS_REFUSED [trunk] {
+        /// The line.
+        instance_id: &'a str,
+        /// The trunk.
+        trunk: &'a str,
+        /// The number.
+        to: Number<'a>,
+    }
+    /// A SIP message was dropped before any state was made.
+    SipDropped = DEBUG "sip message dropped", counts SIP_DROPPED [why] {
+        /// Who sent it.
+        remote: SocketAddr,
+        /// `unknown_source`, `malformed`, `stray_response`, `table_full`, …
+        why: &'static str,
+    }
+    /// A trunk's gateway answers again.
+    TrunkUp<'a> = INFO "trunk up" {
+        /// The trunk.
+        trunk: &'a str,
+    }
+    /// A trunk's gateway does not answer.
+    TrunkDown<'a> = WARN "trunk down" {
+        /// The trunk.
+        trunk: &'a str,
+    }
+    /// A bounded queue had no room.
+    QueueFull<'a> = WARN "queue full", counts QUEUE_DROPS [queue] {
+        /// Which queue.
+        queue: &'static str,
+        /// The call it belongs to, if any.
+        call_id: Option<&'a str>,
+    }
+    /// A request to the API was refused: the user's doing.
+    ApiRefused<'a> = DEBUG "request refused", counts API_PROBLEMS [code] {
+        /// The request.
+        request_id: &'a str,
+        /// The route's pattern.
+        route: &'a str,
+        /// The HTTP status.
+        status: u16,
+        /// The problem code.
+        code: &'a str,
+        /// What is wrong.
+        detail: &'a str,
+    }
+    /// A request to the API failed: our doing.
+    ApiFailed<'a> = WARN "request failed", counts API_PROBLEMS [code] {
+        /// The request.
+        request_id: &'a str,
+        /// The route's pattern.
+        route: &'a str,
+        /// The HTTP status.
+        status: u16,
+        /// The problem code.
+        code: &'a str,
+        /// What went wrong.
+        detail: &'a str,
+    }
+    /// A request to the API was served.
+    ApiServed<'a> = DEBUG "request served",
+        counts API_REQUESTS [route, method, status],
+        observes API_SECONDS [route, method] with seconds
+    {
+        /// The request.
+        request_id: &'a str,
+        /// The route's pattern.
+        route: &'a str,
+        /// The HTTP method.
+        method: &'a str,
+        /// The HTTP status.
+        status: u16,
+        /// How long it took.
+        seconds: f64,
+    }
+    /// A stream client attached.
+    StreamAttached<'a> = INFO "stream attached", counts STREAMS_ATTACHED [protocol] {
+        /// The call.
+        call_id: &'a str,
+        /// `cawme` (bare URL) or `native`.
+        protocol: &'a str,
+    }
+    /// A stream client went away.
+    StreamClosed<'a> = INFO "stream closed", counts STREAMS_CLOSED [code] {
+        /// The call.
+        call_id: &'a str,
+        /// The close code of the WebSocket; 1006 without one.
+        code: u16,
+    }
+    /// A stream client was warned.
+    StreamWarned<'a> = DEBUG "stream client warned", counts STREAM_WARNINGS [code] {
+        /// The call.
+        call_id: &'a str,
+        /// The warning's code.
+        code: &'a str,
+    }
+    /// An engine gave the first sound of a text.
+    SpeechStarted<'a> = DEBUG "speech started",
+        observes TTS_FIRST_AUDIO [engine] with seconds
+    {
+        /// The engine.
+        engine: &'a str,
+        /// From the text to the sound.
+        seconds: f64,
+    }
+    /// A speech engine failed.
+    EngineFailed<'a> = WARN "speech engine failed", counts ENGINE_ERRORS [engine] {
+        /// The engine.
+        engine: &'a str,
+        /// What went wrong.
+        detail: &'a str,
+    }
+    /// The store could not do what it was asked; calls go on.
+    StoreFailed<'a> = ERROR "store failed", counts STORE_ERRORS [operation] {
+        /// What it was asked.
+        operation: &'static str,
+        /// What went wrong.
+        detail: &'a str,
+    }
+}
+
+/// The state of the gateway at one moment, as the gauges show it.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Active calls by status.
+    pub calls: Vec<(&'static str, u64)>,
+    /// Live SIP transactions.
+    pub sip_transactions: u64,
+    /// Live SIP dialogs.
+    pub sip_dialogs: u64,
+    /// RTP port pairs in use.
+    pub rtp_ports_used: u64,
+    /// RTP port pairs free.
+    pub rtp_ports_free: u64,
+    /// Media legs.
+    pub legs: u64,
+    /// Open file descriptors.
+    pub open_fds: u64,
+    /// Whether calls are drained.
+    pub draining: bool,
+}
+
+impl Snapshot {
+    /// Sets the gauges. Call it about once a second, never from a media thread.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn publish(&self) {
+        for (status, count) in &self.calls {
+            metrics::CALLS_ACTIVE.set(*count as f64, &[status]);
+        }
+        for (metric, value) in [
+            (metrics::SIP_TRANSACTIONS, self.sip_transactions),
+            (metrics::SIP_DIALOGS, self.sip_dialogs),
+            (metrics::RTP_PORTS_USED, self.rtp_ports_used),
+            (metrics::RTP_PORTS_FREE, self.rtp_ports_free),
+            (metrics::MEDIA_LEGS, self.legs),
+            (metrics::OPEN_FDS, self.open_fds),
+            (metrics::DRAINING, u64::from(self.draining)),
+        ] {
+            metric.set(value as f64, &[]);
+        }
+    }
+}
+
+/// Counts what a call's media went through; once, when it ended.
+///
+/// Does not log: `CallEnded` has told of the call.
+pub fn count_media(report: &crate::media::interface::LegReport) {
+    metrics::RTP_RECEIVED.add(report.rx_packets, &[]);
+    metrics::RTP_SENT.add(report.tx_packets, &[]);
+    metrics::PLAYOUT_UNDERRUNS.add(report.tx_underruns, &[]);
+    metrics::RTP_CONCEALED.add(report.rx_concealed_ms / 20, &[]);
+    for (why, count) in [
+        ("lost", report.rx_lost),
+        ("late", report.rx_late),
+        ("duplicate", report.rx_duplicate),
+        ("refused", report.rx_refused),
+        ("send_failed", report.tx_failed),
+    ] {
+        metrics::RTP_DROPPED.add(count, &[why]);
+    }
+}
+
+/// Publishes how late beats of the media threads were: durations, and how many of each.
+pub fn count_beats(late: impl Iterator<Item = (std::time::Duration, u64)>) {
+    for (late, count) in late {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        metrics::TICK_LATE.observe_many(late.as_secs_f64(), count, &[]);
+    }
+}
+
+/// Publishes whether a trunk answers, and tells of it.
+pub fn trunk_state(trunk: &str, up: bool) {
+    metrics::TRUNK_UP.set(f64::from(u8::from(up)), &[trunk]);
+    if up {
+        TrunkUp { trunk }.report();
+    } else {
+        TrunkDown { trunk }.report();
+    }
+}
+
+/// Says once what runs.
+pub fn build_info(node: &str) {
+    metrics::BUILD_INFO.set(1.0, &[env!("CARGO_PKG_VERSION"), node]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended() -> CallEnded<'static> {
+        CallEnded {
+            call_id: "call_1",
+            instance_id: "inst_demo",
+            direction: "outbound",
+            end_reason: "busy",
+            sip_code: Some(486),
+            sip_reason: Some("Busy\r\nHere"),
+            sip_call_id: None,
+            trunk: Some("carrier"),
+            hangup_party: None,
+            duration_seconds: None,
+            mos: Some(4.2),
+        }
+    }
+
+    #[test]
+    fn one_struct_is_one_line_and_its_metrics() {
+        let mut counted = String::new();
+        let line = super::super::trace::tests::logged("info", || {
+            counted = metrics::recorded(|| ended().report());
+        });
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["message"], "call ended");
+        assert_eq!(line["sip_code"], 486);
+        assert_eq!(line["sip_reason"], "Busy\\r\\nHere");
+        assert!(line.get("duration_seconds").is_none(), "absent values take no room: {line}");
+        let total = "bellwire_calls_ended_total{direction=\"outbound\",end_reason=\"busy\"} 1";
+        assert!(counted.contains(total), "{counted}");
+        assert!(counted.contains("bellwire_call_mos_count 1"), "{counted}");
+        assert!(!counted.contains("call_duration_seconds_count"), "{counted}");
+    }
+
+    #[test]
+    fn numbers_are_redacted_and_metrics_count_below_the_level() {
+        let mut counted = String::new();
+        let event = CallCreated {
+            call_id: "call_1",
+            instance_id: "inst_demo",
+            direction: "outbound",
+            call_type: "FIXED_TTS",
+            trunk: None,
+            to: Number("+14155550123"),
+            from: Some(Number("+14155550100")),
+        };
+        let line = super::super::trace::tests::logged("info", || event.report());
+        assert!(!line.contains("5550123") && !line.contains("5550100"), "{line}");
+        let line = super::super::trace::tests::logged("warn", || {
+            counted = metrics::recorded(|| event.report());
+        });
+        assert_eq!(line, "");
+        assert!(counted.contains("bellwire_calls_created_total{"), "{counted}");
+    }
+
+    #[test]
+    fn every_metric_of_an_event_has_as_many_labels_as_it_is_given() {
+        let remote = "192.0.2.1:5060".parse().unwrap();
+        let text = metrics::recorded(|| {
+            SipDropped { remote, why: "malformed" }.report();
+            trunk_state("carrier", false);
+            build_info("gw1");
+            Snapshot { calls: vec![("QUEUED", 3)], ..Snapshot::default() }.publish();
+            let report = crate::media::interface::LegReport { rx_lost: 5, ..Default::default() };
+            count_media(&report);
+            count_beats([(std::time::Duration::from_micros(700), 3)].into_iter());
+        });
+        for line in [
+            "bellwire_sip_dropped_total{why=\"malformed\"} 1",
+            "bellwire_trunk_up{trunk=\"carrier\"} 0",
+            "bellwire_calls_active{status=\"QUEUED\"} 3",
+            "bellwire_rtp_dropped_packets_total{why=\"lost\"} 5",
+            "bellwire_media_tick_late_seconds_bucket{le=\"0.0005\"} 0",
+            "bellwire_media_tick_late_seconds_bucket{le=\"0.001\"} 3",
+        ] {
+            assert!(text.contains(line), "{line}\nnot in\n{text}");
+        }
+    }
+}

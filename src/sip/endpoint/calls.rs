@@ -1,0 +1,354 @@
+//! Sessions inside the endpoint: commands in, effects carried out, events out.
+
+use super::Endpoint;
+use super::compose::Answer;
+use super::requests::{Outgoing, Owner, RequestId};
+use crate::id::SessionId;
+use crate::sip::dialog::Request;
+use crate::sip::interface::{Command, EndCause, Ending, Event, Flow, Incoming, Invite, Output};
+use crate::sip::message::{Message, Method, NameAddr, Uri, escape_user, quoted, unfold};
+use crate::sip::session::{Ask, Effect, Input, Purpose, Reply, Session, tame};
+use crate::sip::transaction::table::{ServerId, ServerInput};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Sessions that peers start have numbers from here on; below it the application chooses.
+const INCOMING_FIRST: u64 = 1 << 63;
+
+/// Most `X-` header fields that are passed to the application.
+const EXTRA_HEADERS_MAX: usize = 32;
+
+/// Call-ID and our tag: what names the dialogs of one session.
+pub(super) type DialogKey = (String, String);
+
+/// One session and what the endpoint must know about it.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub session: Session,
+    pub trunk: usize,
+    pub key: DialogKey,
+    /// User part of our Contact.
+    pub contact_user: String,
+    /// Our INVITE, if we are the caller.
+    pub invite: Option<RequestId>,
+    /// How the peer was last seen.
+    pub seen: Option<Flow>,
+    /// The application has been told that the INVITE is out.
+    pub dialed: bool,
+}
+
+/// What is kept for a server transaction.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub session: SessionId,
+    /// The request, until its final response is given.
+    pub request: Vec<u8>,
+    pub source: SocketAddr,
+    /// The way for responses when the connection of the request is lost.
+    pub reopened: Flow,
+    pub to_tag: String,
+    /// The 2xx to an INVITE, which the session repeats.
+    pub ok: Option<(u16, Vec<u8>)>,
+}
+
+impl Endpoint {
+    pub(super) fn command(&mut self, now: Instant, command: Command) {
+        let (session, ask) = match command {
+            Command::Invite(invite) => return self.invite(now, *invite),
+            Command::Drain => {
+                self.draining = true;
+                return;
+            }
+            Command::Ring(session) => (session, Ask::Ring),
+            Command::Progress { session, sdp } => (session, Ask::Progress(sdp)),
+            Command::Answer { session, sdp } => (session, Ask::Answer(sdp)),
+            Command::Reject { session, code, reason } => (session, Ask::Reject { code, reason }),
+            Command::Hangup { session, reason } => (session, Ask::Hangup { reason }),
+            Command::Reanswer { session, sdp } => (session, Ask::Reanswer(sdp)),
+        };
+        self.step(now, session, Input::Ask(ask));
+    }
+
+    /// Starts an outgoing session, or ends it at once with a reason.
+    fn invite(&mut self, now: Instant, invite: Invite) {
+        let id = invite.session;
+        if self.calls.contains_key(&id) {
+            // Two sessions under one id could not be told apart: the first one stays.
+            return;
+        }
+        let refusal = self.refusal_of(now, &invite);
+        if let Some((code, reason)) = refusal {
+            let cause = EndCause::Rejected;
+            let ending = Ending { cause, code: Some(code), reason: reason.to_owned() };
+            self.out.push_back(Output::Event { session: id, event: Event::Ended(ending) });
+            return;
+        }
+        let trunk = self.trunks.iter().position(|trunk| trunk.name == invite.trunk).unwrap_or(0);
+        let tag = self.rng.tag();
+        let request = self.first_invite(trunk, &tag, &invite);
+        let key = (request.call_id.clone(), tag);
+        self.by_dialog.insert(key.clone(), id);
+        let session = Session::outgoing(self.t1, invite.to);
+        let contact_user = invite.from_user;
+        let call =
+            Call { session, trunk, key, contact_user, invite: None, seen: None, dialed: false };
+        self.calls.insert(id, call);
+        let outgoing = Outgoing::new(Owner::Invite(id), trunk, request);
+        let gateways = self.trunks.get(trunk).map(|trunk| trunk.hops().collect::<Vec<_>>());
+        let outgoing = match gateways {
+            Some(hops) if !hops.is_empty() => outgoing.by_gateways(hops.into_iter()),
+            Some(_) | None => outgoing.by_itself(None),
+        };
+        let request = self.start(now, outgoing);
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.invite = Some(request);
+        }
+    }
+
+    /// Why an outgoing call is not even tried.
+    fn refusal_of(&mut self, now: Instant, invite: &Invite) -> Option<(u16, &'static str)> {
+        let callable =
+            Uri::parse(&invite.to).is_ok_and(|uri| !uri.host.is_empty() || uri.user.is_some());
+        if !self.trunks.iter().any(|trunk| trunk.name == invite.trunk) {
+            Some((404, "no such trunk"))
+        } else if !callable {
+            Some((400, "not a callable URI"))
+        } else if invite.headers.iter().any(|(name, value)| !can_be_written(name, value)) {
+            Some((400, "a header field that cannot be written"))
+        } else if self.draining {
+            Some((503, "draining"))
+        } else if self.calls.len() >= self.sessions_max {
+            Some((503, "too many sessions"))
+        } else if !self.setups.take(now) {
+            Some((503, "too many set-ups a second"))
+        } else {
+            None
+        }
+    }
+
+    fn first_invite(&mut self, trunk: usize, tag: &str, invite: &Invite) -> Request {
+        let host = self.host_for_from(trunk);
+        let from = if invite.from_user.is_empty() {
+            //= RFC 3323 §4.1.1.3: the anonymous URI
+            format!("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag={tag}")
+        } else {
+            let user = escape_user(&invite.from_user);
+            match &invite.from_display {
+                Some(name) => format!("{} <sip:{user}@{host}>;tag={tag}", quoted(name)),
+                None => format!("<sip:{user}@{host}>;tag={tag}"),
+            }
+        };
+        Request {
+            method: Method::Invite,
+            uri: invite.to.clone(),
+            next_hop: invite.to.clone(),
+            from,
+            to: format!("<{}>", invite.to),
+            call_id: self.rng.call_id(),
+            cseq: 1,
+            routes: Vec::new(),
+            headers: invite.headers.clone(),
+            contact_user: Some(invite.from_user.clone()),
+            body: ("application/sdp", invite.sdp.clone()),
+        }
+    }
+
+    /// Makes a session for an INVITE whose transaction has just begun.
+    pub(super) fn invited(
+        &mut self,
+        (server, flow): (ServerId, Flow),
+        (id, trunk): (SessionId, usize),
+        session: Session,
+        message: &Message<'_>,
+    ) {
+        let tag = self.servers.user(server).map(|served| served.to_tag.clone());
+        let key = (message.call_id().unwrap_or("").to_owned(), tag.unwrap_or_default());
+        self.by_dialog.insert(key.clone(), id);
+        let incoming = incoming(self.trunks.get(trunk).map_or("", |t| &t.name), &flow, message);
+        let contact_user = incoming.to_user.clone();
+        self.call_timers.set(&id, session.deadline());
+        let call = Call {
+            session,
+            trunk,
+            key,
+            contact_user,
+            invite: None,
+            seen: Some(flow),
+            dialed: true,
+        };
+        self.calls.insert(id, call);
+        let event = Event::Incoming(Box::new(incoming));
+        self.out.push_back(Output::Event { session: id, event });
+    }
+
+    /// An id for a session that a peer starts.
+    pub(super) fn incoming_id(&mut self) -> SessionId {
+        let id = SessionId(INCOMING_FIRST + self.next_session);
+        self.next_session += 1;
+        id
+    }
+
+    /// Notes how the peer of a session was last seen.
+    pub(super) fn saw(&mut self, session: SessionId, flow: Flow) {
+        if let Some(call) = self.calls.get_mut(&session) {
+            call.seen = Some(flow);
+        }
+    }
+
+    pub(super) fn call_due(&mut self, now: Instant, id: SessionId) {
+        self.step(now, id, Input::Timeout);
+    }
+
+    /// Gives a session one input and does what it asks for.
+    pub(super) fn step(&mut self, now: Instant, id: SessionId, input: Input<'_>) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let effects = call.session.handle(now, &mut self.rng, input);
+        self.call_timers.set(&id, call.session.deadline());
+        for effect in effects {
+            self.carry_out(now, id, effect);
+        }
+        if self.calls.get(&id).is_some_and(|call| call.session.is_ended())
+            && let Some(call) = self.calls.remove(&id)
+        {
+            self.by_dialog.remove(&call.key);
+            self.call_timers.clear(&id);
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, id: SessionId, effect: Effect) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (trunk, seen, invite) = (call.trunk, call.seen, call.invite);
+        match effect {
+            Effect::Ack { to_tag, mut request } => {
+                //= RFC 3261 §13.2.2.4: the ACK has the same credentials as the INVITE
+                request.headers.extend(self.credentials_of(invite));
+                let owner = Owner::Ack { invite, to_tag };
+                self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
+            }
+            Effect::Request { purpose, request } => {
+                let owner = match purpose {
+                    Purpose::Bye => Owner::Bye(id),
+                    Purpose::Stray => Owner::Nobody,
+                };
+                self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
+            }
+            Effect::Cancel { reason } => {
+                if let Some(invite) = invite {
+                    self.withdraw(now, invite, reason);
+                }
+            }
+            Effect::Reply { server, reply } => {
+                let user = call.contact_user.clone();
+                self.reply(now, server, &reply, &user);
+            }
+            Effect::RepeatOk { server } => self.repeat_ok(now, server),
+            Effect::Event(event) => self.out.push_back(Output::Event { session: id, event }),
+        }
+    }
+
+    /// Sends the ACK and BYE of a fork that answered after the session was over.
+    pub(super) fn dismiss(
+        &mut self,
+        now: Instant,
+        trunk: usize,
+        invite: RequestId,
+        seen: Flow,
+        effects: Vec<Effect>,
+    ) {
+        for effect in effects {
+            let (owner, request) = match effect {
+                Effect::Ack { to_tag, mut request } => {
+                    request.headers.extend(self.credentials_of(Some(invite)));
+                    (Owner::Ack { invite: Some(invite), to_tag }, request)
+                }
+                Effect::Request { request, .. } => (Owner::Nobody, request),
+                Effect::Cancel { .. }
+                | Effect::Reply { .. }
+                | Effect::RepeatOk { .. }
+                | Effect::Event(_) => continue,
+            };
+            self.start(now, Outgoing::new(owner, trunk, request).by_itself(Some(seen)));
+        }
+    }
+
+    /// Writes a reply and hands it to its transaction.
+    pub(super) fn reply(&mut self, now: Instant, server: ServerId, reply: &Reply, user: &str) {
+        let Some(served) = self.servers.user(server) else { return };
+        let Some(flow) = self.servers.flow(server) else { return };
+        let Ok(request) = Message::parse(&served.request) else { return };
+        let answer = Answer {
+            code: reply.code,
+            reason: &reply.reason,
+            to_tag: Some(&served.to_tag),
+            source: Some(served.source),
+            headers: &reply.headers,
+            contact_user: Some(user),
+            sdp: reply.sdp.as_deref(),
+        };
+        // A reason or header that cannot be written must not leave the peer without an answer.
+        let plain = Answer { reason: "", headers: &[], ..answer };
+        let bytes = self.identity.reply(&request, &flow, &answer);
+        let Ok(bytes) = bytes.or_else(|_| self.identity.reply(&request, &flow, &plain)) else {
+            return;
+        };
+        let is_invite = request.method() == Some(Method::Invite);
+        if reply.code >= 200
+            && let Some(served) = self.servers.user_mut(server)
+        {
+            served.request = Vec::new();
+            served.ok = (is_invite && reply.code < 300).then(|| (reply.code, bytes.clone()));
+        }
+        self.hand_over(now, server, reply.code, bytes);
+    }
+
+    fn repeat_ok(&mut self, now: Instant, server: ServerId) {
+        if let Some((code, bytes)) = self.servers.user(server).and_then(|served| served.ok.clone())
+        {
+            self.hand_over(now, server, code, bytes);
+        }
+    }
+
+    fn hand_over(&mut self, now: Instant, server: ServerId, code: u16, bytes: Vec<u8>) {
+        if let Some(step) = self.servers.handle(now, server, ServerInput::Respond(code, bytes))
+            && let Some(bytes) = step.effect.send
+        {
+            self.transmit(step.flow, bytes);
+        }
+    }
+}
+
+/// Whether a header field of the application stays one line.
+fn can_be_written(name: &str, value: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
+    !name.is_empty() && name.bytes().all(token) && !value.contains(['\r', '\n'])
+}
+
+/// What the application must know of an INVITE.
+fn incoming(trunk: &str, flow: &Flow, message: &Message<'_>) -> Incoming {
+    let uri = match message.start_line() {
+        crate::sip::message::StartLine::Request { uri, .. } => uri,
+        crate::sip::message::StartLine::Response { .. } => "",
+    };
+    let user = |uri: &Uri<'_>| tame(&uri.user_unescaped());
+    let from = message.from().ok();
+    let anonymous = |from: &NameAddr<'_>| {
+        from.uri.user.is_some_and(|user| user.eq_ignore_ascii_case("anonymous"))
+            || from.uri.host.to_string().eq_ignore_ascii_case("anonymous.invalid")
+    };
+    let headers = message
+        .lines()
+        .filter(|(name, _)| name.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("x-")))
+        .take(EXTRA_HEADERS_MAX)
+        .map(|(name, value)| (name.to_owned(), unfold(value).into_owned()))
+        .collect();
+    Incoming {
+        trunk: trunk.to_owned(),
+        to_user: Uri::parse(uri).map(|uri| user(&uri)).unwrap_or_default(),
+        from_user: from.filter(|from| !anonymous(from)).map(|f| user(&f.uri)).unwrap_or_default(),
+        from_display: from.and_then(|from| Some(tame(&from.display_name()?))),
+        sip_call_id: message.call_id().unwrap_or("").to_owned(),
+        headers,
+        sdp: message.has_body("application", "sdp").then(|| message.body().to_vec()),
+        remote: flow.remote,
+    }
+}

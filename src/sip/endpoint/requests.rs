@@ -1,0 +1,626 @@
+//! Requests of ours on their way: next hops, attempts, failover, and taking an INVITE back.
+//!
+//! ```text
+//!   hops ─literal─> targets ─> attempt ─> Running ──final──> owner
+//!     └──Resolve──>   ↑                     │
+//!                     └── 503, 408, time-out, unreachable, challenge
+//! ```
+
+use super::Endpoint;
+use super::compose;
+use super::route::{self, Hop, Target};
+use crate::id::SessionId;
+use crate::sip::auth::{Attempt, SignedRequest};
+use crate::sip::dialog::Request;
+use crate::sip::interface::{Event, Flow, Output, Transport};
+use crate::sip::message::{Message, Method, Name};
+use crate::sip::session::{self, Failure, Input};
+use crate::sip::transaction::Tell;
+use crate::sip::transaction::client_invite::Acknowledged;
+use crate::sip::transaction::table::{ClientId, ClientInput, ClientKey, ClientStep};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A longer request leaves UDP for a stream (RFC 3261 §18.1.1).
+const DATAGRAM_MAX: usize = 1300;
+
+/// Most addresses of one host that are tried.
+const TARGETS_MAX: usize = 16;
+
+/// How long the shell may take to look a host up.
+const QUERY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names a request of ours from its first thought to its final answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RequestId(u64);
+
+/// Whose a client transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum User {
+    /// That of a request.
+    Request(RequestId),
+    /// Nobody waits for the answer to a CANCEL: the INVITE's own answer tells.
+    Cancel,
+}
+
+/// Who waits for the outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The session's first INVITE.
+    Invite(SessionId),
+    /// The session's BYE.
+    Bye(SessionId),
+    /// The ACK to one fork of this INVITE; it has no transaction.
+    Ack { invite: Option<RequestId>, to_tag: String },
+    /// A ping of a trunk's gateway.
+    Ping((usize, usize)),
+    /// Nobody.
+    Nobody,
+}
+
+/// One request of ours.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub owner: Owner,
+    pub trunk: usize,
+    pub request: Request,
+    hops: VecDeque<Hop>,
+    targets: VecDeque<Target>,
+    /// How the peer was last seen, to correct a next hop by.
+    seen: Option<Flow>,
+    /// The next hops are the trunk's own gateways.
+    gateway_bound: bool,
+    stage: Stage,
+    withdrawal: Withdrawal,
+    /// How the last attempt ended.
+    last: Outcome,
+    /// A provisional answer above 100 came.
+    rang: bool,
+    /// What challenges have been answered.
+    auth: Attempt,
+    /// Which of the trunk's digests is given.
+    digest: usize,
+    /// The credentials that the INVITE carried, which the ACK to its 2xx must repeat.
+    credentials: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// Between two attempts.
+    Idle,
+    /// Waits for the shell to look a host up.
+    Resolving { query: u64 },
+    /// An attempt is running.
+    Running { client: ClientId, target: Target },
+    /// An INVITE has its 2xx; its transaction waits for more of them.
+    Answered { client: ClientId },
+}
+
+/// How far an INVITE has been taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Withdrawal {
+    /// Not at all.
+    None,
+    /// CANCEL waits for a provisional answer.
+    Wanted { reason: Option<String> },
+    /// CANCEL is out.
+    Sent,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    Unreachable,
+    TimedOut,
+    Refused { code: u16, reason: String },
+}
+
+impl Outgoing {
+    pub(super) fn new(owner: Owner, trunk: usize, request: Request) -> Self {
+        Self {
+            owner,
+            trunk,
+            request,
+            hops: VecDeque::new(),
+            targets: VecDeque::new(),
+            seen: None,
+            gateway_bound: false,
+            stage: Stage::Idle,
+            withdrawal: Withdrawal::None,
+            last: Outcome::Unreachable,
+            rang: false,
+            auth: Attempt::default(),
+            digest: 0,
+            credentials: Vec::new(),
+        }
+    }
+
+    /// Sends to the next hop that the request itself names.
+    pub(super) fn by_itself(mut self, seen: Option<Flow>) -> Self {
+        self.hops.extend(Hop::parse(&self.request.next_hop));
+        self.seen = seen;
+        self
+    }
+
+    /// Sends to these gateways of the trunk, in order.
+    pub(super) fn by_gateways(mut self, hops: impl Iterator<Item = Hop>) -> Self {
+        self.hops.extend(hops);
+        self.gateway_bound = true;
+        self
+    }
+}
+
+impl Endpoint {
+    /// Puts a request on its way.
+    pub(super) fn start(&mut self, now: Instant, outgoing: Outgoing) -> RequestId {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.requests.insert(id, outgoing);
+        self.advance(now, id);
+        id
+    }
+
+    pub(super) fn start_ping(
+        &mut self,
+        now: Instant,
+        gateway: (usize, usize),
+        request: Request,
+        hop: Hop,
+    ) {
+        let outgoing = Outgoing::new(Owner::Ping(gateway), gateway.0, request);
+        self.start(now, outgoing.by_gateways(std::iter::once(hop)));
+    }
+
+    /// Tries what is left to try, until something is under way or nothing is left.
+    fn advance(&mut self, now: Instant, id: RequestId) {
+        // Each round uses up a hop or a target, and both lists are bounded.
+        while let Some(outgoing) = self.requests.get_mut(&id) {
+            if let Some(target) = outgoing.targets.pop_front() {
+                if self.attempt(now, id, target) {
+                    return;
+                }
+            } else if let Some(hop) = outgoing.hops.pop_front() {
+                match hop.literal() {
+                    Some(target) => {
+                        outgoing.targets.push_back(route::observed(target, outgoing.seen));
+                    }
+                    None => return self.resolve(now, id, hop),
+                }
+            } else {
+                return self.give_up(now, id);
+            }
+        }
+    }
+
+    fn resolve(&mut self, now: Instant, id: RequestId, hop: Hop) {
+        let query = self.next_request;
+        self.next_request += 1;
+        if let Some(outgoing) = self.requests.get_mut(&id) {
+            outgoing.stage = Stage::Resolving { query };
+        }
+        self.queries.insert(query, id);
+        self.query_timers.set(&query, Some((now + QUERY_PATIENCE, "resolve_timeout")));
+        let Hop { host, port, transport, .. } = hop;
+        self.out.push_back(Output::Resolve { query, host, port, transport });
+    }
+
+    /// The shell's answer to a query, or its silence.
+    pub(super) fn resolved(
+        &mut self,
+        now: Instant,
+        query: u64,
+        targets: Vec<(Transport, SocketAddr)>,
+    ) {
+        self.query_timers.clear(&query);
+        let Some(id) = self.queries.remove(&query) else { return };
+        if let Some(outgoing) = self.requests.get_mut(&id) {
+            outgoing.stage = Stage::Idle;
+            let targets = targets.into_iter().take(TARGETS_MAX);
+            outgoing.targets.extend(targets.map(|(t, address)| Target::new(t, address)));
+            self.advance(now, id);
+        }
+    }
+
+    /// Sends the request to one target; false if that is not possible.
+    fn attempt(&mut self, now: Instant, id: RequestId, target: Target) -> bool {
+        let branch = self.rng.branch();
+        let Some((target, flow, bytes)) = self.shape(id, target, &branch) else { return false };
+        let Some(outgoing) = self.requests.get_mut(&id) else { return false };
+        if let Owner::Ack { invite, to_tag } = &outgoing.owner {
+            let (invite, to_tag) = (*invite, to_tag.clone());
+            self.requests.remove(&id);
+            self.keep_ack(invite, Acknowledged { to_tag, flow, bytes: bytes.clone() });
+            self.transmit(flow, bytes);
+            return true;
+        }
+        let key = ClientKey { branch, method: outgoing.request.method };
+        let user = User::Request(id);
+        let Some(client) = self.clients.start(now, key, bytes.clone(), flow, user) else {
+            return false;
+        };
+        let first = matches!(outgoing.owner, Owner::Invite(_)) && !outgoing.rang;
+        let dialing = match &outgoing.owner {
+            Owner::Invite(session) if first => Some((*session, outgoing.request.call_id.clone())),
+            Owner::Invite(_)
+            | Owner::Bye(_)
+            | Owner::Ack { .. }
+            | Owner::Ping(_)
+            | Owner::Nobody => None,
+        };
+        outgoing.stage = Stage::Running { client, target };
+        if outgoing.request.method == Method::Invite {
+            outgoing.credentials = credentials_in(&bytes);
+        }
+        self.transmit(flow, bytes);
+        if let Some((session, sip_call_id)) = dialing {
+            self.dialing(session, sip_call_id);
+        }
+        true
+    }
+
+    /// Chooses socket and transport for a target and writes the request for it.
+    //= RFC 3261 §18.1.1: larger than 1300 bytes: a congestion-controlled transport; if that cannot
+    //= be established, UDP is tried
+    fn shape(
+        &mut self,
+        id: RequestId,
+        target: Target,
+        branch: &str,
+    ) -> Option<(Target, Flow, Vec<u8>)> {
+        let (flow, bytes) = self.write(id, &target, branch)?;
+        let too_long = target.transport == Transport::Udp && bytes.len() > DATAGRAM_MAX;
+        let stream = Target { transport: Transport::Tcp, connection: None, ..target };
+        if too_long
+            && !target.fallback
+            && let Some((flow, bytes)) = self.write(id, &stream, branch)
+        {
+            let outgoing = self.requests.get_mut(&id)?;
+            outgoing.targets.push_front(Target { fallback: true, ..target });
+            return Some((stream, flow, bytes));
+        }
+        Some((target, flow, bytes))
+    }
+
+    /// Writes the request for a target, with credentials if it is one that may see them.
+    fn write(&mut self, id: RequestId, target: &Target, branch: &str) -> Option<(Flow, Vec<u8>)> {
+        let outgoing = self.requests.get_mut(&id)?;
+        let local = route::local_for(&self.listen, target)?;
+        let way = (target.transport, local);
+        let Outgoing { request, auth, .. } = outgoing;
+        let trunk = self.trunks.get_mut(outgoing.trunk)?;
+        // A digest of the password is for the trunk's own elements, not for whoever is called.
+        let trusted = outgoing.gateway_bound || trunk.owns(target.address.ip());
+        let digest = trunk.digests.get_mut(outgoing.digest).filter(|_| trusted);
+        let nonce = self.rng.next_u64();
+        let bytes = self.identity.request(request, way, branch, |writer| {
+            //= RFC 3261 §22.1: no Authorization in CANCEL and in the ACK to a refusal; the ACK to
+            //= a 2xx repeats that of the INVITE
+            if let Some(digest) = digest.filter(|_| request.method != Method::Ack) {
+                let method = request.method.as_str();
+                let signed = SignedRequest { method, uri: &request.uri, body: &request.body.1 };
+                digest.authorize(writer, &signed, nonce, auth);
+            }
+        });
+        Some((flow_to(target, local), bytes.ok()?))
+    }
+
+    fn keep_ack(&mut self, invite: Option<RequestId>, ack: Acknowledged) {
+        let stage = invite.and_then(|id| self.requests.get(&id)).map(|invite| invite.stage);
+        if let Some(Stage::Answered { client }) = stage {
+            self.clients.keep_ack(client, ack);
+        }
+    }
+
+    /// Tells the owner that nothing is left to try.
+    fn give_up(&mut self, now: Instant, id: RequestId) {
+        let Some(outgoing) = self.requests.remove(&id) else { return };
+        match outgoing.owner {
+            Owner::Invite(session) => {
+                let input = match outgoing.last {
+                    _ if outgoing.withdrawal != Withdrawal::None => {
+                        Input::Failed(Failure::Withdrawn)
+                    }
+                    Outcome::Unreachable => Input::Failed(Failure::Unreachable),
+                    Outcome::TimedOut => Input::Failed(Failure::TimedOut),
+                    Outcome::Refused { code, reason } => Input::Refused { code, reason },
+                };
+                self.step(now, session, input);
+            }
+            Owner::Bye(session) => self.step(now, session, Input::Left),
+            Owner::Ping(gateway) => self.pinged(gateway, false),
+            Owner::Ack { .. } | Owner::Nobody => {}
+        }
+    }
+
+    /// An attempt ended without a final answer.
+    fn attempt_failed(&mut self, now: Instant, id: RequestId, outcome: Outcome) {
+        let Some(outgoing) = self.requests.get_mut(&id) else { return };
+        if outgoing.withdrawal != Withdrawal::None {
+            return self.give_up(now, id);
+        }
+        if let Stage::Running { target, .. } = outgoing.stage
+            && target.connection.is_some()
+            && outcome == Outcome::Unreachable
+        {
+            // The connection was an old one: the peer may well accept a fresh one.
+            outgoing.targets.push_front(Target { connection: None, ..target });
+        }
+        outgoing.stage = Stage::Idle;
+        outgoing.last = outcome;
+        self.advance(now, id);
+    }
+
+    /// Takes an INVITE back as far as it has got.
+    pub(super) fn withdraw(&mut self, now: Instant, id: RequestId, reason: Option<String>) {
+        let Some(outgoing) = self.requests.get_mut(&id) else { return };
+        outgoing.withdrawal = Withdrawal::Wanted { reason };
+        match outgoing.stage {
+            Stage::Resolving { query } => {
+                self.queries.remove(&query);
+                self.query_timers.clear(&query);
+                self.give_up(now, id);
+            }
+            Stage::Idle => self.give_up(now, id),
+            //= RFC 3261 §9.1: if no provisional response came, CANCEL MUST NOT be sent
+            Stage::Running { client, .. } if self.clients.is_proceeding(client) => {
+                self.cancel(now, id);
+            }
+            Stage::Running { .. } | Stage::Answered { .. } => {}
+        }
+    }
+
+    fn cancel(&mut self, now: Instant, id: RequestId) {
+        let Some(outgoing) = self.requests.get_mut(&id) else { return };
+        let (Stage::Running { client, .. }, Withdrawal::Wanted { reason }) =
+            (outgoing.stage, &outgoing.withdrawal)
+        else {
+            return;
+        };
+        let Some((bytes, flow)) = self.clients.invite(client) else { return };
+        let Ok(invite) = Message::parse(bytes) else { return };
+        let branch = invite.via().map_or("", |via| via.branch).to_owned();
+        // A Reason that cannot be written must not keep the phone ringing.
+        let cancel = compose::cancel(&invite, reason.as_deref());
+        let Ok(bytes) = cancel.or_else(|_| compose::cancel(&invite, None)) else { return };
+        outgoing.withdrawal = Withdrawal::Sent;
+        let key = ClientKey { branch, method: Method::Cancel };
+        if self.clients.start(now, key, bytes.clone(), flow, User::Cancel).is_some() {
+            self.transmit(flow, bytes);
+        }
+        self.clients.handle(now, client, ClientInput::Cancel);
+    }
+
+    /// A response came.
+    pub(super) fn respond(&mut self, now: Instant, flow: Flow, message: &Message<'_>) {
+        let Some((id, code)) = self.match_response(message) else {
+            return self.dropped(flow.remote, "stray_response");
+        };
+        let to_tag = message.to().ok().and_then(|to| to.tag()).unwrap_or("");
+        if (200..300).contains(&code)
+            && let Some(known) = self.clients.ack_for(id, to_tag)
+        {
+            //= RFC 3261 §13.2.2.4: the ACK is sent again for each copy of the 2xx
+            let (flow, bytes) = (known.flow, known.bytes.clone());
+            return self.transmit(flow, bytes);
+        }
+        let input = match code {
+            ..200 => ClientInput::Provisional,
+            200..300 => ClientInput::Success,
+            300.. => ClientInput::Failure { ack: self.ack_for_refusal(id, message) },
+        };
+        let Some(step) = self.clients.handle(now, id, input) else { return };
+        let passes_up = step.passes_up();
+        let request = self.current(step.user, id);
+        self.after_step(now, id, step);
+        if let Some(request) = request.filter(|_| passes_up) {
+            self.answered(now, request, (id, flow), code, message);
+        }
+    }
+
+    /// The request whose attempt this transaction is; those of earlier attempts only absorb.
+    fn current(&self, user: User, client: ClientId) -> Option<RequestId> {
+        let User::Request(id) = user else { return None };
+        match self.requests.get(&id)?.stage {
+            Stage::Running { client: current, .. } | Stage::Answered { client: current } => {
+                (current == client).then_some(id)
+            }
+            Stage::Idle | Stage::Resolving { .. } => None,
+        }
+    }
+
+    fn match_response(&self, message: &Message<'_>) -> Option<(ClientId, u16)> {
+        let via = message.via().ok()?;
+        let method = message.cseq().ok()?.method.known()?;
+        let key = ClientKey { branch: via.branch.to_owned(), method };
+        Some((self.clients.find(&key)?, message.code()?))
+    }
+
+    fn ack_for_refusal(&self, id: ClientId, refusal: &Message<'_>) -> Vec<u8> {
+        let invite = self.clients.invite(id).and_then(|(bytes, _)| Message::parse(bytes).ok());
+        invite.and_then(|invite| compose::ack_refusal(&invite, refusal).ok()).unwrap_or_default()
+    }
+
+    /// Sends what a transaction wants sent, and passes its failure on.
+    fn after_step(&mut self, now: Instant, client: ClientId, step: ClientStep<User>) {
+        if let Some(bytes) = step.effect.send.filter(|bytes| !bytes.is_empty()) {
+            self.transmit(step.flow, bytes);
+        }
+        let Some(id) = self.current(step.user, client) else { return };
+        match step.effect.tell {
+            Tell::TimedOut => self.attempt_failed(now, id, Outcome::TimedOut),
+            Tell::Unreachable => self.attempt_failed(now, id, Outcome::Unreachable),
+            // The last copy of a 2xx has been waited for.
+            Tell::Nothing if step.ended => _ = self.requests.remove(&id),
+            Tell::Nothing | Tell::PassUp => {}
+        }
+    }
+
+    pub(super) fn client_due(&mut self, now: Instant, id: ClientId) {
+        if let Some(step) = self.clients.handle(now, id, ClientInput::Timeout) {
+            self.after_step(now, id, step);
+        }
+    }
+
+    pub(super) fn client_unreachable(&mut self, now: Instant, id: ClientId) {
+        if let Some(step) = self.clients.handle(now, id, ClientInput::Unreachable) {
+            self.after_step(now, id, step);
+        }
+    }
+
+    /// A response that is new to the request it answers.
+    fn answered(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        (client, flow): (ClientId, Flow),
+        code: u16,
+        message: &Message<'_>,
+    ) {
+        let Some(outgoing) = self.requests.get_mut(&id) else { return };
+        if code < 200 {
+            outgoing.rang |= code > 100;
+            if matches!(outgoing.withdrawal, Withdrawal::Wanted { .. }) {
+                self.cancel(now, id);
+            }
+            return match self.invite_owner(id) {
+                Some(session) if code > 100 => {
+                    self.step(now, session, Input::Provisional(message));
+                }
+                Some(_) | None => {}
+            };
+        }
+        if code < 300 {
+            self.take_info(id, message);
+        }
+        let Some(outgoing) = self.requests.get_mut(&id) else { return };
+        if code < 300 && outgoing.request.method == Method::Invite {
+            outgoing.stage = Stage::Answered { client };
+            outgoing.request.body.1 = Vec::new();
+            return self.accepted(now, id, flow, message);
+        }
+        if outgoing.withdrawal == Withdrawal::None && self.retry(now, id, code, message) {
+            return;
+        }
+        self.finish(now, id, code, message);
+    }
+
+    /// A 2xx may bring the next nonce.
+    fn take_info(&mut self, id: RequestId, message: &Message<'_>) {
+        let Some(outgoing) = self.requests.get(&id).filter(|outgoing| outgoing.gateway_bound)
+        else {
+            return;
+        };
+        let trunk = self.trunks.get_mut(outgoing.trunk);
+        if let Some(digest) = trunk.and_then(|trunk| trunk.digests.get_mut(outgoing.digest)) {
+            digest.take_info(message);
+        }
+    }
+
+    fn invite_owner(&self, id: RequestId) -> Option<SessionId> {
+        match self.requests.get(&id)?.owner {
+            Owner::Invite(session) => Some(session),
+            Owner::Bye(_) | Owner::Ack { .. } | Owner::Ping(_) | Owner::Nobody => None,
+        }
+    }
+
+    /// A 2xx to an INVITE; its session may be long over.
+    fn accepted(&mut self, now: Instant, id: RequestId, flow: Flow, message: &Message<'_>) {
+        let session = self.invite_owner(id).filter(|session| self.calls.contains_key(session));
+        if let Some(session) = session {
+            self.saw(session, flow);
+            self.step(now, session, Input::Accepted(message));
+        } else {
+            let trunk = self.requests.get(&id).map_or(0, |invite| invite.trunk);
+            let effects = session::dismiss_fork(message);
+            self.dismiss(now, trunk, id, flow, effects);
+        }
+    }
+
+    /// Tries again where a final answer allows it.
+    fn retry(&mut self, now: Instant, id: RequestId, code: u16, message: &Message<'_>) -> bool {
+        if matches!(code, 401 | 407) && self.authorize(now, id, message) {
+            return true;
+        }
+        let Some(outgoing) = self.requests.get_mut(&id) else { return false };
+        // 408 after ringing is the callee's silence, not the gateway's.
+        let elsewhere = code == 503 || (code == 408 && !outgoing.rang);
+        if !elsewhere || (outgoing.targets.is_empty() && outgoing.hops.is_empty()) {
+            return false;
+        }
+        outgoing.last = Outcome::Refused { code, reason: reason_phrase_of(message) };
+        outgoing.stage = Stage::Idle;
+        self.advance(now, id);
+        true
+    }
+
+    /// Answers a challenge with credentials; false if there are none for it.
+    //= RFC 3261 §22.2: the same request again with credentials, a new branch and CSeq one higher
+    fn authorize(&mut self, now: Instant, id: RequestId, message: &Message<'_>) -> bool {
+        let Some(outgoing) = self.requests.get_mut(&id) else { return false };
+        let Some(trunk) = self.trunks.get_mut(outgoing.trunk) else { return false };
+        let Stage::Running { target, .. } = outgoing.stage else { return false };
+        if !outgoing.gateway_bound && !trunk.owns(target.address.ip()) {
+            return false;
+        }
+        let taken = trunk
+            .digests
+            .iter_mut()
+            .position(|digest| digest.take_challenge(message, &mut outgoing.auth).is_ok());
+        let Some(digest) = taken else { return false };
+        outgoing.digest = digest;
+        outgoing.request.cseq += 1;
+        outgoing.targets.push_front(target);
+        outgoing.stage = Stage::Idle;
+        self.advance(now, id);
+        true
+    }
+
+    /// The credentials of the INVITE, for the ACK to its 2xx.
+    pub(super) fn credentials_of(&self, invite: Option<RequestId>) -> Vec<(String, String)> {
+        invite
+            .and_then(|id| self.requests.get(&id))
+            .map(|i| i.credentials.clone())
+            .unwrap_or_default()
+    }
+
+    /// The final answer to a request, for its owner.
+    fn finish(&mut self, now: Instant, id: RequestId, code: u16, message: &Message<'_>) {
+        let Some(outgoing) = self.requests.remove(&id) else { return };
+        match outgoing.owner {
+            Owner::Invite(session) => {
+                let reason = reason_phrase_of(message);
+                self.step(now, session, Input::Refused { code, reason });
+            }
+            Owner::Bye(session) => self.step(now, session, Input::Left),
+            Owner::Ping(gateway) => self.pinged(gateway, !matches!(code, 408 | 503)),
+            Owner::Ack { .. } | Owner::Nobody => {}
+        }
+    }
+
+    fn dialing(&mut self, session: SessionId, sip_call_id: String) {
+        let Some(call) = self.calls.get_mut(&session) else { return };
+        if !std::mem::replace(&mut call.dialed, true) {
+            self.out.push_back(Output::Event { session, event: Event::Dialing { sip_call_id } });
+        }
+    }
+}
+
+/// The header fields of a request that carry credentials.
+fn credentials_in(bytes: &[u8]) -> Vec<(String, String)> {
+    let Ok(message) = Message::parse(bytes) else { return Vec::new() };
+    let of = |name: Name| message.values(name).map(move |value| (name, value));
+    let all = of(Name::Authorization).chain(of(Name::ProxyAuthorization));
+    all.map(|(name, value)| (name.as_str().to_owned(), value.to_owned())).collect()
+}
+
+fn flow_to(target: &Target, local: SocketAddr) -> Flow {
+    let Target { transport, address: remote, connection, .. } = *target;
+    Flow { transport, local, remote, connection }
+}
+
+fn reason_phrase_of(message: &Message<'_>) -> String {
+    match message.start_line() {
+        crate::sip::message::StartLine::Response { reason, .. } => session::tame(reason),
+        crate::sip::message::StartLine::Request { .. } => String::new(),
+    }
+}

@@ -1,0 +1,272 @@
+//! Trunks: who may send us requests, where our own go, and whether anybody is there.
+
+use super::route::Hop;
+use super::{Endpoint, compose};
+use crate::sip::auth::{Credentials, DigestClient};
+use crate::sip::dialog::Request;
+use crate::sip::interface::{Note, TrunkSpec};
+use crate::sip::message::{Host, Method};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Unanswered pings in a row that take a gateway out.
+const MISSES_MAX: u8 = 3;
+/// Answered pings in a row that bring it back.
+const ANSWERS_MIN: u8 = 2;
+
+/// One carrier.
+#[derive(Debug)]
+pub(super) struct Trunk {
+    pub name: String,
+    pub gateways: Vec<Gateway>,
+    pub from_domain: Option<String>,
+    pub ping: Option<Duration>,
+    /// One for each realm that may challenge us.
+    pub digests: Vec<DigestClient>,
+    sources: Vec<(IpAddr, u8)>,
+    up: Option<bool>,
+}
+
+/// One proxy of a trunk.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    pub uri: String,
+    pub hop: Hop,
+    health: Health,
+}
+
+/// Whether a gateway answers, with hysteresis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Health {
+    /// `None` until the first verdict.
+    up: Option<bool>,
+    misses: u8,
+    answers: u8,
+}
+
+impl Health {
+    fn answered(&mut self) {
+        self.misses = 0;
+        self.answers = self.answers.saturating_add(1);
+        if self.up.is_none() || self.answers >= ANSWERS_MIN {
+            self.up = Some(true);
+        }
+    }
+
+    fn missed(&mut self) {
+        self.answers = 0;
+        self.misses = self.misses.saturating_add(1);
+        if self.misses >= MISSES_MAX {
+            self.up = Some(false);
+        }
+    }
+}
+
+impl Trunk {
+    pub(super) fn new(spec: TrunkSpec) -> Self {
+        let gateway = |uri: String| {
+            let hop = Hop::parse(&uri)?;
+            Some(Gateway { uri, hop, health: Health::default() })
+        };
+        let gateways: Vec<Gateway> = spec.proxies.into_iter().filter_map(gateway).collect();
+        let digests = match (spec.username, spec.password) {
+            (Some(username), Some(password)) => realms(spec.realm, &gateways)
+                .into_iter()
+                .map(|realm| {
+                    let (username, password) = (username.clone(), password.clone());
+                    DigestClient::new(Credentials { username, password, realm })
+                })
+                .collect(),
+            (Some(_) | None, Some(_) | None) => Vec::new(),
+        };
+        Self {
+            name: spec.name,
+            gateways,
+            digests,
+            from_domain: spec.from_domain,
+            ping: spec.ping,
+            sources: spec.sources,
+            up: None,
+        }
+    }
+
+    /// Whether a request from this address is this trunk's.
+    pub(super) fn owns(&self, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        self.sources.iter().any(|(network, prefix)| within(source, network.to_canonical(), *prefix))
+    }
+
+    /// The gateways to try, in order: those known to be down come last.
+    pub(super) fn hops(&self) -> impl Iterator<Item = Hop> {
+        let down = |gateway: &&Gateway| gateway.health.up == Some(false);
+        let first = self.gateways.iter().filter(move |gateway| !down(gateway));
+        first.chain(self.gateways.iter().filter(down)).map(|gateway| gateway.hop.clone())
+    }
+
+    /// Files a ping's outcome; gives the state of the trunk if that changed.
+    fn judge(&mut self, gateway: usize, answered: bool) -> Option<bool> {
+        let gateway = self.gateways.get_mut(gateway)?;
+        if answered {
+            gateway.health.answered();
+        } else {
+            gateway.health.missed();
+        }
+        let states = self.gateways.iter().map(|gateway| gateway.health.up);
+        let up = if states.clone().any(|up| up == Some(true)) {
+            true
+        } else if states.clone().all(|up| up == Some(false)) {
+            false
+        } else {
+            return None;
+        };
+        let changed = self.up.replace(up) != Some(up);
+        changed.then_some(up)
+    }
+}
+
+/// The realms whose challenges are answered: the one that is set, else the hosts of the gateways.
+fn realms(realm: Option<String>, gateways: &[Gateway]) -> Vec<String> {
+    let mut realms: Vec<String> = match realm {
+        Some(realm) => vec![realm],
+        None => gateways.iter().map(|gateway| gateway.hop.host.clone()).collect(),
+    };
+    realms.dedup();
+    realms
+}
+
+fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    let same = |a: u128, b: u128, width: u32| {
+        let prefix = u32::from(prefix).min(width);
+        let shift = width - prefix;
+        prefix == 0 || (a >> shift) == (b >> shift)
+    };
+    match (address, network) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+    }
+}
+
+impl Endpoint {
+    /// The trunk whose sources hold this address.
+    pub(super) fn trunk_of(&self, source: IpAddr) -> Option<usize> {
+        self.trunks.iter().position(|trunk| trunk.owns(source))
+    }
+
+    /// The host that stands in our From on this trunk.
+    pub(super) fn host_for_from(&self, trunk: usize) -> String {
+        let domain = self.trunks.get(trunk).and_then(|trunk| trunk.from_domain.clone());
+        domain.unwrap_or_else(|| {
+            let local = self.listen.first().map(|(_, local)| self.identity.seen(*local));
+            local.map_or("invalid".to_owned(), |local| Host::from(local.ip()).to_string())
+        })
+    }
+
+    /// Asks a gateway whether it is there, and sets the time of the next question.
+    pub(super) fn ping(&mut self, now: Instant, (trunk, gateway): (usize, usize)) {
+        let Some((uri, hop, every)) = self.trunks.get(trunk).and_then(|trunk| {
+            let gateway = trunk.gateways.get(gateway)?;
+            Some((gateway.uri.clone(), gateway.hop.clone(), trunk.ping?))
+        }) else {
+            return;
+        };
+        self.ping_timers.set(&(trunk, gateway), Some((now + every, "trunk_ping")));
+        let us = format!("<sip:ping@{}>", self.host_for_from(trunk));
+        let request = Request {
+            method: Method::Options,
+            from: format!("{us};tag={}", self.rng.tag()),
+            to: format!("<{uri}>"),
+            next_hop: uri.clone(),
+            uri,
+            call_id: self.rng.call_id(),
+            cseq: 1,
+            routes: Vec::new(),
+            headers: vec![("Accept".to_owned(), compose::BODIES.join(", "))],
+            contact_user: Some("ping".to_owned()),
+            body: ("", Vec::new()),
+        };
+        self.start_ping(now, (trunk, gateway), request, hop);
+    }
+
+    /// Files the outcome of a ping.
+    pub(super) fn pinged(&mut self, (trunk, gateway): (usize, usize), answered: bool) {
+        let Some(trunk) = self.trunks.get_mut(trunk) else { return };
+        if let Some(up) = trunk.judge(gateway, answered) {
+            let trunk = trunk.name.clone();
+            self.note(Note::TrunkState { trunk, up });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trunk(proxies: &[&str], sources: &[(&str, u8)]) -> Trunk {
+        Trunk::new(TrunkSpec {
+            name: "t".into(),
+            proxies: proxies.iter().map(ToString::to_string).collect(),
+            username: None,
+            password: None,
+            realm: None,
+            from_domain: None,
+            sources: sources.iter().map(|(ip, len)| (ip.parse().unwrap(), *len)).collect(),
+            ping: None,
+        })
+    }
+
+    #[test]
+    fn sources_are_networks() {
+        let trunk = trunk(&[], &[("192.0.2.0", 24), ("203.0.113.7", 32), ("2001:db8::", 32)]);
+        let cases = [
+            ("192.0.2.200", true),
+            ("192.0.3.1", false),
+            ("203.0.113.7", true),
+            ("203.0.113.6", false),
+            ("::ffff:192.0.2.1", true),
+            ("2001:db8:1::9", true),
+            ("2001:db9::1", false),
+        ];
+        for (address, owned) in cases {
+            assert_eq!(trunk.owns(address.parse().unwrap()), owned, "{address}");
+        }
+        let all = self::trunk(&[], &[("0.0.0.0", 0)]);
+        assert!(all.owns("8.8.8.8".parse().unwrap()));
+        assert!(!all.owns("2001:db8::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn three_misses_take_down_and_two_answers_bring_back() {
+        let mut trunk = trunk(&["sip:10.0.0.1"], &[]);
+        let history = [
+            (true, Some(true)),
+            (false, None),
+            (false, None),
+            (true, None),
+            (false, None),
+            (false, None),
+            (false, Some(false)),
+            (true, None),
+            (false, None),
+            (true, None),
+            (true, Some(true)),
+        ];
+        for (step, (answered, change)) in history.into_iter().enumerate() {
+            assert_eq!(trunk.judge(0, answered), change, "step {step}");
+        }
+    }
+
+    #[test]
+    fn trunk_is_up_while_one_gateway_is_and_tries_that_first() {
+        let mut trunk = trunk(&["sip:10.0.0.1", "tel:1", "sip:10.0.0.2"], &[]);
+        assert_eq!(trunk.gateways.len(), 2, "what cannot be a next hop is left out");
+        assert_eq!(trunk.judge(1, true), Some(true));
+        for _ in 0..3 {
+            assert_eq!(trunk.judge(0, false), None);
+        }
+        let order: Vec<String> = trunk.hops().map(|hop| hop.host).collect();
+        assert_eq!(order, ["10.0.0.2", "10.0.0.1"]);
+        let last = (0..3).filter_map(|_| trunk.judge(1, false)).collect::<Vec<_>>();
+        assert_eq!(last, [false]);
+    }
+}

@@ -1,0 +1,180 @@
+//! Calls: one row per attempt, kept when they end.
+
+use super::{Store, StoreError, from_json, to_json};
+use crate::call::record::{CallRecord, CallStatus, Direction, EndReason, HangupParty};
+use crate::id::{CallId, InstanceId};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use serde_json::Map;
+
+/// What a list of calls is narrowed to; nothing set: all calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallFilter {
+    /// In this status.
+    pub status: Option<CallStatus>,
+    /// In this direction.
+    pub direction: Option<Direction>,
+    /// Of these instances only.
+    pub instances: Option<Vec<InstanceId>>,
+    /// Made at or after this moment, in milliseconds since the Unix epoch.
+    pub since: Option<i64>,
+}
+
+/// A place in a list, newest first: behind this call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallCursor {
+    /// When the call was made.
+    pub created_at: i64,
+    /// Its id.
+    pub id: CallId,
+}
+
+impl Store {
+    /// Has the row of a call written or replaced, soon and in the background.
+    ///
+    /// Cost: never waits for the disk. Only the latest row of a call is written.
+    ///
+    /// # Errors
+    /// `QueueFull` when rows of too many calls wait, `Closed`.
+    pub fn put_call(&self, record: CallRecord) -> Result<(), StoreError> {
+        self.lanes.put(record)
+    }
+
+    /// The row of a call, also one that still waits to be written.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn call(&self, id: &CallId) -> Result<Option<CallRecord>, StoreError> {
+        if let Some(record) = self.lanes.shared.pending_call(id) {
+            return Ok(Some(CallRecord::clone(&record)));
+        }
+        let id = id.clone();
+        self.read(move |connection| select(connection, &id)).await
+    }
+
+    /// At most `limit` calls, newest first, behind `cursor`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn list_calls(
+        &self,
+        filter: CallFilter,
+        cursor: Option<CallCursor>,
+        limit: usize,
+    ) -> Result<Vec<CallRecord>, StoreError> {
+        if self.stats().pending > 0 {
+            // A list may be old when the disk refuses, but is better than none.
+            let _ = self.flush().await;
+        }
+        self.read(move |connection| list(connection, &filter, cursor.as_ref(), limit)).await
+    }
+
+    /// Replaces the metadata of a call that is not active (active ones belong to the daemon).
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub async fn annotate_call(
+        &self,
+        id: CallId,
+        metadata: Map<String, serde_json::Value>,
+    ) -> Result<Option<CallRecord>, StoreError> {
+        self.write(move |connection| {
+            let Some(mut record) = select(connection, &id)? else { return Ok(None) };
+            record.metadata = metadata;
+            upsert(connection, &record)?;
+            Ok(Some(record))
+        })
+        .await
+    }
+
+    /// Closes the rows that an earlier life of the program left open, and says how many.
+    ///
+    /// Time: `now` becomes their `ended_at`; the real end is not known, so neither is a duration.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be written.
+    pub async fn close_open_rows(&self, now: i64) -> Result<u64, StoreError> {
+        self.write(move |connection| {
+            let mut open = connection.prepare("SELECT record FROM calls WHERE ended_at IS NULL")?;
+            let rows = open.query_map([], |row| row.get::<_, String>(0))?;
+            let rows: Vec<String> = rows.collect::<Result<_, _>>()?;
+            for row in &rows {
+                let mut record: CallRecord = from_json("a call's row", row)?;
+                record.status = CallStatus::Failed;
+                record.ended_at = Some(now);
+                record.end_reason = Some(EndReason::Error);
+                record.end_detail = Some("restart".to_owned());
+                record.hangup_party = Some(HangupParty::Gateway);
+                record.queue_position = None;
+                if let Some(stream) = &mut record.stream {
+                    stream.connected = false;
+                }
+                upsert(connection, &record)?;
+            }
+            Ok(rows.len() as u64)
+        })
+        .await
+    }
+}
+
+pub(super) fn upsert(connection: &Connection, record: &CallRecord) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO calls (id, record) VALUES (?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+    )?;
+    statement.execute(params![record.id.as_str(), to_json(record)?])?;
+    Ok(())
+}
+
+fn select(connection: &Connection, id: &CallId) -> Result<Option<CallRecord>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT record FROM calls WHERE id = ?1")?;
+    let text: Option<String> = statement.query_row([id.as_str()], |row| row.get(0)).optional()?;
+    text.map(|text| from_json("a call's row", &text)).transpose()
+}
+
+fn list(
+    connection: &Connection,
+    filter: &CallFilter,
+    cursor: Option<&CallCursor>,
+    limit: usize,
+) -> Result<Vec<CallRecord>, StoreError> {
+    let mut sql = String::from("SELECT record FROM calls WHERE TRUE");
+    let mut values: Vec<Value> = Vec::new();
+    if let Some(status) = filter.status {
+        sql.push_str(" AND status = ?");
+        values.push(Value::Text(status.as_str().to_owned()));
+    }
+    if let Some(direction) = filter.direction {
+        sql.push_str(" AND direction = ?");
+        let name = match direction {
+            Direction::Outbound => "outbound",
+            Direction::Inbound => "inbound",
+        };
+        values.push(Value::Text(name.to_owned()));
+    }
+    match filter.instances.as_deref() {
+        None => {}
+        Some([one]) => {
+            sql.push_str(" AND instance_id = ?");
+            values.push(Value::Text(one.as_str().to_owned()));
+        }
+        Some(many) => {
+            sql.push_str(" AND instance_id IN (SELECT value FROM json_each(?))");
+            values.push(Value::Text(to_json(&many)?));
+        }
+    }
+    if let Some(since) = filter.since {
+        sql.push_str(" AND created_at >= ?");
+        values.push(Value::Integer(since));
+    }
+    if let Some(cursor) = cursor {
+        sql.push_str(" AND (created_at, id) < (?, ?)");
+        values.push(Value::Integer(cursor.created_at));
+        values.push(Value::Text(cursor.id.as_str().to_owned()));
+    }
+    sql.push_str(" ORDER BY created_at DESC, id DESC LIMIT ?");
+    values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(0))?;
+    rows.map(|row| from_json("a call's row", &row?)).collect()
+}

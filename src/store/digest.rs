@@ -1,0 +1,18 @@
+//! The one hash that the store's users need: of secrets and of requests.
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of `bytes`.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_known_answer_of_fips_180() {
+        let hex: String = super::sha256(b"abc").iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,13 @@
+//! The REST interface from outside: requests go through the whole router in process; a small loop
+//! stands where the daemon would be.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod access;
+mod calls;
+mod docs;
+mod errors;
+mod hostile;
+mod lines;
+mod rig;
+mod server;

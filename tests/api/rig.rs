@@ -1,0 +1,363 @@
+//! The API with a made-up daemon behind it, and a client that reads answers.
+
+use bellwire::api::auth::{ConfigKey, hash_secret};
+use bellwire::api::error::{Code, Problem};
+use bellwire::api::gateway::{Command, Content, Created, Gateway, NewCall, Status};
+use bellwire::api::rest::{
+    AdminParts, ApiLimits, ApiParts, ApiState, PeerAddr, TrunkState, admin_router, router,
+};
+use bellwire::api::types::{AudioProblem, Voice};
+use bellwire::call::record::{CallRecord, CallStatus, Direction, EndReason, StreamState};
+use bellwire::id::CallId;
+use bellwire::store::{Dedupe, InstanceSettings, Store};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, mpsc};
+
+/// Secrets of the keys that the rig configures.
+pub const ADMIN: &str = "admin-secret";
+pub const ALPHA: &str = "alpha-secret";
+pub const READER: &str = "reader-secret";
+
+/// What the daemon's end of the gateway has seen and is to do.
+#[derive(Default)]
+pub struct Daemon {
+    pub active: BTreeMap<CallId, CallRecord>,
+    /// Create commands that arrived, answered or not.
+    pub asked: usize,
+    pub created: Vec<NewCall>,
+    pub ready: bool,
+    pub draining: bool,
+    /// Answers for numbers: what the daemon says to a call there.
+    pub refusals: BTreeMap<String, Problem>,
+}
+
+pub struct Rig {
+    pub state: ApiState,
+    pub store: Store,
+    pub daemon: Arc<Mutex<Daemon>>,
+    /// Create commands are answered when there is a permit; plenty unless a test takes them.
+    pub gate: Arc<Semaphore>,
+    pub api: axum::Router,
+    pub admin: axum::Router,
+    pub dir: TempDir,
+}
+
+/// How a rig differs from the usual one.
+pub struct Setup {
+    pub keys: bool,
+    pub strict: bool,
+    pub limits: ApiLimits,
+    /// A daemon that never answers, with a queue this long.
+    pub deaf: Option<usize>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { keys: true, strict: true, limits: ApiLimits::default(), deaf: None }
+    }
+}
+
+impl Rig {
+    pub async fn new() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("bellwire.db")).unwrap();
+        declare_lines(&store).await;
+        let daemon = Arc::new(Mutex::new(Daemon { ready: true, ..Daemon::default() }));
+        let gate = Arc::new(Semaphore::new(1000));
+        let (gateway, served) = Gateway::new(setup.deaf.unwrap_or(256));
+        if setup.deaf.is_none() {
+            tokio::spawn(serve(served, Arc::clone(&daemon), store.clone(), Arc::clone(&gate)));
+        } else {
+            std::mem::forget(served);
+        }
+        let parts = ApiParts {
+            gateway,
+            store: store.clone(),
+            keys: if setup.keys { keys() } else { Vec::new() },
+            voices: vec![Voice::plain("en-US-001", "en-US"), Voice::plain("de-DE-001", "de-DE")],
+            decode_audio: Arc::new(decode),
+            trunks: Arc::new(|name| match name {
+                Some("carrier") => TrunkState::Up,
+                Some("broken") => TrunkState::Down,
+                Some(_) | None => TrunkState::Unknown,
+            }),
+            strict: setup.strict,
+            limits: setup.limits,
+        };
+        let state = ApiState::new(parts).await.unwrap();
+        let metrics = Arc::new(|| "calls_active 0\n".to_owned());
+        let admin = admin_router(AdminParts { api: state.clone(), metrics });
+        Self { api: router(state.clone()), admin, state, store, daemon, gate, dir }
+    }
+
+    /// A request with the administrator's key.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
+        self.request(method, path).key(ADMIN).json(body).send().await
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> Asked {
+        let builder = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(path)
+            .extension(PeerAddr(SocketAddr::from(([127, 0, 0, 1], 40_000))));
+        Asked { router: self.api.clone(), builder, body: Bytes::new() }
+    }
+
+    /// A request to the operators' listener, from this machine.
+    pub fn operate(&self, method: &str, path: &str) -> Asked {
+        Asked { router: self.admin.clone(), ..self.request(method, path) }
+    }
+
+    /// Has the daemon end a call the way that a callee's hang-up would.
+    pub fn end(&self, id: &str) {
+        let id: CallId = id.parse().unwrap();
+        let mut record = self.daemon.lock().unwrap().active.remove(&id).unwrap();
+        record.status = CallStatus::Completed;
+        record.ended_at = Some(record.created_at + 1000);
+        record.end_reason = Some(EndReason::CalleeHangup);
+        self.store.put_call(record).unwrap();
+    }
+
+    /// Places a call that the daemon takes, and gives its id.
+    pub async fn call(&self, instance: &str) -> String {
+        let body = serde_json::json!({
+            "instanceId": instance,
+            "type": "DYNAMIC_STREAM",
+            "target": {"phoneNumber": "+14155550123"},
+        });
+        let reply = self.ask("POST", "/v1/calls", Some(&body)).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        reply.body["id"].as_str().unwrap().to_owned()
+    }
+}
+
+pub struct Asked {
+    router: axum::Router,
+    builder: http::request::Builder,
+    body: Bytes,
+}
+
+impl Asked {
+    pub fn key(self, secret: &str) -> Self {
+        self.header("authorization", &format!("Bearer {secret}"))
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.builder = self.builder.header(name, value);
+        self
+    }
+
+    pub fn peer(mut self, address: &str) -> Self {
+        self.builder = self.builder.extension(PeerAddr(address.parse().unwrap()));
+        self
+    }
+
+    pub fn json(self, body: Option<&Value>) -> Self {
+        match body {
+            Some(body) => self.bytes("application/json", body.to_string().into_bytes()),
+            None => self,
+        }
+    }
+
+    pub fn bytes(mut self, kind: &str, body: Vec<u8>) -> Self {
+        self.body = body.into();
+        self.header("content-type", kind)
+    }
+
+    pub async fn send(self) -> Reply {
+        let request = self.builder.body(Full::new(self.body)).unwrap();
+        let response = TowerToHyperService::new(self.router).call(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Reply { status: parts.status, headers: parts.headers, body, bytes }
+    }
+}
+
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// Null when it is not JSON.
+    pub body: Value,
+    pub bytes: Bytes,
+}
+
+impl Reply {
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
+    /// `pointer rule` of each wrong place.
+    pub fn places(&self) -> Vec<String> {
+        let errors = self.body["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        let place = |error: &Value| {
+            format!("{} {}", error["pointer"].as_str().unwrap(), error["code"].as_str().unwrap())
+        };
+        errors.iter().map(place).collect()
+    }
+}
+
+/// The base64 of something that the rig's decoder takes for an MP3.
+pub const MP3_BASE64: &str = "SUQzBAAAAAAA";
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature of the port")]
+fn decode(bytes: Bytes) -> Result<Arc<[i16]>, AudioProblem> {
+    if bytes.starts_with(b"LONG") {
+        return Err(AudioProblem::TooLarge("the audio lasts longer than 10 minutes".into()));
+    }
+    assert!(!bytes.starts_with(b"PANIC"), "a decoder's bug");
+    if !bytes.starts_with(b"ID3") {
+        return Err(AudioProblem::Undecodable("neither MP3 nor WAV".into()));
+    }
+    Ok(Arc::from([0_i16; 160]))
+}
+
+fn keys() -> Vec<ConfigKey> {
+    let key = |name: &str, secret: &str, scopes: &[&str], instances: &[&str]| ConfigKey {
+        name: name.to_owned(),
+        secret_sha256: hash_secret(secret),
+        scopes: scopes.iter().map(ToString::to_string).collect(),
+        instances: instances.iter().map(ToString::to_string).collect(),
+    };
+    vec![
+        key("admin", ADMIN, &["admin"], &["*"]),
+        key("alpha", ALPHA, &["calls:read", "calls:write", "stream"], &["inst_a"]),
+        key("reader", READER, &["calls:read"], &["*"]),
+    ]
+}
+
+async fn declare_lines(store: &Store) {
+    let line = |id: &str, dedupe| {
+        let settings = InstanceSettings {
+            trunk: Some("carrier".into()),
+            max_active_calls: 100,
+            dedupe,
+            ..InstanceSettings::default()
+        };
+        (id.parse().unwrap(), id.to_owned(), settings)
+    };
+    let lines = ["inst_a", "inst_b", "inst_abc123"].map(|id| line(id, Dedupe::Off)).into();
+    store.declare_instances(lines, 1_700_000_000_000).await.unwrap();
+}
+
+async fn serve(
+    mut commands: mpsc::Receiver<Command>,
+    daemon: Arc<Mutex<Daemon>>,
+    store: Store,
+    gate: Arc<Semaphore>,
+) {
+    while let Some(command) = commands.recv().await {
+        if let Command::Create(call, reply) = command {
+            daemon.lock().unwrap().asked += 1;
+            gate.acquire().await.unwrap().forget();
+            let _ = reply.send(daemon.lock().unwrap().create(*call, &store));
+            continue;
+        }
+        daemon.lock().unwrap().answer(command);
+    }
+}
+
+impl Daemon {
+    fn create(&mut self, call: NewCall, store: &Store) -> Result<Created, Problem> {
+        if let Some(problem) = self.refusals.get(&call.target) {
+            return Err(problem.clone());
+        }
+        let same = |active: &&CallRecord| match call.settings.dedupe {
+            Dedupe::Instance => active.instance_id == call.instance,
+            Dedupe::Target => {
+                active.instance_id == call.instance && active.target_phone == call.target
+            }
+            Dedupe::Off => false,
+        };
+        if let Some(active) = self.active.values().find(same) {
+            return Ok(Created::Existing(active.clone()));
+        }
+        let record = record(&call, self.created.len());
+        store.put_call(record.clone()).unwrap();
+        self.active.insert(record.id.clone(), record.clone());
+        self.created.push(call);
+        Ok(Created::New(record))
+    }
+
+    fn answer(&mut self, command: Command) {
+        match command {
+            Command::Create(..) => unreachable!("answered by the loop"),
+            Command::Live(id, reply) => {
+                let _ = reply.send(self.active.get(&id).cloned());
+            }
+            Command::LiveOf(instance, reply) => {
+                let of = |call: &&CallRecord| {
+                    instance.as_ref().is_none_or(|instance| call.instance_id == *instance)
+                };
+                let _ = reply.send(self.active.values().filter(of).cloned().collect());
+            }
+            Command::Terminate(id, reply) => {
+                let _ = reply.send(self.active.remove(&id).is_some());
+            }
+            Command::Attach(_, _, reply) => {
+                let taken = "the call already has a client";
+                let _ = reply.send(Err(Problem::new(Code::StreamAlreadyAttached, taken)));
+            }
+            Command::SetMetadata(id, metadata, reply) => {
+                let changed = self.active.get_mut(&id).map(|call| {
+                    call.metadata = metadata;
+                    call.clone()
+                });
+                let _ = reply.send(changed);
+            }
+            Command::Status(reply) => {
+                let reasons =
+                    if self.ready { vec![] } else { vec!["trunk carrier is down".into()] };
+                let _ = reply.send(Status { ready: self.ready, reasons, ..Status::default() });
+            }
+            Command::Drain => self.draining = true,
+        }
+    }
+}
+
+fn record(call: &NewCall, nth: usize) -> CallRecord {
+    let stream = matches!(call.content, Content::Stream { .. });
+    CallRecord {
+        id: call.id.clone(),
+        instance_id: call.instance.clone(),
+        call_type: call.content.call_type(),
+        status: CallStatus::Queued,
+        target_phone: call.target.clone(),
+        direction: Direction::Outbound,
+        from: call.from.clone(),
+        trunk: call.settings.trunk.clone(),
+        created_at: 1_767_323_045_000 + i64::try_from(nth).unwrap() * 1000,
+        ringing_at: None,
+        answered_at: None,
+        ended_at: None,
+        duration_ms: None,
+        end_reason: None,
+        end_detail: None,
+        sip_code: None,
+        sip_reason: None,
+        sip_call_id: None,
+        hangup_party: None,
+        queue_position: Some(1),
+        stream: stream.then(StreamState::default),
+        quality: None,
+        metadata: call.metadata.clone(),
+    }
+}

@@ -1,0 +1,21 @@
+//! Black-box tests: the real `bellwire` program on loopback, with SIPp, its own phone, REST and
+//! WebSocket clients as its neighbours.
+//!
+//! Each test starts its own daemon on free ports with its own directory; all can run at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a test that cannot go on must stop, and its sounds are short"
+)]
+
+mod rig;
+mod sipp;
+
+mod inbound;
+mod prompts;
+mod stream;
+mod trunk;

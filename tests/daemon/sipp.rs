@@ -1,0 +1,85 @@
+//! Runs SIPp (package sip-tester) as the carrier.
+
+use super::rig::{SOON, free_udp_port};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A running SIPp; killed when dropped.
+pub struct Sipp {
+    child: Child,
+    dir: TempDir,
+    pub port: u16,
+}
+
+/// What SIPp is to do.
+pub struct Run<'a> {
+    /// File in `tests/daemon/sipp`.
+    pub scenario: &'a str,
+    /// Calls in all.
+    pub calls: u32,
+    /// Calls a second, for a caller.
+    pub rate: u32,
+    /// Whom to call, for a caller.
+    pub remote: Option<String>,
+    /// Further arguments.
+    pub more: &'a [&'a str],
+}
+
+impl Sipp {
+    pub fn start(run: &Run<'_>) -> Self {
+        let dir = TempDir::new().unwrap();
+        let port = free_udp_port();
+        let media = free_udp_port() & !1;
+        let scenario = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/daemon/sipp")
+            .join(run.scenario);
+        let calls = run.calls.to_string();
+        let mut command = Command::new("sipp");
+        command
+            .current_dir(dir.path())
+            .arg("-sf")
+            .arg(scenario)
+            .args(["-i", "127.0.0.1", "-mi", "127.0.0.1"])
+            .args(["-p", &port.to_string(), "-mp", &media.to_string()])
+            .args(["-m", &calls, "-l", &calls, "-r", &run.rate.to_string()])
+            .args(["-nostdin", "-trace_err", "-timeout", "120s", "-timeout_error"])
+            .args(run.more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if let Some(remote) = &run.remote {
+            command.arg(remote);
+        }
+        let child = command.spawn().expect("sipp is not installed; run `make setup`");
+        Self { child, dir, port }
+    }
+
+    /// Waits for its end and demands that every call went by its scenario.
+    pub fn finish(mut self) {
+        let until = Instant::now() + SOON * 5;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < until, "SIPp does not end:\n{}", self.errors());
+            std::thread::park_timeout(Duration::from_millis(20));
+        };
+        assert!(status.success(), "SIPp: {status}\n{}", self.errors());
+    }
+
+    fn errors(&self) -> String {
+        let entries = std::fs::read_dir(self.dir.path()).unwrap();
+        let files = entries.filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok());
+        files.collect::<Vec<_>>().join("\n").chars().take(6000).collect()
+    }
+}
+
+impl Drop for Sipp {
+    fn drop(&mut self) {
+        // Ended already after `finish`: nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,93 @@
+//! Every fuzz target on its committed corpus, in every test run.
+//!
+//! A new target gets a row here, a file in `fuzz/fuzz_targets`, a `[[bin]]` in `fuzz/Cargo.toml`
+//! and a directory in `fuzz/corpus`. An input that crashed a target goes into its corpus.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on must stop")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+type Target = fn(&[u8]);
+
+const TARGETS: &[(&str, Target)] = &[
+    ("sip_message", bellwire::sip::message::fuzz::message),
+    ("sip_frame", bellwire::sip::message::fuzz::stream),
+    ("sip_uri", bellwire::sip::message::fuzz::uri),
+    ("sdp", bellwire::sdp::fuzz_entry),
+    ("digest", bellwire::sip::auth::fuzz_entry),
+    ("rtp", bellwire::rtp::fuzz_packet),
+    ("rtcp", bellwire::rtp::fuzz_rtcp),
+    ("jitter", bellwire::media::jitter::fuzz_history),
+    ("audio_file", bellwire::audio::decode::fuzz_file),
+    ("mp3_live", bellwire::audio::decode::fuzz_live),
+    ("rest_create", bellwire::api::types::fuzz_create),
+    ("ws_text", bellwire::app::stream::wire::fuzz_ws_text),
+    ("sip_endpoint", bellwire::sip::endpoint::fuzz_entry),
+];
+
+/// Directories of test data that are worth a target's time too.
+const MORE: &[(&str, Target)] = &[
+    ("tests/data/rfc4475", bellwire::sip::message::fuzz::message),
+    ("tests/data/rfc5118", bellwire::sip::message::fuzz::message),
+    ("tests/data/sip", bellwire::sip::message::fuzz::message),
+];
+
+#[test]
+fn every_target_survives_its_corpus() {
+    for (name, target) in TARGETS {
+        assert!(run(&root().join("fuzz/corpus").join(name), *target) > 0, "{name} has no corpus");
+    }
+    for (directory, target) in MORE {
+        assert!(run(&root().join(directory), *target) > 0);
+    }
+}
+
+#[test]
+fn every_target_survives_cut_inputs() {
+    for (name, target) in TARGETS {
+        for file in files(&root().join("fuzz/corpus").join(name)) {
+            let bytes = std::fs::read(file).unwrap();
+            for len in 0..bytes.len().min(2048) {
+                target(&bytes[..len]);
+            }
+        }
+    }
+}
+
+#[test]
+fn targets_corpora_and_binaries_are_the_same_set() {
+    let here: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let stems = |directory: &str| -> BTreeSet<String> {
+        let entries = std::fs::read_dir(root().join("fuzz").join(directory)).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    };
+    assert_eq!(here, stems("fuzz_targets"));
+    assert_eq!(here, stems("corpus"));
+    let manifest = std::fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
+    for name in &here {
+        assert!(manifest.contains(&format!("name = \"{name}\"\n")), "{name} has no [[bin]]");
+    }
+}
+
+fn run(directory: &Path, target: Target) -> usize {
+    let files = files(directory);
+    for file in &files {
+        // Shown only if the target panics: it names the input.
+        println!("{}", file.display());
+        target(&std::fs::read(file).unwrap());
+    }
+    files.len()
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
+    files.sort();
+    files
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

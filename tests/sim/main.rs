@@ -1,0 +1,29 @@
+//! Simulated carrier: whole calls in virtual time over a seeded network.
+//!
+//! Each module is one behaviour. A failing random history prints its seed; run it again with
+//! `BELLWIRE_SIM_SEED=<seed> cargo test --test sim`. `SEEDS=<n>` runs more of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+mod carrier;
+mod clock;
+mod net;
+mod pair;
+mod robot;
+mod watch;
+mod world;
+
+mod ack;
+mod call_in;
+mod call_out;
+mod cancel;
+mod dialog_requests;
+mod digest;
+mod door;
+mod failover;
+mod failures;
+mod forks;
+mod races;
+mod random_carrier;
+mod random_histories;
+mod routing;

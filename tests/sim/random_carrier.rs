@@ -1,0 +1,93 @@
+//! Random histories against a carrier that breaks every rule.
+
+use crate::clock::{ms, secs};
+use crate::net::{Faults, seed_of};
+use crate::random_histories::seeds;
+use crate::robot::Robot;
+use crate::world::{ANSWER, Planned, World, check, name};
+use bellwire::id::SessionId;
+use bellwire::sip::interface::{Command, Event};
+use bellwire::time::Rng;
+use std::collections::BTreeMap;
+
+const CALLS: u64 = 12;
+
+fn application(world: &mut World, rng: &mut Rng, session: SessionId, event: &Event) {
+    let mut plan = |max_ms: u64, command| world.plan_command(ms(rng.below(max_ms)), command);
+    match event {
+        Event::Incoming(_) => {
+            plan(3000, Command::Ring(session));
+            plan(5000, Command::Progress { session, sdp: ANSWER.to_vec() });
+            plan(20_000, Command::Answer { session, sdp: ANSWER.to_vec() });
+            plan(30_000, Command::Reject { session, code: 486, reason: String::new() });
+            plan(200_000, Command::Hangup { session, reason: None });
+            world.plan_command(secs(300), Command::Hangup { session, reason: None });
+        }
+        Event::Reoffer { .. } => {
+            plan(2000, Command::Reanswer { session, sdp: ANSWER.to_vec() });
+            plan(2000, Command::Reject { session, code: 488, reason: String::new() });
+        }
+        Event::Dialing { .. }
+        | Event::Provisional { .. }
+        | Event::Answered { .. }
+        | Event::Confirmed { .. }
+        | Event::InfoDtmf { .. }
+        | Event::Ended(_) => {}
+    }
+}
+
+fn history(seed: u64) -> Vec<String> {
+    let mut world = World::new(seed);
+    let mut rng = Rng::from_seed(seed_of(seed, 20));
+    let mut robot = Robot::new(rng.fork());
+    if seed % 2 == 1 {
+        world.net.faults = Faults { loss: 200, duplication: 100, reordering: 200, delay: ms(100) };
+    }
+    for number in 0..CALLS {
+        if rng.chance(500) {
+            robot.call(&mut world, &format!("r{number}"), rng.below(60_000));
+        } else {
+            let session = world.call();
+            let patience = ms(rng.below(90_000));
+            world.plan_command(patience, Command::Hangup { session, reason: None });
+        }
+    }
+    let end = world.now + Robot::PATIENCE;
+    while world.step_until(end) {
+        for message in world.inbox.drain() {
+            robot.hear(&mut world, &message);
+        }
+        for planned in world.due() {
+            match planned {
+                Planned::Talk(call_id) => robot.talk(&mut world, &call_id),
+                Planned::Send(_) | Planned::Command(_) => unreachable!("carried out already"),
+            }
+        }
+        for (session, event) in world.us.fresh_events() {
+            application(&mut world, &mut rng, session, &event);
+        }
+    }
+    check(&world.us, seed);
+    world.us.events.iter().map(|(_, _, event)| name(event)).collect()
+}
+
+#[test]
+fn nothing_a_carrier_does_leaves_a_trace() {
+    let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    let seeds = seeds(300);
+    for name in seeds.iter().flat_map(|seed| history(*seed)) {
+        *told.entry(name).or_default() += 1;
+    }
+    println!("{told:?}");
+    if seeds.len() < 100 {
+        return;
+    }
+    // The histories are worth something only if they reach everything.
+    for wanted in ["incoming", "answered", "confirmed", "reoffer", "183 sdp"] {
+        assert!(told.contains_key(wanted), "{wanted} never happened: {told:?}");
+    }
+    for cause in ["PeerHangup", "LocalHangup", "Refused", "Rejected", "Canceled", "Timeout"] {
+        let wanted = format!("ended {cause}");
+        assert!(told.keys().any(|name| name.starts_with(&wanted)), "no {wanted}: {told:?}");
+    }
+}

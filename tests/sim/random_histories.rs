@@ -1,0 +1,151 @@
+//! Thousands of whole calls between two endpoints, with commands and faults in random order.
+//!
+//! `BELLWIRE_SIM_SEED=<seed>` replays one history, `SEEDS=<n>` runs that many.
+
+use crate::clock::{ms, secs};
+use crate::net::Faults;
+use crate::pair::Pair;
+use crate::world::{ANSWER, OFFER};
+use bellwire::id::SessionId;
+use bellwire::sip::interface::{Command, EndCause, Event, Invite, Transport};
+use std::time::Duration;
+
+const CALLS: u64 = 20;
+
+/// The seeds to run: one to replay, or as many as asked for.
+pub fn seeds(default: u64) -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    match number("BELLWIRE_SIM_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("SEEDS").unwrap_or(default)).collect(),
+    }
+}
+
+fn faults(seed: u64) -> Faults {
+    match seed % 4 {
+        0 => Faults::NONE,
+        1 => Faults { loss: 100, duplication: 100, reordering: 100, delay: ms(50) },
+        2 => Faults { loss: 200, duplication: 50, reordering: 200, delay: ms(200) },
+        _ => Faults { loss: 300, duplication: 200, reordering: 300, delay: ms(100) },
+    }
+}
+
+fn invite(pair: &mut Pair, which: usize, number: u64) -> Command {
+    let sdp = if pair.rng.chance(200) { vec![b'x'; 1500] } else { OFFER.to_vec() };
+    Command::Invite(Box::new(Invite {
+        session: SessionId(number),
+        trunk: "carrier".into(),
+        to: format!("sip:callee@10.0.0.{}", 2 - which),
+        from_user: "caller".into(),
+        from_display: None,
+        headers: Vec::new(),
+        sdp,
+    }))
+}
+
+fn hangup(session: SessionId) -> Command {
+    Command::Hangup { session, reason: None }
+}
+
+/// Answers events as an application with moods.
+fn application(pair: &mut Pair, which: usize, session: SessionId, event: &Event) {
+    match event {
+        Event::Incoming(_) => incoming(pair, which, session),
+        Event::Answered { .. } | Event::Confirmed { .. } => {
+            // One side surely hangs up, often both do, now and then at the same moment.
+            if which == 0 || pair.rng.chance(500) {
+                let max = if pair.rng.chance(300) { ms(50) } else { secs(90) };
+                let after = pair.some(max);
+                pair.plan(after, which, hangup(session));
+            } else {
+                pair.plan(secs(120), which, hangup(session));
+            }
+        }
+        Event::Dialing { .. }
+        | Event::Provisional { .. }
+        | Event::Reoffer { .. }
+        | Event::InfoDtmf { .. }
+        | Event::Ended(_) => {}
+    }
+}
+
+fn incoming(pair: &mut Pair, which: usize, session: SessionId) {
+    let mut after = Duration::ZERO;
+    for _ in 0..pair.rng.below(3) {
+        after += pair.some(secs(3));
+        let ring = match pair.rng.below(2) {
+            0 => Command::Ring(session),
+            _ => Command::Progress { session, sdp: ANSWER.to_vec() },
+        };
+        pair.plan(after, which, ring);
+    }
+    let longest = secs(if pair.rng.chance(300) { 100 } else { 4 });
+    after += pair.some(longest);
+    let last = match pair.rng.below(10) {
+        0 => Command::Reject { session, code: 486, reason: String::new() },
+        1 => hangup(session),
+        _ => Command::Answer { session, sdp: ANSWER.to_vec() },
+    };
+    pair.plan(after, which, last);
+    pair.plan(secs(300), which, hangup(session));
+}
+
+fn history(seed: u64, transport: Transport) -> u64 {
+    let mut pair = Pair::new(seed, faults(seed), transport);
+    for number in 0..CALLS {
+        let which = usize::try_from(pair.rng.below(2)).unwrap();
+        let start = pair.some(secs(60));
+        let command = invite(&mut pair, which, number);
+        pair.plan(start, which, command);
+        // The caller may lose patience at any time.
+        let patience = if pair.rng.chance(500) { pair.some(secs(8)) } else { secs(200) };
+        pair.plan(start + patience, which, hangup(SessionId(number)));
+    }
+    pair.run(application);
+    pair.check();
+    plausible(&pair, seed);
+    pair.watch.messages
+}
+
+/// What the two sides must agree on.
+fn plausible(pair: &Pair, seed: u64) {
+    let events = || pair.agents.iter().flat_map(|agent| &agent.events);
+    let count = |wanted: fn(&Event) -> bool| events().filter(|(_, _, e)| wanted(e)).count();
+    let answered = count(|event| matches!(event, Event::Answered { .. }));
+    let confirmed = count(|event| matches!(event, Event::Confirmed { .. }));
+    let protocol =
+        count(|event| matches!(event, Event::Ended(ending) if ending.cause == EndCause::Protocol));
+    assert_eq!(protocol, 0, "we break no protocol ourselves, seed {seed}");
+    assert!(confirmed <= answered + usize::try_from(CALLS).unwrap(), "seed {seed}");
+    if seed.is_multiple_of(4) {
+        assert!(answered > 0, "calls succeed on a clean network, seed {seed}");
+    }
+}
+
+#[test]
+fn calls_over_udp() {
+    let seeds = seeds(150);
+    let messages: u64 = seeds.iter().map(|seed| history(*seed, Transport::Udp)).sum();
+    println!("{} calls, {messages} messages", seeds.len() as u64 * CALLS);
+}
+
+#[test]
+fn calls_over_tcp() {
+    for seed in seeds(50) {
+        history(seed, Transport::Tcp);
+    }
+}
+
+#[test]
+fn one_seed_gives_one_history() {
+    let trace = |seed| {
+        let mut pair = Pair::new(seed, faults(3), Transport::Udp);
+        let command = invite(&mut pair, 0, 1);
+        pair.plan(Duration::ZERO, 0, command);
+        pair.run(application);
+        let agents = pair.agents.iter();
+        agents.map(|agent| format!("{:?}", agent.events)).collect::<Vec<_>>()
+    };
+    assert_eq!(trace(7), trace(7));
+    assert_ne!(trace(7), trace(8));
+}

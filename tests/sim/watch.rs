@@ -1,0 +1,90 @@
+//! A tap on the wire that knows the rules of RFC 3261 which no single message shows.
+
+use crate::clock::{ms, secs};
+use bellwire::sip::message::{Message, Method};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// What the tap has seen of one call.
+#[derive(Default)]
+struct Seen {
+    caller: Option<SocketAddr>,
+    /// Branches of INVITEs that got a provisional answer.
+    provisional: Vec<String>,
+    invite_sent: Option<Instant>,
+    cancel_sent: Option<Instant>,
+    first_ok_sent: Option<Instant>,
+    first_ok_received: Option<Instant>,
+    ack_received: bool,
+}
+
+#[derive(Default)]
+pub struct Watch {
+    calls: BTreeMap<String, Seen>,
+    pub violations: Vec<String>,
+    pub messages: u64,
+}
+
+impl Watch {
+    /// A message leaves `from`.
+    pub fn sent(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        self.messages += 1;
+        let Ok(message) = Message::parse(bytes) else {
+            self.violations.push("a message that cannot be read".into());
+            return;
+        };
+        let seen = self.calls.entry(message.call_id().unwrap_or("").to_owned()).or_default();
+        let branch = message.via().map_or("", |via| via.branch).to_owned();
+        let is_invite = message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite);
+        match (message.method(), message.code()) {
+            (Some(Method::Invite), _) => {
+                seen.caller.get_or_insert(from);
+                seen.invite_sent.get_or_insert(now);
+            }
+            (Some(Method::Cancel), _) if !seen.provisional.contains(&branch) => {
+                self.violations.push("CANCEL before any provisional answer".into());
+            }
+            (Some(Method::Cancel), _) => _ = seen.cancel_sent.get_or_insert(now),
+            (Some(Method::Bye), _) if seen.caller != Some(from) => {
+                let owed = !seen.ack_received
+                    && seen.first_ok_sent.is_some_and(|at| now < at + ms(31_999));
+                if owed {
+                    self.violations.push("BYE of the callee before the ACK".into());
+                }
+            }
+            (None, Some(200..300)) if is_invite => _ = seen.first_ok_sent.get_or_insert(now),
+            _ => {}
+        }
+    }
+
+    /// A message reached its target, which sent `replies` at once.
+    pub fn received(&mut self, now: Instant, bytes: &[u8], replies: &[Vec<u8>]) {
+        let Ok(message) = Message::parse(bytes) else { return };
+        let seen = self.calls.entry(message.call_id().unwrap_or("").to_owned()).or_default();
+        let is_invite = message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite);
+        match (message.method(), message.code()) {
+            (Some(Method::Ack), _) => seen.ack_received = true,
+            // One that comes after Timer B finds no transaction any more.
+            (None, Some(..200))
+                if is_invite && seen.invite_sent.is_some_and(|at| now < at + secs(32)) =>
+            {
+                seen.provisional.push(message.via().map_or("", |via| via.branch).to_owned());
+            }
+            (None, Some(200..300)) if is_invite => {
+                // A transaction that gave up (Timer B, or 64*T1 after CANCEL) hears nothing more.
+                let recent = |at: Option<Instant>| at.is_some_and(|at| now < at + secs(32));
+                let waiting = !seen.provisional.is_empty() || recent(seen.invite_sent);
+                let waiting = waiting && (seen.cancel_sent.is_none() || recent(seen.cancel_sent));
+                if waiting {
+                    seen.first_ok_received.get_or_insert(now);
+                }
+                let acked = replies.iter().any(|reply| reply.starts_with(b"ACK "));
+                if !acked && recent(seen.first_ok_received) {
+                    self.violations.push("a 2xx without an ACK".into());
+                }
+            }
+            _ => {}
+        }
+    }
+}
