@@ -3,6 +3,8 @@
 //! Owns the one door to the crate `rand`, and deadlines by owner. Reads no clock and no entropy:
 //! `now` and the seed are arguments, so a whole run can be replayed from its seed.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::wildcard_enum_match_arm)]
+
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};

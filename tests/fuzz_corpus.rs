@@ -3,7 +3,7 @@
 //! A new target gets a row here, a file in `fuzz/fuzz_targets`, a `[[bin]]` in `fuzz/Cargo.toml`
 //! and a directory in `fuzz/corpus`. An input that crashed a target goes into its corpus.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on must stop")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -8,6 +8,15 @@
 //! Starts the daemon with its built-in defaults and a phone as separate programs, places one call
 //! each of FIXED_TTS, FIXED_AUDIO and DYNAMIC_STREAM, and prints what was measured.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a demo talks to its user, and its pictures and sounds are small"
+)]
+
 mod calls;
 mod plot;
 mod programs;

@@ -16,6 +16,8 @@ pub struct Addresses {
 pub struct Daemon {
     child: Child,
     log: PathBuf,
+    /// Length of the log when the gateway was ready: what stands there is about its start.
+    log_begin: usize,
     pub addresses: Addresses,
 }
 
@@ -42,7 +44,7 @@ impl Daemon {
             .stdin(Stdio::null())
             .spawn()
             .context("starting bellwire serve")?;
-        Ok(Self { child, log, addresses })
+        Ok(Self { child, log, log_begin: 0, addresses })
     }
 
     pub fn pid(&self) -> u32 {
@@ -60,11 +62,21 @@ impl Daemon {
         Ok(())
     }
 
+    /// Forgets what the log says so far.
+    pub fn turn_page(&mut self) {
+        self.log_begin = std::fs::read_to_string(&self.log).unwrap_or_default().len();
+    }
+
     /// Lines of its log that are worse than news.
     pub fn complaints(&self) -> Vec<String> {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let bad = |line: &&str| line.contains("WARN") || line.contains("ERROR");
-        log.lines().filter(bad).map(str::to_owned).collect()
+        log.get(self.log_begin..)
+            .unwrap_or_default()
+            .lines()
+            .filter(bad)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Ends it politely.

@@ -44,7 +44,6 @@ pub struct Shared {
 
 /// What became of a line.
 pub struct Outcome {
-    pub sent: usize,
     pub received: Received,
     /// The client, if there was one.
     pub client: Option<Client>,
@@ -65,6 +64,8 @@ struct Line {
     rtp: Option<RtpLine>,
     client: Option<Client>,
     frame_packets: usize,
+    /// Messages that the client sends at once.
+    ahead: usize,
     talking: bool,
     ended: bool,
 }
@@ -78,7 +79,9 @@ impl Line {
         if let Some(client) = self.client.as_mut().filter(|client| !client.closed) {
             client.receive(&self.pattern, &mut tools.memory);
             if self.rtp.is_some() && !self.ended && tick.is_multiple_of(self.frame_packets) {
-                client.send(&mut self.pattern);
+                for _ in 0..=std::mem::take(&mut self.ahead) {
+                    client.send(&mut self.pattern);
+                }
             }
         }
     }
@@ -104,6 +107,8 @@ pub struct Shape {
     /// Whether each line has a client.
     pub stream: bool,
     pub frame_ms: usize,
+    /// How much sound a client sends before it keeps pace.
+    pub ahead_ms: usize,
 }
 
 /// Runs until told to stop.
@@ -145,6 +150,7 @@ fn new_line(line: usize, shape: Shape) -> Line {
         rtp: None,
         client: None,
         frame_packets: shape.frame_ms / 20,
+        ahead: shape.ahead_ms / shape.frame_ms,
         talking: false,
         ended: false,
     }
@@ -174,5 +180,5 @@ fn obey(lines: &mut [Line], order: Order, shape: Shape, shared: &Shared) {
 
 fn outcome(line: Line) -> Option<Outcome> {
     let rtp = line.rtp?;
-    Some(Outcome { sent: rtp.sent(), received: rtp.received, client: line.client })
+    Some(Outcome { received: rtp.received, client: line.client })
 }

@@ -52,6 +52,9 @@ struct Arguments {
     /// Length of a stream's messages, both ways.
     #[arg(long, default_value = "20", value_parser = ["20", "40", "60"])]
     frame_ms: String,
+    /// How much sound a stream's client sends ahead, as a speech engine would.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=2000))]
+    ahead_ms: u64,
     /// Calls that begin in a second.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
     cps: u64,
@@ -89,7 +92,7 @@ async fn run(arguments: &Arguments) -> Result<Report> {
     system::raise_descriptors(calls)?;
     let stream = arguments.kind == CallKind::Stream;
     let frame_ms: usize = arguments.frame_ms.parse()?;
-    let shape = Shape { lines: calls, stream, frame_ms };
+    let shape = Shape { lines: calls, stream, frame_ms, ahead_ms: arguments.ahead_ms as usize };
 
     let dir = tempfile::tempdir()?;
     let carrier = UdpSocket::bind("127.0.0.1:0")?;
@@ -98,6 +101,7 @@ async fn run(arguments: &Arguments) -> Result<Report> {
     let far = FarEnd::start(shape, carrier)?;
     api.wait_until_ready(&mut daemon).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
+    daemon.turn_page();
     let idle = Sample::take(daemon.pid())?;
 
     let kind =

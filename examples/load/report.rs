@@ -194,7 +194,7 @@ impl Report {
         let mut out = String::new();
         let mut row = |what: &str, value: String| {
             // Writing to a string cannot fail.
-            let _ = writeln!(out, "  {what:<34}{value}");
+            let _ = writeln!(out, "  {what:<38}{value}");
         };
         let frames = if self.kind == "stream" {
             format!(", {} ms frames", self.frame_ms)

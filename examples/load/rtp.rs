@@ -141,10 +141,6 @@ impl RtpLine {
             }
         }
     }
-
-    pub fn sent(&self) -> usize {
-        self.sent
-    }
 }
 
 fn word(octets: &[u8], at: usize) -> Option<u16> {

@@ -19,7 +19,6 @@ pub struct Sample {
     switches: u64,
     pub rss_kb: f64,
     pub fds: usize,
-    pub threads: usize,
 }
 
 /// What was used between two samples, in cores (1.0 is all of one).
@@ -38,7 +37,7 @@ impl Sample {
         let status = read(&format!("{process}/status"))?;
         let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let rss = rss.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        let (mut media_cpu, mut switches, mut threads) = (0.0, 0, 0);
+        let (mut media_cpu, mut switches) = (0.0, 0);
         for task in std::fs::read_dir(format!("{process}/task"))?.flatten() {
             let task = task.path().display().to_string();
             // A thread may end while it is looked at.
@@ -47,7 +46,6 @@ impl Sample {
             else {
                 continue;
             };
-            threads += 1;
             if stat.contains("(media-") {
                 media_cpu += cpu(&stat)?;
             }
@@ -66,7 +64,6 @@ impl Sample {
             switches,
             rss_kb: rss.context("no VmRSS")?,
             fds: std::fs::read_dir(format!("{process}/fd"))?.count(),
-            threads,
         })
     }
 

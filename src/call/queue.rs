@@ -125,7 +125,10 @@ impl CallQueue {
         Ok(())
     }
 
-    /// The next call that may be dialled now, or when to ask again (`None`: after a change).
+    /// The next call that may be dialled now.
+    ///
+    /// # Errors
+    /// When to ask again; `None`: after something has changed.
     pub fn pop(&mut self, now: Instant) -> Result<CallId, Option<Instant>> {
         self.node.opens(now)?;
         let mut wait: Option<Instant> = None;

@@ -5,8 +5,9 @@ use super::tell;
 use crate::api::auth::{ConfigKey, hash_secret};
 use crate::api::gateway::{Command, Gateway};
 use crate::config::{ApiKey, InstanceScope};
+use crate::media::stats::Spread;
 use crate::observe::event::{self, Happening as _};
-use crate::observe::notify;
+use crate::observe::{metrics, notify};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -28,8 +29,14 @@ pub(super) async fn watch(
 ) {
     let watched = notify::watchdog_interval();
     let mut interval = tokio::time::interval(watched.unwrap_or(INTERVAL).min(INTERVAL));
+    let metrics = metrics::install();
+    let mut late = Spread::default();
     loop {
         interval.tick().await;
+        let now_late = parts.media.late();
+        event::count_beats(now_late.since(&late));
+        late = now_late;
+        metrics.upkeep();
         if let Ok(status) = gateway.ask(Command::Status).await {
             tell::gauges(&status);
             let calls: u64 = status.calls.values().sum();

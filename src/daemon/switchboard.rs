@@ -352,19 +352,19 @@ impl Switchboard {
                     let _ = self.spec.parts.sip.send(hangup).await;
                 }
             }
-            SipEvent::Note(note) => self.note(note),
+            SipEvent::Note(note) => self.note(&note),
         }
     }
 
-    fn note(&mut self, note: Note) {
-        if let Note::TrunkState { trunk, up } = &note {
+    fn note(&mut self, note: &Note) {
+        if let Note::TrunkState { trunk, up } = note {
             if *up {
                 self.trunks_down.remove(trunk);
             } else {
                 self.trunks_down.insert(trunk.clone());
             }
         }
-        super::tell::sip_note(&note);
+        super::tell::sip_note(note);
     }
 
     async fn incoming(&mut self, session: SessionId, incoming: Incoming) {

@@ -5,7 +5,7 @@
 //! instant. Does not know what the numbers mean to a call.
 
 use super::interface::LegReport;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A counter with one writer.
@@ -98,11 +98,11 @@ const BUCKETS: usize = STEPS * (OCTAVES + 1);
 
 /// Durations counted in fixed buckets from 1 µs to 1 s, each an eighth of an octave wide.
 #[derive(Debug)]
-pub struct Histogram([AtomicU32; BUCKETS]);
+pub struct Histogram([AtomicU64; BUCKETS]);
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self([const { AtomicU32::new(0) }; BUCKETS])
+        Self([const { AtomicU64::new(0) }; BUCKETS])
     }
 }
 
@@ -111,7 +111,7 @@ impl Histogram {
     pub fn record(&self, duration: Duration) {
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         if let Some(bucket) = self.0.get(bucket_of(us)) {
-            bucket.store(bucket.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+            bucket.store(bucket.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
     }
 
@@ -138,8 +138,17 @@ impl Spread {
     /// Adds the counts of one more histogram.
     pub fn add(&mut self, histogram: &Histogram) {
         for (sum, bucket) in self.0.iter_mut().zip(&histogram.0) {
-            *sum += u64::from(bucket.load(Ordering::Relaxed));
+            *sum += bucket.load(Ordering::Relaxed);
         }
+    }
+
+    /// What was counted since `before`, a copy of the same histograms: upper edges and counts.
+    pub fn since(&self, before: &Self) -> impl Iterator<Item = (Duration, u64)> {
+        let counts = self.0.iter().zip(&before.0).enumerate();
+        counts.filter_map(|(index, (now, before))| {
+            let more = now.saturating_sub(*before);
+            (more > 0).then(|| (Duration::from_micros(upper_edge(index)), more))
+        })
     }
 
     /// How many durations were counted.
@@ -205,6 +214,21 @@ mod tests {
         assert!((990..=1023).contains(&spread.quantile_us(0.99)));
         histogram.record(Duration::from_hours(1));
         assert!(histogram.snapshot().quantile_us(1.0) > 900_000);
+    }
+
+    #[test]
+    fn what_came_since_is_told_by_bucket() {
+        let histogram = Histogram::default();
+        histogram.record(Duration::from_micros(5));
+        let before = histogram.snapshot();
+        histogram.record(Duration::from_micros(5));
+        for _ in 0..3 {
+            histogram.record(Duration::from_micros(700));
+        }
+        let since: Vec<_> = histogram.snapshot().since(&before).collect();
+        let micros = Duration::from_micros;
+        assert_eq!(since, [(micros(5), 1), (micros(703), 3)]);
+        assert_eq!(before.since(&before).count(), 0);
     }
 
     #[test]

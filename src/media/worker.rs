@@ -284,16 +284,23 @@ impl MediaPool {
     /// How late beats were run, over all threads.
     #[must_use]
     pub fn lateness(&self) -> Lateness {
-        let mut spread = Spread::default();
-        for desk in &self.desks {
-            spread.add(&desk.exchange.late);
-        }
+        let spread = self.late();
         Lateness {
             count: spread.count(),
             p50_us: spread.quantile_us(0.5),
             p99_us: spread.quantile_us(0.99),
             p999_us: spread.quantile_us(0.999),
         }
+    }
+
+    /// The same as counts, over all threads and since the start.
+    #[must_use]
+    pub fn late(&self) -> Spread {
+        let mut spread = Spread::default();
+        for desk in &self.desks {
+            spread.add(&desk.exchange.late);
+        }
+        spread
     }
 
     /// How long ago the slowest thread turned; more than a second is a reason for alarm.

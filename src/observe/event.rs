@@ -461,6 +461,14 @@ pub fn count_media(report: &crate::media::interface::LegReport) {
     }
 }
 
+/// Publishes how late beats of the media threads were: durations, and how many of each.
+pub fn count_beats(late: impl Iterator<Item = (std::time::Duration, u64)>) {
+    for (late, count) in late {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        metrics::TICK_LATE.observe_many(late.as_secs_f64(), count, &[]);
+    }
+}
+
 /// Publishes whether a trunk answers, and tells of it.
 pub fn trunk_state(trunk: &str, up: bool) {
     metrics::TRUNK_UP.set(f64::from(u8::from(up)), &[trunk]);
@@ -544,12 +552,15 @@ mod tests {
             Snapshot { calls: vec![("QUEUED", 3)], ..Snapshot::default() }.publish();
             let report = crate::media::interface::LegReport { rx_lost: 5, ..Default::default() };
             count_media(&report);
+            count_beats([(std::time::Duration::from_micros(700), 3)].into_iter());
         });
         for line in [
             "bellwire_sip_dropped_total{why=\"malformed\"} 1",
             "bellwire_trunk_up{trunk=\"carrier\"} 0",
             "bellwire_calls_active{status=\"QUEUED\"} 3",
             "bellwire_rtp_dropped_packets_total{why=\"lost\"} 5",
+            "bellwire_media_tick_late_seconds_bucket{le=\"0.0005\"} 0",
+            "bellwire_media_tick_late_seconds_bucket{le=\"0.001\"} 3",
         ] {
             assert!(text.contains(line), "{line}\nnot in\n{text}");
         }

@@ -156,6 +156,11 @@ impl Metric {
         metrics::histogram!(self.name, self.labelled(values)).record(value);
     }
 
+    /// Adds one value that came several times to a histogram.
+    pub fn observe_many(&self, value: f64, count: usize, values: &[&str]) {
+        metrics::histogram!(self.name, self.labelled(values)).record_many(value, count);
+    }
+
     /// The value with which another way of counting (a worker's own counters) stands.
     pub fn absolute(&self, value: u64, values: &[&str]) {
         metrics::counter!(self.name, self.labelled(values)).absolute(value);

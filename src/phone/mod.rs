@@ -263,7 +263,7 @@ impl Phone {
         stop: CancellationToken,
     ) {
         if let Some(uri) = self.spec.call.clone() {
-            self.dial(&uri, address).await;
+            self.dial(&uri, address);
         }
         let mut stopping = false;
         loop {
@@ -332,7 +332,7 @@ impl Phone {
         });
     }
 
-    async fn dial(&mut self, uri: &str, address: SocketAddr) {
+    fn dial(&mut self, uri: &str, address: SocketAddr) {
         // The session's own task sends the INVITE once its media leg is open.
         let session = SessionId(1);
         self.begin(session, uri.to_owned(), None, true);

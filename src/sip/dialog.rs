@@ -3,6 +3,8 @@
 //! Owns the route set, the remote target and both CSeq spaces, and shapes requests from them. Does
 //! not send, choose an address, or know what a dialog is used for.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::wildcard_enum_match_arm)]
+
 use crate::sip::message::{HeaderError, Message, Method, Name, NameAddr, Uri, unfold};
 
 /// Most routes of a dialog; real ones have two or three.

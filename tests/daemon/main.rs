@@ -3,6 +3,15 @@
 //!
 //! Each test starts its own daemon on free ports with its own directory; all can run at once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a test that cannot go on must stop, and its sounds are short"
+)]
+
 mod rig;
 mod sipp;
 

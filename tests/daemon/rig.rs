@@ -48,6 +48,7 @@ impl Daemon {
         Self::start_in(dir, proxy, more).await
     }
 
+    #[allow(clippy::unused_async, reason = "reads like its neighbours")]
     pub async fn start_in(dir: TempDir, proxy: &str, more: &str) -> Self {
         let config = format!(
             r#"

@@ -163,7 +163,7 @@ fn hangup_while_the_name_is_looked_up() {
 fn pinging(seed: u64) -> World {
     let mut spec = spec(seed);
     spec.trunks[0].proxies = vec!["sip:10.0.0.2".into(), "sip:10.0.0.3".into()];
-    spec.trunks[0].ping = Some(Duration::from_secs(60));
+    spec.trunks[0].ping = Some(Duration::from_mins(1));
     World::with(seed, spec)
 }
 

@@ -3,6 +3,8 @@
 //! Each module is one behaviour. A failing random history prints its seed; run it again with
 //! `BELLWIRE_SIM_SEED=<seed> cargo test --test sim`. `SEEDS=<n>` runs more of them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
 mod carrier;
 mod clock;
 mod net;

@@ -75,7 +75,7 @@ impl Net {
     pub fn send(&mut self, now: Instant, packet: Packet) {
         self.log.push((packet.from, packet.bytes.clone()));
         match packet.transport {
-            Transport::Udp => self.datagram(now, packet),
+            Transport::Udp => self.datagram(now, &packet),
             Transport::Tcp | Transport::Tls => self.stream(now, packet),
         }
     }
@@ -106,7 +106,7 @@ impl Net {
         self.connections.retain(|(a, b), _| *a != address && *b != address);
     }
 
-    fn datagram(&mut self, now: Instant, packet: Packet) {
+    fn datagram(&mut self, now: Instant, packet: &Packet) {
         if self.rng.chance(self.faults.loss) {
             return;
         }

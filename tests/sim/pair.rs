@@ -64,7 +64,7 @@ impl Pair {
     }
 
     /// Runs until nothing is left to happen, with `application` hearing every event.
-    pub fn run(&mut self, mut application: impl FnMut(&mut Self, usize, SessionId, Event)) {
+    pub fn run(&mut self, mut application: impl FnMut(&mut Self, usize, SessionId, &Event)) {
         let end = self.now + secs(100_000);
         loop {
             let planned = self.plan.first_key_value().map(|((at, _), _)| *at);
@@ -75,7 +75,7 @@ impl Pair {
             self.one_round();
             for which in 0..2 {
                 for (session, event) in self.agents[which].fresh_events() {
-                    application(self, which, session, event);
+                    application(self, which, session, &event);
                 }
             }
         }

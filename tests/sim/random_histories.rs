@@ -48,7 +48,7 @@ fn hangup(session: SessionId) -> Command {
 }
 
 /// Answers events as an application with moods.
-fn application(pair: &mut Pair, which: usize, session: SessionId, event: Event) {
+fn application(pair: &mut Pair, which: usize, session: SessionId, event: &Event) {
     match event {
         Event::Incoming(_) => incoming(pair, which, session),
         Event::Answered { .. } | Event::Confirmed { .. } => {

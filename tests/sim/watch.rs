@@ -48,7 +48,7 @@ impl Watch {
             (Some(Method::Cancel), _) => _ = seen.cancel_sent.get_or_insert(now),
             (Some(Method::Bye), _) if seen.caller != Some(from) => {
                 let owed = !seen.ack_received
-                    && seen.first_ok_sent.is_some_and(|at| now < at + secs(32) - ms(1));
+                    && seen.first_ok_sent.is_some_and(|at| now < at + ms(31_999));
                 if owed {
                     self.violations.push("BYE of the callee before the ACK".into());
                 }

@@ -127,7 +127,7 @@ impl Endpoint {
     }
 
     fn first_invite(&mut self, trunk: usize, tag: &str, invite: &Invite) -> Request {
-        let host = self.from_host(trunk);
+        let host = self.host_for_from(trunk);
         let from = if invite.from_user.is_empty() {
             //= RFC 3323 §4.1.1.3: the anonymous URI
             format!("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag={tag}")
@@ -232,10 +232,11 @@ impl Endpoint {
                 };
                 self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
             }
-            Effect::Cancel { reason } => match invite {
-                Some(invite) => self.withdraw(now, invite, reason),
-                None => {}
-            },
+            Effect::Cancel { reason } => {
+                if let Some(invite) = invite {
+                    self.withdraw(now, invite, reason);
+                }
+            }
             Effect::Reply { server, reply } => {
                 let user = call.contact_user.clone();
                 self.reply(now, server, &reply, &user);

@@ -46,7 +46,7 @@ mod tests {
         assert!(!rate.take(start + Duration::from_millis(99)));
         assert!(rate.take(start + Duration::from_millis(100)));
         assert!(!rate.take(start + Duration::from_millis(100)));
-        let later = start + Duration::from_secs(3600);
+        let later = start + Duration::from_hours(1);
         assert_eq!((0..20).filter(|_| rate.take(later)).count(), 10);
         assert!(!Rate::new(start, 0).take(later));
     }

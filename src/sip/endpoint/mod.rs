@@ -15,6 +15,8 @@
 //! Drive it as every core: [`Endpoint::handle`] once, then [`Endpoint::poll_output`] until it gives
 //! [`Output::Timeout`].
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::wildcard_enum_match_arm)]
+
 mod calls;
 mod compose;
 mod fuzz;
@@ -150,13 +152,10 @@ impl Endpoint {
 
     /// The next thing to do; [`Output::Timeout`] when there is nothing more.
     pub fn poll_output(&mut self) -> Output {
-        match self.out.pop_front() {
-            Some(output) => output,
-            None => {
-                let (at, why) = self.deadline().unzip();
-                Output::Timeout(at, why.unwrap_or("idle"))
-            }
-        }
+        self.out.pop_front().unwrap_or_else(|| {
+            let (at, why) = self.deadline().unzip();
+            Output::Timeout(at, why.unwrap_or("idle"))
+        })
     }
 
     /// The sizes of the tables.

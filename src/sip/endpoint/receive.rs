@@ -182,17 +182,13 @@ impl Endpoint {
         let Some(server) = self.serve(arrival, merge, id, &tag, message) else {
             return self.refuse_full(flow, message);
         };
-        match Session::incoming(now, self.t1, server, message, &tag) {
-            Ok(session) => {
-                //= RFC 3261 §17.2.1: 100 if the TU will not answer within 200 ms
-                self.reply(now, server, &Reply { code: 100, ..Reply::default() }, "");
-                self.invited((server, flow), (id, trunk), session, message);
-            }
-            Err(_) => {
-                self.servers.remove(server);
-                self.plain(flow, message, 400, &[]);
-            }
-        }
+        let Ok(session) = Session::incoming(now, self.t1, server, message, &tag) else {
+            self.servers.remove(server);
+            return self.plain(flow, message, 400, &[]);
+        };
+        //= RFC 3261 §17.2.1: 100 if the TU will not answer within 200 ms
+        self.reply(now, server, &Reply { code: 100, ..Reply::default() }, "");
+        self.invited((server, flow), (id, trunk), session, message);
     }
 
     /// Starts a server transaction; `None` if there is no room.

@@ -526,16 +526,13 @@ impl Endpoint {
     /// A 2xx to an INVITE; its session may be long over.
     fn accepted(&mut self, now: Instant, id: RequestId, flow: Flow, message: &Message<'_>) {
         let session = self.invite_owner(id).filter(|session| self.calls.contains_key(session));
-        match session {
-            Some(session) => {
-                self.saw(session, flow);
-                self.step(now, session, Input::Accepted(message));
-            }
-            None => {
-                let trunk = self.requests.get(&id).map_or(0, |invite| invite.trunk);
-                let effects = session::dismiss_fork(message);
-                self.dismiss(now, trunk, id, flow, effects);
-            }
+        if let Some(session) = session {
+            self.saw(session, flow);
+            self.step(now, session, Input::Accepted(message));
+        } else {
+            let trunk = self.requests.get(&id).map_or(0, |invite| invite.trunk);
+            let effects = session::dismiss_fork(message);
+            self.dismiss(now, trunk, id, flow, effects);
         }
     }
 

@@ -154,7 +154,7 @@ impl Endpoint {
     }
 
     /// The host that stands in our From on this trunk.
-    pub(super) fn from_host(&self, trunk: usize) -> String {
+    pub(super) fn host_for_from(&self, trunk: usize) -> String {
         let domain = self.trunks.get(trunk).and_then(|trunk| trunk.from_domain.clone());
         domain.unwrap_or_else(|| {
             let local = self.listen.first().map(|(_, local)| self.identity.seen(*local));
@@ -171,7 +171,7 @@ impl Endpoint {
             return;
         };
         self.ping_timers.set(&(trunk, gateway), Some((now + every, "trunk_ping")));
-        let us = format!("<sip:ping@{}>", self.from_host(trunk));
+        let us = format!("<sip:ping@{}>", self.host_for_from(trunk));
         let request = Request {
             method: Method::Options,
             from: format!("{us};tag={}", self.rng.tag()),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// How often a provisional answer is given again, so that no proxy loses patience.
 //= RFC 3261 §13.3.1.1: one every minute
-const PROVISIONAL_EVERY: Duration = Duration::from_secs(60);
+const PROVISIONAL_EVERY: Duration = Duration::from_mins(1);
 
 /// The peer's INVITE is in and has no final answer.
 #[derive(Debug)]

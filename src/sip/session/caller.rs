@@ -88,15 +88,13 @@ impl Inviting {
         //= RFC 3261 §13.2.2.4: the UAC core MUST generate an ACK for each 2xx
         let to_tag = dialog.remote_tag().to_owned();
         context.effects.push(Effect::Ack { to_tag, request: dialog.ack(cseq) });
-        match self.exit.take() {
-            //= RFC 3261 §15: CANCEL crossed the 2xx: the session exists and is ended by BYE
-            Some(exit) => context.leave(dialog, exit),
-            None => {
-                context.event(Event::Answered { sdp: sdp_of(answer) });
-                let timer = SessionTimer::granted_by(answer);
-                State::Confirmed(Confirmed::new(dialog, SessionTimer::expiry(timer, context.now)))
-            }
+        //= RFC 3261 §15: CANCEL crossed the 2xx: the session exists and is ended by BYE
+        if let Some(exit) = self.exit.take() {
+            return context.leave(dialog, exit);
         }
+        context.event(Event::Answered { sdp: sdp_of(answer) });
+        let timer = SessionTimer::granted_by(answer);
+        State::Confirmed(Confirmed::new(dialog, SessionTimer::expiry(timer, context.now)))
     }
 
     fn refused(self, context: &mut Context<'_>, code: u16, reason: &str) -> State {

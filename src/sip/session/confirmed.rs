@@ -241,8 +241,8 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    pub(super) fn handle(self, context: &mut Context<'_>, input: Input<'_>) -> State {
-        match input {
+    pub(super) fn handle(self, context: &mut Context<'_>, input: &Input<'_>) -> State {
+        match *input {
             Input::Left => return context.end(self.exit),
             Input::Accepted(answer) => accepted_again(&self.dialog, context, answer),
             Input::Request { server, message } => match message.method() {

@@ -9,6 +9,8 @@
 //! CANCEL, 2xx and BYE, the ACK that is owed, offers of the peer. Does not own transactions, ways
 //! or bytes: it asks for requests and replies by [`Effect`], and bodies pass through it unread.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::wildcard_enum_match_arm)]
+
 mod callee;
 mod caller;
 mod confirmed;
@@ -229,7 +231,7 @@ impl Session {
             State::Invited(state) => state.handle(&mut context, input),
             State::Confirming(state) => state.handle(&mut context, input),
             State::Confirmed(state) => state.handle(&mut context, input),
-            State::Leaving(state) => state.handle(&mut context, input),
+            State::Leaving(state) => state.handle(&mut context, &input),
             State::Ended => State::Ended,
         };
         context.effects

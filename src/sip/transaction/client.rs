@@ -211,7 +211,7 @@ mod tests {
             "Terminated" => Input::Unreachable,
             other => panic!("no such state: {other}"),
         };
-        machine.handle(origin(), step);
+        let _ = machine.handle(origin(), step);
         machine
     }
 

@@ -341,7 +341,7 @@ mod tests {
             other => panic!("no such state: {other}"),
         };
         for step in steps {
-            machine.handle(origin(), step.clone());
+            let _ = machine.handle(origin(), step.clone());
         }
         machine
     }
@@ -391,7 +391,7 @@ mod tests {
         let lengths = Lengths { t1: Duration::from_millis(500), reliable: true };
         let mut machine = ClientInvite::new(origin(), lengths, b"INVITE".to_vec());
         assert_eq!(machine.deadline(), Some((origin() + ms(32_000), Timer::B)));
-        machine.handle(origin(), Input::Failure { ack: b"ACK".to_vec() });
+        let _ = machine.handle(origin(), Input::Failure { ack: b"ACK".to_vec() });
         assert_eq!(machine.deadline(), Some((origin(), Timer::D)));
     }
 

@@ -8,6 +8,8 @@
 //! Owns retransmission, absorption and matching. Does not parse, choose a way, or know dialogs:
 //! the machines take facts (a class of status, bytes to repeat) and give back bytes to send.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::wildcard_enum_match_arm)]
+
 pub mod client;
 pub mod client_invite;
 pub mod server;

@@ -273,7 +273,7 @@ mod tests {
             other => panic!("no such state: {other}"),
         };
         for (step, later) in steps {
-            machine.handle(origin() + ms(later), step);
+            let _ = machine.handle(origin() + ms(later), step);
         }
         machine
     }

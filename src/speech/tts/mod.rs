@@ -333,6 +333,7 @@ fn load(shared: &Shared, language: &str) -> Result<PicoVoice, TtsError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "a few seconds of samples")]
 mod tests {
     use super::*;
 

@@ -23,6 +23,9 @@ const ARENA_BYTES: usize = 4 * 1024 * 1024;
 /// The longest resource path that Pico's fixed buffers take.
 const PATH_BYTES_MAX: usize = 200;
 
+/// `PICO_RESET_SOFT`, as the function wants it.
+const RESET_SOFT: ffi::pico_Int32 = 16;
+
 /// Steps without text or sound taken, after which the engine is held for stuck.
 const IDLE_STEPS_MAX: u32 = 100_000;
 
@@ -50,7 +53,7 @@ pub struct PicoVoice {
     system: ffi::pico_System,
     engine: ffi::pico_Engine,
     /// Lives as long as `system`, which points into it; u64 for alignment.
-    _arena: Box<[u64]>,
+    arena: Box<[u64]>,
 }
 
 // SAFETY: the handles point into the arena that this value owns, the C code keeps no thread-local
@@ -68,18 +71,19 @@ impl PicoVoice {
         let analysis = c_path(analysis)?;
         let signal = c_path(signal)?;
         let mut arena = vec![0_u64; ARENA_BYTES / 8].into_boxed_slice();
-        let mut voice =
-            Self { system: ptr::null_mut(), engine: ptr::null_mut(), _arena: Box::default() };
+        let size = ffi::pico_Uint32::try_from(ARENA_BYTES).unwrap_or(0);
+        let (system, engine) = (ptr::null_mut(), ptr::null_mut());
+        let mut voice = Self { system, engine, arena: Box::default() };
         // SAFETY: the arena is valid, aligned, writable memory of the stated size, and moves into
         // `voice` below; boxed memory keeps its address.
         let status = unsafe {
             ffi::pico_initialize(
                 arena.as_mut_ptr().cast::<c_void>(),
-                ARENA_BYTES as ffi::pico_Uint32,
+                size,
                 &raw mut voice.system,
             )
         };
-        voice._arena = arena;
+        voice.arena = arena;
         check("pico_initialize", status)?;
         let name = c"bellwire";
         // SAFETY: `system` is initialised, `name` is NUL-terminated.
@@ -136,9 +140,7 @@ impl PicoVoice {
         let outcome = self.run(text, &mut take);
         if outcome != Ok(ControlFlow::Continue(())) {
             // SAFETY: `engine` is a live engine; a soft reset drops its queued text and sound.
-            let status = unsafe {
-                ffi::pico_resetEngine(self.engine, ffi::PICO_RESET_SOFT as ffi::pico_Int32)
-            };
+            let status = unsafe { ffi::pico_resetEngine(self.engine, RESET_SOFT) };
             check("pico_resetEngine", status)?;
         }
         outcome.map(drop)
