@@ -29,7 +29,8 @@ use crate::api::error::Problem;
 pub fn fuzz_create(bytes: &[u8]) {
     let voices = [Voice::plain("en-US-001", "en-US")];
     for strict in [true, false] {
-        let context = CreateContext { defaults: CreateDefaults::default(), strict, voices: &voices };
+        let context =
+            CreateContext { defaults: CreateDefaults::default(), strict, voices: &voices };
         match CreateCall::parse(bytes, &context) {
             Ok(call) => assert_in_bounds(&call),
             Err(problem) => assert_explains_itself(&problem),
@@ -46,7 +47,10 @@ fn assert_in_bounds(call: &CreateCall) {
     assert!(clean(&call.target) && !call.target.is_empty());
     match &call.content {
         RequestedContent::Tts { text, voice, repeat } => {
-            assert!(!text.trim().is_empty() && text.chars().count() <= CreateDefaults::default().text_max);
+            assert!(
+                !text.trim().is_empty()
+                    && text.chars().count() <= CreateDefaults::default().text_max
+            );
             assert!(voice == "en-US-001" && (1..=10).contains(repeat));
         }
         RequestedContent::Audio { bytes, .. } => assert!(!bytes.is_empty()),

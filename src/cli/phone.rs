@@ -91,7 +91,11 @@ pub(super) fn run(args: PhoneArgs) -> u8 {
 
 /// `false`: a call did not go as told.
 fn ring(args: PhoneArgs) -> anyhow::Result<bool> {
-    let _ = trace::install("warn", Format::suited(), std::env::var(trace::FILTER_VARIABLE).ok().as_deref());
+    let _ = trace::install(
+        "warn",
+        Format::suited(),
+        std::env::var(trace::FILTER_VARIABLE).ok().as_deref(),
+    );
     let json = args.json;
     let spec = spec(args)?;
     let rejects = spec.reject.is_some();

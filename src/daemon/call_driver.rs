@@ -137,8 +137,7 @@ impl CallActor {
         let (record, seen) = watch::channel(setup.call.record().clone());
         let media = Arc::new(OnceLock::new());
         let codec = Arc::new(OnceLock::new());
-        let view =
-            CallView { record: seen, media: Arc::clone(&media), codec: Arc::clone(&codec) };
+        let view = CallView { record: seen, media: Arc::clone(&media), codec: Arc::clone(&codec) };
         let delayed_offer = setup.dial.is_none() && setup.offer.is_none();
         let app = setup.app.take();
         let actor = Self {

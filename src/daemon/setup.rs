@@ -105,10 +105,8 @@ pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
 pub(super) fn queue(config: &Config) -> CallQueue {
     let limits = &config.limits;
     let node = Pace { active_max: limits.max_calls as usize, per_second: limits.setup_rate };
-    let pace = |trunk: &Trunk| Pace {
-        active_max: trunk.max_calls as usize,
-        per_second: trunk.max_cps,
-    };
+    let pace =
+        |trunk: &Trunk| Pace { active_max: trunk.max_calls as usize, per_second: trunk.max_cps };
     CallQueue::new(node, config.trunk.iter().map(|trunk| (trunk.name.to_string(), pace(trunk))))
 }
 

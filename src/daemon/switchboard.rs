@@ -175,16 +175,16 @@ impl Switchboard {
         let (line, dial) = self.plan_dial(&new)?;
         let record = outgoing_record(&new, &line.trunk, &dial);
         let plan = Plan::Outbound { ring: new.ring_timeout, longest: new.max_duration };
-        self.spec.queue.push(new.id.clone(), &new.instance, line.clone()).map_err(
-            |error| match error {
+        self.spec.queue.push(new.id.clone(), &new.instance, line.clone()).map_err(|error| {
+            match error {
                 QueueError::Full => Problem::new(
                     Code::TrunkCpsExceeded,
                     format!("{} calls wait on instance {} already", line.queue_max, new.instance),
                 )
                 .with_retry_after(Duration::from_secs(1)),
                 QueueError::NoTrunk => no_trunk(),
-            },
-        )?;
+            }
+        })?;
         let codecs = self.codecs(&line.trunk);
         let session = SessionId(self.next_session);
         self.next_session += 1;
@@ -232,11 +232,8 @@ impl Switchboard {
             return Err(Problem::new(Code::DestinationNotAllowed, detail));
         }
         let is_uri = new.target.starts_with("sip:") || new.target.starts_with("sips:");
-        let uri = if is_uri {
-            new.target.clone()
-        } else {
-            format!("sip:{number}@{}", facts.domain)
-        };
+        let uri =
+            if is_uri { new.target.clone() } else { format!("sip:{number}@{}", facts.domain) };
         let settings = &new.settings;
         let from = new.from.clone().or_else(|| settings.caller_id.clone());
         let dial = Dial {

@@ -137,7 +137,8 @@ impl PhoneCall {
             self.send(Command::Ring(session)).await;
             (self.tell)(PhoneEvent::Ringing { call: self.number });
         }
-        let mut ending = Ending { cause: EndCause::Rejected, code: Some(code), reason: String::new() };
+        let mut ending =
+            Ending { cause: EndCause::Rejected, code: Some(code), reason: String::new() };
         let rung = tokio::time::timeout(self.spec.ring, async {
             loop {
                 match events.recv().await {
@@ -155,7 +156,12 @@ impl PhoneCall {
     }
 
     /// Sends 180 or 183; `false` when the offer cannot be answered.
-    async fn ring(&mut self, control: &LegControl, local: &LocalMedia, offer: Option<&[u8]>) -> bool {
+    async fn ring(
+        &mut self,
+        control: &LegControl,
+        local: &LocalMedia,
+        offer: Option<&[u8]>,
+    ) -> bool {
         let session = self.session;
         if let Some(offer) = offer
             && sdp::answer(local, offer).is_err()
@@ -216,7 +222,13 @@ impl PhoneCall {
         }
     }
 
-    async fn hear_sip(&mut self, control: &LegControl, local: &LocalMedia, event: Event, dialled: bool) {
+    async fn hear_sip(
+        &mut self,
+        control: &LegControl,
+        local: &LocalMedia,
+        event: Event,
+        dialled: bool,
+    ) {
         match event {
             Event::Provisional { sdp, .. } => {
                 (self.tell)(PhoneEvent::Ringing { call: self.number });

@@ -119,8 +119,12 @@ async fn every_code_has_a_request_that_produces_it() {
     let limited = Rig::with(Setup { limits, ..Setup::default() }).await;
     assert_eq!(limited.ask("GET", "/v1/voices", None).await.status, 200);
     note(Code::RateLimited, &limited.ask("GET", "/v1/voices", None).await, "/v1/voices");
-    // The stream's own tests produce this one: it takes a WebSocket.
-    seen.insert(Code::StreamAlreadyAttached);
+    let taken = rig.call("inst_a").await;
+    let path = format!("/v1/calls/{taken}/stream");
+    let upgrade = rig.request("GET", &path).key(ADMIN).header("connection", "Upgrade");
+    let upgrade = upgrade.header("upgrade", "websocket").header("sec-websocket-version", "13");
+    let upgrade = upgrade.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    note(Code::StreamAlreadyAttached, &upgrade.send().await, &path);
     assert_eq!(seen.iter().copied().collect::<Vec<_>>(), Code::ALL);
     let counted = rig.state.problems_total();
     assert!(counted.contains(&(Code::Internal, 1)) && rig.state.requests_total() > 20);

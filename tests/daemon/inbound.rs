@@ -14,7 +14,11 @@ fn routes(audio: &str) -> String {
         route("play", "play", &format!("audio = \"{audio}\"\nrepeat = 1")),
         route("loop", "play", &format!("audio = \"{audio}\"\nhangup_after = \"3s\"")),
         route("music", "play", &format!("audio = \"{audio}\"")),
-        route("early", "play", &format!("audio = \"{audio}\"\nring = \"1s\"\nearly_media = true\nrepeat = 2")),
+        route(
+            "early",
+            "play",
+            &format!("audio = \"{audio}\"\nring = \"1s\"\nearly_media = true\nrepeat = 2"),
+        ),
         route("say", "say", "text = \"Welcome to the demo line.\"\nrepeat = 1"),
         route("answer", "answer", ""),
         route("ring", "ring", ""),

@@ -117,13 +117,8 @@ async fn sigterm_ends_calls_politely() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_calls_at_once_to_sipp() {
-    let run = Run {
-        scenario: "callee.xml",
-        calls: 50,
-        rate: 50,
-        remote: None,
-        more: &["-rtp_echo"],
-    };
+    let run =
+        Run { scenario: "callee.xml", calls: 50, rate: 50, remote: None, more: &["-rtp_echo"] };
     let sipp = Sipp::start(&run);
     let daemon = Daemon::start(&format!("127.0.0.1:{}", sipp.port), "").await;
     let before = daemon.descriptors().await;

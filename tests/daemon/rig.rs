@@ -303,7 +303,9 @@ fn wait_for_line(lines: &mpsc::Receiver<String>, text: &str) -> Value {
     let mut seen = String::new();
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let Ok(line) = lines.recv_timeout(left) else { panic!("no line with {text:?} in:\n{seen}") };
+        let Ok(line) = lines.recv_timeout(left) else {
+            panic!("no line with {text:?} in:\n{seen}")
+        };
         if line.contains(text) {
             return serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
         }
@@ -320,7 +322,12 @@ pub fn read_wav(path: &Path) -> Vec<i16> {
 /// Makes a WAV file of a tone, 8 kHz mono.
 pub fn tone_wav(dir: &Path, name: &str, hz: f64, seconds: f64) -> PathBuf {
     let path = dir.join(name);
-    let mut writer = bellwire::audio::wav::WavWriter::create(&path, bellwire::audio::rate::SampleRate::HZ_8000, 1).unwrap();
+    let mut writer = bellwire::audio::wav::WavWriter::create(
+        &path,
+        bellwire::audio::rate::SampleRate::HZ_8000,
+        1,
+    )
+    .unwrap();
     writer.write(&tone(8000, hz, seconds)).unwrap();
     writer.finish().unwrap();
     path

@@ -32,9 +32,8 @@ impl Sipp {
         let dir = TempDir::new().unwrap();
         let port = free_udp_port();
         let media = free_udp_port() & !1;
-        let scenario = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/daemon/sipp")
-            .join(run.scenario);
+        let scenario =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/sipp").join(run.scenario);
         let calls = run.calls.to_string();
         let mut command = Command::new("sipp");
         command

@@ -83,12 +83,8 @@ async fn a_native_bot_talks_listens_and_hangs_up() {
     let dir = tempfile::tempdir().unwrap();
     let heard = dir.path().join("heard.wav");
     let spoken = tone_wav(dir.path(), "spoken.wav", 500.0, 4.0);
-    let phone = Phone::start(&[
-        "--record",
-        heard.to_str().unwrap(),
-        "--play",
-        spoken.to_str().unwrap(),
-    ]);
+    let phone =
+        Phone::start(&["--record", heard.to_str().unwrap(), "--play", spoken.to_str().unwrap()]);
     let daemon = Daemon::start(&phone.address, "").await;
     let id = daemon.create("DYNAMIC_STREAM", "stream", json!({})).await;
     let query = "?rate=24000&out_rate=8000&listen=caller";

@@ -9,9 +9,10 @@ use crate::api::error::Problem;
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::collections::HashMap;
 use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +24,8 @@ use tokio::task::JoinSet;
 pub struct ServeLimits {
     /// Connections at once; the next ones get 503.
     pub connections: usize,
+    /// Connections at once of one address, so that nobody takes all places.
+    pub connections_per_source: usize,
     /// How long a request's head may take to arrive, and how long a connection may idle.
     pub head_timeout: Duration,
     /// Bytes of a request's head; then 431.
@@ -35,6 +38,7 @@ impl Default for ServeLimits {
     fn default() -> Self {
         Self {
             connections: 4096,
+            connections_per_source: 1024,
             head_timeout: Duration::from_secs(10),
             head_bytes: 32 * 1024,
             grace: Duration::from_secs(10),
@@ -52,7 +56,7 @@ pub async fn serve(
     limits: ServeLimits,
     shutdown: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Arc::new(Places::new(limits));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -61,7 +65,7 @@ pub async fn serve(
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
-                    let place = Arc::clone(&places).try_acquire_owned().ok();
+                    let place = places.take(peer.ip());
                     let stopping = stopping.clone();
                     connections.spawn(connection(socket, peer, router.clone(), limits, place, stopping));
                 }
@@ -82,13 +86,63 @@ pub async fn serve(
     }
 }
 
+/// The places for connections, in all and by address.
+#[derive(Debug)]
+struct Places {
+    all: Arc<Semaphore>,
+    per_source: usize,
+    sources: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// The place of one connection, given back when it is dropped.
+#[derive(Debug)]
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    places: Arc<Places>,
+    source: IpAddr,
+}
+
+impl Places {
+    fn new(limits: ServeLimits) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(limits.connections)),
+            per_source: limits.connections_per_source,
+            sources: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// A place, if there is one. The table has at most as many rows as there are places.
+    fn take(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
+        let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = sources.entry(source).or_default();
+        if *taken >= self.per_source {
+            return None;
+        }
+        *taken += 1;
+        Some(Place { _permit: permit, places: Arc::clone(self), source })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut sources = self.places.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = sources.get_mut(&self.source) {
+            *taken -= 1;
+            if *taken == 0 {
+                sources.remove(&self.source);
+            }
+        }
+    }
+}
+
 /// One connection, from its first byte to its last or to its upgrade.
 async fn connection(
     mut socket: TcpStream,
     peer: SocketAddr,
     router: Router,
     limits: ServeLimits,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let Some(_place) = place else {
@@ -137,4 +191,25 @@ async fn refuse(socket: &mut TcpStream, patience: Duration) {
     .into_bytes();
     answer.extend_from_slice(&body);
     let _ = tokio::time::timeout(patience, socket.write_all(&answer)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_source_cannot_take_all_places() {
+        let limits =
+            ServeLimits { connections: 3, connections_per_source: 2, ..ServeLimits::default() };
+        let places = Arc::new(Places::new(limits));
+        let [one, two]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+        let first = places.take(one).unwrap();
+        let _second = places.take(one).unwrap();
+        assert!(places.take(one).is_none(), "its share is used");
+        let _third = places.take(two).unwrap();
+        assert!(places.take(two).is_none(), "all are used");
+        drop(first);
+        assert!(places.take(two).is_some() && places.take(one).is_some());
+        assert_eq!(places.sources.lock().unwrap().len(), 2, "rows go with their connections");
+    }
 }

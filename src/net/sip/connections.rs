@@ -58,7 +58,8 @@ impl Connections {
                 let Ok(local) = stream.local_addr() else { continue };
                 if let Some((id, writes)) = connections.admit(remote) {
                     let local = listener.local_addr().unwrap_or(local);
-                    let flow = Flow { transport: Transport::Tcp, local, remote, connection: Some(id) };
+                    let flow =
+                        Flow { transport: Transport::Tcp, local, remote, connection: Some(id) };
                     served.spawn(connections.clone().serve(stream, flow, writes));
                 }
             }
@@ -109,9 +110,8 @@ impl Connections {
 
     fn admit(&self, remote: SocketAddr) -> Option<(ConnectionId, mpsc::Receiver<Vec<u8>>)> {
         let mut open = self.lock();
-        let same_source = |address: IpAddr| {
-            open.values().filter(|open| open.remote.ip() == address).count()
-        };
+        let same_source =
+            |address: IpAddr| open.values().filter(|open| open.remote.ip() == address).count();
         if open.len() >= CONNECTIONS_MAX || same_source(remote.ip()) >= CONNECTIONS_PER_SOURCE {
             return None;
         }

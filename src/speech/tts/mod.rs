@@ -316,8 +316,8 @@ impl Chain {
         let unknown = || TtsError::Resample(format!("{} Hz is no sample rate", spec.rate));
         let native = SampleRate::new(pico::RATE).ok_or_else(unknown)?;
         let rate = SampleRate::new(spec.rate).ok_or_else(unknown)?;
-        let resampler = Resampler::new(native, rate)
-            .map_err(|error| TtsError::Resample(error.to_string()))?;
+        let resampler =
+            Resampler::new(native, rate).map_err(|error| TtsError::Resample(error.to_string()))?;
         Ok(Self { resampler, level: spec.level_dbov.map(|dbov| SpeechLevel::new(rate, dbov)) })
     }
 }
@@ -325,8 +325,10 @@ impl Chain {
 fn load(shared: &Shared, language: &str) -> Result<PicoVoice, TtsError> {
     let resources =
         voices::pico(language).ok_or_else(|| TtsError::UnknownVoice(language.to_owned()))?;
-    let (analysis, signal) = voices::install(&shared.spec.voice_dir, resources)
-        .map_err(|error| TtsError::Files(format!("{}: {error}", shared.spec.voice_dir.display())))?;
+    let (analysis, signal) =
+        voices::install(&shared.spec.voice_dir, resources).map_err(|error| {
+            TtsError::Files(format!("{}: {error}", shared.spec.voice_dir.display()))
+        })?;
     Ok(PicoVoice::load(&analysis, &signal)?)
 }
 
@@ -363,10 +365,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tts = start(dir.path());
         for voice in tts.voices() {
-            let pieces = collect(tts.speak(&voice.id, "Radio 1, 2, 3. Hotel.", 1).unwrap()).unwrap();
+            let pieces =
+                collect(tts.speak(&voice.id, "Radio 1, 2, 3. Hotel.", 1).unwrap()).unwrap();
             let all: Vec<i16> = pieces.concat();
-            let rms = (all.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / all.len() as f64)
-                .sqrt();
+            let rms =
+                (all.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / all.len() as f64).sqrt();
             let dbov = 20.0 * (rms / 32768.0).log10();
             assert!((0.5..12.0).contains(&seconds(&pieces)), "{} {}", voice.id, seconds(&pieces));
             assert!((-27.0..-16.0).contains(&dbov), "{} at {dbov:.1} dBov", voice.id);
@@ -447,7 +450,8 @@ mod tests {
     fn strange_texts_do_not_stop_the_engine() {
         let dir = tempfile::tempdir().unwrap();
         let tts = start(dir.path());
-        for text in ["a".repeat(5000), "😀🎉 你好".into(), "<<< &&& >>>".into(), "1".repeat(900)] {
+        for text in ["a".repeat(5000), "😀🎉 你好".into(), "<<< &&& >>>".into(), "1".repeat(900)]
+        {
             let _ = tts.speak("de-DE-001", &text, 1).map(collect);
         }
         assert!(seconds(&collect(tts.speak("de-DE-001", "Guten Tag.", 1).unwrap()).unwrap()) > 0.3);

@@ -87,8 +87,7 @@ impl PicoVoice {
         check("pico_initialize", status)?;
         let name = c"bellwire";
         // SAFETY: `system` is initialised, `name` is NUL-terminated.
-        let status =
-            unsafe { ffi::pico_createVoiceDefinition(voice.system, name.as_ptr().cast()) };
+        let status = unsafe { ffi::pico_createVoiceDefinition(voice.system, name.as_ptr().cast()) };
         check("pico_createVoiceDefinition", status)?;
         for path in [&analysis, &signal] {
             voice.add_resource(path, name.as_ptr().cast())?;
@@ -108,14 +107,12 @@ impl PicoVoice {
     ) -> Result<(), PicoError> {
         let mut resource: ffi::pico_Resource = ptr::null_mut();
         // SAFETY: `system` is initialised, the path is NUL-terminated and within Pico's buffers.
-        let status = unsafe {
-            ffi::pico_loadResource(self.system, path.as_ptr().cast(), &raw mut resource)
-        };
+        let status =
+            unsafe { ffi::pico_loadResource(self.system, path.as_ptr().cast(), &raw mut resource) };
         check("pico_loadResource", status)?;
         let mut name = [0 as c_char; ffi::PICO_RETSTRINGSIZE];
         // SAFETY: `resource` was loaded above; `name` has the size that the function writes into.
-        let status =
-            unsafe { ffi::pico_getResourceName(self.system, resource, name.as_mut_ptr()) };
+        let status = unsafe { ffi::pico_getResourceName(self.system, resource, name.as_mut_ptr()) };
         check("pico_getResourceName", status)?;
         // SAFETY: both names are NUL-terminated; the definition was made by `load`.
         let status = unsafe {

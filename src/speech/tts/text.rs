@@ -15,9 +15,9 @@ const PIECE_CHARS_MIN: usize = 20;
 
 /// Words that end in a full stop without ending a sentence.
 const ABBREVIATIONS: &[&str] = &[
-    "dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "no", "nr", "etc", "e.g", "i.e", "z.b",
-    "d.h", "bzw", "inc", "ltd", "co", "corp", "dept", "approx", "ca", "tel", "fig", "vol", "sra",
-    "sig", "hr", "fr", "mme", "mlle", "str", "ave", "rd", "mt", "ext",
+    "dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "no", "nr", "etc", "e.g", "i.e",
+    "z.b", "d.h", "bzw", "inc", "ltd", "co", "corp", "dept", "approx", "ca", "tel", "fig", "vol",
+    "sra", "sig", "hr", "fr", "mme", "mlle", "str", "ave", "rd", "mt", "ext",
 ];
 
 /// A text that an engine may have: no markup, no control characters, NUL-terminated.
@@ -152,16 +152,24 @@ mod tests {
     #[test]
     fn sentences_are_cut_where_people_would() {
         assert_eq!(
-            pieces("Hello Dr. Smith, it costs $3.50 today. Please call J. Doe at once! Thanks a lot."),
+            pieces(
+                "Hello Dr. Smith, it costs $3.50 today. Please call J. Doe at once! Thanks a lot."
+            ),
             [
                 "Hello Dr. Smith, it costs $3.50 today.",
                 "Please call J. Doe at once!",
                 "Thanks a lot."
             ]
         );
-        assert_eq!(pieces("One. Two. Three. Four. Five. Six."), ["One. Two. Three. Four.", "Five. Six."]);
+        assert_eq!(
+            pieces("One. Two. Three. Four. Five. Six."),
+            ["One. Two. Three. Four.", "Five. Six."]
+        );
         assert_eq!(pieces("  \n "), Vec::<String>::new());
-        assert_eq!(pieces("你好。今天天气很好，我们去公园吧。再见。").concat(), "你好。今天天气很好，我们去公园吧。再见。");
+        assert_eq!(
+            pieces("你好。今天天气很好，我们去公园吧。再见。").concat(),
+            "你好。今天天气很好，我们去公园吧。再见。"
+        );
     }
 
     #[test]

@@ -119,8 +119,7 @@ mod tests {
     #[test]
     fn the_six_voices_of_the_contract_are_there() {
         let ids: Vec<String> = built_in().into_iter().map(|voice| voice.id).collect();
-        let wanted =
-            ["en-US-001", "en-GB-001", "de-DE-001", "es-ES-001", "fr-FR-001", "it-IT-001"];
+        let wanted = ["en-US-001", "en-GB-001", "de-DE-001", "es-ES-001", "fr-FR-001", "it-IT-001"];
         assert_eq!(ids, wanted);
     }
 
