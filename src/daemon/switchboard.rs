@@ -167,7 +167,9 @@ impl Switchboard {
 
     fn create(&mut self, new: NewCall) -> Result<Created, Problem> {
         if self.draining.is_some() {
-            return Err(Problem::new(Code::Draining, "the gateway is shutting down"));
+            // By then it has stopped, and may have been started again.
+            return Err(Problem::new(Code::Draining, "the gateway is shutting down")
+                .with_retry_after(self.spec.drain_timeout));
         }
         if let Some(existing) = self.duplicate(&new) {
             return Ok(Created::Existing(existing));
