@@ -27,7 +27,7 @@ use crate::observe::event::{self, Happening as _};
 use crate::observe::metrics;
 use crate::sip::endpoint::{Endpoint, EndpointStats};
 use crate::speech::tts::Tts;
-use crate::store::{Dedupe, InstanceSettings, Store};
+use crate::store::{DeclaredInstance, Dedupe, InstanceSettings, Store};
 use crate::time::Rng;
 use anyhow::Context as _;
 use parts::Parts;
@@ -177,7 +177,8 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
             },
         };
         let name = instance.name.clone().unwrap_or_else(|| instance.id.to_string());
-        (instance.id.clone(), name, settings)
+        let metadata = instance.metadata.0.clone();
+        DeclaredInstance { id: instance.id.clone(), name, settings, metadata }
     });
     store.declare_instances(declared.collect(), now).await.context("declaring instances")?;
     Ok(store)

@@ -101,6 +101,19 @@ pub struct Instance {
     pub updated_at: i64,
 }
 
+/// An instance as the configuration file declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredInstance {
+    /// The id.
+    pub id: InstanceId,
+    /// For people.
+    pub name: String,
+    /// How its calls are made.
+    pub settings: InstanceSettings,
+    /// The user's own object.
+    pub metadata: Map<String, serde_json::Value>,
+}
+
 const COLUMNS: &str = "id, name, metadata, settings, source, created_at, updated_at";
 
 impl Store {
@@ -187,12 +200,12 @@ impl Store {
     /// [`StoreError`] when they cannot be written.
     pub async fn declare_instances(
         &self,
-        declared: Vec<(InstanceId, String, InstanceSettings)>,
+        declared: Vec<DeclaredInstance>,
         now: i64,
     ) -> Result<(), StoreError> {
         self.write(move |connection| {
             let mut gone = declared_before(connection)?;
-            for (id, name, settings) in declared {
+            for DeclaredInstance { id, name, settings, metadata } in declared {
                 gone.remove(&id);
                 let mut instance = select(connection, &id)?.unwrap_or_else(|| Instance {
                     id,
@@ -204,12 +217,14 @@ impl Store {
                     updated_at: now,
                 });
                 let same = instance.name == name
+                    && instance.metadata == metadata
                     && instance.settings == settings
                     && instance.source == InstanceSource::Config;
                 if !same {
                     instance.updated_at = now;
                 }
                 instance.name = name;
+                instance.metadata = metadata;
                 instance.settings = settings;
                 instance.source = InstanceSource::Config;
                 upsert(connection, &instance)?;

@@ -9,7 +9,7 @@ use bellwire::api::rest::{
 use bellwire::api::types::{AudioProblem, Voice};
 use bellwire::call::record::{CallRecord, CallStatus, Direction, EndReason, StreamState};
 use bellwire::id::CallId;
-use bellwire::store::{Dedupe, InstanceSettings, Store};
+use bellwire::store::{DeclaredInstance, Dedupe, InstanceSettings, Store};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -252,7 +252,12 @@ async fn declare_lines(store: &Store) {
             dedupe,
             ..InstanceSettings::default()
         };
-        (id.parse().unwrap(), id.to_owned(), settings)
+        DeclaredInstance {
+            id: id.parse().unwrap(),
+            name: id.to_owned(),
+            settings,
+            metadata: serde_json::Map::new(),
+        }
     };
     let lines = ["inst_a", "inst_b", "inst_abc123"].map(|id| line(id, Dedupe::Off)).into();
     store.declare_instances(lines, 1_700_000_000_000).await.unwrap();
