@@ -211,15 +211,23 @@ impl Playout {
             stats.tx_played_samples.add(played as u64);
         }
         stats.tx_underruns.set(self.underruns);
-        let left = self.left;
-        self.watches.retain(|Watch { position, token }| {
-            position > left || !events.push(Event::Reached { token, position })
-        });
+        // In the order of the samples: what was heard before a clear, the clear, what came after.
         while let Some(event) = self.cleared.pop() {
+            if let Event::Cleared { played_to, .. } = event {
+                self.tell_reached(played_to.min(self.left), events);
+            }
             if !events.push(event) {
                 stats.dropped.add(1);
             }
         }
+        self.tell_reached(self.left, events);
+    }
+
+    /// Tells of the watches up to `left`; those that find no room stay for the next tick.
+    fn tell_reached(&mut self, left: u64, events: &mut Events) {
+        self.watches.retain(|Watch { position, token }| {
+            position > left || !events.push(Event::Reached { token, position })
+        });
     }
 
     /// Whether room was made in the ring that its writer should know of; tells it once.

@@ -18,8 +18,6 @@ const PURE: [&str; 7] = ["sip", "sdp", "rtp", "audio", "call", "id", "time"];
 /// The doors: a crate and the files or directories that may name it.
 const DOORS: &[(&str, &[&str])] = &[
     ("anyhow", &["src/daemon/", "src/phone", "src/cli/"]),
-    ("arc_swap", &["src/daemon/"]),
-    ("audioadapter_buffers", &["src/audio/resample"]),
     ("axum", &["src/api/"]),
     // Decoding of uploads, and encoding of `bellwire call --audio`.
     ("base64", &["src/api/types/", "src/cli/call.rs"]),
@@ -56,8 +54,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("secrecy", &["src/config/secret.rs", "src/sip/"]),
     // Digests of SIP, and of keys and request bodies in the store.
     ("sha2", &["src/sip/auth", "src/store/", "src/api/auth.rs", "src/speech/"]),
-    ("slab", &["src/media/", "src/sip/"]),
-    ("smallvec", &["src/sip/", "src/sdp/"]),
     ("socket2", &["src/net/"]),
     ("symphonia", &["src/audio/decode/"]),
     ("tokio_tungstenite", &["src/api/stream", "src/app/stream", "src/speech/ws_client.rs"]),
