@@ -73,9 +73,18 @@ pub fn spawn(
     control: mpsc::Receiver<Control>,
     reports: mpsc::Sender<Report>,
 ) -> (StreamSeats, JoinHandle<()>) {
-    let (seats, seated) = StreamSeats::new();
-    let task = task::StreamTask::new(spec, control, seated, reports);
+    let (seats, task) = prepare(spec, control, reports);
     (seats, tokio::spawn(task))
+}
+
+/// What [`spawn`] spawns, for callers that own a set of tasks; call it within the runtime.
+pub fn prepare(
+    spec: StreamSpec,
+    control: mpsc::Receiver<Control>,
+    reports: mpsc::Sender<Report>,
+) -> (StreamSeats, impl Future<Output = ()> + Send + 'static) {
+    let (seats, seated) = StreamSeats::new();
+    (seats, task::StreamTask::new(spec, control, seated, reports))
 }
 
 #[cfg(test)]

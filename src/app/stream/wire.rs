@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub const TEXT_MAX: usize = 256 * 1024;
 /// Longest name of an utterance or a mark, and longest command id, in octets.
 const NAME_MAX: usize = 256;
+/// Code of a text that is no message at all.
+pub(super) const INVALID: &str = "invalid_message";
 /// Digits that one `dtmf` may send.
 const DIGITS_MAX: usize = 128;
 
@@ -128,7 +130,7 @@ const UNSERVED: [&str; 14] = [
 /// # Errors
 /// [`Refused`], with the command's id where there is one.
 pub fn decode(text: &str) -> Result<(Option<CommandId>, Request), Refused> {
-    let bad = |detail: String| Refused { id: None, code: "invalid_message", detail };
+    let bad = |detail: String| Refused { id: None, code: INVALID, detail };
     let value: Value =
         serde_json::from_str(text).map_err(|error| bad(format!("not JSON: {error}")))?;
     let Value::Object(mut object) = value else {
@@ -137,7 +139,7 @@ pub fn decode(text: &str) -> Result<(Option<CommandId>, Request), Refused> {
     let id = command_id(&mut object)?;
     let refuse = |code, detail: &str| Refused { id: id.clone(), code, detail: clip(detail) };
     let Some(Value::String(kind)) = object.remove("type") else {
-        return Err(refuse("invalid_message", "type must be a string"));
+        return Err(refuse(INVALID, "type must be a string"));
     };
     let fields: Fields = serde_json::from_value(Value::Object(object))
         .map_err(|error| refuse("invalid_field", &error.to_string()))?;

@@ -27,8 +27,10 @@ impl Session {
                 }
             }
             Err(refused) => {
+                // A type that is unknown may be of a later version; what is no message is a fault.
+                let fault = refused.code == wire::INVALID;
                 self.refuse(refused, now);
-                if let Some(client) = &mut self.client {
+                if let Some(client) = self.client.as_mut().filter(|_| fault) {
                     client.fault(now);
                 }
             }
