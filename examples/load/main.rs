@@ -11,6 +11,7 @@
 mod api;
 mod callee;
 mod daemon;
+mod floor;
 mod lines;
 mod pattern;
 mod report;
@@ -24,11 +25,13 @@ use api::{Api, Kind};
 use callee::Callee;
 use clap::{Parser, ValueEnum};
 use daemon::Daemon;
+use floor::Mover;
 use lines::{Order, Outcomes, Shape, Shared};
 use report::{Judged, Report};
 use serde_json::Value;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::UdpSocket;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -69,10 +72,15 @@ enum CallKind {
     Stream,
     /// FIXED_AUDIO: a file in a loop.
     Prompt,
+    /// No gateway: a bare mover of packets in its place, to compare with.
+    Floor,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode> {
+    if std::env::args().nth(1).is_some_and(|first| first == floor::ARGUMENT) {
+        return floor::run().map(|()| ExitCode::SUCCESS);
+    }
     let arguments = Arguments::parse();
     let report = run(&arguments).await?;
     let mut out = std::io::stdout().lock();
@@ -90,34 +98,29 @@ type Calls = Vec<Result<String, String>>;
 async fn run(arguments: &Arguments) -> Result<Report> {
     let calls = usize::try_from(arguments.calls)?;
     system::raise_descriptors(calls)?;
-    let stream = arguments.kind == CallKind::Stream;
+    let stream = arguments.kind != CallKind::Prompt;
     let frame_ms: usize = arguments.frame_ms.parse()?;
-    let shape = Shape { lines: calls, stream, frame_ms, ahead_ms: arguments.ahead_ms as usize };
+    ensure!(arguments.kind != CallKind::Floor || frame_ms == 20, "the floor has 20 ms frames");
+    let ahead_ms = usize::try_from(arguments.ahead_ms)?;
+    let shape = Shape { lines: calls, stream, frame_ms, ahead_ms };
 
     let dir = tempfile::tempdir()?;
     let carrier = UdpSocket::bind("127.0.0.1:0")?;
-    let mut daemon = Daemon::start(dir.path(), &carrier.local_addr()?.to_string(), calls)?;
-    let api = Api::new(&daemon);
+    let mut subject = Subject::start(arguments, dir.path(), &carrier).await?;
     let far = FarEnd::start(shape, carrier)?;
-    api.wait_until_ready(&mut daemon).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    daemon.turn_page();
-    let idle = Sample::take(daemon.pid())?;
-
-    let kind =
-        if stream { Kind::Stream { frame_ms } } else { Kind::Prompt { base64: api::prompt() } };
-    let made = ramp(&api, arguments, &kind, &far).await;
-    wait_for_talk(calls, &mut daemon, &far).await?;
-    let mut report =
-        Report { kind: kind_name(&kind).to_owned(), frame_ms, calls, ..Report::default() };
-    measure(&api, arguments, &mut daemon, &far, &idle, &mut report).await?;
-    let ended = end_all(&api, arguments, &made).await;
+    let idle = Sample::take(subject.pid())?;
+    let made = ramp(&subject, arguments, &far).await;
+    wait_for_talk(calls, &mut subject, &far).await?;
+    let mut report = Report { kind: arguments.kind.name(), frame_ms, calls, ..Report::default() };
+    measure(arguments, &mut subject, &far, &idle, &mut report).await?;
+    let ended = end_all(&subject, arguments, &made).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let outcomes = far.stop()?;
-    for complaint in daemon.complaints() {
+    for complaint in subject.complaints() {
         report.complain(&complaint);
     }
-    daemon.stop().await?;
+    subject.stop().await?;
 
     let judged: Vec<Judged<'_>> = outcomes
         .lines
@@ -129,10 +132,71 @@ async fn run(arguments: &Arguments) -> Result<Report> {
     Ok(report)
 }
 
-fn kind_name(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Stream { .. } => "stream",
-        Kind::Prompt { .. } => "prompt",
+impl CallKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Prompt => "prompt",
+            Self::Floor => "floor",
+        }
+    }
+}
+
+/// What is measured.
+enum Subject {
+    Gateway { daemon: Daemon, api: Api, kind: Kind },
+    Floor(Mover),
+}
+
+impl Subject {
+    async fn start(arguments: &Arguments, dir: &Path, carrier: &UdpSocket) -> Result<Self> {
+        let kind = match arguments.kind {
+            CallKind::Floor => return Ok(Self::Floor(Mover::start()?)),
+            CallKind::Stream => Kind::Stream { frame_ms: arguments.frame_ms.parse()? },
+            CallKind::Prompt => Kind::Prompt { base64: api::prompt() },
+        };
+        let carrier = carrier.local_addr()?.to_string();
+        let mut daemon = Daemon::start(dir, &carrier, usize::try_from(arguments.calls)?)?;
+        let api = Api::new(&daemon);
+        api.wait_until_ready(&mut daemon).await?;
+        daemon.turn_page();
+        Ok(Self::Gateway { daemon, api, kind })
+    }
+
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Gateway { daemon, .. } => daemon.pid(),
+            Self::Floor(mover) => mover.pid(),
+        }
+    }
+
+    /// Fails when it is not running any more.
+    fn check(&mut self) -> Result<()> {
+        match self {
+            Self::Gateway { daemon, .. } => daemon.check(),
+            Self::Floor(mover) => mover.check(),
+        }
+    }
+
+    fn complaints(&self) -> Vec<String> {
+        match self {
+            Self::Gateway { daemon, .. } => daemon.complaints(),
+            Self::Floor(_) => Vec::new(),
+        }
+    }
+
+    async fn metrics(&self) -> Result<String> {
+        match self {
+            Self::Gateway { api, .. } => api.metrics().await,
+            Self::Floor(_) => Ok(String::new()),
+        }
+    }
+
+    async fn stop(self) -> Result<()> {
+        match self {
+            Self::Gateway { daemon, .. } => daemon.stop().await,
+            Self::Floor(_) => Ok(()),
+        }
     }
 }
 
@@ -189,7 +253,7 @@ fn clear_progress() {
 }
 
 /// Makes all calls at the wanted rate.
-async fn ramp(api: &Api, arguments: &Arguments, kind: &Kind, far: &FarEnd) -> Calls {
+async fn ramp(subject: &Subject, arguments: &Arguments, far: &FarEnd) -> Calls {
     let calls = arguments.calls as usize;
     let mut made: Calls = vec![Err("the call was not made".to_owned()); calls];
     let mut tasks = JoinSet::new();
@@ -197,29 +261,37 @@ async fn ramp(api: &Api, arguments: &Arguments, kind: &Kind, far: &FarEnd) -> Ca
     for line in 0..calls {
         let due = begun + Duration::from_secs(line as u64) / arguments.cps as u32;
         tokio::time::sleep_until(due.into()).await;
-        let (api, kind, orders) = (api.clone(), kind.clone(), far.orders.clone());
-        tasks.spawn(async move { (line, api.call(line, &kind, &orders).await) });
+        let orders = far.orders.clone();
+        match subject {
+            Subject::Gateway { api, kind, .. } => {
+                let (api, kind) = (api.clone(), kind.clone());
+                tasks.spawn(async move { (line, api.call(line, &kind, &orders).await) });
+            }
+            Subject::Floor(mover) => {
+                made[line] = mover.open(line, &orders).map(|()| String::new()).map_err(words);
+            }
+        }
         if line % arguments.cps as usize == 0 {
             progress(&format!("ramp: {line} of {calls} calls made, {} talk", far.talking()));
         }
     }
     while let Some(joined) = tasks.join_next().await {
         if let Ok((line, result)) = joined {
-            made[line] = result.map_err(|error| format!("{error:#}"));
+            made[line] = result.map_err(words);
         }
     }
     made
 }
 
 /// Waits until every call carries sound, or tells how many do not.
-async fn wait_for_talk(calls: usize, daemon: &mut Daemon, far: &FarEnd) -> Result<()> {
+async fn wait_for_talk(calls: usize, subject: &mut Subject, far: &FarEnd) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(15);
     while far.talking() < calls && Instant::now() < until {
-        daemon.check()?;
+        subject.check()?;
         progress(&format!("{} of {calls} calls talk", far.talking()));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    ensure!(far.talking() > 0, "no call carries sound:\n{}", daemon.complaints().join("\n"));
+    ensure!(far.talking() > 0, "no call carries sound:\n{}", subject.complaints().join("\n"));
     // What begins together settles: first frames, caches, the last requests.
     tokio::time::sleep(Duration::from_secs(2)).await;
     Ok(())
@@ -227,38 +299,45 @@ async fn wait_for_talk(calls: usize, daemon: &mut Daemon, far: &FarEnd) -> Resul
 
 /// Lets the calls talk, and takes the system's samples around it.
 async fn measure(
-    api: &Api,
     arguments: &Arguments,
-    daemon: &mut Daemon,
+    subject: &mut Subject,
     far: &FarEnd,
     idle: &Sample,
     report: &mut Report,
 ) -> Result<()> {
-    let before = api.metrics().await?;
+    let before = subject.metrics().await?;
     far.shared.measuring.store(true, Ordering::Relaxed);
-    let first = Sample::take(daemon.pid())?;
+    let first = Sample::take(subject.pid())?;
     for left in (1..=arguments.seconds).rev() {
         let ended = far.shared.ended.load(Ordering::Relaxed);
         progress(&format!("measuring: {} calls talk, {ended} ended, {left} s left", far.talking()));
         tokio::time::sleep(Duration::from_secs(1)).await;
-        daemon.check()?;
+        subject.check()?;
     }
-    let last = Sample::take(daemon.pid())?;
+    let last = Sample::take(subject.pid())?;
     far.shared.measuring.store(false, Ordering::Relaxed);
-    let after = api.metrics().await?;
+    let after = subject.metrics().await?;
     report.tick_late = report::tick_late(&before, &after);
     report.account(idle, &last, &last.since(&first));
     Ok(())
 }
 
 /// Ends all calls and gives their objects.
-async fn end_all(api: &Api, arguments: &Arguments, made: &Calls) -> Vec<Result<Value, String>> {
+async fn end_all(
+    subject: &Subject,
+    arguments: &Arguments,
+    made: &Calls,
+) -> Vec<Result<Value, String>> {
+    let Subject::Gateway { api, .. } = subject else {
+        let over = |line: &Result<String, String>| line.clone().map(|_| report::no_object());
+        return made.iter().map(over).collect();
+    };
     let mut ended = Vec::with_capacity(made.len());
     let pause = Duration::from_secs(1) / (2 * arguments.cps as u32);
     let mut deleted = Vec::with_capacity(made.len());
     for (line, id) in made.iter().enumerate() {
         deleted.push(match id {
-            Ok(id) => api.end(id).await.map_err(|error| format!("{error:#}")),
+            Ok(id) => api.end(id).await.map_err(words),
             Err(_) => Ok(()),
         });
         if line % arguments.cps as usize == 0 {
@@ -268,11 +347,17 @@ async fn end_all(api: &Api, arguments: &Arguments, made: &Calls) -> Vec<Result<V
     }
     for (id, deleted) in made.iter().zip(deleted) {
         ended.push(match (id, deleted) {
-            (Ok(id), Ok(())) => api.ended(id).await.map_err(|error| format!("{error:#}")),
+            (Ok(id), Ok(())) => api.ended(id).await.map_err(words),
             (Err(error), _) => Err(error.clone()),
             (Ok(_), Err(error)) => Err(error),
         });
     }
     clear_progress();
     ended
+}
+
+/// An error and its causes.
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of `map_err`")]
+fn words(error: anyhow::Error) -> String {
+    format!("{error:#}")
 }

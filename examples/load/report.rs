@@ -16,7 +16,7 @@ pub struct Judged<'a> {
 /// Everything that is reported. Times in milliseconds, processor time in percent of one core.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    pub kind: String,
+    pub kind: &'static str,
     pub frame_ms: usize,
     pub seconds: f64,
     pub calls: usize,
@@ -63,6 +63,14 @@ pub struct TickLate {
     pub p999_ms: f64,
 }
 
+/// What stands for the call object of a call that was none.
+pub fn no_object() -> Value {
+    serde_json::json!({ "end_reason": ENDED_BY_US })
+}
+
+/// The end reason of every call that went as it should.
+const ENDED_BY_US: &str = "terminated_by_api";
+
 /// The value below which this share of the values lies, in milliseconds. Sorts.
 pub fn quantile_ms(values_ns: &mut [u64], share: f64) -> f64 {
     if values_ns.is_empty() {
@@ -104,7 +112,7 @@ impl Report {
     /// Whether the call ended as it should and the gateway saw nothing bad.
     fn judge_call(&mut self, call: &Result<Value, String>, p50: &mut Vec<u64>) -> bool {
         let call = match call {
-            Ok(call) if call["end_reason"] == "terminated_by_api" => call,
+            Ok(call) if call["end_reason"] == ENDED_BY_US => call,
             Ok(call) => {
                 self.failed += 1;
                 self.complain(&format!(
@@ -196,7 +204,7 @@ impl Report {
             // Writing to a string cannot fail.
             let _ = writeln!(out, "  {what:<38}{value}");
         };
-        let frames = if self.kind == "stream" {
+        let frames = if self.kind != "prompt" {
             format!(", {} ms frames", self.frame_ms)
         } else {
             String::new()
@@ -209,7 +217,7 @@ impl Report {
             "timestamp jumps / source changes",
             format!("{} / {}", self.timestamp_jumps, self.source_changes),
         );
-        if self.kind == "stream" {
+        if self.kind != "prompt" {
             row("bit-exact frames to clients", self.to_client_frames.to_string());
             row(
                 "faulty frames to clients / callers",
