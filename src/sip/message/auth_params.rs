@@ -25,7 +25,7 @@ impl<'a> Challenge<'a> {
     /// Reads one line. Returns `None` if the scheme is no token or a parameter is malformed.
     pub fn parse(value: &'a str) -> Option<Self> {
         let value = lex::trim(value);
-        let len = value.bytes().position(|b| !lex::is_token_byte(b)).unwrap_or(value.len());
+        let len = lex::Class::TOKEN.run(value.as_bytes());
         let (scheme, rest) = lex::split_at(value, len);
         let spaced = rest.is_empty() || rest.bytes().next().is_some_and(lex::is_lws);
         if scheme.is_empty() || !spaced {

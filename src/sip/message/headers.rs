@@ -1,8 +1,9 @@
 //! The typed values of header fields: addresses, Via, CSeq, media types.
 
-use super::lex::{self, Params};
+use super::lex::{self, Class, Params};
 use super::uri::{self, Host, Uri};
 use super::{Method, Name, unquote};
+use memchr::memchr2;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -44,23 +45,23 @@ impl<'a> NameAddr<'a> {
                 let inner = quoted.get(1..quoted.len().saturating_sub(1))?;
                 (Some(inner), lex::trim_start(rest).strip_prefix('<')?)
             }
-            None => match value.split_once('<') {
-                Some((display, rest)) if !display.contains(['"', '>']) => {
+            None => match lex::cut(value, b'<') {
+                Some((display, rest)) if memchr2(b'"', b'>', display.as_bytes()).is_none() => {
                     (Some(lex::trim(display)).filter(|d| !d.is_empty()), rest)
                 }
                 Some(_) => return None,
                 None => return Self::parse_bare(value),
             },
         };
-        let (address, params) = rest.split_once('>')?;
+        let (address, params) = lex::cut(rest, b'>')?;
         let uri = Uri::parse(address).ok()?;
         Some(Self { display, uri, params: Params::parse(params)? })
     }
 
     /// An `addr-spec`: a comma, question mark or semicolon in it would need brackets (§20).
     fn parse_bare(value: &'a str) -> Option<Self> {
-        let (address, params) = lex::split_at(value, value.find(';').unwrap_or(value.len()));
-        if address.contains(['?', ',']) {
+        let (address, params) = lex::split_before(value, b';');
+        if memchr2(b'?', b',', address.as_bytes()).is_some() {
             return None;
         }
         let uri = Uri::parse(lex::trim(address)).ok()?;
@@ -116,49 +117,41 @@ impl<'a> Via<'a> {
     /// Cost: no allocation. Returns `None` if it is malformed. Versions other than 2.0
     /// are read too: a request of one gets 505, and that needs its Via.
     pub fn parse(value: &'a str) -> Option<Self> {
-        let (protocol, rest) = value.split_once('/')?;
-        let (version, rest) = rest.split_once('/')?;
+        let (protocol, rest) = lex::cut(value, b'/')?;
+        let (version, rest) = lex::cut(rest, b'/')?;
         let numeric = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         if !lex::trim(protocol).eq_ignore_ascii_case("SIP") || !numeric(lex::trim(version)) {
             return None;
         }
         let rest = lex::trim_start(rest);
-        let transport_len = rest.bytes().position(|b| !lex::is_token_byte(b))?;
+        let transport_len = Class::TOKEN.run(rest.as_bytes());
         let (transport, rest) = lex::split_at(rest, transport_len);
         if transport.is_empty() || !rest.bytes().next().is_some_and(lex::is_lws) {
             return None;
         }
         let rest = lex::trim_start(rest);
-        let (place, params) = lex::split_at(rest, rest.find(';').unwrap_or(rest.len()));
+        let (place, params) = lex::split_before(rest, b';');
         let (host, port) = sent_by(lex::trim(place))?;
-        let params = Params::parse(params)?;
-        let bare = Self {
-            transport,
-            host,
-            port,
-            params,
-            branch: "",
-            received: None,
-            rport: Rport::Absent,
-        };
-        bare.with_params()
-    }
-
-    fn with_params(mut self) -> Option<Self> {
-        for (name, value) in self.params.iter() {
+        let (mut branch, mut received, mut rport) = ("", None, Rport::Absent);
+        let params = Params::parse_each(params, |name, value| {
             let value = value.unwrap_or("");
-            if name.eq_ignore_ascii_case("branch") {
-                self.branch = value;
-            } else if name.eq_ignore_ascii_case("received") {
-                self.received = Host::parse(value).ok().and_then(|host| host.ip());
-            } else if name.eq_ignore_ascii_case("rport") {
-                self.rport = match value {
-                    "" => Rport::Asked,
-                    port => Rport::Port(uri::parse_port(port).ok()?),
-                };
+            // Their lengths differ, which tells them apart before any letter is looked at.
+            match name.len() {
+                6 if name.eq_ignore_ascii_case("branch") => branch = value,
+                8 if name.eq_ignore_ascii_case("received") => {
+                    received = Host::parse(value).ok().and_then(|host| host.ip());
+                }
+                5 if name.eq_ignore_ascii_case("rport") => {
+                    rport = match value {
+                        "" => Rport::Asked,
+                        port => Rport::Port(uri::parse_port(port).ok()?),
+                    };
+                }
+                _ => {}
             }
-        }
-        Some(self)
+            Some(())
+        })?;
+        Some(Self { transport, host, port, params, branch, received, rport })
     }
 
     /// Whether the branch was made by RFC 3261 (§8.1.1.7): long enough to tell transactions apart.
@@ -227,8 +220,8 @@ pub struct MediaType<'a> {
 impl<'a> MediaType<'a> {
     /// Reads one value. Returns `None` if malformed.
     pub fn parse(value: &'a str) -> Option<Self> {
-        let (range, params) = lex::split_at(value, value.find(';').unwrap_or(value.len()));
-        let (kind, subtype) = range.split_once('/')?;
+        let (range, params) = lex::split_before(value, b';');
+        let (kind, subtype) = lex::cut(range, b'/')?;
         let (kind, subtype) = (lex::trim(kind), lex::trim(subtype));
         let named = lex::is_token(kind) && lex::is_token(subtype);
         named.then_some(Self { kind, subtype, params: Params::parse(params)? })

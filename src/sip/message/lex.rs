@@ -6,20 +6,87 @@
 use memchr::{memchr, memchr3};
 use std::borrow::Cow;
 
+/// What a byte may be part of, as bits; one look-up a byte is what makes reading fast.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Class(u8);
+
+impl Class {
+    /// `token` (RFC 3261 §25.1).
+    pub(super) const TOKEN: Self = Self(1);
+    /// Name of a parameter: wider than the grammar where that is harmless, only what would change
+    /// the structure is out.
+    pub(super) const PARAM: Self = Self(2);
+    /// Unquoted value of a parameter: as its name, and `=`.
+    pub(super) const VALUE: Self = Self(4);
+    /// Anything in a URI that is no delimiter of its parts.
+    pub(super) const URI: Self = Self(8);
+    /// Host name.
+    pub(super) const HOST: Self = Self(16);
+
+    /// Whether the byte belongs to this class.
+    pub(super) fn has(self, byte: u8) -> bool {
+        CLASSES.get(usize::from(byte)).is_some_and(|bits| bits & self.0 != 0)
+    }
+
+    /// How many bytes at the front belong to this class.
+    pub(super) fn run(self, bytes: &[u8]) -> usize {
+        let mut len = 0;
+        for byte in bytes {
+            if !self.has(*byte) {
+                break;
+            }
+            len += 1;
+        }
+        len
+    }
+}
+
+static CLASSES: [u8; 256] = classes();
+
+#[expect(clippy::indexing_slicing, reason = "runs at compile time only: a bad index cannot build")]
+#[expect(clippy::cast_possible_truncation, reason = "the index is below 256")]
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        let byte = i as u8;
+        let word = byte.is_ascii_alphanumeric();
+        let param = byte > b' '
+            && byte != 0x7f
+            && !matches!(byte, b';' | b',' | b'=' | b'"' | b'<' | b'>' | b'?');
+        let uri = byte > b' '
+            && byte != 0x7f
+            && !matches!(byte, b'<' | b'>' | b'"' | b'%' | b'@' | b':' | b';' | b'?');
+        let marks = matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'~');
+        let token = word || marks || byte == b'\'';
+        let host = word || matches!(byte, b'-' | b'.' | b'_');
+        let kinds = [
+            (token, Class::TOKEN),
+            (param, Class::PARAM),
+            (param || byte == b'=', Class::VALUE),
+            (uri, Class::URI),
+            (host, Class::HOST),
+        ];
+        let mut kind = 0;
+        while kind < kinds.len() {
+            if kinds[kind].0 {
+                table[i] |= kinds[kind].1.0;
+            }
+            kind += 1;
+        }
+        i += 1;
+    }
+    table
+}
+
 /// SP, HTAB, and the CR LF of a fold.
 pub(super) const fn is_lws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// One letter of a `token` (RFC 3261 §25.1).
-pub(super) const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
-}
-
 /// Whether the text is one or more token letters.
 pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_token_byte)
+    !text.is_empty() && Class::TOKEN.run(text.as_bytes()) == text.len()
 }
 
 /// Takes white space and folds off both ends.
@@ -39,6 +106,17 @@ pub(super) fn trim_start(text: &str) -> &str {
 /// Splits before the byte at `at`; out of range gives the whole and nothing.
 pub(super) fn split_at(text: &str, at: usize) -> (&str, &str) {
     text.split_at_checked(at).unwrap_or((text, ""))
+}
+
+/// The text before and behind the first such byte, which is ASCII.
+pub(super) fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = memchr(byte, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// The text before the first such byte, which is ASCII, and the text from it on.
+pub(super) fn split_before(text: &str, byte: u8) -> (&str, &str) {
+    split_at(text, memchr(byte, text.as_bytes()).unwrap_or(text.len()))
 }
 
 /// Where the quoted string that begins `text` ends: the index behind its closing quote.
@@ -138,10 +216,23 @@ impl<'a> Params<'a> {
     /// Cost: one walk, no allocation. Returns `None` for an empty name, an unbalanced quote, or
     /// letters that cannot stand in a parameter.
     pub fn parse(text: &'a str) -> Option<Self> {
+        Self::parse_each(text, |_, _| Some(()))
+    }
+
+    /// The same, and shows each parameter to `visit`, which may refuse it.
+    pub(super) fn parse_each(
+        text: &'a str,
+        mut visit: impl FnMut(&'a str, Option<&'a str>) -> Option<()>,
+    ) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self { text });
+        }
         let text = trim(text);
         let mut rest = text;
         while !rest.is_empty() {
-            rest = next_param(rest)?.1;
+            let ((name, value), after) = next_param(rest)?;
+            visit(name, value)?;
+            rest = after;
         }
         Some(Self { text })
     }
@@ -182,7 +273,7 @@ type Param<'a> = (&'a str, Option<&'a str>);
 /// Reads `;name[=value]` off the front of a trimmed, non-empty text.
 fn next_param(text: &str) -> Option<(Param<'_>, &str)> {
     let rest = trim_start(text.strip_prefix(';')?);
-    let name_len = rest.bytes().position(|b| !is_param_byte(b)).unwrap_or(rest.len());
+    let name_len = Class::PARAM.run(rest.as_bytes());
     let (name, rest) = split_at(rest, name_len);
     if name.is_empty() {
         return None;
@@ -195,20 +286,11 @@ fn next_param(text: &str) -> Option<(Param<'_>, &str)> {
     let value_len = match quoted_end(rest) {
         Some(len) => len,
         None if rest.starts_with('"') => return None,
-        None => rest.bytes().position(|b| !is_value_byte(b)).unwrap_or(rest.len()),
+        None => Class::VALUE.run(rest.as_bytes()),
     };
     let (value, rest) = split_at(rest, value_len);
     let rest = trim_start(rest);
     (rest.is_empty() || rest.starts_with(';')).then_some(((name, Some(value)), rest))
-}
-
-/// Wider than the grammar where that is harmless: only what would change the structure is out.
-const fn is_param_byte(byte: u8) -> bool {
-    byte > b' ' && byte != 0x7f && !matches!(byte, b';' | b',' | b'=' | b'"' | b'<' | b'>' | b'?')
-}
-
-const fn is_value_byte(byte: u8) -> bool {
-    is_param_byte(byte) || byte == b'='
 }
 
 #[cfg(test)]

@@ -11,13 +11,13 @@ macro_rules! names {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum Name {
-            $(#[doc = concat!("`", $text, "`.")] $variant,)*
             /// Any name that is not in this list; see [`super::Message::other`].
             Other,
+            $(#[doc = concat!("`", $text, "`.")] $variant,)*
         }
 
-        const KNOWN: &[(&[u8], Name)] = &[$(($text.as_bytes(), Name::$variant)),*];
-        const COMPACT: &[(u8, Name)] = &[$($(($compact, Name::$variant),)?)*];
+        static KNOWN: &[(&[u8], Name)] = &[$(($text.as_bytes(), Name::$variant)),*];
+        static COMPACT: &[(u8, Name)] = &[$($(($compact, Name::$variant),)?)*];
 
         impl Name {
             /// The long form as RFCs spell it; empty for [`Name::Other`].
@@ -149,11 +149,20 @@ impl Name {
         let mut at = slot(text);
         loop {
             let Some(&name) = SLOTS.get(at) else { return Self::Other };
-            if name == Self::Other || name.as_str().as_bytes().eq_ignore_ascii_case(text) {
+            if name == Self::Other || name.is_spelled(text) {
                 return name;
             }
             at = (at + 1) % SLOT_COUNT;
         }
+    }
+}
+
+impl Name {
+    /// Whether the text is this name in any case; cheaper when it is spelled as in the RFC.
+    fn is_spelled(self, text: &[u8]) -> bool {
+        // `Other` is entry 0 of the enum and not in the table.
+        let entry = KNOWN.get((self as usize).wrapping_sub(1));
+        entry.is_some_and(|(known, _)| *known == text || known.eq_ignore_ascii_case(text))
     }
 }
 
@@ -163,17 +172,17 @@ impl fmt::Display for Name {
     }
 }
 
-/// Spreads names by length and three of their letters; case does not matter.
+/// Spreads names by length and three of their letters; bit 5 set, so case does not matter.
 const fn slot(text: &[u8]) -> usize {
     let (first, second, last) = match text {
         [first, second, .., last] => (*first, *second, *last),
         [first, last] => (*first, 0, *last),
         _ => (0, 0, 0),
     };
-    let sum = text.len() * 37
-        + first.to_ascii_lowercase() as usize * 7
-        + second.to_ascii_lowercase() as usize * 61
-        + last.to_ascii_lowercase() as usize * 131;
+    let sum = text.len() * 226
+        + (first | 0x20) as usize * 100
+        + (second | 0x20) as usize * 7
+        + (last | 0x20) as usize * 33;
     sum % SLOT_COUNT
 }
 

@@ -22,7 +22,7 @@ impl OwnedMessage {
         Message::parse(bytes).map(|message| Self::from(&message))
     }
 
-    /// The message, borrowed; costs a copy of its table (1.3 kB), no parsing.
+    /// The message, borrowed; costs a copy of its table (1.1 kB), no parsing.
     pub fn view(&self) -> Message<'_> {
         Message::from_parts(&self.head, &self.body, &self.layout)
     }

@@ -129,6 +129,7 @@ impl<'a> Message<'a> {
     }
 
     /// A field that must be there exactly once.
+    #[inline]
     fn one<T>(
         &self,
         name: Name,
