@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
+BUILT = $(or $(CARGO_TARGET_DIR),target)/release
 # Simulated histories, calls of the load run, the fuzz target and its seconds.
 SEEDS ?= 1000
 N ?= 200
@@ -22,7 +23,7 @@ demo: ## three real calls on this machine: demo/out has what they sounded like
 	@.ci/setup demo
 	# One build for both: the example's dependencies would otherwise be compiled twice.
 	$(CARGO) build --release --bin bellwire --example demo
-	target/release/examples/demo
+	$(BUILT)/examples/demo
 
 test: ## every test; installs what they need
 	@.ci/setup test
@@ -47,7 +48,7 @@ bench: ## one benchmark per hop
 
 load: ## N=200: that many stream calls at once, and what they cost
 	$(CARGO) build --release --bin bellwire --example load
-	target/release/examples/load --calls $(N)
+	$(BUILT)/examples/load --calls $(N)
 
 gen: ## writes the pages and files that follow from declarations
 	$(CARGO) run --quiet -- gen --write
