@@ -3,10 +3,17 @@
 //!
 //! Each test starts its own daemon on free ports with its own directory; all can run at once.
 
+mod client;
 mod rig;
 mod sipp;
+#[path = "../audio/rig.rs"]
+mod speech;
 
+mod bad_input;
+mod exact;
 mod inbound;
+mod problems;
 mod prompts;
+mod sound;
 mod stream;
 mod trunk;
