@@ -11,6 +11,7 @@ mod speech;
 
 mod bad_input;
 mod exact;
+mod hostile_rtp;
 mod inbound;
 mod problems;
 mod prompts;
