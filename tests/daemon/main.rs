@@ -12,10 +12,18 @@
     reason = "a test that cannot go on must stop, and its sounds are short"
 )]
 
+mod client;
 mod rig;
 mod sipp;
+#[path = "../audio/rig.rs"]
+mod speech;
 
+mod bad_input;
+mod exact;
+mod hostile_rtp;
 mod inbound;
+mod problems;
 mod prompts;
+mod sound;
 mod stream;
 mod trunk;

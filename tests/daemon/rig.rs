@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -38,6 +39,7 @@ pub struct Daemon {
     pub admin: String,
     pub sip: SocketAddr,
     tcp: SocketAddr,
+    rtp: String,
     http: reqwest::Client,
 }
 
@@ -49,7 +51,18 @@ impl Daemon {
     }
 
     #[allow(clippy::unused_async, reason = "reads like its neighbours")]
+    /// Starts a daemon with one option that differs, as `--set` takes it.
+    pub async fn start_set(proxy: &str, option: &str) -> Self {
+        Self::spawn(TempDir::new().unwrap(), proxy, "", &["--set", option])
+    }
+
+    #[allow(clippy::unused_async, reason = "reads like its neighbours")]
     pub async fn start_in(dir: TempDir, proxy: &str, more: &str) -> Self {
+        Self::spawn(dir, proxy, more, &[])
+    }
+
+    fn spawn(dir: TempDir, proxy: &str, more: &str, args: &[&str]) -> Self {
+        let rtp = rtp_ports(400);
         let config = format!(
             r#"
             [node]
@@ -77,13 +90,14 @@ impl Daemon {
             {more}
             "#,
             data = dir.path().join("data").display(),
-            ports = rtp_ports(400),
+            ports = rtp,
         );
         let file = dir.path().join("bellwire.toml");
         std::fs::write(&file, config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_bellwire"))
             .args(["serve", "--config"])
             .arg(&file)
+            .args(args)
             .env("BELLWIRE_LOG", "warn,bellwire=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -101,6 +115,7 @@ impl Daemon {
             sip: of("udp:").unwrap().parse().unwrap(),
             tcp: of("tcp:").unwrap().parse().unwrap(),
             child,
+            rtp,
             lines,
             dir,
             http: reqwest::Client::new(),
@@ -110,6 +125,25 @@ impl Daemon {
     /// Where SIP is listened for over TCP.
     pub fn tcp(&self) -> SocketAddr {
         self.tcp
+    }
+
+    /// All ports that its RTP and RTCP may use.
+    pub fn rtp_ports(&self) -> RangeInclusive<u16> {
+        let (first, last) = self.rtp.split_once('-').unwrap();
+        first.parse().unwrap()..=last.parse().unwrap()
+    }
+
+    /// A request to the API that a test writes itself.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method.parse().unwrap(), format!("{}{path}", self.api))
+    }
+
+    /// A value of the metrics page; the series is written as on the page.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let page = self.http.get(format!("{}/metrics", self.admin)).send().await.unwrap();
+        let page = page.text().await.unwrap();
+        let line = page.lines().find_map(|line| line.strip_prefix(series));
+        line.map_or(0.0, |value| value.trim().parse().unwrap())
     }
 
     pub fn pid(&self) -> u32 {
@@ -218,6 +252,11 @@ impl Daemon {
     pub fn stop(&mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.wait_for_exit();
+    }
+
+    /// Waits for an orderly end.
+    pub fn wait_for_exit(&mut self) {
         let until = Instant::now() + SOON;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -273,6 +312,16 @@ impl Phone {
     /// Waits for the next event of this name.
     pub fn wait_for(&self, event: &str) -> Value {
         wait_for_line(&self.lines, &format!("\"event\":\"{event}\""))
+    }
+
+    /// Waits until the call of this number at the phone has ended.
+    pub fn wait_for_end_of(&self, number: u64) -> Value {
+        loop {
+            let ended = self.wait_for("ended");
+            if ended["call"] == number {
+                return ended;
+            }
+        }
     }
 }
 

@@ -1,82 +1,8 @@
 //! DYNAMIC_STREAM calls with a real WebSocket client.
 
-use super::rig::{Daemon, Phone, SOON, read_wav, share_at, tone, tone_wav};
-use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
-
-struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    audio: Vec<u8>,
-    /// Text messages that came before the one that was waited for.
-    before: Vec<Value>,
-}
-
-impl Client {
-    async fn attach(daemon: &Daemon, call: &str, query: &str) -> Self {
-        let base = daemon.api.replace("http:", "ws:");
-        let mut request =
-            format!("{base}/v1/calls/{call}/stream{query}").into_client_request().unwrap();
-        if !query.is_empty() {
-            let protocol = "bellwire.stream.v1".parse().unwrap();
-            request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
-        }
-        let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
-        Self { socket, audio: Vec::new(), before: Vec::new() }
-    }
-
-    async fn send(&mut self, message: Value) {
-        self.socket.send(Message::text(message.to_string())).await.unwrap();
-    }
-
-    async fn send_audio(&mut self, samples: &[i16], chunk: usize) {
-        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        for chunk in bytes.chunks(chunk) {
-            self.socket.send(Message::binary(chunk.to_vec())).await.unwrap();
-        }
-    }
-
-    /// The next text message of this type; others are kept for later, binary ones too.
-    async fn next(&mut self, kind: &str) -> Value {
-        if let Some(at) = self.before.iter().position(|message| message["type"] == kind) {
-            return self.before.remove(at);
-        }
-        let found = tokio::time::timeout(SOON, async {
-            while let Some(message) = self.socket.next().await {
-                match message.unwrap() {
-                    Message::Text(text) => {
-                        let message: Value = serde_json::from_str(&text).unwrap();
-                        if message["type"] == kind {
-                            return message;
-                        }
-                        self.before.push(message);
-                    }
-                    Message::Binary(bytes) => self.audio.extend_from_slice(&bytes),
-                    Message::Close(frame) => panic!("closed before {kind}: {frame:?}"),
-                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-                }
-            }
-            panic!("the stream ended before {kind}")
-        });
-        found.await.unwrap_or_else(|_| panic!("no {kind} came"))
-    }
-
-    async fn event(&mut self, event: &str) -> Value {
-        loop {
-            let message = self.next("call_event").await;
-            if message["event"] == event {
-                return message;
-            }
-        }
-    }
-
-    fn samples(&self) -> Vec<i16> {
-        self.audio.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
-    }
-}
+use super::client::Client;
+use super::rig::{Daemon, Phone, read_wav, share_at, tone, tone_wav};
+use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_native_bot_talks_listens_and_hangs_up() {
