@@ -29,6 +29,11 @@ pub struct EpollIo {
 }
 
 impl EpollIo {
+    fn timeout(&self, until: Instant) -> Timespec {
+        let timeout = until.saturating_duration_since(self.now());
+        Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 })
+    }
+
     /// Makes room for `legs` socket pairs.
     ///
     /// # Errors
@@ -91,9 +96,17 @@ impl RtpIo for EpollIo {
         Some(pair)
     }
 
+    fn wait(&mut self, until: Instant) -> io::Result<()> {
+        let timeout = self.timeout(until);
+        let mut events = [const { MaybeUninit::uninit() }; 1];
+        match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn poll(&mut self, until: Instant, sink: &mut impl FnMut(Arrival<'_>)) -> io::Result<()> {
-        let timeout = until.saturating_duration_since(self.now());
-        let timeout = Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 });
+        let timeout = self.timeout(until);
         let mut events = [const { MaybeUninit::uninit() }; BATCH];
         let ready = match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
             Ok((ready, _)) => ready,

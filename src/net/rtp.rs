@@ -56,6 +56,18 @@ pub trait RtpIo {
     /// Stops to receive for `token` and gives its sockets back, still open.
     fn detach(&mut self, token: usize) -> Option<Self::Pair>;
 
+    /// Waits until `until` or for at least one datagram, and leaves it where it is.
+    ///
+    /// So that orders which came while waiting can be obeyed before the datagrams are looked at. An
+    /// implementation without this does all its waiting in [`Self::poll`].
+    ///
+    /// # Errors
+    /// As [`Self::poll`].
+    fn wait(&mut self, until: Instant) -> io::Result<()> {
+        let _ = until;
+        Ok(())
+    }
+
     /// Waits until `until` or for at least one datagram, and hands over a bounded number.
     ///
     /// # Errors

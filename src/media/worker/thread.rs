@@ -197,6 +197,9 @@ impl<I: RtpIo> Worker<I> {
         let span = next.map_or(IDLE_SLOTS, |next| next - self.cursor);
         let next = self.timeouts.first(self.cursor, span).unwrap_or(self.cursor + span);
         let until = self.due(next);
+        let waited = self.io.wait(until);
+        // An answer's order may have come with the first packets that it lets in.
+        self.take_orders();
         let (seats, exchange) = (&mut self.seats, &*self.exchange);
         let (timeouts, armed) = (&mut self.timeouts, &mut self.armed);
         let mut timer = Timer { timeouts, armed, base: self.base, cursor: self.cursor };
@@ -212,7 +215,7 @@ impl<I: RtpIo> Worker<I> {
                 timer.arm(arrival.token, deadline);
             }
         });
-        if polled.is_err() {
+        if waited.is_err() || polled.is_err() {
             // Cannot happen with a sound descriptor; the beat goes on, without a busy loop.
             std::thread::sleep(SLOT);
         }
