@@ -23,20 +23,20 @@ pub use admin::{AdminParts, admin_router};
 pub use serve::{ServeLimits, serve};
 
 use crate::api::auth::{ConfigKey, Grant, GrantError, Keyring};
-use crate::api::error::{Code, Problem};
+use crate::api::error::Problem;
 use crate::api::gateway::{Command, Gateway};
 use crate::api::limit::{Limiter, Rate};
 use crate::api::tickets::Tickets;
 use crate::api::types::{AudioProblem, CreateDefaults, Voice};
 use crate::call::record::CallRecord;
 use crate::id::{CallId, KeyId};
+use crate::observe::event::{Happening as _, StoreFailed};
 use crate::store::{Store, StoreError};
 use axum::Router;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -149,14 +149,6 @@ pub struct Shared {
     failures: Limiter<IpAddr>,
     body_budget: Semaphore,
     decodes: Arc<Semaphore>,
-    counts: Counts,
-}
-
-/// Requests since the start, and problems by code.
-#[derive(Debug)]
-struct Counts {
-    requests: AtomicU64,
-    problems: Vec<AtomicU64>,
 }
 
 impl std::ops::Deref for ApiState {
@@ -200,10 +192,6 @@ impl ApiState {
             failures: Limiter::new(limits.failed_auth, BUCKETS_MAX),
             body_budget: Semaphore::new(limits.bodies_in_flight.div_ceil(BUDGET_UNIT)),
             decodes: Arc::new(Semaphore::new(limits.decodes_at_once.max(1))),
-            counts: Counts {
-                requests: AtomicU64::new(0),
-                problems: Code::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
-            },
         })))
     }
 
@@ -211,19 +199,6 @@ impl ApiState {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.keyring.is_empty()
-    }
-
-    /// Requests since the start.
-    #[must_use]
-    pub fn requests_total(&self) -> u64 {
-        self.counts.requests.load(Ordering::Relaxed)
-    }
-
-    /// Problem answers since the start, by code.
-    #[must_use]
-    pub fn problems_total(&self) -> Vec<(Code, u64)> {
-        let counts = self.counts.problems.iter().map(|count| count.load(Ordering::Relaxed));
-        Code::ALL.iter().copied().zip(counts).collect()
     }
 
     /// Asks the daemon one question, for at most `answer_timeout`.
@@ -257,14 +232,6 @@ impl ApiState {
             .filter(|record| grant.instances.permits(&record.instance_id))
             .ok_or_else(|| Problem::not_found(format!("there is no call {id}")))
     }
-
-    fn count(&self, problem: Option<&Problem>) {
-        self.counts.requests.fetch_add(1, Ordering::Relaxed);
-        let index = problem.and_then(|problem| Code::ALL.iter().position(|c| *c == problem.code));
-        if let Some(count) = index.and_then(|index| self.counts.problems.get(index)) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 impl From<StoreError> for Problem {
@@ -274,7 +241,7 @@ impl From<StoreError> for Problem {
                 Self::capacity_exceeded(error.to_string())
             }
             StoreError::Full(_) | StoreError::ReadOnly(_) | StoreError::Busy(_) => {
-                tracing::error!(%error, "the store refused");
+                store_failed(&error);
                 Self::capacity_exceeded("the node cannot write to its store")
             }
             StoreError::Io(_)
@@ -282,11 +249,15 @@ impl From<StoreError> for Problem {
             | StoreError::TooNew { .. }
             | StoreError::Closed
             | StoreError::Sql(_) => {
-                tracing::error!(%error, "the store failed");
+                store_failed(&error);
                 Self::internal("the node's store failed")
             }
         }
     }
+}
+
+fn store_failed(error: &StoreError) {
+    StoreFailed { operation: "request", detail: &error.to_string() }.report();
 }
 
 /// The users' routes.
@@ -298,7 +269,7 @@ pub fn router(state: ApiState) -> Router {
         .nest("/api/v1", v1)
         .fallback(guard::no_such_route)
         .method_not_allowed_fallback(guard::no_such_method)
-        .layer(axum::middleware::from_fn_with_state(state.clone(), guard::frame));
+        .layer(axum::middleware::from_fn(guard::frame));
     routes.with_state(state)
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 section! {
     /// Bounds on what the gateway takes on; each has a defined answer when it is reached.
     Limits {
-        /// Most calls at once, both directions; more get 503.
+        /// Most calls at once, both directions; more outgoing ones wait in their queue, incoming ones
+        /// get 503.
         max_calls: u32 [1..=100_000] = 1000, Hot;
         /// INVITEs a second, both directions; more get 503.
         setup_rate: u32 [1..=10_000] = 100, Hot;

@@ -6,7 +6,7 @@ use crate::audio::wav::WavWriter;
 use crate::id::SessionId;
 use crate::media::interface::{Command as MediaCommand, Event as MediaEvent, MediaParams};
 use crate::media::worker::{LegControl, LegHandle, LegSetup, MediaPool};
-use crate::sdp::{self, Direction, LocalMedia, Negotiated};
+use crate::sdp::{self, Direction, LocalMedia, Negotiated, SdpError};
 use crate::sip::interface::{Command, EndCause, Ending, Event};
 use std::fs::File;
 use std::io::BufWriter;
@@ -164,7 +164,7 @@ impl PhoneCall {
     ) -> bool {
         let session = self.session;
         if let Some(offer) = offer
-            && sdp::answer(local, offer).is_err()
+            && answer(local, offer).is_err()
         {
             self.send(Command::Reject { session, code: 488, reason: String::new() }).await;
             return false;
@@ -172,7 +172,7 @@ impl PhoneCall {
         self.answer_due = Some(Instant::now() + self.spec.ring);
         match (&self.spec.early_media, offer) {
             (Some(early), Some(offer)) => {
-                if let Ok((answer, negotiated)) = sdp::answer(local, offer) {
+                if let Ok((answer, negotiated)) = answer(local, offer) {
                     self.playing = Some((Arc::clone(early), 0));
                     self.update(control, &negotiated);
                     self.send(Command::Progress { session, sdp: answer }).await;
@@ -246,7 +246,7 @@ impl PhoneCall {
             }
             Event::Reoffer { sdp } => {
                 let session = self.session;
-                let answer = sdp.as_deref().map(|offer| sdp::answer(local, offer));
+                let answer = sdp.as_deref().map(|offer| answer(local, offer));
                 let command = match answer {
                     Some(Ok((sdp, negotiated))) => {
                         self.update(control, &negotiated);
@@ -293,7 +293,7 @@ impl PhoneCall {
         let session = self.session;
         if take_due(&mut self.answer_due, now) {
             let sdp = match offer {
-                Some(offer) => match sdp::answer(local, offer) {
+                Some(offer) => match answer(local, offer) {
                     Ok((answer, negotiated)) => {
                         self.update(control, &negotiated);
                         answer
@@ -414,6 +414,13 @@ impl Recording {
         }
         self.written += hole + samples.len() as u64;
     }
+}
+
+/// Answers with the preferred codec if the offer has it, else with any of ours.
+fn answer(local: &LocalMedia, offer: &[u8]) -> Result<(Vec<u8>, Negotiated), SdpError> {
+    let preferred = local.codecs.first().copied().into_iter().collect();
+    let only = LocalMedia { codecs: preferred, ..local.clone() };
+    sdp::answer(&only, offer).or_else(|_| sdp::answer(local, offer))
 }
 
 /// `heard.wav` for the first call, `heard-2.wav` for the second.

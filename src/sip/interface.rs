@@ -47,6 +47,9 @@ pub enum Input<'a> {
         bytes: &'a [u8],
     },
     /// A message could not be sent: ICMP unreachable, connection refused or lost.
+    ///
+    /// With a `connection`, that one is gone: what waits on it is sent again on a fresh one, once.
+    /// Without, the peer cannot be reached at all. Tell it of every connection that closes.
     Unreachable {
         /// The way that failed.
         flow: Flow,

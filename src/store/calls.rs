@@ -138,6 +138,18 @@ fn list(
     cursor: Option<&CallCursor>,
     limit: usize,
 ) -> Result<Vec<CallRecord>, StoreError> {
+    let (sql, values) = list_sql(filter, cursor, limit)?;
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(0))?;
+    rows.map(|row| from_json("a call's row", &row?)).collect()
+}
+
+/// The statement of a list. Each filter alone, and an instance with a status, has its index.
+fn list_sql(
+    filter: &CallFilter,
+    cursor: Option<&CallCursor>,
+    limit: usize,
+) -> Result<(String, Vec<Value>), StoreError> {
     let mut sql = String::from("SELECT record FROM calls WHERE TRUE");
     let mut values: Vec<Value> = Vec::new();
     if let Some(status) = filter.status {
@@ -174,7 +186,45 @@ fn list(
     }
     sql.push_str(" ORDER BY created_at DESC, id DESC LIMIT ?");
     values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(0))?;
-    rows.map(|row| from_json("a call's row", &row?)).collect()
+    Ok((sql, values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A filter without its index would read the whole table for a rare value.
+    #[test]
+    fn every_filter_has_its_index_in_the_order_of_the_list() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::store::schema::migrate(&mut connection).unwrap();
+        let all = CallFilter::default();
+        let one = Some(vec!["inst_a".parse().unwrap()]);
+        let status = Some(CallStatus::Failed);
+        for (filter, index) in [
+            (all.clone(), "calls_by_time"),
+            (CallFilter { since: Some(5), ..all.clone() }, "calls_by_time (created_at>"),
+            (CallFilter { status, ..all.clone() }, "calls_by_status (status="),
+            (
+                CallFilter { direction: Some(Direction::Inbound), ..all.clone() },
+                "calls_by_direction (direction=",
+            ),
+            (CallFilter { instances: one.clone(), ..all.clone() }, "(instance_id="),
+            (
+                CallFilter { instances: one, status, ..all },
+                "calls_by_instance_status (instance_id=? AND status=?",
+            ),
+        ] {
+            let cursor = CallCursor { created_at: 9, id: "call_1".parse().unwrap() };
+            for cursor in [None, Some(&cursor)] {
+                let (sql, values) = list_sql(&filter, cursor, 50).unwrap();
+                let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+                let steps = explain
+                    .query_map(params_from_iter(values), |row| row.get::<_, String>("detail"))
+                    .unwrap();
+                let plan = steps.collect::<Result<Vec<_>, _>>().unwrap().join("; ");
+                assert!(plan.contains(index) && !plan.contains("TEMP"), "{filter:?}: {plan}");
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@
 use super::StoreError;
 use crate::call::record::CallRecord;
 use crate::id::CallId;
+use crate::observe::event::{Happening as _, QueueFull, StoreFailed};
 use rusqlite::Connection;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -111,6 +112,7 @@ impl Shared {
 
     fn refuse(&self) -> StoreError {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        QueueFull { queue: "store", call_id: None }.report();
         StoreError::QueueFull
     }
 }
@@ -276,7 +278,7 @@ impl Writer {
         let result = committed.clone().and(written);
         if let Err(error) = &result {
             self.shared.failed.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(%error, rows = rows.len(), "the store could not write");
+            StoreFailed { operation: "write", detail: &error.to_string() }.report();
         } else {
             let mut pending = self.shared.pending();
             for (record, generation) in rows {
@@ -337,7 +339,8 @@ impl Writer {
                 Ok(()) => {}
                 Err(StoreError::Sql(error)) => {
                     self.shared.lost.fetch_add(1, Ordering::Relaxed);
-                    tracing::error!(call_id = %record.id, error, "a call's row is given up");
+                    let detail = format!("the row of {} is given up: {error}", record.id);
+                    StoreFailed { operation: "row", detail: &detail }.report();
                 }
                 Err(error) => return Err(error),
             }

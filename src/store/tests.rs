@@ -333,13 +333,11 @@ async fn an_abandoned_request_may_be_tried_again() {
 async fn declared_instances_follow_the_file_and_keep_their_age() {
     let (_dir, store) = opened();
     let declare = |names: &[(&str, &str)], now| {
-        let line = |(id, name): &(&str, &str)| {
-            DeclaredInstance {
-                id: id.parse().unwrap(),
-                name: (*name).to_owned(),
-                settings: InstanceSettings::default(),
-                metadata: serde_json::Map::new(),
-            }
+        let line = |(id, name): &(&str, &str)| DeclaredInstance {
+            id: id.parse().unwrap(),
+            name: (*name).to_owned(),
+            settings: InstanceSettings::default(),
+            metadata: serde_json::Map::new(),
         };
         store.declare_instances(names.iter().map(line).collect(), now)
     };

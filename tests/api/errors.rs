@@ -126,8 +126,6 @@ async fn every_code_has_a_request_that_produces_it() {
     let upgrade = upgrade.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     note(Code::StreamAlreadyAttached, &upgrade.send().await, &path);
     assert_eq!(seen.iter().copied().collect::<Vec<_>>(), Code::ALL);
-    let counted = rig.state.problems_total();
-    assert!(counted.contains(&(Code::Internal, 1)) && rig.state.requests_total() > 20);
 }
 
 #[tokio::test]

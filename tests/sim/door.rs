@@ -144,6 +144,19 @@ fn stray_messages_leave_no_trace() {
 }
 
 #[test]
+fn response_that_was_meant_for_a_proxy_is_dropped() {
+    let mut world = World::new(11);
+    let session = world.call();
+    let invite = world.wait("INVITE");
+    let more = "Via: SIP/2.0/UDP 10.0.0.77;branch=z9hG4bKother\r\n";
+    world.send(&invite.response("486 Busy", "x", more, ""));
+    world.run(secs(1));
+    assert_eq!(world.told(session), ["dialing"]);
+    world.hangup(session);
+    world.finish();
+}
+
+#[test]
 fn invite_without_contact_is_400_and_keeps_nothing() {
     let mut world = World::new(8);
     let invite = Side::caller("a").invite().replace("Contact: <sip:far@10.0.0.2:5060>\r\n", "");

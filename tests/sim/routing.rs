@@ -200,6 +200,38 @@ fn lost_connection_is_opened_back_for_the_answer() {
 }
 
 #[test]
+fn refusal_that_found_the_connection_gone_is_sent_on_a_fresh_one() {
+    let mut world = World::new(13);
+    let mut side = Side::caller("a");
+    let invite = side.invite().replace("SIP/2.0/UDP", "SIP/2.0/TCP");
+    world.send_from("10.0.0.2:49152", Transport::Tcp, None, &invite);
+    let trying = world.wait("SIP/2.0 100");
+    let session = world.incoming();
+    world.command(Command::Reject { session, code: 486, reason: String::new() });
+    world.lose_connection("10.0.0.2:49152", US, trying.connection);
+    world.run(secs(1));
+    assert_eq!(world.inbox.count("SIP/2.0 486"), 2);
+    assert_eq!(world.wait("SIP/2.0 486").to, addr("10.0.0.2:49152"));
+    world.finish();
+}
+
+#[test]
+fn without_udp_a_contact_that_names_no_transport_is_reached_by_tcp() {
+    let mut spec = spec(14);
+    spec.listen.remove(0);
+    spec.trunks[0].proxies = vec!["sip:10.0.0.2;transport=tcp".into()];
+    let mut world = World::with(14, spec);
+    let session = world.call();
+    let invite = world.wait("INVITE");
+    let ok = invite.with_sdp("200 OK", "carrier");
+    world.send_from(CARRIER, Transport::Tcp, invite.connection, &ok);
+    assert_eq!(world.wait("ACK").transport, Transport::Tcp);
+    world.hangup(session);
+    assert_eq!(world.wait("BYE").transport, Transport::Tcp);
+    world.finish();
+}
+
+#[test]
 fn request_on_a_dead_connection_is_sent_on_a_fresh_one() {
     let mut world = World::new(12);
     let mut side = Side::caller("a");

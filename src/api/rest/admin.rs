@@ -35,7 +35,6 @@ struct Admin {
 
 /// The operators' routes.
 pub fn admin_router(parts: AdminParts) -> Router {
-    let api = parts.api.clone();
     let admin = Admin { parts, started: Arc::new(AtomicBool::new(false)) };
     Router::new()
         .route("/health/live", get(live))
@@ -46,7 +45,7 @@ pub fn admin_router(parts: AdminParts) -> Router {
         .route("/v1/admin/drain", post(drain))
         .fallback(no_such_route)
         .method_not_allowed_fallback(guard::no_such_method)
-        .layer(axum::middleware::from_fn_with_state(api, guard::frame))
+        .layer(axum::middleware::from_fn(guard::frame))
         .with_state(admin)
 }
 

@@ -6,11 +6,12 @@ use crate::api::error::{Code, PROBLEM_BASE, Problem};
 use crate::api::limit::Verdict;
 use crate::api::{fresh, stamp};
 use crate::id::{CallId, KeyId};
+use crate::observe::event::{ApiFailed, ApiRefused, ApiServed, Happening as _};
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{MatchedPath, Path, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,15 +22,23 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 ///
 /// The handler runs in a task of its own: what was begun is finished although the client hangs up
 /// in the middle, and a panic is an answer.
-pub(super) async fn frame(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let id = request_id(request.headers());
-    let path: String = request.uri().path().chars().take(256).collect();
+pub(super) async fn frame(request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let about = About::new(&request);
     let answered = tokio::spawn(next.run(request)).await;
-    let response = answered.unwrap_or_else(|error| {
-        tracing::error!(request_id = id, path, %error, "a handler panicked");
-        Problem::internal("the request failed on our side").into_response()
-    });
-    let mut response = complete(response, &state, &path, &id);
+    // The panic itself is told by the hook for panics.
+    let response = answered
+        .unwrap_or_else(|_| Problem::internal("the request failed on our side").into_response());
+    let mut response = about.complete(response);
+    let About { id, route, method, .. } = about;
+    ApiServed {
+        request_id: &id,
+        route: &route,
+        method,
+        status: response.status().as_u16(),
+        seconds: begun.elapsed().as_secs_f64(),
+    }
+    .report();
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -44,20 +53,48 @@ fn request_id(headers: &HeaderMap) -> String {
     given.filter(plain).map_or_else(fresh::request_id, str::to_owned)
 }
 
-/// Writes a problem's body again with what only this layer knows; keeps the other headers.
-fn complete(mut response: Response, state: &ApiState, path: &str, id: &str) -> Response {
-    let problem = response.extensions_mut().remove::<Problem>();
-    state.count(problem.as_ref());
-    let Some(problem) = problem else { return response };
-    let (code, detail) = (problem.code.as_str(), problem.detail.as_str());
-    if problem.status == 500 {
-        tracing::error!(request_id = id, path, code, detail, "a request failed");
-    } else {
-        tracing::debug!(request_id = id, path, code, detail, "a request was refused");
+/// What is told about a request when it is answered.
+struct About {
+    id: String,
+    path: String,
+    /// The pattern, so that ids do not become labels.
+    route: String,
+    method: &'static str,
+}
+
+impl About {
+    fn new(request: &Request) -> Self {
+        let route = request.extensions().get::<MatchedPath>();
+        Self {
+            id: request_id(request.headers()),
+            path: request.uri().path().chars().take(256).collect(),
+            route: route.map_or("none", MatchedPath::as_str).to_owned(),
+            method: match *request.method() {
+                Method::GET => "GET",
+                Method::POST => "POST",
+                Method::PATCH => "PATCH",
+                Method::DELETE => "DELETE",
+                Method::HEAD => "HEAD",
+                _ => "other",
+            },
+        }
     }
-    let (mut parts, _) = response.into_parts();
-    parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(problem.to_json(Some(path), Some(id))))
+
+    /// Writes a problem's body again with what only this layer knows; keeps the other headers.
+    fn complete(&self, mut response: Response) -> Response {
+        let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+        let (request_id, route) = (self.id.as_str(), self.route.as_str());
+        let (status, code, detail) =
+            (problem.status, problem.code.as_str(), problem.detail.as_str());
+        if status == 500 {
+            ApiFailed { request_id, route, status, code, detail }.report();
+        } else {
+            ApiRefused { request_id, route, status, code, detail }.report();
+        }
+        let (mut parts, _) = response.into_parts();
+        parts.headers.remove(header::CONTENT_LENGTH);
+        Response::from_parts(parts, Body::from(problem.to_json(Some(&self.path), Some(&self.id))))
+    }
 }
 
 /// Lets in who has a key, as often as the key may.

@@ -8,6 +8,7 @@ use super::body::INLINE_MAX;
 use crate::api::auth::Grant;
 use crate::api::error::{Code, Problem};
 use crate::api::stamp;
+use crate::observe::event::{Happening as _, StoreFailed};
 use crate::store::{Begin, sha256};
 use axum::body::Body;
 use axum::response::Response;
@@ -95,7 +96,7 @@ pub(super) async fn once(
         Err(_) => state.store.abandon_idempotent(ticket).await,
     };
     if let Err(error) = kept {
-        tracing::warn!(%error, "an idempotent answer was not kept");
+        StoreFailed { operation: "idempotency", detail: &error.to_string() }.report();
     }
     Ok(done?.into_response())
 }

@@ -136,7 +136,7 @@ impl Connections {
         }
         if let Some(id) = flow.connection {
             self.forget(id);
-            let _ = self.arrivals.send(Arrival::Closed(id)).await;
+            let _ = self.arrivals.send(Arrival::Closed(flow)).await;
         }
     }
 }

@@ -15,7 +15,7 @@ mod udp;
 
 use crate::id::SessionId;
 use crate::sip::endpoint::Endpoint;
-use crate::sip::interface::{Command, ConnectionId, Event, Flow, Input, Note, Output, Transport};
+use crate::sip::interface::{Command, Event, Flow, Input, Note, Output, Transport};
 use connections::Connections;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,7 +46,7 @@ pub enum SipEvent {
 enum Arrival {
     Message(Flow, Vec<u8>),
     Failed(Flow),
-    Closed(ConnectionId),
+    Closed(Flow),
     Resolved(u64, Vec<(Transport, SocketAddr)>),
 }
 
@@ -200,7 +200,12 @@ impl Driver {
         match arrival {
             Arrival::Message(flow, bytes) => self.feed(Input::Received { flow, bytes: &bytes }),
             Arrival::Failed(flow) => self.feed(Input::Unreachable { flow }),
-            Arrival::Closed(connection) => self.connections.forget(connection),
+            Arrival::Closed(flow) => {
+                if let Some(connection) = flow.connection {
+                    self.connections.forget(connection);
+                }
+                self.feed(Input::Unreachable { flow });
+            }
             Arrival::Resolved(query, targets) => self.feed(Input::Resolved { query, targets }),
         }
     }

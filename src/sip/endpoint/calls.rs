@@ -167,6 +167,7 @@ impl Endpoint {
         let incoming = incoming(self.trunks.get(trunk).map_or("", |t| &t.name), &flow, message);
         let contact_user = incoming.to_user.clone();
         self.call_timers.set(&id, session.deadline());
+        self.dialogs += session.dialogs();
         let call = Call {
             session,
             trunk,
@@ -202,7 +203,9 @@ impl Endpoint {
     /// Gives a session one input and does what it asks for.
     pub(super) fn step(&mut self, now: Instant, id: SessionId, input: Input<'_>) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        let before = call.session.dialogs();
         let effects = call.session.handle(now, &mut self.rng, input);
+        self.dialogs = self.dialogs + call.session.dialogs() - before;
         self.call_timers.set(&id, call.session.deadline());
         for effect in effects {
             self.carry_out(now, id, effect);

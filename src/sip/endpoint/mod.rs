@@ -59,6 +59,8 @@ pub struct EndpointStats {
     pub dialogs: usize,
     /// Sessions.
     pub sessions: usize,
+    /// Requests of ours that still go on: pings, and INVITEs whose 2xx may be repeated, included.
+    pub requests: usize,
     /// Deadlines of transactions, sessions and name queries; the pings of trunks not included.
     pub timers: usize,
 }
@@ -82,6 +84,7 @@ pub struct Endpoint {
     servers: ServerTable<Served>,
     calls: BTreeMap<SessionId, Call>,
     by_dialog: BTreeMap<DialogKey, SessionId>,
+    dialogs: usize,
     requests: BTreeMap<RequestId, Outgoing>,
     queries: BTreeMap<u64, RequestId>,
     next_request: u64,
@@ -125,6 +128,7 @@ impl Endpoint {
             servers: ServerTable::new(spec.t1, entries_max),
             calls: BTreeMap::new(),
             by_dialog: BTreeMap::new(),
+            dialogs: 0,
             requests: BTreeMap::new(),
             queries: BTreeMap::new(),
             next_request: 0,
@@ -158,13 +162,14 @@ impl Endpoint {
         })
     }
 
-    /// The sizes of the tables.
+    /// The sizes of the tables. Cost: O(1).
     #[must_use]
     pub fn stats(&self) -> EndpointStats {
         EndpointStats {
             transactions: self.clients.len() + self.servers.len(),
-            dialogs: self.calls.values().map(|call| call.session.dialogs()).sum(),
+            dialogs: self.dialogs,
             sessions: self.calls.len(),
+            requests: self.requests.len(),
             timers: self.clients.timers()
                 + self.servers.timers()
                 + self.call_timers.len()
@@ -204,7 +209,7 @@ impl Endpoint {
 
     fn unreachable(&mut self, now: Instant, flow: &Flow) {
         for id in self.clients.along(flow) {
-            self.client_unreachable(now, id);
+            self.client_unreachable(now, id, flow);
         }
         for id in self.servers.along(flow) {
             self.server_unreachable(now, id);

@@ -297,13 +297,15 @@ impl Endpoint {
         format!("{:016x}", hasher.finish())
     }
 
-    /// The connection of a request is lost: its responses will open one back.
+    /// The connection of a request is lost: its responses open one back, the last one at once.
+    //= RFC 3261 §18.2.2: if that connection is no longer open, the server SHOULD open one
     pub(super) fn server_unreachable(&mut self, now: Instant, id: ServerId) {
         let Some(flow) = self.servers.flow(id) else { return };
         match self.servers.user(id).filter(|_| flow.connection.is_some()) {
             Some(served) => {
                 let way = served.reopened;
                 self.servers.redirect(id, way);
+                self.repeated(now, id);
             }
             None => _ = self.servers.handle(now, id, ServerInput::Unreachable),
         }

@@ -182,7 +182,13 @@ impl Endpoint {
             } else if let Some(hop) = outgoing.hops.pop_front() {
                 match hop.literal() {
                     Some(target) => {
-                        outgoing.targets.push_back(route::observed(target, outgoing.seen));
+                        let target = route::observed(target, outgoing.seen);
+                        outgoing.targets.push_back(target);
+                        // Peers forget to name the transport that they were reached by.
+                        if hop.transport.is_none() && !route::has_udp(&self.listen) {
+                            let transport = Transport::Tcp;
+                            outgoing.targets.push_back(Target { transport, ..target });
+                        }
                     }
                     None => return self.resolve(now, id, hop),
                 }
@@ -338,16 +344,19 @@ impl Endpoint {
         if outgoing.withdrawal != Withdrawal::None {
             return self.give_up(now, id);
         }
-        if let Stage::Running { target, .. } = outgoing.stage
-            && target.connection.is_some()
-            && outcome == Outcome::Unreachable
-        {
-            // The connection was an old one: the peer may well accept a fresh one.
-            outgoing.targets.push_front(Target { connection: None, ..target });
-        }
         outgoing.stage = Stage::Idle;
         outgoing.last = outcome;
         self.advance(now, id);
+    }
+
+    /// A connection broke before the answer came: the peer may well accept a fresh one, once.
+    fn reconnect(&mut self, id: RequestId) {
+        if let Some(outgoing) = self.requests.get_mut(&id)
+            && let Stage::Running { target, .. } = outgoing.stage
+            && !target.again
+        {
+            outgoing.targets.push_front(Target { connection: None, again: true, ..target });
+        }
     }
 
     /// Takes an INVITE back as far as it has got.
@@ -429,6 +438,10 @@ impl Endpoint {
     }
 
     fn match_response(&self, message: &Message<'_>) -> Option<(ClientId, u16)> {
+        //= RFC 3261 §8.1.3.3: a response with more than one Via was meant for somebody else
+        if message.vias().count() != 1 {
+            return None;
+        }
         let via = message.via().ok()?;
         let method = message.cseq().ok()?.method.known()?;
         let key = ClientKey { branch: via.branch.to_owned(), method };
@@ -461,8 +474,14 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn client_unreachable(&mut self, now: Instant, id: ClientId) {
+    pub(super) fn client_unreachable(&mut self, now: Instant, id: ClientId, failed: &Flow) {
         if let Some(step) = self.clients.handle(now, id, ClientInput::Unreachable) {
+            if step.effect.tell == Tell::Unreachable
+                && failed.connection.is_some()
+                && let Some(request) = self.current(step.user, id)
+            {
+                self.reconnect(request);
+            }
             self.after_step(now, id, step);
         }
     }

@@ -28,11 +28,13 @@ pub(super) struct Target {
     pub connection: Option<ConnectionId>,
     /// This is what is left after a stream transport failed: size is no reason any more.
     pub fallback: bool,
+    /// A connection to it broke once already.
+    pub again: bool,
 }
 
 impl Target {
     pub(super) fn new(transport: Transport, address: SocketAddr) -> Self {
-        Self { transport, address, connection: None, fallback: false }
+        Self { transport, address, connection: None, fallback: false, again: false }
     }
 }
 
@@ -113,6 +115,11 @@ pub(super) fn local_for(listen: &[(Transport, SocketAddr)], target: &Target) -> 
     listen.iter().find(fits).map(|(_, local)| *local)
 }
 
+/// Whether we have a socket for datagrams at all.
+pub(super) fn has_udp(listen: &[(Transport, SocketAddr)]) -> bool {
+    listen.iter().any(|(transport, _)| *transport == Transport::Udp)
+}
+
 /// The way back to where a request came from.
 //= RFC 3261 §18.2.2: the same connection; on UDP `received` and the port of sent-by
 //= RFC 3581 §4: with rport, the source port
@@ -143,7 +150,7 @@ pub(super) fn observed(target: Target, seen: Option<Flow>) -> Target {
     let (named, source) = (target.address.ip().to_canonical(), seen.remote.ip().to_canonical());
     if named != source && is_private(named) && !is_private(source) {
         let Flow { transport, remote: address, connection, .. } = seen;
-        return Target { transport, address, connection, fallback: false };
+        return Target { connection, ..Target::new(transport, address) };
     }
     if named == source && target.transport == seen.transport {
         return Target { connection: seen.connection, ..target };

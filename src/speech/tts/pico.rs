@@ -77,11 +77,7 @@ impl PicoVoice {
         // SAFETY: the arena is valid, aligned, writable memory of the stated size, and moves into
         // `voice` below; boxed memory keeps its address.
         let status = unsafe {
-            ffi::pico_initialize(
-                arena.as_mut_ptr().cast::<c_void>(),
-                size,
-                &raw mut voice.system,
-            )
+            ffi::pico_initialize(arena.as_mut_ptr().cast::<c_void>(), size, &raw mut voice.system)
         };
         voice.arena = arena;
         check("pico_initialize", status)?;

@@ -21,6 +21,9 @@ CREATE TABLE calls (
 ) STRICT;
 CREATE INDEX calls_by_time ON calls (created_at DESC, id DESC);
 CREATE INDEX calls_by_instance ON calls (instance_id, created_at DESC, id DESC);
+CREATE INDEX calls_by_status ON calls (status, created_at DESC, id DESC);
+CREATE INDEX calls_by_direction ON calls (direction, created_at DESC, id DESC);
+CREATE INDEX calls_by_instance_status ON calls (instance_id, status, created_at DESC, id DESC);
 CREATE INDEX calls_open ON calls (id) WHERE ended_at IS NULL;
 
 -- Lines of tenants, made by the API or declared in the configuration file; deletion is soft.
