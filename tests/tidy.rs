@@ -80,7 +80,7 @@ fn cores_deny_clocks_locks_and_sockets() {
 #[test]
 fn files_say_what_they_are() {
     let sources = sources(&["src/", "tests/", "benches/", "examples/"]);
-    none(&sources.iter().flat_map(texts::header).collect::<Vec<_>>());
+    none(&sources.iter().filter_map(texts::header).collect::<Vec<_>>());
 }
 
 #[test]

@@ -202,7 +202,7 @@ async fn nonsense_on_a_stream_is_told_and_stays_there() {
     ] {
         bot.send_text(text).await;
         let error = bot.next("error").await;
-        assert_eq!(error["fatal"], false, "{:.40}: {error}", text);
+        assert_eq!(error["fatal"], false, "{text:.40}: {error}");
     }
     // One octet a message is still sound.
     bot.send(json!({ "type": "utterance", "id": "slow" })).await;
