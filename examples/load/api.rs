@@ -24,7 +24,7 @@ pub enum Kind {
 #[derive(Clone)]
 pub struct Api {
     http: reqwest::Client,
-    api: String,
+    base: String,
     admin: String,
 }
 
@@ -32,7 +32,7 @@ impl Api {
     pub fn new(daemon: &Daemon) -> Self {
         Self {
             http: reqwest::Client::new(),
-            api: daemon.addresses.api.clone(),
+            base: daemon.addresses.api.clone(),
             admin: daemon.addresses.admin.clone(),
         }
     }
@@ -68,7 +68,7 @@ impl Api {
         ensure!(status.as_u16() == 201, "POST /v1/calls answered {status}: {call}");
         let id = call["id"].as_str().context("the call has no id")?.to_owned();
         if let Kind::Stream { frame_ms } = kind {
-            let (socket, unread) = websocket::open(&self.api, &id, *frame_ms).await?;
+            let (socket, unread) = websocket::open(&self.base, &id, *frame_ms).await?;
             orders.send(Order::Attached { line, socket, unread }).ok();
         }
         Ok(id)
@@ -100,7 +100,7 @@ impl Api {
 
     fn url(&self, id: &str) -> String {
         let slash = if id.is_empty() { "" } else { "/" };
-        format!("http://{}/v1/calls{slash}{id}", self.api)
+        format!("http://{}/v1/calls{slash}{id}", self.base)
     }
 }
 

@@ -9,6 +9,7 @@ use bellwire::audio::codec::CodecId;
 use bellwire::sdp::{self, Direction, LocalMedia};
 use bellwire::sip::message::{Message, MessageWriter, Method, Name, ResponseSpec, StartLine};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,7 +51,8 @@ impl Callee {
             let Ok((length, from)) = self.socket.recv_from(&mut datagram) else { continue };
             let Ok(message) = Message::parse(&datagram[..length]) else { continue };
             if let Err(error) = self.handle(&message, from) {
-                eprintln!("\ncallee: {error:#}");
+                // Nobody to tell is no reason to stop.
+                let _ = writeln!(std::io::stderr(), "\ncallee: {error:#}");
             }
         }
     }

@@ -163,7 +163,7 @@ impl Floor {
     fn ready(&mut self, number: usize, udp: bool) {
         let Some(seat) = self.lines.get_mut(number) else { return };
         let Some(line) = seat else { return };
-        let moved = if udp { line.to_client() } else { line.to_caller(&mut self.memory) };
+        let moved = if udp { line.hear_caller() } else { line.hear_client(&mut self.memory) };
         if moved.is_err() {
             *seat = None;
         }
@@ -177,7 +177,7 @@ impl Floor {
 }
 
 impl Line {
-    fn to_client(&mut self) -> Result<()> {
+    fn hear_caller(&mut self) -> Result<()> {
         let mut packet = [0; HEADER + SAMPLES];
         if self.udp.recv(&mut packet)? != packet.len() {
             return Ok(());
@@ -196,7 +196,7 @@ impl Line {
         }
     }
 
-    fn to_caller(&mut self, memory: &mut [u8]) -> Result<()> {
+    fn hear_client(&mut self, memory: &mut [u8]) -> Result<()> {
         let count = match self.tcp.read(memory) {
             Ok(0) => bail!("the client is gone"),
             Ok(count) => count,

@@ -8,6 +8,13 @@
 //! packet: numbers, times, sound, and by the kernel's receive time stamps its pacing. Everything
 //! stays on 127.0.0.1. The exit code is 1 when a call failed or a packet's number or time jumped.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "counts are bounded by the arguments; numbers and times of RTP wrap as they should"
+)]
+
 mod api;
 mod callee;
 mod daemon;
@@ -258,7 +265,7 @@ async fn ramp(subject: &Subject, arguments: &Arguments, far: &FarEnd) -> Calls {
     let mut made: Calls = vec![Err("the call was not made".to_owned()); calls];
     let mut tasks = JoinSet::new();
     let begun = Instant::now();
-    for line in 0..calls {
+    for (line, made) in made.iter_mut().enumerate() {
         let due = begun + Duration::from_secs(line as u64) / arguments.cps as u32;
         tokio::time::sleep_until(due.into()).await;
         let orders = far.orders.clone();
@@ -268,7 +275,7 @@ async fn ramp(subject: &Subject, arguments: &Arguments, far: &FarEnd) -> Calls {
                 tasks.spawn(async move { (line, api.call(line, &kind, &orders).await) });
             }
             Subject::Floor(mover) => {
-                made[line] = mover.open(line, &orders).map(|()| String::new()).map_err(words);
+                *made = mover.open(line, &orders).map(|()| String::new()).map_err(words);
             }
         }
         if line % arguments.cps as usize == 0 {

@@ -57,6 +57,7 @@ pub struct Report {
 
 /// Lateness of the media threads' beats, from the gateway's metrics.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[expect(clippy::struct_field_names, reason = "names in the JSON carry their unit")]
 pub struct TickLate {
     pub p50_ms: f64,
     pub p99_ms: f64,
@@ -204,10 +205,10 @@ impl Report {
             // Writing to a string cannot fail.
             let _ = writeln!(out, "  {what:<38}{value}");
         };
-        let frames = if self.kind != "prompt" {
-            format!(", {} ms frames", self.frame_ms)
-        } else {
+        let frames = if self.kind == "prompt" {
             String::new()
+        } else {
+            format!(", {} ms frames", self.frame_ms)
         };
         row("run", format!("{} {} calls, {:.1} s{frames}", self.calls, self.kind, self.seconds));
         row("calls clean / failed", format!("{} / {}", self.clean, self.failed));
@@ -288,7 +289,7 @@ pub fn tick_late(before: &str, after: &str) -> Option<TickLate> {
     let counts: Vec<(f64, f64)> = after
         .iter()
         .map(|(bound, count)| {
-            let known = before.iter().find(|(other, _)| other == bound);
+            let known = before.iter().find(|(other, _)| other.total_cmp(bound).is_eq());
             (*bound, count - known.map_or(0.0, |(_, count)| *count))
         })
         .collect();

@@ -50,7 +50,8 @@ impl Received {
         }
         self.packets += 1;
         let steps = self.follow(Last { ssrc, seq, timestamp });
-        if octets[1] & 0x7F == 0 {
+        // Payload type 0 is µ-law; the bit above is the marker.
+        if matches!(octets[1], 0 | 0x80) {
             let found = pattern.find_octets(&octets[HEADER..]);
             self.heard.take(found);
         }

@@ -161,7 +161,7 @@ fn head(out: &mut Vec<u8>, first: u8, length: usize) {
     if length < 126 {
         out.push(0x80 | length as u8);
     } else {
-        out.push(0x80 | 126);
+        out.push(0xFE);
         out.extend_from_slice(&(length as u16).to_be_bytes());
     }
     out.extend_from_slice(&MASK);
