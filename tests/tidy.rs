@@ -41,7 +41,7 @@ fn sources(directories: &[&str]) -> Vec<Source> {
 fn read(directories: &[&str]) -> Vec<Source> {
     tracked()
         .into_iter()
-        .filter(|path| path.ends_with(".rs"))
+        .filter(|path| std::path::Path::new(path).extension().is_some_and(|ext| ext == "rs"))
         .filter(|path| directories.iter().any(|directory| path.starts_with(directory)))
         .filter_map(|path| {
             let text = std::fs::read_to_string(root().join(&path)).ok()?;

@@ -27,11 +27,12 @@ use crate::observe::event::{self, Happening as _};
 use crate::observe::metrics;
 use crate::sip::endpoint::{Endpoint, EndpointStats};
 use crate::speech::tts::Tts;
-use crate::store::{DeclaredInstance, Dedupe, InstanceSettings, Store};
+use crate::store::{DeclaredInstance, Dedupe, InstanceSettings, Store, sha256};
 use crate::time::Rng;
 use anyhow::Context as _;
 use parts::Parts;
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use switchboard::{Switchboard, SwitchboardSpec};
 use tokio::net::TcpListener;
@@ -272,19 +273,36 @@ fn api_voice(voice: &crate::speech::tts::voices::Voice) -> Voice {
     }
 }
 
+/// Decodes uploaded audio; calls that play the same file share its samples while any of them lives.
 fn decoder(config: &Config) -> crate::api::rest::DecodeAudio {
     let limits = setup::prompt_limits(config);
     let level = setup::prompt_level(config);
+    let playing: Mutex<HashMap<[u8; 32], Weak<[i16]>>> = Mutex::default();
     Arc::new(move |bytes| {
-        prepare_prompt(&bytes, &limits, level).map_err(|error| {
-            let text = error.to_string();
-            if matches!(error, DecodeError::TooLong { .. }) {
-                AudioProblem::TooLarge(text)
-            } else {
-                AudioProblem::Undecodable(text)
-            }
-        })
+        let key = sha256(&bytes);
+        let lock = || playing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(samples) = lock().get(&key).and_then(Weak::upgrade) {
+            return Ok(samples);
+        }
+        let samples =
+            prepare_prompt(&bytes, &limits, level).map_err(|error| audio_problem(&error))?;
+        let mut playing = lock();
+        playing.retain(|_, samples| samples.strong_count() > 0);
+        playing.insert(key, Arc::downgrade(&samples));
+        Ok(samples)
     })
+}
+
+fn audio_problem(error: &DecodeError) -> AudioProblem {
+    let text = error.to_string();
+    match error {
+        DecodeError::TooLong { .. } => AudioProblem::TooLarge(text),
+        DecodeError::Empty
+        | DecodeError::UnknownFormat { .. }
+        | DecodeError::Unsupported { .. }
+        | DecodeError::Corrupt { .. }
+        | DecodeError::NoAudio => AudioProblem::Undecodable(text),
+    }
 }
 
 fn trunk_lookup(config: &Config) -> crate::api::rest::TrunkLookup {
