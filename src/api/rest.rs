@@ -58,7 +58,7 @@ pub enum TrunkState {
     Up,
 }
 
-/// The peer's address; put into a request's extensions by [`serve`].
+/// The peer's address; put into a request's extensions by [`serve()`].
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddr(pub SocketAddr);
 

@@ -6,7 +6,7 @@
 //!
 //! Deadlines are absolute: slot `n` is due at `base + n` ms, so lateness never adds up. After a
 //! stall the missed slots are run in order; a leg that is later than [`LATE_MAX`] gives the beat
-//! up by itself (`Leg::tick`), and a stall beyond [`STALL_MAX`] moves `base`.
+//! up by itself (`Leg::tick`), and a stall beyond `STALL_MAX` moves `base`.
 //! After set-up nothing here allocates, frees, locks, awaits or logs.
 //!
 //! [`LATE_MAX`]: crate::media::leg::LATE_MAX

@@ -131,7 +131,7 @@ impl<'a> Message<'a> {
     /// Reads one message: a datagram, or what [`super::frame()`] delimited.
     ///
     /// Leading CR LF are skipped. Bytes beyond Content-Length are dropped; without that field the
-    /// body is all that follows. Only the structure is checked: see [`super::validate`] for more.
+    /// body is all that follows. Only the structure is checked: see [`super::validate()`] for more.
     /// Cost: one walk over the head, no allocation.
     ///
     /// # Errors
