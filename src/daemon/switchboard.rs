@@ -155,7 +155,6 @@ impl Switchboard {
         }
         self.draining = Some(Instant::now() + self.spec.drain_timeout);
         let _ = self.spec.parts.sip.send(SipCommand::Drain).await;
-        tracing::info!(calls = self.calls.len(), "draining: no new calls are taken");
     }
 
     fn end_all(&mut self) {
