@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  carrier ══ net::sip ══> sip::Endpoint ──> call::Call <── api (REST, WebSocket)
-//!  carrier ══ net::rtp ══> media::Worker ═ rings ═ app (stream, prompt) ── speech
+//!  carrier ══ net::rtp ══> media::Worker ═ rings ═ app (stream, prompt, agent) ── speech
 //! ```
 //!
 //! Layers; a module may use only what stands lower (checked by `tests/tidy.rs`):
@@ -11,7 +11,7 @@
 //!  5  cli  phone                                          command line, test phone
 //!  4  daemon                                              wiring
 //!  3  net  media::worker  app  speech  api  store  observe  config   shells and edges
-//!  2  sip  media::{leg,jitter,pacer}  call                 pure machines
+//!  2  sip  media::{leg,jitter,pacer}  call  turn           pure machines
 //!  1  sip::message  sdp  rtp  audio                        pure bytes and samples
 //!  0  time  id                                             vocabulary
 //! ```
@@ -39,3 +39,4 @@ pub mod sip;
 pub mod speech;
 pub mod store;
 pub mod time;
+pub mod turn;

@@ -9,6 +9,7 @@
 //! side of the rings, and reports upward what the call must know. Does not decide what a call
 //! does next: `call` does.
 
+pub mod agent;
 #[cfg(test)]
 mod fake;
 mod line;

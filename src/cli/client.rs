@@ -1,7 +1,8 @@
-//! The door to `reqwest`: Bellwire's REST API as a client sees it.
+//! Bellwire's REST API as a client sees it.
 //!
 //! Owns requests, answers and what went wrong with them. Knows no call's meaning.
 
+use crate::net::http::{HttpClient, HttpError, HttpRequest, HttpTimes};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ pub(super) enum ClientError {
     #[error("{0}")]
     Usage(String),
     /// Nobody there, or no answer.
-    #[error("the API at {url} cannot be reached: {reason}")]
+    #[error("the API at {url} does not answer: {reason}")]
     Unreachable {
         /// Where it was looked for.
         url: String,
@@ -42,9 +43,12 @@ pub(super) enum ClientError {
     },
 }
 
+/// The longest answer taken in.
+const ANSWER_MAX: usize = 64 << 20;
+
 /// A client of one API.
 pub(super) struct Client {
-    http: reqwest::Client,
+    http: HttpClient,
     base: String,
     key: Option<String>,
 }
@@ -52,17 +56,10 @@ pub(super) struct Client {
 impl Client {
     /// Makes a client for the API at `base`, e.g. `http://127.0.0.1:8080`.
     pub(super) fn new(base: &str, key: Option<String>) -> Result<Self, ClientError> {
-        if !base.starts_with("http://") {
-            let reason = "this program speaks plain HTTP only: use an http:// URL, on loopback or \
-                          inside your network";
-            return Err(ClientError::Usage(format!("{base}: {reason}")));
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            return Err(ClientError::Usage(format!("{base}: use an http:// or https:// URL")));
         }
-        let http = reqwest::Client::builder()
-            .timeout(REQUEST_TIME_MAX)
-            .no_proxy()
-            .user_agent(concat!("bellwire/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| ClientError::Usage(error.to_string()))?;
+        let http = HttpClient::new();
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key })
     }
 
@@ -73,45 +70,47 @@ impl Client {
 
     /// `GET /v1/instances`.
     pub(super) async fn instances(&self) -> Result<Value, ClientError> {
-        self.send(reqwest::Method::GET, "/v1/instances", None).await
+        self.send("GET", "/v1/instances", None).await
     }
 
     /// `POST /v1/calls`.
     pub(super) async fn create(&self, body: &Value) -> Result<Value, ClientError> {
-        self.send(reqwest::Method::POST, "/v1/calls", Some(body)).await
+        self.send("POST", "/v1/calls", Some(body)).await
     }
 
     /// `GET /v1/calls/{id}`.
     pub(super) async fn call(&self, id: &str) -> Result<Value, ClientError> {
-        self.send(reqwest::Method::GET, &format!("/v1/calls/{id}"), None).await
+        self.send("GET", &format!("/v1/calls/{id}"), None).await
     }
 
     /// `DELETE /v1/calls/{id}`.
     pub(super) async fn end(&self, id: &str) -> Result<Value, ClientError> {
-        self.send(reqwest::Method::DELETE, &format!("/v1/calls/{id}"), None).await
+        self.send("DELETE", &format!("/v1/calls/{id}"), None).await
     }
 
     async fn send(
         &self,
-        method: reqwest::Method,
+        method: &'static str,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, ClientError> {
         let url = format!("{}{path}", self.base);
-        let mut request = self.http.request(method, &url);
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
-            url: self.base.clone(),
-            reason: innermost(&error),
+        let mut request = match body {
+            Some(body) => HttpRequest::post_json(&url, body),
+            None => HttpRequest { url: url.clone(), ..HttpRequest::default() },
         };
-        let answer = request.send().await.map_err(unreachable)?;
-        let status = answer.status().as_u16();
-        let bytes = answer.bytes().await.map_err(unreachable)?;
+        request.method = method;
+        request.times = HttpTimes { first_byte: REQUEST_TIME_MAX, idle: REQUEST_TIME_MAX };
+        if let Some(key) = &self.key {
+            request = request.with_header("authorization", &format!("Bearer {key}"));
+        }
+        let unreachable = |error: HttpError| ClientError::Unreachable {
+            url: self.base.clone(),
+            reason: error.to_string(),
+        };
+        let answer = self.http.send(request).await.map_err(unreachable)?;
+        let status = answer.status();
+        let bytes = answer.body(ANSWER_MAX).await.map_err(unreachable)?;
         read(&url, status, &bytes)
     }
 }
@@ -140,15 +139,6 @@ fn read(url: &str, status: u16, bytes: &[u8]) -> Result<Value, ClientError> {
     }
 }
 
-/// The cause at the bottom of a chain, e.g. "Connection refused (os error 111)".
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +155,6 @@ mod tests {
             let error = read("u", status, body.as_bytes()).unwrap_err();
             assert!(matches!(error, ClientError::Strange { .. }), "{status} {error}");
         }
-        assert!(Client::new("https://x", None).is_err());
+        assert!(Client::new("ftp://x", None).is_err());
     }
 }

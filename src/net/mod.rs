@@ -1,9 +1,13 @@
-//! Sockets: SIP and RTP. The only place, with the API's listeners, where bytes enter and leave.
+//! Sockets: SIP, RTP, and connections to other people's servers. The only place, with the API's
+//! listeners, where bytes enter and leave.
 
 pub mod epoll;
+pub mod http;
 pub mod ports;
 pub mod rtp;
 pub mod sip;
+pub mod tls;
+pub mod ws;
 
 use std::io::Read;
 

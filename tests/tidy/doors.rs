@@ -13,19 +13,20 @@ const VOCABULARY: [&str; 5] = ["bytes", "serde", "serde_json", "thiserror", "tra
 const RUNTIME: &str = "tokio";
 
 /// The pure layers, which do not know it.
-const PURE: [&str; 7] = ["sip", "sdp", "rtp", "audio", "call", "id", "time"];
+const PURE: [&str; 8] = ["sip", "sdp", "rtp", "audio", "call", "turn", "id", "time"];
 
 /// The doors: a crate and the files or directories that may name it.
 const DOORS: &[(&str, &[&str])] = &[
     ("anyhow", &["src/daemon/", "src/phone", "src/cli/"]),
     ("axum", &["src/api/"]),
-    // Decoding of uploads, and encoding of `bellwire call --audio`.
-    ("base64", &["src/api/types/", "src/cli/call.rs"]),
+    // Decoding of uploads, encoding of `bellwire call --audio`, and engines that wrap sound in JSON.
+    ("base64", &["src/api/types/", "src/cli/call.rs", "src/speech/base64.rs"]),
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/"]),
     ("config", &["src/config/layers.rs"]),
     ("crossbeam_queue", &["src/media/worker"]),
-    ("futures_util", &["src/api/", "src/app/stream"]),
+    ("earshot", &["src/audio/vad"]),
+    ("futures_util", &["src/api/", "src/app/stream", "src/net/ws.rs"]),
     ("hound", &["src/audio/wav.rs"]),
     ("http", &["src/api/"]),
     ("http_body_util", &["src/api/"]),
@@ -34,19 +35,24 @@ const DOORS: &[(&str, &[&str])] = &[
     // Wall-clock labels of records, and how the API writes them.
     ("jiff", &["src/api/stamp.rs", "src/daemon/call_driver.rs"]),
     ("md5", &["src/sip/auth"]),
+    ("jsonschema", &["src/app/agent/schema.rs"]),
     // Byte search for parsers of foreign text and frames.
     ("memchr", &["src/sip/message/", "src/audio/decode/", "src/api/types/"]),
     ("metrics", &["src/observe/metrics.rs"]),
     ("metrics_exporter_prometheus", &["src/observe/metrics.rs"]),
+    ("num2words", &["src/speech/tts/"]),
+    ("quick_xml", &["src/speech/tts/"]),
     // The seeded generator of the cores; entropy for ids and keys of the API.
     ("rand", &["src/time.rs", "src/api/fresh.rs"]),
     ("regex", &["src/config/value.rs"]),
-    ("reqwest", &["src/cli/client.rs"]),
+    ("reqwest", &["src/net/http.rs"]),
     ("ringbuf", &["src/media/ring.rs"]),
     ("rtcp_types", &["src/rtp/rtcp.rs"]),
     ("rtp_rs", &["src/rtp/packet.rs"]),
     ("rubato", &["src/audio/resample"]),
     ("rusqlite", &["src/store/"]),
+    ("rustls", &["src/net/tls.rs"]),
+    ("rustls_native_certs", &["src/net/tls.rs"]),
     ("rustix", &["src/net/", "src/media/worker"]),
     ("sd_notify", &["src/observe/notify.rs"]),
     ("sdp_types", &["src/sdp/"]),
@@ -56,7 +62,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("sha2", &["src/sip/auth", "src/store/", "src/api/auth.rs", "src/speech/"]),
     ("socket2", &["src/net/"]),
     ("symphonia", &["src/audio/decode/"]),
-    ("tokio_tungstenite", &["src/api/stream", "src/app/stream", "src/speech/ws_client.rs"]),
+    ("tokio_tungstenite", &["src/api/stream", "src/app/stream", "src/net/ws.rs"]),
     ("tokio_util", &["src/daemon/", "src/api/", "src/net/", "src/phone", "src/cli/"]),
     ("toml", &["src/config/source.rs"]),
     ("tracing_subscriber", &["src/observe/trace.rs"]),

@@ -5,7 +5,7 @@
 use crate::source::Source;
 
 /// The layer of each module; the longest prefix counts.
-const LAYERS: [(&str, u8); 22] = [
+const LAYERS: [(&str, u8); 23] = [
     ("main", 6),
     ("cli", 5),
     ("phone", 5),
@@ -21,6 +21,7 @@ const LAYERS: [(&str, u8); 22] = [
     ("sip", 2),
     ("media", 2),
     ("call", 2),
+    ("turn", 2),
     ("sip::message", 1),
     ("sdp", 1),
     ("rtp", 1),
@@ -31,7 +32,7 @@ const LAYERS: [(&str, u8); 22] = [
 ];
 
 /// Who may use whom within a layer, and why. The first is empty for everybody.
-const MEETINGS: [(&str, &str, &str); 15] = [
+const MEETINGS: [(&str, &str, &str); 19] = [
     ("cli", "phone", "`bellwire phone` runs it"),
     ("", "observe", "every shell reports; nothing in `observe` calls back"),
     ("media::worker", "net::rtp", "the worker owns the RTP sockets"),
@@ -39,6 +40,10 @@ const MEETINGS: [(&str, &str, &str); 15] = [
     ("media::worker", "net::epoll", "and waits for them"),
     ("app", "media::worker", "an application leg owns a leg's handle"),
     ("app", "speech", "prompts are spoken by an engine"),
+    ("app::agent", "net::http", "brains and tools ask other people's servers"),
+    ("app::agent", "net::ws", "or hold a socket to them"),
+    ("speech", "net::http", "engines are other people's servers"),
+    ("speech", "net::ws", "or sockets"),
     ("app", "api::stream", "the stream task owns the client's socket (ADR 7)"),
     ("api", "app", "the upgrade hands its socket to the stream leg"),
     ("api", "store", "instances, keys and past calls live there"),

@@ -1,0 +1,55 @@
+//! The door to `rustls` for connections that Bellwire opens: one client setup for HTTP and
+//! WebSocket.
+//!
+//! Trusts the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others). Does not
+//! open sockets.
+
+use std::sync::{Arc, OnceLock};
+
+/// The client setup, made on first use: TLS 1.2 and 1.3 with the `ring` provider.
+///
+/// Cost: reads the system's certificates once. Without any, every handshake fails with an unknown
+/// issuer; [`has_roots`] tells that case apart.
+#[must_use]
+pub fn client_config() -> Arc<rustls::ClientConfig> {
+    static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
+    Arc::clone(CONFIG.get_or_init(|| Arc::new(build())))
+}
+
+/// Whether the system has any certificate to trust.
+#[must_use]
+pub fn has_roots() -> bool {
+    roots().len() > 0
+}
+
+fn roots() -> &'static rustls::RootCertStore {
+    static ROOTS: OnceLock<rustls::RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut store = rustls::RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        store.add_parsable_certificates(found.certs);
+        store
+    })
+}
+
+fn build() -> rustls::ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    match versions {
+        Ok(builder) => builder.with_root_certificates(roots().clone()).with_no_client_auth(),
+        // The provider that we name ourselves supports both versions.
+        Err(error) => unreachable!("ring lacks the default TLS versions: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_setup_serves_everybody() {
+        assert!(Arc::ptr_eq(&client_config(), &client_config()));
+        assert!(client_config().alpn_protocols.is_empty(), "WebSocket needs HTTP/1.1");
+    }
+}
