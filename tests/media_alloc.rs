@@ -216,6 +216,10 @@ fn command(second: u64, step: u64, written: u64) -> Option<Command> {
         5 => Some(Command::Listen(!second.is_multiple_of(7))),
         6 => Some(Command::Update(params(second))),
         7 => Some(Command::QuietAfter(Duration::from_millis(30))),
+        8 => Some(Command::Level {
+            percent: if second.is_multiple_of(2) { 20 } else { 100 },
+            ramp: Duration::from_millis(20),
+        }),
         _ => None,
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct FakeLeg {
     pub(crate) sounding: bool,
     /// Whether packets flow at all.
     pub(crate) running: bool,
+    /// How loud playout is, in percent.
+    pub(crate) level: u8,
     paused: bool,
     listening: bool,
     /// Half the playout ring.
@@ -125,6 +127,7 @@ impl FakeLeg {
             sent: Vec::new(),
             sounding: false,
             running: true,
+            level: 100,
             paused: false,
         };
         (leg, writer, reader)
@@ -170,6 +173,7 @@ impl FakeLeg {
                 let played_to = self.playout.position().min(up_to);
                 self.fire();
                 let discarded = up_to - played_to;
+                self.level = 100;
                 self.playout.skip(usize::try_from(discarded).unwrap());
                 self.watches.retain(|(position, _)| *position > up_to);
                 self.events.push_back(Event::Cleared { token, played_to, discarded });
@@ -177,6 +181,7 @@ impl FakeLeg {
             Command::Pause(paused) => self.paused = paused,
             Command::Dtmf { .. } => self.events.push_back(Event::DtmfDone { sent: true }),
             Command::Listen(listening) => self.listening = listening,
+            Command::Level { percent, .. } => self.level = percent,
             Command::End { .. } | Command::Update(_) | Command::QuietAfter(_) => {}
         }
     }

@@ -530,29 +530,16 @@ mod tests {
 
     fn record(direction: Direction) -> CallRecord {
         CallRecord {
-            id: CallId::from_tail("1").unwrap(),
-            instance_id: InstanceId::from_tail("demo").unwrap(),
-            call_type: CallType::FixedTts,
-            status: CallStatus::Queued,
-            target_phone: "+14155550123".into(),
-            direction,
-            from: None,
             trunk: Some("carrier".into()),
-            created_at: 0,
-            ringing_at: None,
-            answered_at: None,
-            ended_at: None,
-            duration_ms: None,
-            end_reason: None,
-            end_detail: None,
-            sip_code: None,
-            sip_reason: None,
-            sip_call_id: None,
-            hangup_party: None,
             queue_position: Some(1),
-            stream: None,
-            quality: None,
-            metadata: serde_json::Map::new(),
+            ..CallRecord::new(
+                CallId::from_tail("1").unwrap(),
+                InstanceId::from_tail("demo").unwrap(),
+                CallType::FixedTts,
+                "+14155550123".into(),
+                direction,
+                0,
+            )
         }
     }
 

@@ -253,6 +253,45 @@ pub struct CallRecord {
     pub metadata: serde_json::Map<String, serde_json::Value>,
 }
 
+impl CallRecord {
+    /// The record of a call that was just made: QUEUED, nothing known yet.
+    #[must_use]
+    pub fn new(
+        id: CallId,
+        instance_id: InstanceId,
+        call_type: CallType,
+        target_phone: String,
+        direction: Direction,
+        created_at: i64,
+    ) -> Self {
+        Self {
+            id,
+            instance_id,
+            call_type,
+            status: CallStatus::Queued,
+            target_phone,
+            direction,
+            from: None,
+            trunk: None,
+            created_at,
+            ringing_at: None,
+            answered_at: None,
+            ended_at: None,
+            duration_ms: None,
+            end_reason: None,
+            end_detail: None,
+            sip_code: None,
+            sip_reason: None,
+            sip_call_id: None,
+            hangup_party: None,
+            queue_position: None,
+            stream: None,
+            quality: None,
+            metadata: serde_json::Map::new(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

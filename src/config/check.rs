@@ -3,6 +3,8 @@
 //! Owns every rule between options, and the fallbacks that depend on more than one (the built-in
 //! engine and its voices). Does not read values.
 
+mod speech;
+
 use super::declare::Setting;
 use super::line::{Action, Route};
 use super::reader::Reader;
@@ -39,13 +41,15 @@ pub(super) fn check(config: &mut Config, reader: &mut Reader<'_>) {
     trunks(config, reader);
     instances(config, reader);
     routes(config, reader);
-    voices(config, reader);
+    speech::check(config, reader);
 }
 
 /// Puts the built-in engine and its voices in when the file has none.
 fn complete(config: &mut Config) {
-    if config.engine.tts.is_empty() {
-        config.engine.tts.push(TtsEngine { name: name("pico"), kind: TtsKind::Pico });
+    let is_pico = |tts: &TtsEngine| tts.kind == TtsKind::Pico || &*tts.name == "pico";
+    if !config.engine.tts.iter().any(is_pico) {
+        let (name, kind) = (name("pico"), TtsKind::Pico);
+        config.engine.tts.push(TtsEngine { name, kind, ..TtsEngine::stand_in() });
     }
     if config.voice.is_empty()
         && let Some(engine) = config.engine.tts.iter().find(|tts| tts.kind == TtsKind::Pico)
@@ -57,6 +61,7 @@ fn complete(config: &mut Config) {
                 id: name(id),
                 engine: engine.clone(),
                 voice: (*voice).to_owned(),
+                ..Voice::stand_in()
             })
             .collect();
     }
@@ -97,7 +102,7 @@ fn unavailable(config: &Config, reader: &mut Reader<'_>) {
     }
     for (index, route) in config.route.iter().enumerate() {
         match route.action {
-            Action::Agent | Action::Webhook => refuse(
+            Action::Webhook => refuse(
                 &format!("route[{index}].action"),
                 &format!("action \"{}\"", route.action.as_str()),
             ),
@@ -105,6 +110,7 @@ fn unavailable(config: &Config, reader: &mut Reader<'_>) {
             | Action::Play
             | Action::Say
             | Action::Stream
+            | Action::Agent
             | Action::Ring
             | Action::Reject => {}
         }
@@ -124,8 +130,6 @@ fn without_effect(config: &Config, reader: &mut Reader<'_>) {
         paths.push(format!("trunk[{index}].session_timer"));
         paths.push(format!("trunk[{index}].expires"));
     }
-    paths.extend((0..config.engine.stt.len()).map(|index| format!("engine.stt[{index}]")));
-    paths.extend((0..config.engine.llm.len()).map(|index| format!("engine.llm[{index}]")));
     for key in ["paced_min", "paced_start", "paced_max"] {
         paths.push(format!("jitter.{key}"));
     }
@@ -145,6 +149,8 @@ fn duplicates(config: &Config, reader: &mut Reader<'_>) {
     unique(reader, "engine.tts", "name", config.engine.tts.iter().map(|tts| &*tts.name));
     unique(reader, "engine.stt", "name", config.engine.stt.iter().map(|stt| &*stt.name));
     unique(reader, "engine.llm", "name", config.engine.llm.iter().map(|llm| &*llm.name));
+    unique(reader, "agent.target", "name", config.agent.target.iter().map(|one| &*one.name));
+    unique(reader, "agent.tool", "name", config.agent.tool.iter().map(|tool| &*tool.name));
     let listeners: Vec<String> = config.sip.listen.iter().map(ToString::to_string).collect();
     unique(reader, "sip.listen", "", listeners.iter().map(String::as_str));
 }
@@ -338,7 +344,7 @@ fn routes(config: &Config, reader: &mut Reader<'_>) {
                 .error_at(&path, format!("action \"{}\" needs an instance", route.action.as_str())),
         }
         if let Some(voice) = &route.voice
-            && config.voice.iter().all(|known| known.id != *voice)
+            && !speech::knows_voice(config, voice)
         {
             reader.error_at(&format!("{path}.voice"), format!("there is no voice {voice}"));
         }
@@ -360,13 +366,22 @@ fn action(route: &Route, path: &str, reader: &mut Reader<'_>) {
         }
         Some(_) | None => {}
     }
+    if route.action == Action::Agent && route.instructions.is_empty() && route.script.is_none() {
+        reader.error_at(path, "action \"agent\" needs instructions or a script");
+    }
+    if let Some(file) = route.script.as_ref().filter(|file| !file.is_file()) {
+        let message = format!("{} is not a file that can be read", file.display());
+        reader.error_at(&format!("{path}.script"), message);
+    }
     if route.action == Action::Say && route.text.as_deref().is_none_or(|t| t.trim().is_empty()) {
         reader.error_at(path, "action \"say\" needs text");
     }
     let idle = [
         ("audio", route.action == Action::Play),
         ("text", route.action == Action::Say),
-        ("voice", route.action == Action::Say),
+        ("voice", matches!(route.action, Action::Say | Action::Agent)),
+        ("instructions", route.action == Action::Agent),
+        ("script", route.action == Action::Agent),
         ("sip_code", route.action == Action::Reject),
         ("repeat", plays),
         ("early_media", plays),
@@ -385,24 +400,5 @@ fn action(route: &Route, path: &str, reader: &mut Reader<'_>) {
             &format!("{path}.early_media"),
             "lasts no time: `ring` says how long it is before the answer",
         );
-    }
-}
-
-fn voices(config: &Config, reader: &mut Reader<'_>) {
-    for (index, voice) in config.voice.iter().enumerate() {
-        let Some(engine) = config.engine.tts.iter().find(|tts| tts.name == voice.engine) else {
-            let message = format!("there is no [[engine.tts]] called \"{}\"", voice.engine);
-            reader.error_at(&format!("voice[{index}].engine"), message);
-            continue;
-        };
-        match engine.kind {
-            TtsKind::Pico => {
-                let known: Vec<&str> = PICO_VOICES.iter().map(|(_, voice)| *voice).collect();
-                if !known.contains(&voice.voice.as_str()) {
-                    let message = super::reader::unknown_word(&voice.voice, &known);
-                    reader.error_at(&format!("voice[{index}].voice"), message);
-                }
-            }
-        }
     }
 }

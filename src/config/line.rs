@@ -79,7 +79,11 @@ section! {
         audio: Option<PathBuf> => "/usr/share/bellwire/hello.wav", Call;
         /// `say`: the text.
         text: Option<String> => "Welcome.", Call;
-        /// `say`: the voice; without it the first one.
+        /// `agent`: what the brain is told.
+        instructions: Vec<String> => ["Take the caller's name and reason."], Call;
+        /// `agent`: a playbook in a JSON file, in the place of a brain.
+        script: Option<PathBuf> => "/etc/bellwire/reminder.json", Call;
+        /// `say`, `agent`: the voice; without it the first one.
         voice: Option<Name> => "en-US-001", Call;
         /// `stream`: where we find the client; without it the client attaches through the API.
         url: Option<Url> => "wss://bot.example/stream", Call;

@@ -12,6 +12,7 @@
 //! value: the rest of the program takes plain values from here and no core ever sees [`Config`].
 
 pub mod address;
+pub mod agent;
 pub mod api;
 mod check;
 pub mod declare;
@@ -31,6 +32,7 @@ pub mod tree;
 pub mod value;
 
 pub use address::{CallerId, Cidr, InstanceScope, Listen, PortRange, Prefix, SipUri, Url};
+pub use agent::{Agent, AgentProfile, HttpTool, TransferTarget, Voicemail};
 pub use api::{Api, ApiKey, Scope};
 pub use limits::Limits;
 pub use line::{Action, Dedupe, Instance, Route, RouteAuth};
@@ -40,7 +42,7 @@ pub use report::{ConfigErrors, Place, Problem};
 pub use rtp::{Jitter, JitterMode, Playout, Rtp};
 pub use secret::Secret;
 pub use sip::{DtmfMode, Sip, SrtpMode, Trunk};
-pub use speech::{Engine, LlmEngine, SttEngine, TtsEngine, TtsKind, Voice};
+pub use speech::{Engine, LlmEngine, LlmKind, SttEngine, SttKind, TtsEngine, TtsKind, Voice};
 pub use value::{ByteSize, DataDir, Metadata, Name, Pattern, Switch};
 
 use declare::{Scalar, Setting, section};
@@ -85,6 +87,8 @@ section! {
         engine: Engine, Restart;
         /// Voices.
         voice: Vec<Voice>, Call;
+        /// Calls that conduct themselves.
+        agent: Agent, Call;
         /// Webhooks and other connections that Bellwire opens on behalf of its users.
         webhook: Webhook, Hot;
         /// Log lines on standard error.

@@ -94,6 +94,10 @@ section! {
         max_cps: u32 [1..=10_000] = 20, Hot;
         /// Our number on outgoing calls that name none.
         caller_id: Option<CallerId> => "+15550100", Call;
+        /// Further numbers that a request may show with `from`.
+        ///
+        /// With neither these nor `caller_id`, any number may be shown: the carrier is the judge.
+        caller_ids: Vec<CallerId> => ["+15550101", "+15550102"], Call;
         /// Destinations that may be dialled, by prefix in E.164 form; nothing else is dialled.
         ///
         /// Empty, so that a stolen key cannot call premium numbers; `["+"]` allows all.

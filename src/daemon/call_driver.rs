@@ -167,7 +167,7 @@ impl CallActor {
                     None => self.feed(Input::Shutdown),
                 },
                 report = next_report(&mut self.app) => self.hear_app(report),
-                () = sleep_until(deadline) => self.feed(Input::Timeout),
+                () = crate::net::sleep_until(deadline) => self.feed(Input::Timeout),
             }
             self.drain().await;
         }
@@ -501,12 +501,6 @@ async fn next_report(app: &mut Option<AppLeg>) -> Option<Report> {
     }
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-}
 
 /// The two clocks of this moment.
 pub(super) fn now() -> Now {

@@ -30,7 +30,7 @@ use crate::speech::tts::Tts;
 use crate::store::{DeclaredInstance, Dedupe, InstanceSettings, Store, sha256};
 use crate::time::Rng;
 use anyhow::Context as _;
-use parts::Parts;
+use parts::{Parts, TrunksDown};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -93,6 +93,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ptime: config.rtp.ptime,
         quiet_after: config.rtp.timeout.get().unwrap_or(Duration::ZERO),
         stream: setup::stream_defaults(&config),
+        trunks_down: TrunksDown::default(),
         seeds: Mutex::new(rng),
         tts: tts.clone(),
         store: store.clone(),
@@ -111,7 +112,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let board = tokio::spawn(board.run(commands, told, drained.clone()));
 
     let api_stop = CancellationToken::new();
-    let api = start_api(&config, &gateway, &store, &tts, metrics, &api_stop).await?;
+    let api = start_api(&config, &gateway, &parts, metrics, &api_stop).await?;
     let health = tokio::spawn(health::watch(Arc::clone(&parts), gateway.clone(), sip_probe));
     tell_ready(&config, &addresses, &api, begun);
 
@@ -194,18 +195,17 @@ struct ApiListeners {
 async fn start_api(
     config: &Config,
     gateway: &Gateway,
-    store: &Store,
-    tts: &Tts,
+    parts: &Parts,
     metrics: metrics::Handle,
     stop: &CancellationToken,
 ) -> anyhow::Result<ApiListeners> {
     let state = ApiState::new(ApiParts {
         gateway: gateway.clone(),
-        store: store.clone(),
+        store: parts.store.clone(),
         keys: config.api.key.iter().map(health::config_key).collect(),
-        voices: tts.voices().iter().map(api_voice).collect(),
+        voices: parts.tts.voices().iter().map(api_voice).collect(),
         decode_audio: decoder(config),
-        trunks: trunk_lookup(config),
+        trunks: trunk_lookup(config, Arc::clone(&parts.trunks_down)),
         strict: config.api.strict_requests,
         limits: ApiLimits {
             body_max: config.limits.max_body.as_usize(),
@@ -305,13 +305,18 @@ fn audio_problem(error: &DecodeError) -> AudioProblem {
     }
 }
 
-fn trunk_lookup(config: &Config) -> crate::api::rest::TrunkLookup {
+/// Tells the API whether a trunk is there and answers; without a name, the first one.
+fn trunk_lookup(config: &Config, down: TrunksDown) -> crate::api::rest::TrunkLookup {
     let names: Vec<String> = config.trunk.iter().map(|trunk| trunk.name.to_string()).collect();
-    Arc::new(move |name| match name {
-        None if names.is_empty() => TrunkState::Unknown,
-        None => TrunkState::Up,
-        Some(name) if names.iter().any(|known| known == name) => TrunkState::Up,
-        Some(_) => TrunkState::Unknown,
+    Arc::new(move |name| {
+        let name = name.or_else(|| names.first().map(String::as_str));
+        let known = name.filter(|name| names.iter().any(|known| known == name));
+        let down = down.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            None => TrunkState::Unknown,
+            Some(name) if down.contains(name) => TrunkState::Down,
+            Some(_) => TrunkState::Up,
+        }
     })
 }
 

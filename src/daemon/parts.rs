@@ -13,10 +13,9 @@ use crate::sdp::LocalMedia;
 use crate::sip::interface::Command;
 use crate::speech::tts::Tts;
 use crate::store::Store;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -33,10 +32,24 @@ pub(super) struct TrunkFacts {
     pub codecs: Vec<CodecId>,
     /// Our number.
     pub caller_id: Option<String>,
+    /// Further numbers that may be shown.
+    pub caller_ids: Vec<String>,
     /// Host part of the Request-URI of numbers.
     pub domain: String,
     /// Which numbers may be dialled.
     pub destinations: Destinations,
+}
+
+impl TrunkFacts {
+    /// Whether a call of a line with this number may show `from`.
+    ///
+    /// Without any number configured the carrier is the only judge.
+    pub(super) fn may_show(&self, line: Option<&str>, from: &str) -> bool {
+        let mut own = self.caller_id.as_deref().into_iter().chain(line);
+        let mut listed = self.caller_ids.iter().map(String::as_str);
+        let free = own.clone().next().is_none() && self.caller_ids.is_empty();
+        free || own.any(|number| number == from) || listed.any(|number| number == from)
+    }
 }
 
 /// Shared by the switchboard and all calls.
@@ -61,9 +74,14 @@ pub(super) struct Parts {
     pub quiet_after: Duration,
     /// Defaults of streams.
     pub stream: StreamDefaults,
+    /// Trunks that answer no OPTIONS.
+    pub trunks_down: TrunksDown,
     /// Draws SSRCs, session ids and the like.
     pub seeds: Mutex<crate::time::Rng>,
 }
+
+/// The trunks that answer no OPTIONS, shared with the API.
+pub(super) type TrunksDown = Arc<Mutex<BTreeSet<String>>>;
 
 /// What streams get unless they ask otherwise.
 #[derive(Debug, Clone)]
@@ -105,6 +123,22 @@ impl Parts {
             direction: crate::sdp::Direction { send: true, receive: true },
         };
         Ok((leg, local))
+    }
+
+    /// Remembers whether a trunk answers.
+    pub(super) fn note_trunk(&self, trunk: &str, up: bool) {
+        let mut down = self.trunks_down.lock().unwrap_or_else(PoisonError::into_inner);
+        if up {
+            down.remove(trunk);
+        } else {
+            down.insert(trunk.to_owned());
+        }
+    }
+
+    /// Whether there are trunks and none answers.
+    pub(super) fn all_trunks_down(&self) -> bool {
+        let down = self.trunks_down.lock().unwrap_or_else(PoisonError::into_inner);
+        !down.is_empty() && down.len() == self.trunks.len()
     }
 
     /// A fresh random number.

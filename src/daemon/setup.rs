@@ -62,6 +62,7 @@ pub(super) fn trunk_facts(config: &Config) -> BTreeMap<String, TrunkFacts> {
     let facts = |trunk: &Trunk| TrunkFacts {
         codecs: trunk.codecs.clone(),
         caller_id: trunk.caller_id.as_ref().map(ToString::to_string),
+        caller_ids: trunk.caller_ids.iter().map(ToString::to_string).collect(),
         domain: proxy_domain(trunk),
         destinations: Destinations {
             allow: trunk.allow.iter().map(ToString::to_string).collect(),

@@ -70,7 +70,6 @@ pub(super) struct Switchboard {
     next_session: u64,
     next_call: Option<Instant>,
     draining: Option<Instant>,
-    trunks_down: std::collections::BTreeSet<String>,
 }
 
 impl Switchboard {
@@ -85,7 +84,6 @@ impl Switchboard {
             next_session: OUTGOING_SESSIONS,
             next_call: None,
             draining: None,
-            trunks_down: std::collections::BTreeSet::new(),
         }
     }
 
@@ -102,7 +100,7 @@ impl Switchboard {
                 Some(command) = commands.recv() => self.serve(command).await,
                 Some(event) = sip.recv() => self.hear_sip(event).await,
                 Some(ended) = self.actors.join_next_with_id() => self.forget(ended).await,
-                () = sleep_until(wake) => {}
+                () = crate::net::sleep_until(wake) => {}
             }
             self.dial_next();
             if self.draining.is_some_and(|until| until <= Instant::now()) {
@@ -236,6 +234,16 @@ impl Switchboard {
         let uri =
             if is_uri { new.target.clone() } else { format!("sip:{number}@{}", facts.domain) };
         let settings = &new.settings;
+        let line_number = settings.caller_id.as_deref();
+        if new.from.as_ref().is_some_and(|from| !facts.may_show(line_number, from)) {
+            let detail = format!(
+                "the call may not show this number; `caller_id` and `caller_ids` of trunk {trunk} \
+                 and `callerId` of the instance list those that it may"
+            );
+            return Err(
+                Problem::new(Code::InvalidRequest, detail).with_pointer("/from", "not_allowed")
+            );
+        }
         let from = new.from.clone().or_else(|| settings.caller_id.clone());
         let dial = Dial {
             trunk: trunk.clone(),
@@ -359,11 +367,7 @@ impl Switchboard {
 
     fn note(&mut self, note: &Note) {
         if let Note::TrunkState { trunk, up } = note {
-            if *up {
-                self.trunks_down.remove(trunk);
-            } else {
-                self.trunks_down.insert(trunk.clone());
-            }
+            self.spec.parts.note_trunk(trunk, *up);
         }
         super::tell::sip_note(note);
     }
@@ -452,8 +456,7 @@ impl Switchboard {
         if self.draining.is_some() {
             reasons.push("draining".to_owned());
         }
-        let down = self.trunks_down.len();
-        if down > 0 && down == self.spec.parts.trunks.len() {
+        if self.spec.parts.all_trunks_down() {
             reasons.push("no trunk answers OPTIONS".to_owned());
         }
         Status {
@@ -496,12 +499,13 @@ fn outgoing_record(new: &NewCall, trunk: &str, dial: &Dial) -> CallRecord {
         from: Some(dial.from_user.clone()).filter(|from| !from.is_empty()),
         trunk: Some(trunk.to_owned()),
         metadata: new.metadata.clone(),
-        ..empty_record(
+        ..CallRecord::new(
             new.id.clone(),
             new.instance.clone(),
             new.content.call_type(),
             new.target.clone(),
             Direction::Outbound,
+            now().unix_ms,
         )
     }
 }
@@ -517,47 +521,13 @@ fn incoming_record(
         from: Some(incoming.from_user.clone()).filter(|from| !from.is_empty()),
         trunk: Some(incoming.trunk.clone()),
         sip_call_id: Some(incoming.sip_call_id.clone()),
-        ..empty_record(id, instance, content.call_type(), target, Direction::Inbound)
-    }
-}
-
-fn empty_record(
-    id: CallId,
-    instance_id: InstanceId,
-    call_type: crate::call::record::CallType,
-    target_phone: String,
-    direction: Direction,
-) -> CallRecord {
-    CallRecord {
-        id,
-        instance_id,
-        call_type,
-        status: CallStatus::Queued,
-        target_phone,
-        direction,
-        from: None,
-        trunk: None,
-        created_at: now().unix_ms,
-        ringing_at: None,
-        answered_at: None,
-        ended_at: None,
-        duration_ms: None,
-        end_reason: None,
-        end_detail: None,
-        sip_code: None,
-        sip_reason: None,
-        sip_call_id: None,
-        hangup_party: None,
-        queue_position: None,
-        stream: None,
-        quality: None,
-        metadata: serde_json::Map::new(),
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
+        ..CallRecord::new(
+            id,
+            instance,
+            content.call_type(),
+            target,
+            Direction::Inbound,
+            now().unix_ms,
+        )
     }
 }

@@ -55,6 +55,13 @@ pub enum Command {
     },
     /// Stop taking from the ring (silence goes out) or go on.
     Pause(bool),
+    /// How loud what comes from the ring is; a clear sets it back to 100.
+    Level {
+        /// Of full level: 100 leaves samples alone, 20 is -14 dB.
+        percent: u8,
+        /// How long the change takes.
+        ramp: Duration,
+    },
     /// Send digits by RFC 4733 (ignored, with an event, when not negotiated).
     Dtmf {
         /// Up to 32 of `0-9*#A-D`, zero-filled at the end.

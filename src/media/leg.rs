@@ -180,6 +180,10 @@ impl Leg {
                 true
             }
             Command::Clear { up_to, token } => self.playout.clear(up_to, token),
+            Command::Level { percent, ramp } => {
+                self.playout.set_level(percent, ramp);
+                true
+            }
             Command::Pause(paused) => {
                 self.playout.pause(paused);
                 true

@@ -14,6 +14,7 @@ pub mod fade;
 pub mod interface;
 pub mod jitter;
 pub mod leg;
+pub mod level;
 pub mod pacer;
 pub mod playout;
 pub mod receive;

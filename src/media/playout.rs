@@ -19,6 +19,7 @@
 use super::bounded::Bounded;
 use super::fade::{History, fade_in, fade_out};
 use super::interface::Event;
+use super::level::Level;
 use super::ring::PlayoutReader;
 use super::stats::LegStats;
 use crate::audio::codec::SampleRate;
@@ -111,6 +112,7 @@ pub struct Playout {
     left: u64,
     /// Samples of the frame that waits for [`Playout::settle`].
     in_flight: usize,
+    level: Level,
     history: History,
     room: bool,
     underruns: u64,
@@ -139,6 +141,7 @@ impl Playout {
             watches: Bounded::default(),
             left: 0,
             in_flight: 0,
+            level: Level::default(),
             history: History::default(),
             room: false,
             underruns: 0,
@@ -156,6 +159,12 @@ impl Playout {
         if paused {
             self.interrupt();
         }
+    }
+
+    /// Changes how loud what is played from the ring is.
+    pub fn set_level(&mut self, percent: u8, ramp: Duration) {
+        let samples = usize::try_from(self.rate.samples_in(ramp)).unwrap_or(0);
+        self.level.set(f32::from(percent) / 100.0, samples);
     }
 
     /// Asks to throw away what is queued before `up_to`; `false` when too many such wait.
@@ -238,6 +247,7 @@ impl Playout {
     /// One full frame, or what there is of it with a faded tail.
     fn play(&mut self, now: Instant, frame: &mut [i16], events: &mut Events) -> usize {
         let played = self.reader.pop(frame);
+        self.level.apply(frame.get_mut(..played).unwrap_or_default());
         self.gathering = None;
         if played > 0 {
             self.resume(now, frame, played, events);
@@ -283,6 +293,7 @@ impl Playout {
         let left = up_to.saturating_sub(self.reader.position());
         let wanted = usize::try_from(left).map_or(len, |left| left.min(len));
         let taken = self.reader.pop(fading.get_mut(..wanted).unwrap_or_default());
+        self.level.apply(fading.get_mut(..taken).unwrap_or_default());
         self.history.push(fading.get(..taken).unwrap_or_default());
         self.history.extend(self.rate, fading.get_mut(taken..).unwrap_or_default());
         fade_out(fading);
@@ -309,6 +320,7 @@ impl Playout {
 
     /// After a clear: what comes next is a new beginning.
     fn stop(&mut self) {
+        self.level = Level::default();
         self.playing = false;
         self.sounding = false;
         self.interrupted = false;

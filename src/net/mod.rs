@@ -11,6 +11,14 @@ pub mod ws;
 
 use std::io::Read;
 
+/// Sleeps until a moment; for ever without one.
+pub async fn sleep_until(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// 32 random bytes from the operating system, to seed the cores with.
 ///
 /// # Errors

@@ -215,7 +215,7 @@ impl PhoneCall {
                 },
                 Some(event) = leg.events.recv() => self.hear_media(event),
                 () = ready.notified() => {}
-                () = sleep_until(due) => self.act(&control, local, offer.as_deref()).await,
+                () = crate::net::sleep_until(due) => self.act(&control, local, offer.as_deref()).await,
             }
             self.listen(&mut leg);
             self.speak(&mut leg);
@@ -441,12 +441,6 @@ fn take_due(due: &mut Option<Instant>, now: Instant) -> bool {
     reached
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-}
 
 #[cfg(test)]
 mod tests {

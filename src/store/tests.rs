@@ -8,29 +8,21 @@ use tempfile::TempDir;
 
 fn record(id: &str, created_at: i64) -> CallRecord {
     CallRecord {
-        id: CallId::from_tail(id).unwrap(),
-        instance_id: "inst_a".parse().unwrap(),
-        call_type: CallType::DynamicStream,
         status: CallStatus::InProgress,
-        target_phone: "+14155550123".into(),
-        direction: Direction::Outbound,
-        from: None,
         trunk: Some("carrier".into()),
-        created_at,
-        ringing_at: None,
         answered_at: Some(created_at + 1),
-        ended_at: None,
-        duration_ms: None,
-        end_reason: None,
-        end_detail: None,
         sip_code: Some(200),
         sip_reason: Some("OK".into()),
-        sip_call_id: None,
-        hangup_party: None,
-        queue_position: None,
         stream: Some(StreamState { connected: true, protocol: None, rate: Some(16_000) }),
-        quality: None,
         metadata: serde_json::Map::from_iter([("k".to_owned(), serde_json::json!("é\u{0}"))]),
+        ..CallRecord::new(
+            CallId::from_tail(id).unwrap(),
+            "inst_a".parse().unwrap(),
+            CallType::DynamicStream,
+            "+14155550123".into(),
+            Direction::Outbound,
+            created_at,
+        )
     }
 }
 

@@ -341,28 +341,18 @@ impl Daemon {
 fn record(call: &NewCall, nth: usize) -> CallRecord {
     let stream = matches!(call.content, Content::Stream { .. });
     CallRecord {
-        id: call.id.clone(),
-        instance_id: call.instance.clone(),
-        call_type: call.content.call_type(),
-        status: CallStatus::Queued,
-        target_phone: call.target.clone(),
-        direction: Direction::Outbound,
         from: call.from.clone(),
         trunk: call.settings.trunk.clone(),
-        created_at: 1_767_323_045_000 + i64::try_from(nth).unwrap() * 1000,
-        ringing_at: None,
-        answered_at: None,
-        ended_at: None,
-        duration_ms: None,
-        end_reason: None,
-        end_detail: None,
-        sip_code: None,
-        sip_reason: None,
-        sip_call_id: None,
-        hangup_party: None,
         queue_position: Some(1),
         stream: stream.then(StreamState::default),
-        quality: None,
         metadata: call.metadata.clone(),
+        ..CallRecord::new(
+            call.id.clone(),
+            call.instance.clone(),
+            call.content.call_type(),
+            call.target.clone(),
+            Direction::Outbound,
+            1_767_323_045_000 + i64::try_from(nth).unwrap() * 1000,
+        )
     }
 }

@@ -548,3 +548,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_lowered_level_ramps_is_exact_and_ends_with_a_clear() {
+    let mut rig = Rig::new();
+    rig.push(160 * 4);
+    rig.playout.set_level(20, Duration::from_millis(20));
+    let ramp = rig.tick();
+    assert!(ramp[0].abs() <= sound(0, 1)[0].abs());
+    let low = rig.tick();
+    for (got, full) in low.iter().zip(sound(160, 160)) {
+        assert!((i32::from(*got) - i32::from(full) / 5).abs() <= 1, "{got} of {full}");
+    }
+    assert!(rig.playout.clear(640, 7));
+    rig.tick();
+    rig.push(320);
+    assert_eq!(rig.tick(), sound(640, 160), "what follows a clear is as loud as ever");
+}

@@ -189,7 +189,7 @@ impl Driver {
                 Some(probe) = probes.recv() => {
                     let _ = probe.send(());
                 }
-                () = sleep_until(deadline) => self.feed(Input::Timeout),
+                () = crate::net::sleep_until(deadline) => self.feed(Input::Timeout),
             }
             self.drain().await;
             while self.children.try_join_next().is_some() {}
@@ -273,12 +273,5 @@ impl Driver {
             let targets = targets.map(Iterator::collect).unwrap_or_default();
             let _ = arrivals.send(Arrival::Resolved(query, targets)).await;
         });
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }
