@@ -1,4 +1,4 @@
-//! The three calls, placed as a user of the API would.
+//! The calls of fixed content and of streams, placed as a user of the API would.
 
 use crate::programs::{Addresses, Programs};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bellwire::audio::gain;
 use bellwire::audio::rate::SampleRate;
 use bellwire::audio::wav;
-use bellwire::speech::tts::{Tts, TtsSpec};
+use bellwire::speech::tts::{SpeakRequest, Tts, TtsSpec};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -31,33 +31,29 @@ const CALLER: &str = "Hello? Yes, I can hear you very well. Please go on, I am l
 pub struct Speech {
     /// The caller's words, 8 kHz.
     pub caller: Vec<i16>,
+    /// What the caller says over the agent, 8 kHz.
+    pub interruption: Vec<i16>,
     /// The bot's words, 24 kHz.
     pub bot_24k: Vec<i16>,
 }
 
-pub fn synthesise(dir: &Path) -> Result<Speech> {
-    let speak = |text: &str, voice: &str, rate: u32| -> Result<Vec<i16>> {
-        let voice_dir = dir.join("voices");
-        let tts = Tts::start(TtsSpec {
-            voice_dir,
-            threads: 1,
-            voices: Vec::new(),
-            level_dbov: Some(-20.0),
-            rate,
-            cache_bytes: 0,
-        });
-        let mut speech = tts.speak(voice, text, 1)?;
-        let mut all = Vec::new();
-        // The engine has its own threads; this one only collects.
-        while let Some(piece) = tokio::task::block_in_place(|| speech.blocking_recv()) {
-            all.extend_from_slice(&piece.map_err(anyhow::Error::msg)?);
-        }
-        Ok(all)
-    };
+pub async fn synthesise(dir: &Path) -> Result<Speech> {
     Ok(Speech {
-        caller: speak(CALLER, "en-GB-001", 8000)?,
-        bot_24k: speak(BOT, "en-US-001", IN_RATE)?,
+        caller: speak(dir, CALLER, "en-GB-001", 8000).await?,
+        interruption: speak(dir, crate::agent::INTERRUPTION, "en-GB-001", 8000).await?,
+        bot_24k: speak(dir, BOT, "en-US-001", IN_RATE).await?,
     })
+}
+
+async fn speak(dir: &Path, text: &str, voice: &str, rate: u32) -> Result<Vec<i16>> {
+    let spec = TtsSpec { rate, cache_bytes: 0, ..TtsSpec::built_in(dir.join("voices")) };
+    let tts = Tts::start(spec);
+    let mut speech = tts.speak(SpeakRequest::new(voice, text))?;
+    let mut all = Vec::new();
+    while let Some(piece) = speech.next().await {
+        all.extend_from_slice(&piece.map_err(anyhow::Error::msg)?.samples);
+    }
+    Ok(all)
 }
 
 pub fn write_wav(path: &Path, samples: &[i16], rate: u32) -> Result<()> {
@@ -89,7 +85,8 @@ pub struct Api {
 
 /// What became of a call.
 pub struct Outcome {
-    call: Value,
+    /// The call object as it ended.
+    pub call: Value,
     /// Status and when it was first seen, since the request.
     seen: Vec<(String, Duration)>,
 }
@@ -179,7 +176,7 @@ impl Api {
         Ok(Streamed { outcome, received })
     }
 
-    async fn create(&self, call_type: &str, section: &str, content: Value) -> Result<String> {
+    pub async fn create(&self, call_type: &str, section: &str, content: Value) -> Result<String> {
         let body = json!({
             "instanceId": "inst_demo",
             "type": call_type,
@@ -197,7 +194,7 @@ impl Api {
     }
 
     /// Shows the call's progress until it has ended.
-    async fn follow(&self, id: &str, begun: Instant) -> Result<Outcome> {
+    pub async fn follow(&self, id: &str, begun: Instant) -> Result<Outcome> {
         let url = format!("http://{}/v1/calls/{id}", self.base);
         let until = begun + Duration::from_secs(60);
         let mut seen = vec![("QUEUED".to_owned(), Duration::ZERO)];

@@ -1,4 +1,4 @@
-//! `make demo`: three real calls over SIP and RTP on this machine, and what they sounded like.
+//! `make demo`: four real calls over SIP and RTP on this machine, and what they sounded like.
 //!
 //! ```text
 //!  demo ── REST, WebSocket ──> bellwire serve ══ SIP, RTP ══> bellwire phone
@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Starts the daemon with its built-in defaults and a phone as separate programs, places one call
-//! each of FIXED_TTS, FIXED_AUDIO and DYNAMIC_STREAM, and prints what was measured.
+//! each of FIXED_TTS, FIXED_AUDIO, DYNAMIC_STREAM and DYNAMIC_AGENT (a playbook: no key, no model),
+//! and prints what was measured.
 
 #![allow(
     clippy::print_stdout,
@@ -17,6 +18,7 @@
     reason = "a demo talks to its user, and its pictures and sounds are small"
 )]
 
+mod agent;
 mod calls;
 mod plot;
 mod programs;
@@ -35,9 +37,11 @@ async fn main() -> Result<()> {
         std::fs::remove_dir_all(&out).with_context(|| format!("emptying {OUT}"))?;
     }
     std::fs::create_dir_all(&out)?;
-    let speech = calls::synthesise(&out.join("state"))?;
+    let speech = calls::synthesise(&out.join("state")).await?;
     let question = out.join("caller-says.wav");
     calls::write_wav(&question, &speech.caller, 8000)?;
+    let interruption = out.join("caller-interrupts.wav");
+    calls::write_wav(&interruption, &speech.interruption, 8000)?;
 
     let addresses = Addresses::free()?;
     say("Starting bellwire phone and bellwire serve");
@@ -46,20 +50,26 @@ async fn main() -> Result<()> {
     api.wait_until_ready(&mut programs).await?;
 
     let mut outcomes = Vec::new();
-    say("1/3  FIXED_TTS: text to speech");
+    say("1/4  FIXED_TTS: text to speech");
     outcomes.push(api.fixed_tts().await?);
-    say("2/3  FIXED_AUDIO: an MP3 file");
+    say("2/4  FIXED_AUDIO: an MP3 file");
     outcomes.push(api.fixed_audio(include_bytes!("announcement.mp3")).await?);
-    say("3/3  DYNAMIC_STREAM: live 24 kHz audio over a WebSocket");
+    say("3/4  DYNAMIC_STREAM: live 24 kHz audio over a WebSocket");
     let stream = api.dynamic_stream(&speech.bot_24k).await?;
     let received = stream.received;
     outcomes.push(stream.outcome);
+    say("4/4  DYNAMIC_AGENT: a playbook that is interrupted and confirmed by a key");
+    programs.next_phone(&out, &addresses, &interruption).await?;
+    outcomes.push(agent::call(&api).await?);
     programs.stop().await?;
 
     calls::write_wav(&out.join("client-received.wav"), &received, calls::OUT_RATE)?;
     let heard = phone_recordings(&out)?;
     print_table(&outcomes, &heard);
-    draw(&out, &heard, &received)?;
+    let conversation = &outcomes[3].call["outcome"];
+    say("What the agent and the phone said");
+    agent::print(conversation);
+    draw(&out, &heard, &received, conversation, &speech.interruption)?;
     println!("\nListen: {OUT}/phone-heard*.wav and {OUT}/client-received.wav");
     println!("Look:   {OUT}/demo.png");
     verify(&outcomes, &heard, &received)
@@ -75,7 +85,8 @@ struct Heard {
 }
 
 fn phone_recordings(out: &Path) -> Result<Vec<Heard>> {
-    let names = ["phone-heard.wav", "phone-heard-2.wav", "phone-heard-3.wav"];
+    let names =
+        ["phone-heard.wav", "phone-heard-2.wav", "phone-heard-3.wav", "phone-heard-agent.wav"];
     let read = |name: &&str| {
         let path = out.join(name);
         let samples = calls::read_wav(&path)?;
@@ -119,7 +130,13 @@ fn print_table(outcomes: &[Outcome], heard: &[Heard]) {
     }
 }
 
-fn draw(out: &Path, heard: &[Heard], received: &[i16]) -> Result<()> {
+fn draw(
+    out: &Path,
+    heard: &[Heard],
+    received: &[i16],
+    conversation: &serde_json::Value,
+    interruption: &[i16],
+) -> Result<()> {
     let titles = [
         "FIXED_TTS: the phone heard (8 kHz)",
         "FIXED_AUDIO: the phone heard (8 kHz)",
@@ -133,6 +150,7 @@ fn draw(out: &Path, heard: &[Heard], received: &[i16]) -> Result<()> {
             samples: &heard.samples,
             rate: 8000,
             color: plot::HEARD,
+            spans: Vec::new(),
         })
         .collect();
     lanes.push(plot::Lane {
@@ -140,8 +158,11 @@ fn draw(out: &Path, heard: &[Heard], received: &[i16]) -> Result<()> {
         samples: received,
         rate: calls::OUT_RATE,
         color: plot::RECEIVED,
+        spans: Vec::new(),
     });
-    plot::write(&out.join("demo.png"), "Bellwire demo: three calls over SIP and RTP", &lanes)
+    let mut said = Vec::new();
+    lanes.extend(agent::lanes(conversation, &heard[3].samples, &mut said, interruption));
+    plot::write(&out.join("demo.png"), "Bellwire demo: four calls over SIP and RTP", &lanes)
 }
 
 /// The demo is a promise: what it shows must have happened.
@@ -153,6 +174,7 @@ fn verify(outcomes: &[Outcome], heard: &[Heard], received: &[i16]) -> Result<()>
         let level = calls::active_level(&heard.samples, 8000);
         ensure!(level > -40.0, "{} is silent: {level:.1} dBov", heard.path.display());
     }
+    agent::verify(&outcomes[3].call)?;
     let level = calls::active_level(received, calls::OUT_RATE);
     ensure!(level > -40.0, "the client received silence: {level:.1} dBov");
     Ok(())

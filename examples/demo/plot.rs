@@ -7,7 +7,7 @@ use embedded_graphics::mono_font::MonoTextStyle;
 use embedded_graphics::mono_font::ascii::{FONT_8X13, FONT_9X18_BOLD};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
 use embedded_graphics::prelude::{Drawable, PointsIter, Primitive, WebColors};
-use embedded_graphics::primitives::{Line, PrimitiveStyle};
+use embedded_graphics::primitives::{Line, PrimitiveStyle, Rectangle};
 use embedded_graphics::text::Text;
 use std::convert::Infallible;
 use std::path::Path;
@@ -23,6 +23,16 @@ pub struct Lane<'a> {
     pub samples: &'a [i16],
     pub rate: u32,
     pub color: Rgb888,
+    /// Bars below the waveform.
+    pub spans: Vec<Span>,
+}
+
+/// A stretch of time with a name.
+pub struct Span {
+    pub from: f64,
+    pub to: f64,
+    pub color: Rgb888,
+    pub label: String,
 }
 
 /// A colour for what the callee heard, and one for what the client received.
@@ -98,6 +108,18 @@ fn draw_lane(canvas: &mut Canvas, lane: &Lane<'_>, index: i32, seconds: f64) -> 
         let y = |sample: i16| middle - (f64::from(sample) * scale) as i32;
         let (from, to) = (Point::new(LEFT + x, y(*low)), Point::new(LEFT + x, y(*high)));
         Line::new(from, to).into_styled(style).draw(canvas)?;
+    }
+    draw_spans(canvas, &lane.spans, top + LANE as i32 - 10, seconds)
+}
+
+fn draw_spans(canvas: &mut Canvas, spans: &[Span], top: i32, seconds: f64) -> anyhow::Result<()> {
+    let small = MonoTextStyle::new(&FONT_8X13, Rgb888::CSS_DIM_GRAY);
+    for span in spans {
+        let (from, to) = (x_of(span.from, seconds), x_of(span.to, seconds).max(x_of(span.from, seconds) + 3));
+        let style = PrimitiveStyle::with_fill(span.color);
+        let size = Size::new(u32::try_from(to - from)?, 8);
+        Rectangle::new(Point::new(from, top), size).into_styled(style).draw(canvas)?;
+        Text::new(&span.label, Point::new(from, top - 4), small).draw(canvas)?;
     }
     Ok(())
 }

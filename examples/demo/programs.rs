@@ -40,15 +40,8 @@ impl Programs {
         let program = program()?;
         let log = out.join("bellwire.log");
         let text = |path: &Path| path.display().to_string();
-        let phone = Command::new(&program)
-            .args(["phone", "--listen", &format!("udp:{}", addresses.phone)])
-            .args(["--ring", "600ms", "--count", "3", "--play", &text(question)])
-            .args(["--record", &text(&out.join("phone-heard.wav")), "--json"])
-            .stdout(std::fs::File::create(out.join("phone.jsonl"))?)
-            .stderr(std::fs::File::create(out.join("phone.log"))?)
-            .stdin(Stdio::null())
-            .spawn()
-            .context("starting bellwire phone")?;
+        let record = out.join("phone-heard.wav");
+        let phone = phone(out, addresses, &record, "3", &["--play".to_owned(), text(question)])?;
         let set = |key: &str, value: &str| ["--set".to_owned(), format!("{key}={value}")];
         let daemon = Command::new(&program)
             .arg("serve")
@@ -65,6 +58,22 @@ impl Programs {
         Ok(Self { daemon, phone, log })
     }
 
+    /// A phone for one more call, in the place of the one whose calls are done.
+    pub async fn next_phone(
+        &mut self,
+        out: &Path,
+        addresses: &Addresses,
+        interruption: &Path,
+    ) -> Result<()> {
+        wait(&mut self.phone, Duration::from_secs(15)).await?;
+        let deeds = crate::agent::deeds(&interruption.display().to_string());
+        let record = out.join("phone-heard-agent.wav");
+        self.phone = phone(out, addresses, &record, "1", &deeds)?;
+        // It must listen before it is called; an INVITE would be repeated after half a second.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(())
+    }
+
     /// Fails with the daemon's log when it is not running any more.
     pub fn check(&mut self) -> Result<()> {
         if let Some(status) = self.daemon.try_wait()? {
@@ -74,7 +83,7 @@ impl Programs {
         Ok(())
     }
 
-    /// Ends both in order: the daemon politely, the phone by itself after its third call.
+    /// Ends both in order: the daemon politely, the phone by itself after its last call.
     pub async fn stop(mut self) -> Result<()> {
         let pid = self.daemon.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().context("stopping bellwire serve")?;
@@ -85,6 +94,26 @@ impl Programs {
         wait(&mut self.phone, Duration::from_secs(15)).await?;
         Ok(())
     }
+}
+
+fn phone(
+    out: &Path,
+    addresses: &Addresses,
+    record: &Path,
+    count: &str,
+    more: &[String],
+) -> Result<Child> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(out.join("phone.jsonl"))?;
+    Command::new(program()?)
+        .args(["phone", "--listen", &format!("udp:{}", addresses.phone)])
+        .args(["--ring", "600ms", "--count", count, "--json", "--record"])
+        .arg(record)
+        .args(more)
+        .stdout(log)
+        .stderr(std::fs::File::create(out.join("phone.log"))?)
+        .stdin(Stdio::null())
+        .spawn()
+        .context("starting bellwire phone")
 }
 
 impl Drop for Programs {

@@ -182,6 +182,21 @@ impl Problem {
         self
     }
 
+    /// What is wrong in one line, with the places in the request.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut words = self.detail.clone();
+        for error in &self.errors {
+            words.push_str("; ");
+            words.push_str(&error.pointer);
+            if error.detail != self.detail {
+                words.push_str(": ");
+                words.push_str(&error.detail);
+            }
+        }
+        words
+    }
+
     /// Replaces the status of the table (`invalid_request` with 405, 408, 413, 415, 431).
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {

@@ -4,7 +4,9 @@
 //! answers 503 `capacity_exceeded`. Tests put a small loop at the other end.
 
 use crate::api::error::Problem;
+use crate::app::agent::request::AgentRequest;
 use crate::app::stream::{StreamAttachment, StreamOptions};
+use crate::app::transcribe::Transcribe;
 use crate::call::record::{CallRecord, CallType};
 use crate::id::{CallId, InstanceId};
 use crate::store::InstanceSettings;
@@ -37,20 +39,30 @@ pub struct NewCall {
     pub max_duration: Duration,
     /// The user's own object.
     pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Whether and how the caller's words are written down.
+    pub transcribe: Option<Transcribe>,
+}
+
+/// A text to be spoken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spoken {
+    /// 1 to 5000 characters.
+    pub text: String,
+    /// A known voice id.
+    pub voice: String,
+    /// How often it is said.
+    pub repeat: u32,
+    /// Whether the text is SSML.
+    pub ssml: bool,
+    /// 0.5 to 2.
+    pub speed: f32,
 }
 
 /// What a call plays or does.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// FIXED_TTS.
-    Tts {
-        /// Plain text, 1 to 5000 characters.
-        text: String,
-        /// A known voice id.
-        voice: String,
-        /// How often it is said.
-        repeat: u32,
-    },
+    Tts(Spoken),
     /// FIXED_AUDIO.
     Audio {
         /// Mono at 8 kHz, levelled, shared by all calls that play it.
@@ -58,6 +70,8 @@ pub enum Content {
         /// How often it is played; 0: until the call ends.
         repeat: u32,
     },
+    /// DYNAMIC_AGENT.
+    Agent(Box<AgentRequest>),
     /// DYNAMIC_STREAM.
     Stream {
         /// Defaults for the client that attaches.
@@ -72,7 +86,8 @@ impl Content {
     #[must_use]
     pub fn call_type(&self) -> CallType {
         match self {
-            Self::Tts { .. } => CallType::FixedTts,
+            Self::Tts(_) => CallType::FixedTts,
+            Self::Agent(_) => CallType::DynamicAgent,
             Self::Audio { .. } => CallType::FixedAudio,
             Self::Stream { .. } => CallType::DynamicStream,
         }

@@ -28,6 +28,8 @@ use crate::api::gateway::{Command, Gateway};
 use crate::api::limit::{Limiter, Rate};
 use crate::api::tickets::Tickets;
 use crate::api::types::{AudioProblem, CreateDefaults, Voice};
+use crate::app::agent::request::AgentRequest;
+use crate::app::transcribe::Transcribe;
 use crate::call::record::CallRecord;
 use crate::id::{CallId, KeyId};
 use crate::observe::event::{Happening as _, StoreFailed};
@@ -36,6 +38,7 @@ use axum::Router;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
@@ -46,6 +49,18 @@ pub type DecodeAudio = Arc<dyn Fn(Bytes) -> Result<Arc<[i16]>, AudioProblem> + S
 /// Tells how a trunk is doing by its name; `None` asks for the one that calls without a named
 /// trunk would take.
 pub type TrunkLookup = Arc<dyn Fn(Option<&str>) -> TrunkState + Send + Sync>;
+
+/// Whether a call like this could be conducted: the brain, voice and tools that it asks for are
+/// there. Asked before anything is dialled.
+pub type CheckAgent =
+    Arc<dyn Fn(&AgentRequest, Option<&Transcribe>) -> Result<(), Problem> + Send + Sync>;
+
+/// A sentence in this voice as a WAV file; `None`: there is no such voice.
+pub type VoiceSample = Arc<
+    dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<Bytes>, Problem>> + Send>>
+        + Send
+        + Sync,
+>;
 
 /// How a trunk is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +127,12 @@ pub struct ApiParts {
     pub decode_audio: DecodeAudio,
     /// Tells how trunks are doing.
     pub trunks: TrunkLookup,
+    /// Speech engines of which any voice may be named as `engine:voice`.
+    pub voice_engines: Vec<String>,
+    /// Lets a voice be heard.
+    pub voice_sample: VoiceSample,
+    /// Says whether an agent's call can be conducted.
+    pub check_agent: CheckAgent,
     /// Whether unknown fields of requests are wrong.
     pub strict: bool,
     /// Limits.
@@ -143,6 +164,9 @@ pub struct Shared {
     pub(crate) tickets: Tickets,
     decode_audio: DecodeAudio,
     trunks: TrunkLookup,
+    voice_engines: Vec<String>,
+    voice_sample: VoiceSample,
+    check_agent: CheckAgent,
     strict: bool,
     limits: ApiLimits,
     requests: Limiter<KeyId>,
@@ -186,6 +210,9 @@ impl ApiState {
             tickets: Tickets::default(),
             decode_audio: parts.decode_audio,
             trunks: parts.trunks,
+            voice_engines: parts.voice_engines,
+            voice_sample: parts.voice_sample,
+            check_agent: parts.check_agent,
             strict: parts.strict,
             limits,
             requests: Limiter::new(limits.rate, BUCKETS_MAX),
@@ -277,6 +304,7 @@ fn v1(state: &ApiState) -> Router<ApiState> {
     Router::new()
         .route("/calls", post(calls::create).get(calls::list))
         .route("/calls/{id}", get(calls::show).patch(calls::change).delete(calls::terminate))
+        .route("/calls/{id}/transcript", get(calls::transcript))
         .route("/calls/{id}/tickets", post(calls::issue_ticket))
         .route("/calls/{id}/stream", get(calls::attach))
         .route("/instances", post(instances::create).get(instances::list))
@@ -288,5 +316,6 @@ fn v1(state: &ApiState) -> Router<ApiState> {
         .route("/keys", post(keys::create).get(keys::list))
         .route("/keys/{id}", delete(keys::revoke))
         .route("/voices", get(instances::voices))
+        .route("/voices/{id}/sample", get(instances::voice_sample))
         .route_layer(axum::middleware::from_fn_with_state(state.clone(), guard::guard))
 }

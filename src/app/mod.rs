@@ -16,7 +16,10 @@ mod line;
 pub mod playout;
 pub mod prompt;
 pub mod stream;
+pub mod transcribe;
 
+use crate::call::outcome::{Outcome, Utterance};
+use crate::call::record::EndReason;
 use crate::media::worker::LegHandle;
 
 /// What the call driver tells an application leg. The queue holds 64; a full queue ends the call.
@@ -39,6 +42,9 @@ pub enum Control {
         /// As stated, else 0.
         duration_ms: u32,
     },
+    /// A stream tells its client something that somebody else knows (an agent's words, its
+    /// outcome).
+    Tell(Box<stream::wire::Told>),
     /// Send digits to the far end.
     SendDtmf(String),
     /// The call is over: flush what must be told, close the client, drop the leg, finish.
@@ -90,6 +96,26 @@ pub enum Report {
     Flowing,
     /// Neither RTP nor RTCP for the configured time.
     Quiet,
+    /// Whether an engine writes the caller's words down, by its name, or why not.
+    Transcribing(Result<String, String>),
+    /// Words that will not change.
+    Said(Utterance),
+    /// Where the conversation stands.
+    Turn(crate::turn::interface::State),
+    /// The agent was cut off.
+    Interrupted {
+        /// What was heard of what it was saying.
+        heard: String,
+    },
+    /// The agent is done with the call.
+    Ended {
+        /// As what the call ends.
+        reason: EndReason,
+        /// In words.
+        detail: Option<String>,
+    },
+    /// How an agent's call went; the last report.
+    Outcome(Box<Outcome>),
     /// The leg cannot do its work (engine failed, audio unreadable); ends the call with `error`.
     Failed {
         /// For the log and the call object.

@@ -253,7 +253,7 @@ impl PromptTask {
                     self.dial();
                 }
             }
-            Some(Control::CallEvent { .. } | Control::Dtmf { .. }) => {}
+            Some(Control::CallEvent { .. } | Control::Dtmf { .. } | Control::Tell(_)) => {}
         }
         true
     }

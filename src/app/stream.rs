@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// What the task of one call must know from its start.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StreamSpec {
     /// The call, told to clients.
     pub call: crate::id::CallId,
@@ -61,6 +61,12 @@ pub struct StreamSpec {
     pub wait: Duration,
     /// How long a call goes on after its client vanished (30 s).
     pub linger: Duration,
+    /// An agent conducts the call; clients only watch.
+    pub observer: bool,
+    /// Who may write the caller's words down.
+    pub stt: crate::speech::stt::Stt,
+    /// What the create request says about that.
+    pub transcribe: Option<super::transcribe::Transcribe>,
 }
 
 /// Starts the application leg of one call; it ends after [`Control::Stop`] or with its queue.

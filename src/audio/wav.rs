@@ -115,6 +115,18 @@ fn to_io(why: hound::Error) -> io::Error {
     }
 }
 
+/// A whole WAV file in memory, one channel.
+///
+/// # Errors
+/// Only for more than 4 GiB of samples.
+pub fn encode(samples: &[i16], rate: SampleRate) -> io::Result<Vec<u8>> {
+    let mut file = io::Cursor::new(Vec::with_capacity(samples.len() * 2 + 44));
+    let mut writer = WavWriter::new(&mut file, rate, 1)?;
+    writer.write(samples)?;
+    writer.finish()?;
+    Ok(file.into_inner())
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;

@@ -85,6 +85,8 @@ pub enum Input {
     HangupRequested,
     /// The stream's client never came, or stayed away.
     StreamLost,
+    /// The application leg is done with the call, and as what it ends.
+    ContentEnded(EndReason),
     /// The application leg cannot do its work.
     ContentFailed,
     /// Neither RTP nor RTCP for too long.
@@ -219,6 +221,7 @@ impl Call {
                 self.end(now, reason, HangupParty::Api);
             }
             Input::StreamLost => self.end(now, EndReason::StreamLost, HangupParty::Gateway),
+            Input::ContentEnded(reason) => self.end(now, reason, HangupParty::Gateway),
             Input::ContentFailed => self.end(now, EndReason::Error, HangupParty::Gateway),
             Input::Quiet => self.end(now, EndReason::MediaTimeout, HangupParty::Gateway),
             Input::StreamAttached { protocol, rate } => {

@@ -13,6 +13,7 @@
 pub mod cause;
 pub mod destination;
 pub mod machine;
+pub mod outcome;
 pub mod queue;
 pub mod record;
 

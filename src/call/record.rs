@@ -2,6 +2,7 @@
 //!
 //! Owns names and their mapping to the five statuses of the reference API. Holds no behaviour.
 
+use super::outcome::{Outcome, Transcription};
 use crate::id::{CallId, InstanceId};
 use crate::media::interface::LegReport;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,17 @@ pub enum CallType {
     DynamicStream,
     /// An agent conducts the call.
     DynamicAgent,
+}
+
+impl CallType {
+    /// Whether a WebSocket client can attach: to talk, or to watch an agent.
+    #[must_use]
+    pub fn has_stream(self) -> bool {
+        match self {
+            Self::DynamicStream | Self::DynamicAgent => true,
+            Self::FixedTts | Self::FixedAudio => false,
+        }
+    }
 }
 
 /// The five statuses that clients of the reference API know.
@@ -249,6 +261,12 @@ pub struct CallRecord {
     pub stream: Option<StreamState>,
     /// Media quality, live or final.
     pub quality: Option<Quality>,
+    /// The caller's words, when somebody was to write them down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcription: Option<Box<Transcription>>,
+    /// What an agent brought home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Box<Outcome>>,
     /// The user's own object, returned as it came.
     pub metadata: serde_json::Map<String, serde_json::Value>,
 }
@@ -287,6 +305,8 @@ impl CallRecord {
             queue_position: None,
             stream: None,
             quality: None,
+            transcription: None,
+            outcome: None,
             metadata: serde_json::Map::new(),
         }
     }

@@ -4,6 +4,7 @@ use super::{DONE, FAILED, print};
 use crate::audio::codec::CodecId;
 use crate::config::{Listen, PortRange, from_text};
 use crate::observe::trace::{self, Format};
+use crate::phone::deeds::{Deed, What, When};
 use crate::phone::{PhoneEvent, PhoneSpec};
 use anyhow::Context as _;
 use clap::Args;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
     bellwire phone --record heard.wav                   answer, and keep what is heard\n  \
     bellwire phone --ring 3s --reject 486               ring, then be busy\n  \
     bellwire phone --play speech.wav --dtmf 42#         speak and press keys\n  \
+    bellwire phone --at spoken:2s=play:no.wav --at quiet:1s=dtmf:1   interrupt, then answer\n  \
     bellwire phone --call sip:demo@127.0.0.1:5060 --echo --hangup-after 10s\n\n\
     Exit codes: 0 all calls went as told, 1 a call failed, 2 wrong arguments.")]
 pub struct PhoneArgs {
@@ -50,6 +52,13 @@ pub struct PhoneArgs {
     /// Press these keys after the answer.
     #[arg(long, value_name = "DIGITS", value_parser = digits)]
     pub dtmf: Option<String>,
+    /// Do something in the course of the call; may be given several times, for one after the other.
+    ///
+    /// WHEN=WHAT. WHEN is a time since the answer (`3s`), `quiet:700ms` (the other side has spoken
+    /// and been silent for so long) or `spoken:2s` (it has spoken for so long: interrupts it).
+    /// WHAT is `play:FILE`, `dtmf:DIGITS` or `hangup`.
+    #[arg(long, value_name = "WHEN=WHAT", value_parser = deed)]
+    pub at: Vec<DeedArg>,
     /// Hang up this long after the answer; without it the other side does.
     #[arg(long, value_name = "TIME", value_parser = from_text::<Duration>)]
     pub hangup_after: Option<Duration>,
@@ -69,6 +78,37 @@ pub struct PhoneArgs {
     /// Report each call as one JSON object a line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A deed of the command line; files are not read yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeedArg {
+    when: When,
+    what: WhatArg,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum WhatArg {
+    Play(PathBuf),
+    Press(String),
+    HangUp,
+}
+
+fn deed(text: &str) -> Result<DeedArg, String> {
+    let (when, what) = text.split_once('=').ok_or("WHEN=WHAT, e.g. quiet:700ms=dtmf:1")?;
+    let when = match when.split_once(':') {
+        Some(("quiet", time)) => When::Quiet(from_text(time)?),
+        Some(("spoken", time)) => When::Spoken(from_text(time)?),
+        Some((word, _)) => return Err(format!("{word}: is neither quiet nor spoken")),
+        None => When::After(from_text(when)?),
+    };
+    let what = match what.split_once(':') {
+        Some(("play", file)) => WhatArg::Play(PathBuf::from(file)),
+        Some(("dtmf", keys)) => WhatArg::Press(digits(keys)?),
+        None if what == "hangup" => WhatArg::HangUp,
+        _ => return Err(format!("{what} is neither play:FILE, dtmf:DIGITS nor hangup")),
+    };
+    Ok(DeedArg { when, what })
 }
 
 fn digits(text: &str) -> Result<String, String> {
@@ -128,6 +168,15 @@ fn ring(args: PhoneArgs) -> anyhow::Result<bool> {
 fn spec(args: PhoneArgs) -> anyhow::Result<PhoneSpec> {
     let other = if args.codec == CodecId::Pcmu { CodecId::Pcma } else { CodecId::Pcmu };
     let load = |path: Option<PathBuf>| path.map(|path| prompt(&path)).transpose();
+    let deeds = args.at.iter().map(|DeedArg { when, what }| {
+        let what = match what {
+            WhatArg::Play(path) => What::Play(prompt(path)?),
+            WhatArg::Press(digits) => What::Press(digits.clone()),
+            WhatArg::HangUp => What::HangUp,
+        };
+        Ok(Deed { when: *when, what })
+    });
+    let deeds = deeds.collect::<anyhow::Result<Vec<_>>>()?;
     Ok(PhoneSpec {
         // A phone that dials needs no well-known port.
         listen: vec![(args.listen.transport, dialling_address(&args))],
@@ -140,6 +189,7 @@ fn spec(args: PhoneArgs) -> anyhow::Result<PhoneSpec> {
         play: load(args.play)?,
         echo: args.echo,
         dtmf: args.dtmf,
+        deeds,
         hangup_after: args.hangup_after,
         count: args.count.map(u64::from),
         call: args.call,
@@ -202,6 +252,10 @@ mod tests {
         let args = parse("--ring 0s --codec pcma --dtmf 4*# --hangup-after 1m --count 2").unwrap();
         assert_eq!(args.hangup_after, Some(Duration::from_mins(1)));
         assert_eq!((args.codec, args.count), (CodecId::Pcma, Some(2)));
+        let args = parse("--at 1s=play:a.wav --at quiet:500ms=dtmf:12# --at 9s=hangup").unwrap();
+        let half = Duration::from_millis(500);
+        assert_eq!(args.at[1].when, When::Quiet(half));
+        assert_eq!((args.at.len(), &args.at[2].what), (3, &WhatArg::HangUp));
         for bad in [
             "--ring 3",
             "--reject 200",
@@ -212,6 +266,10 @@ mod tests {
             "--codec opus",
             "--rtp-ports 1-1",
             "--listen 5060",
+            "--at dtmf:1",
+            "--at 1s=say:x",
+            "--at loud:1s=hangup",
+            "--at 1=hangup",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -12,11 +12,15 @@
 use super::parts::Parts;
 use crate::api::gateway::Content;
 use crate::app::{self, Control, Report};
+use crate::app::stream::wire::{Heard, Told};
+use crate::app::transcribe::Transcribe;
+use crate::call::outcome::{Transcription, TranscriptionStatus};
 use crate::call::record::{CallRecord, EndReason, Quality};
 use crate::call::{Call, Input, Now, Output, cause};
 use crate::id::SessionId;
 use crate::media::interface::{Command as MediaCommand, MediaParams};
 use crate::media::worker::{LegControl, LegHandle};
+use crate::observe::event::{self, Happening as _};
 use crate::sdp::{self, LocalMedia, Negotiated};
 use crate::sip::interface::{Command, Event, Invite};
 use std::sync::{Arc, OnceLock};
@@ -56,13 +60,15 @@ pub(super) struct CallSetup {
     pub session: SessionId,
     /// What it plays.
     pub content: Content,
+    /// Whether and how the caller's words are written down.
+    pub transcribe: Option<Transcribe>,
     /// For an outgoing call.
     pub dial: Option<Dial>,
     /// For an incoming call: the offer, if the INVITE had one.
     pub offer: Option<Vec<u8>>,
     /// Codecs of its trunk, in order.
     pub codecs: Vec<crate::audio::codec::CodecId>,
-    /// Application leg of a stream call, started when the call was made so that a client can come
+    /// Application leg of a stream call (for an agent: of those who watch it), started when the call was made so that a client can come
     /// early.
     pub app: Option<AppLeg>,
 }
@@ -120,6 +126,8 @@ pub(super) struct CallActor {
     parts: Arc<Parts>,
     setup: CallSetup,
     app: Option<AppLeg>,
+    /// The leg of those who watch an agent.
+    watchers: Option<AppLeg>,
     local: Option<LocalMedia>,
     leg: Option<LegHandle>,
     media: Arc<OnceLock<LegControl>>,
@@ -139,11 +147,14 @@ impl CallActor {
         let codec = Arc::new(OnceLock::new());
         let view = CallView { record: seen, media: Arc::clone(&media), codec: Arc::clone(&codec) };
         let delayed_offer = setup.dial.is_none() && setup.offer.is_none();
-        let app = setup.app.take();
+        let watched = matches!(setup.content, Content::Agent(_));
+        let (watchers, app) =
+            if watched { (setup.app.take(), None) } else { (None, setup.app.take()) };
         let actor = Self {
             parts,
             setup,
             app,
+            watchers,
             local: None,
             leg: None,
             media,
@@ -167,6 +178,7 @@ impl CallActor {
                     None => self.feed(Input::Shutdown),
                 },
                 report = next_report(&mut self.app) => self.hear_app(report),
+                report = next_report(&mut self.watchers) => self.hear_watchers(report),
                 () = crate::net::sleep_until(deadline) => self.feed(Input::Timeout),
             }
             self.drain().await;
@@ -207,13 +219,77 @@ impl CallActor {
             Some(Report::Quiet) => Input::Quiet,
             Some(Report::Attached { protocol, rate }) => Input::StreamAttached { protocol, rate },
             Some(Report::Detached) => Input::StreamDetached,
-            Some(Report::Dtmf { .. } | Report::Flowing) => return,
+            Some(Report::Ended { reason, detail }) => {
+                self.setup.call.record_mut().end_detail = detail;
+                Input::ContentEnded(reason)
+            }
+            Some(report) => return self.note(report),
             None => {
                 self.app = None;
                 Input::ContentFailed
             }
         };
         self.feed(input);
+    }
+
+    fn hear_watchers(&mut self, report: Option<Report>) {
+        match report {
+            None => self.watchers = None,
+            Some(
+                report @ (Report::HangupRequested { .. }
+                | Report::Attached { .. }
+                | Report::Detached),
+            ) => self.hear_app(Some(report)),
+            Some(_) => {}
+        }
+    }
+
+    /// Tells those who watch an agent; a watcher that does not listen misses it.
+    fn show(&self, control: Control) {
+        if let Some(watchers) = &self.watchers {
+            let _ = watchers.control.try_send(control);
+        }
+    }
+
+    fn show_told(&self, told: Told) {
+        self.show(Control::Tell(Box::new(told)));
+    }
+
+    /// Writes down what an application leg tells and the call's state does not depend on.
+    fn note(&mut self, report: Report) {
+        let record = self.setup.call.record_mut();
+        match report {
+            Report::Transcribing(Ok(engine)) => {
+                record.transcription = Some(Box::new(Transcription::available(&engine)));
+            }
+            Report::Transcribing(Err(reason)) => {
+                event::TranscriptionLost { call_id: record.id.as_str(), reason: &reason }.report();
+                let lost = Transcription::unavailable(&reason);
+                let known = record.transcription.get_or_insert_with(|| Box::new(lost));
+                known.status = TranscriptionStatus::Unavailable;
+                known.reason = Some(reason);
+            }
+            Report::Turn(state) => return self.show_told(Told::Turn { state }),
+            Report::Interrupted { heard } => return self.show_told(Told::Interrupted { heard }),
+            Report::Said(line) => {
+                let lines = record.transcription.as_ref().map_or(0, |known| known.lines.len());
+                let told = Told::Transcript(Heard::line(&line, lines as u64 + 1));
+                if let Some(watchers) = &self.watchers {
+                    let _ = watchers.control.try_send(Control::Tell(Box::new(told)));
+                }
+                // An agent's words are known also when nobody transcribes the caller.
+                let unheard = || Box::new(Transcription::unavailable("nobody listens"));
+                record.transcription.get_or_insert_with(unheard).add(line);
+            }
+            Report::Outcome(outcome) => {
+                super::tell::outcome(record.id.as_str(), &outcome);
+                let told = Told::Outcome { outcome: outcome.clone() };
+                record.outcome = Some(outcome);
+                self.show_told(told);
+            }
+            _ => return,
+        }
+        self.publish();
     }
 
     async fn hear_sip(&mut self, event: Event) {
@@ -277,6 +353,7 @@ impl CallActor {
                 }
                 Output::Play => self.play(),
                 Output::Tell(event, detail) => {
+                    self.show(Control::CallEvent { event, detail: detail.clone() });
                     self.tell_app(Control::CallEvent { event, detail });
                 }
                 Output::Changed => self.publish(),
@@ -416,7 +493,9 @@ impl CallActor {
     /// Starts the application leg of a prompt, and gives the media leg to whichever there is.
     fn start_content(&mut self) {
         if self.app.is_none() {
-            match self.parts.start_prompt(&self.setup.content) {
+            let record = self.setup.call.record();
+            let transcribe = self.setup.transcribe.as_ref();
+            match self.parts.start_content(&self.setup.content, transcribe, record) {
                 Ok(Some(leg)) => self.app = Some(leg),
                 Ok(None) => {}
                 Err(detail) => {
@@ -435,6 +514,7 @@ impl CallActor {
     }
 
     fn play(&mut self) {
+        self.show(Control::Start);
         self.tell_app(Control::Start);
     }
 
@@ -463,18 +543,16 @@ impl CallActor {
     async fn finish(&mut self) {
         self.finished = true;
         let record = self.setup.call.record();
-        let stop = Control::Stop {
-            reason: record.end_reason.map_or("error", cause::name),
-            sip_code: record.sip_code,
-            duration_ms: record.duration_ms.unwrap_or(0),
-        };
-        if let Some(mut app) = self.app.take() {
-            let told = app.control.try_send(stop).is_ok();
-            drop(app.reports);
-            let ended = told && tokio::time::timeout(STOP_MAX, &mut app.task).await.is_ok();
-            if !ended {
-                app.task.abort();
-            }
+        // What comes in from here on is written with the last row.
+        let (reason, sip_code) =
+            (record.end_reason.map_or("error", cause::name), record.sip_code);
+        let duration_ms = record.duration_ms.unwrap_or(0);
+        let stop = || Control::Stop { reason, sip_code, duration_ms };
+        if let Some(app) = self.app.take() {
+            self.stop_leg(app, stop()).await;
+        }
+        if let Some(watchers) = self.watchers.take() {
+            self.stop_leg(watchers, stop()).await;
         }
         self.leg = None;
         if let Some(media) = self.media.get() {
@@ -491,6 +569,23 @@ impl CallActor {
         let record = self.setup.call.record();
         super::tell::ended(record);
         self.parts.settle_store(&record.id).await;
+    }
+}
+
+impl CallActor {
+    /// Lets an application leg say its last words, and waits until it is gone.
+    async fn stop_leg(&mut self, mut leg: AppLeg, stop: Control) {
+        let told = leg.control.try_send(stop).is_ok();
+        let last_words = async {
+            while let Some(report) = leg.reports.recv().await {
+                self.note(report);
+            }
+            let _ = (&mut leg.task).await;
+        };
+        let ended = told && tokio::time::timeout(STOP_MAX, last_words).await.is_ok();
+        if !ended {
+            leg.task.abort();
+        }
     }
 }
 
@@ -520,4 +615,15 @@ pub(super) fn app_leg<T>(
 /// Starts the application leg of a prompt.
 pub(super) fn prompt_leg(spec: app::prompt::PromptSpec) -> AppLeg {
     app_leg(|control, reports| ((), app::prompt::spawn(spec, control, reports))).1
+}
+
+/// Starts the application leg of an agent.
+pub(super) fn agent_leg(
+    spec: app::agent::leg::AgentSpec,
+    parts: app::agent::leg::AgentParts,
+) -> AppLeg {
+    app_leg(|control, reports| {
+        ((), tokio::spawn(app::agent::leg::run(spec, parts, control, reports)))
+    })
+    .1
 }

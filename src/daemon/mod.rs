@@ -5,6 +5,7 @@
 //!
 //! Owns nothing that decides: calls are decided in `call`, signalling in `sip`, sound in `media`.
 
+mod agents;
 mod call_driver;
 mod health;
 mod inbound;
@@ -13,6 +14,7 @@ mod setup;
 mod switchboard;
 mod tell;
 
+use crate::api::error::Problem;
 use crate::api::gateway::{Command, Gateway};
 use crate::api::rest::{
     AdminParts, ApiLimits, ApiParts, ApiState, ServeLimits, TrunkState, admin_router, router, serve,
@@ -20,15 +22,18 @@ use crate::api::rest::{
 use crate::api::types::{AudioProblem, CreateDefaults, Voice};
 use crate::audio::decode::DecodeError;
 use crate::audio::prompt::prepare_prompt;
+use crate::audio::rate::SampleRate;
 use crate::config::Config;
 use crate::media::worker::MediaPool;
 use crate::net::sip::{SipQueues, SipSockets};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::metrics;
 use crate::sip::endpoint::{Endpoint, EndpointStats};
-use crate::speech::tts::Tts;
+use crate::speech::stt::Stt;
+use crate::speech::tts::{Tts, TtsError};
 use crate::store::{DeclaredInstance, Dedupe, InstanceSettings, Store, sha256};
 use crate::time::Rng;
+use agents::AgentDesk;
 use anyhow::Context as _;
 use parts::{Parts, TrunksDown};
 use std::collections::HashMap;
@@ -66,6 +71,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut rng = Rng::from_seed(seed);
     let store = open_store(&config).await?;
     let tts = Tts::start(setup::tts(&config));
+    let agents = AgentDesk::new(&config, tts.clone(), Stt::new(setup::stt(&config)));
+    let routes = setup::routes(&config, &agents)?;
     let media = MediaPool::start(setup::media(&config, rng.next_u64()))
         .context("starting the media threads ([rtp] in the configuration)")?;
     let listen: Vec<_> = config.sip.listen.iter().map(|l| (l.transport, l.address)).collect();
@@ -95,14 +102,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         stream: setup::stream_defaults(&config),
         trunks_down: TrunksDown::default(),
         seeds: Mutex::new(rng),
-        tts: tts.clone(),
+        tts,
+        agents,
         store: store.clone(),
     });
-    let voice = tts.voices().first().map(|voice| voice.id.clone()).unwrap_or_default();
     let board = Switchboard::new(SwitchboardSpec {
         parts: Arc::clone(&parts),
         queue: setup::queue(&config),
-        routes: setup::routes(&config, &voice)?,
+        routes,
         lines: setup::lines(&config),
         sip_stats,
         drain_timeout: config.limits.drain_timeout,
@@ -195,7 +202,7 @@ struct ApiListeners {
 async fn start_api(
     config: &Config,
     gateway: &Gateway,
-    parts: &Parts,
+    parts: &Arc<Parts>,
     metrics: metrics::Handle,
     stop: &CancellationToken,
 ) -> anyhow::Result<ApiListeners> {
@@ -206,6 +213,9 @@ async fn start_api(
         voices: parts.tts.voices().iter().map(api_voice).collect(),
         decode_audio: decoder(config),
         trunks: trunk_lookup(config, Arc::clone(&parts.trunks_down)),
+        voice_engines: config.engine.tts.iter().map(|engine| engine.name.to_string()).collect(),
+        voice_sample: voice_sample(&parts.tts),
+        check_agent: check_agent(Arc::clone(parts)),
         strict: config.api.strict_requests,
         limits: ApiLimits {
             body_max: config.limits.max_body.as_usize(),
@@ -271,6 +281,33 @@ fn api_voice(voice: &crate::speech::tts::voices::Voice) -> Voice {
         sample_url: None,
         native_rate: Some(voice.native_rate),
     }
+}
+
+/// Says whether an agent's call can be conducted.
+fn check_agent(parts: Arc<Parts>) -> crate::api::rest::CheckAgent {
+    Arc::new(move |request, transcribe| parts.agents.check(request, transcribe))
+}
+
+/// Speaks a sentence in a voice and writes it as WAV.
+fn voice_sample(tts: &Tts) -> crate::api::rest::VoiceSample {
+    let tts = tts.clone();
+    Arc::new(move |voice| {
+        let speech = tts.sample(&voice);
+        Box::pin(async move {
+            let mut speech = match speech {
+                Ok(speech) => speech,
+                Err(TtsError::UnknownVoice { .. }) => return Ok(None),
+                Err(error) => return Err(Problem::capacity_exceeded(error.to_string())),
+            };
+            let mut samples = Vec::new();
+            while let Some(piece) = speech.next().await {
+                let piece = piece.map_err(Problem::capacity_exceeded)?;
+                samples.extend_from_slice(&piece.samples);
+            }
+            let wav = crate::audio::wav::encode(&samples, SampleRate::HZ_8000);
+            Ok(Some(wav.map_err(|error| Problem::internal(error.to_string()))?.into()))
+        })
+    })
 }
 
 /// Decodes uploaded audio; calls that play the same file share its samples while any of them lives.

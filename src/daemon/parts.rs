@@ -1,9 +1,11 @@
 //! What all calls share: the media pool, the voices, the store, and plain values of the
 //! configuration.
 
-use super::call_driver::{AppLeg, prompt_leg};
-use crate::api::gateway::Content;
+use super::agents::AgentDesk;
+use super::call_driver::{AppLeg, agent_leg, prompt_leg};
+use crate::api::gateway::{Content, Spoken};
 use crate::app::prompt::{PromptSpec, Source};
+use crate::app::transcribe::Transcribe;
 use crate::audio::codec::CodecId;
 use crate::call::destination::Destinations;
 use crate::call::record::CallRecord;
@@ -11,7 +13,7 @@ use crate::id::CallId;
 use crate::media::worker::{LegHandle, LegSetup, MediaError, MediaPool};
 use crate::sdp::LocalMedia;
 use crate::sip::interface::Command;
-use crate::speech::tts::Tts;
+use crate::speech::tts::{SpeakRequest, Speech, Tts};
 use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -60,6 +62,8 @@ pub(super) struct Parts {
     pub sip: mpsc::Sender<Command>,
     /// The voices.
     pub tts: Tts,
+    /// Agents, and who writes words down.
+    pub agents: AgentDesk,
     /// The store.
     pub store: Store,
     /// Trunks by name.
@@ -146,17 +150,37 @@ impl Parts {
         self.seeds.lock().unwrap_or_else(PoisonError::into_inner).next_u64()
     }
 
-    /// Starts the application leg of a prompt; `None` for content that has its own.
-    pub(super) fn start_prompt(&self, content: &Content) -> Result<Option<AppLeg>, String> {
+    /// Starts the application leg of a prompt or an agent; `None` for content that has its own.
+    pub(super) fn start_content(
+        &self,
+        content: &Content,
+        transcribe: Option<&Transcribe>,
+        record: &CallRecord,
+    ) -> Result<Option<AppLeg>, String> {
         let (source, repeat) = match content {
-            Content::Tts { text, voice, repeat } => {
-                let speech = self.tts.speak(voice, text, *repeat);
-                (Source::Chunks(speech.map_err(|error| error.to_string())?), 1)
-            }
+            Content::Tts(spoken) => (Source::Speech(self.speak(spoken)?), 1),
             Content::Audio { samples, repeat } => (Source::Samples(samples.clone()), *repeat),
             Content::Stream { .. } => return Ok(None),
+            Content::Agent(request) => {
+                let agent = self.agents.agent(request, transcribe, record);
+                let agent = agent.map_err(|problem| problem.detail)?;
+                return Ok(Some(agent_leg(agent, self.agents.parts.clone())));
+            }
         };
-        Ok(Some(prompt_leg(PromptSpec { source, repeat, sample_rate: RATE })))
+        let transcribe = transcribe.cloned().map(|wanted| (wanted, self.agents.parts.stt.clone()));
+        Ok(Some(prompt_leg(PromptSpec { source, repeat, sample_rate: RATE, transcribe })))
+    }
+
+    fn speak(&self, spoken: &Spoken) -> Result<Speech, String> {
+        let request = SpeakRequest {
+            voice: spoken.voice.clone(),
+            text: spoken.text.clone(),
+            ssml: spoken.ssml,
+            speed: spoken.speed,
+            repeat: spoken.repeat,
+            live: false,
+        };
+        self.tts.speak(request).map_err(|error| error.to_string())
     }
 
     /// Hands a record to the store; what cannot be written is counted there.

@@ -1,19 +1,25 @@
 //! From the configuration to the plain values that shells and cores are made with.
 
+use super::agents::AgentDesk;
 use super::inbound::{InboundAction, InboundRoute, silence};
 use super::parts::{StreamDefaults, TrunkFacts};
-use crate::api::gateway::Content;
+use crate::api::gateway::{Content, Spoken};
+use crate::app::agent::request::AgentRequest;
 use crate::app::stream::StreamOptions;
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
 use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
-use crate::config::{Action, Config, Instance, Route, Trunk};
+use crate::config::{
+    Action, Config, Instance, Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind,
+};
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
 use crate::media::worker::{MediaSpec, StartRule};
 use crate::sip::interface::{EndpointSpec, Transport, TrunkSpec};
-use crate::speech::tts::TtsSpec;
+use crate::speech::key::ApiKey;
+use crate::speech::stt::{SttEngineKind, SttEngineSpec, SttSpec};
+use crate::speech::tts::{TtsEngineKind, TtsEngineSpec, TtsSpec};
 use crate::speech::tts::voices::{Voice, pico_alias};
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
@@ -145,19 +151,112 @@ pub(super) fn tts(config: &Config) -> TtsSpec {
     TtsSpec {
         voice_dir: config.node.data_dir.join("voices"),
         threads: 2,
-        voices: config.voice.iter().map(|v| pico_alias(&v.id, &v.voice)).collect::<Vec<Voice>>(),
+        engines: config.engine.tts.iter().map(tts_engine).collect(),
+        voices: config.voice.iter().map(voice).collect(),
         level_dbov,
         rate: super::parts::RATE,
         cache_bytes: 64 << 20,
     }
 }
 
+fn tts_engine(engine: &TtsEngine) -> TtsEngineSpec {
+    let kind = match engine.kind {
+        TtsKind::Pico => TtsEngineKind::Pico,
+        TtsKind::OpenAi => TtsEngineKind::OpenAi,
+        TtsKind::Command => TtsEngineKind::Command,
+        TtsKind::Piper => TtsEngineKind::Piper,
+        TtsKind::ElevenLabs => TtsEngineKind::ElevenLabs,
+        TtsKind::Cartesia => TtsEngineKind::Cartesia,
+        TtsKind::Deepgram => TtsEngineKind::Deepgram,
+    };
+    TtsEngineSpec {
+        url: engine.url.as_ref().map(ToString::to_string),
+        key: engine.key.as_ref().map(|key| ApiKey::new(key.expose())),
+        model: engine.model.clone(),
+        command: engine.command.clone(),
+        rate: engine.rate,
+        first_audio: engine.first_audio,
+        max_parallel: engine.max_parallel as usize,
+        ..TtsEngineSpec::new(&engine.name, kind)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "speeds and gains need no double")]
+fn voice(voice: &crate::config::Voice) -> Voice {
+    Voice {
+        id: voice.id.to_string(),
+        name: voice.name.clone().unwrap_or_else(|| voice.id.to_string()),
+        language: voice.language.clone().unwrap_or_else(|| language_of(&voice.voice)),
+        engine: voice.engine.to_string(),
+        engine_voice: voice.voice.clone(),
+        gender: voice.gender.clone(),
+        speed: voice.speed as f32,
+        gain_db: voice.gain_db as f32,
+        fallback: voice.fallback.as_ref().map(ToString::to_string),
+        ..pico_alias(&voice.id, &voice.voice)
+    }
+}
+
+/// The language that an engine's name for a voice begins with, e.g. `en_US-amy-medium`.
+fn language_of(voice: &str) -> String {
+    let tag = voice.replace('_', "-");
+    let mut parts = tag.split('-');
+    let letters = |part: &str, counts: &[usize]| {
+        counts.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic())
+    };
+    match (parts.next(), parts.next()) {
+        (Some(language), Some(region)) if letters(language, &[2]) && letters(region, &[2]) => {
+            format!("{}-{}", language.to_lowercase(), region.to_uppercase())
+        }
+        (Some(language), _) if letters(language, &[2]) => language.to_lowercase(),
+        _ => "en".to_owned(),
+    }
+}
+
+/// The transcription service's setup.
+pub(super) fn stt(config: &Config) -> SttSpec {
+    let engine = |engine: &SttEngine| {
+        let kind = match engine.kind {
+            SttKind::Vosk => SttEngineKind::Vosk,
+            SttKind::Deepgram => SttEngineKind::Deepgram,
+            SttKind::OpenAi => SttEngineKind::OpenAi,
+            SttKind::AssemblyAi => SttEngineKind::AssemblyAi,
+            #[cfg(feature = "sphinx")]
+            SttKind::Sphinx => SttEngineKind::Sphinx,
+            // Refused by the check of the configuration.
+            #[cfg(not(feature = "sphinx"))]
+            SttKind::Sphinx => return None,
+            SttKind::Whisper => return None,
+        };
+        Some(SttEngineSpec {
+            url: engine.url.as_ref().map(ToString::to_string),
+            key: engine.key.as_ref().map(|key| ApiKey::new(key.expose())),
+            model: engine.model.clone(),
+            language: engine.language.clone(),
+            model_path: engine.model_path.clone(),
+            max_parallel: engine.max_parallel as usize,
+            ..SttEngineSpec::new(&engine.name, kind)
+        })
+    };
+    SttSpec { engines: config.engine.stt.iter().filter_map(engine).collect() }
+}
+
 /// Inbound routes in order; prompts are read and decoded here, once.
 ///
 /// # Errors
 /// A prompt that cannot be read or decoded, with its path.
-pub(super) fn routes(config: &Config, voice: &str) -> anyhow::Result<Vec<InboundRoute>> {
-    config.route.iter().map(|route| inbound_route(config, route, voice)).collect()
+pub(super) fn routes(config: &Config, agents: &AgentDesk) -> anyhow::Result<Vec<InboundRoute>> {
+    let first = agents.parts.tts.voices().first();
+    let voice = first.map(|voice| voice.id.clone()).unwrap_or_default();
+    let routes = config.route.iter().enumerate().map(|(index, route)| {
+        let made = inbound_route(config, route, &voice)?;
+        if let Content::Agent(request) = &made.action.content {
+            let checked = agents.check(request, None);
+            checked.map_err(|problem| anyhow::anyhow!("route[{index}]: {}", problem.in_words()))?;
+        }
+        Ok(made)
+    });
+    routes.collect()
 }
 
 fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<InboundRoute> {
@@ -182,7 +281,8 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
             (Plan::RingOnly { ring }, silence())
         }
         Action::Reject => (Plan::Reject { code: route.sip_code }, silence()),
-        Action::Agent | Action::Webhook => {
+        Action::Agent => (answer, agent(route)?),
+        Action::Webhook => {
             bail!("route action {:?} is not available in this version", route.action)
         }
     };
@@ -209,7 +309,28 @@ fn say(route: &Route, voice: &str) -> Content {
     let voice = route.voice.as_ref().map_or_else(|| voice.to_owned(), ToString::to_string);
     // A spoken text is bounded: 0 means as long as anybody listens.
     let repeat = if route.repeat == 0 { 100 } else { route.repeat };
-    Content::Tts { text: route.text.clone().unwrap_or_default(), voice, repeat }
+    let text = route.text.clone().unwrap_or_default();
+    Content::Tts(Spoken { text, voice, repeat, ssml: false, speed: 1.0 })
+}
+
+/// The agent of a route; its playbook is read here, once.
+fn agent(route: &Route) -> anyhow::Result<Content> {
+    let script = match &route.script {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("reading {}", path.display()))?;
+            let script = serde_json::from_str(&text);
+            Some(script.with_context(|| format!("{} is not JSON", path.display()))?)
+        }
+    };
+    Ok(Content::Agent(Box::new(AgentRequest {
+        instructions: route.instructions.clone(),
+        voice: route.voice.as_ref().map(ToString::to_string),
+        agent_first: true,
+        script,
+        ..AgentRequest::default()
+    })))
 }
 
 /// Reads and decodes a prompt file to 8 kHz mono at the configured level.

@@ -15,6 +15,7 @@ use super::parts::{Parts, RATE};
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Content, Created, NewCall, Status};
 use crate::app::stream::{SeatError, StreamOptions, StreamSeats, StreamSpec};
+use crate::app::transcribe::Transcribe;
 use crate::call::queue::{CallQueue, Line, QueueError};
 use crate::call::record::{CallRecord, CallStatus, Direction, EndReason, HangupParty};
 use crate::call::{Call, Plan};
@@ -187,12 +188,13 @@ impl Switchboard {
         let codecs = self.codecs(&line.trunk);
         let session = SessionId(self.next_session);
         self.next_session += 1;
-        let (app, seats) = self.stream_leg(&record, &new.content);
+        let (app, seats) = self.stream_leg(&record, &new.content, new.transcribe.clone());
         let call = Call::new(record, plan);
         let setup = CallSetup {
             call,
             session,
             content: new.content,
+            transcribe: new.transcribe,
             dial: Some(dial),
             offer: None,
             codecs,
@@ -264,8 +266,14 @@ impl Switchboard {
         &self,
         record: &CallRecord,
         content: &Content,
+        transcribe: Option<Transcribe>,
     ) -> (Option<AppLeg>, Option<StreamSeats>) {
-        let Content::Stream { options, wait } = content else { return (None, None) };
+        let (options, wait, observer) = match content {
+            Content::Stream { options, wait } => (options.clone(), *wait, false),
+            // Its clients watch an agent at work.
+            Content::Agent(_) => (StreamOptions::default(), Duration::ZERO, true),
+            Content::Tts(_) | Content::Audio { .. } => return (None, None),
+        };
         let defaults = &self.spec.parts.stream;
         let rate = defaults.rates.get(record.instance_id.as_str());
         let spec = StreamSpec {
@@ -274,14 +282,17 @@ impl Switchboard {
             direction: record.direction,
             from: record.from.clone(),
             to: record.target_phone.clone(),
-            options: options.clone(),
+            options,
             sample_rate: RATE,
             default_rate: rate.copied().unwrap_or(16_000),
             buffer: defaults.buffer,
             water: defaults.water,
-            wait: *wait,
+            wait,
+            observer,
             linger: defaults.linger,
             parameters: serde_json::Map::new(),
+            stt: self.spec.parts.agents.parts.stt.clone(),
+            transcribe,
         };
         let spawn = |control, reports| crate::app::stream::spawn(spec, control, reports);
         let (seats, leg) = app_leg(spawn);
@@ -393,14 +404,15 @@ impl Switchboard {
         }
         let record = incoming_record(id.clone(), instance, &incoming, &action.content);
         let (app, seats) = match action.plan {
-            Plan::Inbound { .. } => self.stream_leg(&record, &action.content),
+            Plan::Inbound { .. } => self.stream_leg(&record, &action.content, None),
             Plan::Outbound { .. } | Plan::RingOnly { .. } | Plan::Reject { .. } => (None, None),
         };
         let codecs = self.codecs(&incoming.trunk);
         let call = Call::new(record, action.plan);
         let content = action.content;
         let offer = incoming.sdp;
-        let setup = CallSetup { call, session, content, dial: None, offer, codecs, app };
+        let setup =
+            CallSetup { call, session, content, transcribe: None, dial: None, offer, codecs, app };
         self.enter(setup, seats);
         if let Some(call) = self.calls.get(&id) {
             let _ = call.inbox.try_send(Message::Begin);
@@ -422,7 +434,7 @@ impl Switchboard {
             Problem::new(Code::CallEnded, format!("call {id} is over or was never there"))
         })?;
         let seats = call.seats.as_ref().ok_or_else(|| {
-            Problem::new(Code::Conflict, "only a DYNAMIC_STREAM call has a stream")
+            Problem::new(Code::Conflict, "only DYNAMIC_STREAM and DYNAMIC_AGENT calls have a stream")
         })?;
         seats.reserve(options).map_err(|error| match error {
             SeatError::Taken => Problem::new(Code::StreamAlreadyAttached, error.to_string()),

@@ -2,6 +2,7 @@
 
 use crate::api::gateway::Status;
 use crate::call::cause;
+use crate::call::outcome::Outcome;
 use crate::call::record::{CallRecord, CallType, Direction, HangupParty};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::redact::Number;
@@ -45,6 +46,18 @@ pub(super) fn ended(record: &CallRecord) {
         hangup_party: record.hangup_party.map(party),
         duration_seconds,
         mos: record.quality.as_ref().and_then(|quality| quality.mos),
+    }
+    .report();
+}
+
+pub(super) fn outcome(call_id: &str, outcome: &Outcome) {
+    let status = serde_json::to_value(outcome.status).ok();
+    event::AgentOutcome {
+        call_id,
+        status: status.as_ref().and_then(|status| status.as_str()).unwrap_or("failed"),
+        turns: outcome.turns.len() as u64,
+        interruptions: u64::from(outcome.interruptions),
+        result: outcome.result.is_some(),
     }
     .report();
 }

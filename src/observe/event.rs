@@ -12,6 +12,7 @@
 
 use super::metrics::{self, Metric};
 use super::redact::{Number, escape};
+use crate::call::outcome::TurnLatency;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
@@ -312,6 +313,44 @@ happenings! {
         /// The call it belongs to, if any.
         call_id: Option<&'a str>,
     }
+    /// An agent began to answer.
+    AgentTurn<'a> = DEBUG "agent turn" {
+        /// The call.
+        call_id: &'a str,
+        /// Number of the exchange.
+        turn: u64,
+        /// From the caller's last sound to our first packet.
+        response_seconds: Option<f64>,
+        /// Our own share of it.
+        gateway_seconds: Option<f64>,
+    }
+    /// A brain used a tool.
+    AgentTool<'a> = INFO "agent tool", counts AGENT_TOOLS [tool] {
+        /// The call.
+        call_id: &'a str,
+        /// Its name.
+        tool: &'a str,
+    }
+    /// An agent's call is over.
+    AgentOutcome<'a> = INFO "agent outcome", counts AGENT_OUTCOMES [status] {
+        /// The call.
+        call_id: &'a str,
+        /// How it went.
+        status: &'a str,
+        /// Exchanges.
+        turns: u64,
+        /// How often the agent was cut off.
+        interruptions: u64,
+        /// Whether there is a result.
+        result: bool,
+    }
+    /// Nobody writes the caller's words down (any more).
+    TranscriptionLost<'a> = WARN "no transcription", counts TRANSCRIPTION_LOST [] {
+        /// The call.
+        call_id: &'a str,
+        /// Why.
+        reason: &'a str,
+    }
     /// A request to the API was refused: the user's doing.
     ApiRefused<'a> = DEBUG "request refused", counts API_PROBLEMS [code] {
         /// The request.
@@ -467,6 +506,29 @@ pub fn count_beats(late: impl Iterator<Item = (std::time::Duration, u64)>) {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         metrics::TICK_LATE.observe_many(late.as_secs_f64(), count, &[]);
     }
+}
+
+/// Publishes the latencies of an agent's answer, and tells of them.
+pub fn agent_latency(call_id: &str, latency: &TurnLatency) {
+    let seconds = |ms: Option<u64>| ms.and_then(|ms| u32::try_from(ms).ok()).map(|ms| f64::from(ms) / 1000.0);
+    for (stage, ms) in [
+        ("turn_end", latency.turn_end_ms),
+        ("transcript", latency.transcript_ms),
+        ("first_token", latency.first_token_ms),
+        ("first_sentence", latency.first_sentence_ms),
+        ("first_audio", latency.first_audio_ms),
+        ("first_rtp", latency.first_rtp_ms),
+        ("gateway", latency.gateway_ms),
+    ] {
+        record(&metrics::AGENT_LATENCY, seconds(ms), &[stage]);
+    }
+    AgentTurn {
+        call_id,
+        turn: latency.turn,
+        response_seconds: seconds(latency.first_rtp_ms),
+        gateway_seconds: seconds(latency.gateway_ms),
+    }
+    .report();
 }
 
 /// Publishes whether a trunk answers, and tells of it.

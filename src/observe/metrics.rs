@@ -126,6 +126,14 @@ metrics_catalogue! {
     STREAM_WARNINGS = Counter "bellwire_stream_warnings_total" ["code"] NONE;
     /// From a text to its first sound.
     TTS_FIRST_AUDIO = Histogram "bellwire_tts_first_audio_seconds" ["engine"] SECONDS;
+    /// Parts of an agent's answer, from the caller's last sound; `gateway` is our own share.
+    AGENT_LATENCY = Histogram "bellwire_agent_latency_seconds" ["stage"] SECONDS;
+    /// Tools that brains used.
+    AGENT_TOOLS = Counter "bellwire_agent_tools_total" ["tool"] NONE;
+    /// Agent calls that ended, by the status of their outcome.
+    AGENT_OUTCOMES = Counter "bellwire_agent_outcomes_total" ["status"] NONE;
+    /// Calls whose words could not be written down (any more).
+    TRANSCRIPTION_LOST = Counter "bellwire_transcription_lost_total" [] NONE;
     /// Speech engine failures.
     ENGINE_ERRORS = Counter "bellwire_engine_errors_total" ["engine"] NONE;
     /// Store operations that failed.

@@ -1,5 +1,6 @@
 //! One call of the phone: rings, answers, plays, records, ends.
 
+use super::deeds::{Deeds, What};
 use super::{PhoneEvent, PhoneSpec, Tell};
 use crate::audio::rate::SampleRate;
 use crate::audio::wav::WavWriter;
@@ -37,6 +38,7 @@ pub(super) struct PhoneCall {
     answered: Option<Instant>,
     playing: Option<(Arc<[i16]>, usize)>,
     digits_due: Option<Instant>,
+    deeds: Deeds,
     answer_due: Option<Instant>,
     hangup_due: Option<Instant>,
     recording: Option<Recording>,
@@ -62,6 +64,7 @@ impl PhoneCall {
         tell: Tell,
     ) -> Self {
         Self {
+            deeds: Deeds::new(&spec.deeds),
             number,
             session,
             spec,
@@ -202,7 +205,7 @@ impl PhoneCall {
         let ready = Arc::clone(&leg.ready);
         let control = leg.control.clone();
         loop {
-            let due = [self.answer_due, self.digits_due, self.hangup_due];
+            let due = [self.answer_due, self.digits_due, self.deeds.due(), self.hangup_due];
             let due = due.into_iter().flatten().min();
             tokio::select! {
                 event = events.recv() => match event {
@@ -215,7 +218,9 @@ impl PhoneCall {
                 },
                 Some(event) = leg.events.recv() => self.hear_media(event),
                 () = ready.notified() => {}
-                () = crate::net::sleep_until(due) => self.act(&control, local, offer.as_deref()).await,
+                () = crate::net::sleep_until(due) => {
+                    self.act(&control, local, offer.as_deref()).await;
+                }
             }
             self.listen(&mut leg);
             self.speak(&mut leg);
@@ -276,6 +281,7 @@ impl PhoneCall {
         }
         let codec = self.codec.unwrap_or("none");
         (self.tell)(PhoneEvent::Answered { call: self.number, codec });
+        self.deeds.start(now);
         self.playing = self.spec.play.clone().map(|play| (play, 0));
         self.digits_due = self.spec.dtmf.as_ref().map(|_| now + DTMF_AFTER);
         self.hangup_due = self.spec.hangup_after.map(|after| now + after);
@@ -305,12 +311,13 @@ impl PhoneCall {
             self.send(Command::Answer { session, sdp }).await;
         }
         if take_due(&mut self.digits_due, now) {
-            let mut digits = [0; 32];
-            let wanted = self.spec.dtmf.as_deref().unwrap_or_default().bytes();
-            digits.iter_mut().zip(wanted).for_each(|(digit, wanted)| *digit = wanted);
-            let duration = Duration::from_millis(120);
-            let gap = Duration::from_millis(80);
-            control.send(MediaCommand::Dtmf { digits, duration, gap });
+            press(control, self.spec.dtmf.as_deref().unwrap_or_default());
+        }
+        match self.deeds.take(now) {
+            Some(What::Play(samples)) => self.playing = Some((samples, 0)),
+            Some(What::Press(digits)) => press(control, &digits),
+            Some(What::HangUp) => self.hangup_due = Some(now),
+            None => {}
         }
         if take_due(&mut self.hangup_due, now) {
             self.send(Command::Hangup { session, reason: None }).await;
@@ -337,6 +344,7 @@ impl PhoneCall {
             self.scratch.clear();
             let Some(header) = leg.capture.pop(&mut self.scratch) else { return };
             self.heard += u64::from(header.samples);
+            self.deeds.listen(Instant::now(), &self.scratch);
             if self.spec.echo && self.answered.is_some() {
                 leg.playout.push(&self.scratch);
             }
@@ -431,6 +439,14 @@ fn numbered(path: &std::path::Path, number: u64) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{stem}-{number}.{extension}"))
+}
+
+fn press(control: &LegControl, wanted: &str) {
+    let mut digits = [0; 32];
+    digits.iter_mut().zip(wanted.bytes()).for_each(|(digit, wanted)| *digit = wanted);
+    let duration = Duration::from_millis(120);
+    let gap = Duration::from_millis(80);
+    control.send(MediaCommand::Dtmf { digits, duration, gap });
 }
 
 fn take_due(due: &mut Option<Instant>, now: Instant) -> bool {

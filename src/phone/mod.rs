@@ -10,6 +10,7 @@
 //! sound card.
 
 mod call;
+pub mod deeds;
 
 use crate::audio::codec::CodecId;
 use crate::id::SessionId;
@@ -54,6 +55,8 @@ pub struct PhoneSpec {
     pub echo: bool,
     /// Send these digits a second after the answer.
     pub dtmf: Option<String>,
+    /// What is done in the course of the call, one after the other.
+    pub deeds: Vec<deeds::Deed>,
     /// Hang up this long after the answer.
     pub hangup_after: Option<Duration>,
     /// End after this many calls.
@@ -76,6 +79,7 @@ impl Default for PhoneSpec {
             play: None,
             echo: false,
             dtmf: None,
+            deeds: Vec::new(),
             hangup_after: None,
             count: None,
             call: None,

@@ -45,6 +45,9 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
     if asked.target_is_sip {
         grant.require(Scope::CallsSip)?;
     }
+    if let RequestedContent::Agent(agent) = &asked.content {
+        (state.check_agent)(agent, asked.transcribe.as_ref())?;
+    }
     let content = content(state, asked.content).await?;
     let call = NewCall {
         id: fresh::call_id(),
@@ -58,6 +61,7 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
         ring_timeout: asked.ring_timeout,
         max_duration: asked.max_duration,
         metadata: asked.metadata,
+        transcribe: asked.transcribe,
     };
     let created = state.ask(|reply| Command::Create(Box::new(call), reply)).await??;
     let (status, record) = match created {
@@ -75,6 +79,7 @@ async fn parse(state: &ApiState, body: Bytes) -> Result<CreateCall, Problem> {
             defaults: state.limits.create,
             strict: state.strict,
             voices: &state.voices,
+            engines: &state.voice_engines,
         };
         CreateCall::parse(body, &context)
     };
@@ -134,16 +139,13 @@ pub(super) fn known_trunk(state: &ApiState, trunk: &str) -> Result<(), Problem> 
 
 async fn content(state: &ApiState, asked: RequestedContent) -> Result<Content, Problem> {
     match asked {
-        RequestedContent::Tts { text, voice, repeat } => Ok(Content::Tts { text, voice, repeat }),
+        RequestedContent::Tts(spoken) => Ok(Content::Tts(spoken)),
         RequestedContent::Stream { options, wait } => Ok(Content::Stream { options, wait }),
         RequestedContent::Audio { bytes, repeat } => {
             let samples = decode(state, bytes).await?;
             Ok(Content::Audio { samples, repeat })
         }
-        RequestedContent::Agent { .. } => {
-            let detail = "no engine can conduct the call: configure [[engine.llm]]";
-            Err(Problem::new(Code::AgentEngineUnavailable, detail))
-        }
+        RequestedContent::Agent(agent) => Ok(Content::Agent(agent)),
     }
 }
 
@@ -282,6 +284,16 @@ pub(super) async fn show(
     Ok(json(StatusCode::OK, answer::call(&record).to_string()))
 }
 
+pub(super) async fn transcript(
+    State(state): State<ApiState>,
+    Extension(grant): Extension<Arc<Grant>>,
+    Id(id): Id<CallId>,
+) -> Result<Response, Problem> {
+    grant.require(Scope::CallsRead)?;
+    let record = state.find_call(&grant, &id).await?;
+    Ok(json(StatusCode::OK, answer::transcript(&record).to_string()))
+}
+
 pub(super) async fn change(
     State(state): State<ApiState>,
     Extension(grant): Extension<Arc<Grant>>,
@@ -348,8 +360,8 @@ pub(super) async fn issue_ticket(
         if !record.status.is_active() {
             return Err(Problem::new(Code::CallEnded, format!("the call {id} is over")));
         }
-        if record.call_type != CallType::DynamicStream {
-            let detail = "only a call of type DYNAMIC_STREAM has a stream";
+        if !record.call_type.has_stream() {
+            let detail = "only calls of type DYNAMIC_STREAM and DYNAMIC_AGENT have a stream";
             return Err(Problem::new(Code::Conflict, detail));
         }
         let ticket = state.tickets.issue(id.clone(), Arc::clone(&grant), Instant::now());

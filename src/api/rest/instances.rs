@@ -138,6 +138,19 @@ pub(super) async fn voices(State(state): State<ApiState>) -> Response {
     json(StatusCode::OK, body.to_string())
 }
 
+/// A sentence in a voice, as a WAV file.
+pub(super) async fn voice_sample(
+    State(state): State<ApiState>,
+    axum::extract::Path(voice): axum::extract::Path<String>,
+) -> Result<Response, Problem> {
+    let shown = crate::api::types::fields::clip(&voice);
+    let Some(wav) = (state.voice_sample)(voice).await? else {
+        return Err(Problem::not_found(format!("there is no voice {shown:?}")));
+    };
+    let kind = [(http::header::CONTENT_TYPE, "audio/wav")];
+    Ok((kind, axum::body::Body::from(wav)).into_response())
+}
+
 /// Whoever may see calls or change instances may see instances.
 fn may_read(grant: &Grant) -> Result<(), Problem> {
     if grant.scopes.grants(Scope::InstancesWrite) || grant.scopes.grants(Scope::CallsWrite) {

@@ -3,13 +3,14 @@
 
 use crate::api::auth::Grant;
 use crate::api::stamp::iso;
+use crate::call::outcome::{Outcome, TurnLatency};
 use crate::call::record::{
     CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, Quality, StreamState,
 };
 use crate::id::{CallId, InstanceId, KeyId};
 use crate::store::{Dedupe, Instance, StoredKey};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A voice that texts can be spoken with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,7 +94,8 @@ struct CallObject<'a> {
     stream: Option<&'a StreamState>,
     quality: Option<&'a Quality>,
     latency: Option<Value>,
-    outcome: Option<Value>,
+    outcome: Option<&'a Outcome>,
+    transcription: Option<Value>,
     recording_ids: [&'a str; 0],
     metadata: &'a Map<String, Value>,
     links: Links,
@@ -103,7 +105,7 @@ struct CallObject<'a> {
 #[must_use]
 pub fn call(record: &CallRecord) -> Value {
     let own = format!("/v1/calls/{}", record.id);
-    let streams = record.call_type == CallType::DynamicStream && record.status.is_active();
+    let streams = record.call_type.has_stream() && record.status.is_active();
     let stream = streams.then(|| format!("{own}/stream"));
     let object = CallObject {
         id: &record.id,
@@ -132,13 +134,58 @@ pub fn call(record: &CallRecord) -> Value {
         queue_position: record.queue_position,
         stream: record.stream.as_ref(),
         quality: record.quality.as_ref(),
-        latency: None,
-        outcome: None,
+        latency: record.outcome.as_deref().and_then(latency),
+        outcome: record.outcome.as_deref(),
+        transcription: record.transcription.as_deref().map(|transcription| {
+            json!({
+                "status": transcription.status,
+                "reason": transcription.reason,
+                "engine": transcription.engine,
+            })
+        }),
         recording_ids: [],
         metadata: &record.metadata,
         links: Links { own, stream },
     };
     serde_json::to_value(object).unwrap_or_default()
+}
+
+/// What the caller waited for answers, over the call's exchanges.
+fn latency(outcome: &Outcome) -> Option<Value> {
+    let sorted = |of: fn(&TurnLatency) -> Option<u64>| {
+        let mut waits: Vec<u64> = outcome.turns.iter().filter_map(of).collect();
+        waits.sort_unstable();
+        waits
+    };
+    let quantile = |waits: &[u64], percent: usize| {
+        waits.get((waits.len() * percent / 100).min(waits.len().saturating_sub(1))).copied()
+    };
+    let response = sorted(|turn| turn.first_rtp_ms);
+    let gateway = sorted(|turn| turn.gateway_ms);
+    quantile(&response, 50)?;
+    Some(json!({
+        "response_p50_ms": quantile(&response, 50),
+        "response_p95_ms": quantile(&response, 95),
+        "gateway_p50_ms": quantile(&gateway, 50),
+        "gateway_p95_ms": quantile(&gateway, 95),
+    }))
+}
+
+/// The body of `GET /calls/{id}/transcript`.
+#[must_use]
+pub fn transcript(record: &CallRecord) -> Value {
+    let heard = record.transcription.as_deref();
+    let agent = record.outcome.as_deref().map(|outcome| &outcome.transcript);
+    json!({
+        "call_id": record.id,
+        "status": heard.map(|heard| heard.status),
+        "reason": heard.map_or(Some("the call asked for no transcript"), |heard| {
+            heard.reason.as_deref()
+        }),
+        "engine": heard.and_then(|heard| heard.engine.as_deref()),
+        "lines": agent.or(heard.map(|heard| &heard.lines)),
+        "dropped": heard.map_or(0, |heard| heard.dropped),
+    })
 }
 
 #[derive(Serialize)]

@@ -7,13 +7,17 @@ use super::answer::Voice;
 use super::fields::{Faults, Object, clip, parse};
 use super::instance::metadata;
 use crate::api::error::{Code, Problem};
+use crate::api::gateway::Spoken;
+use crate::app::agent::request::AgentRequest;
 use crate::app::stream::{QueryBlame, StreamOptions};
+use crate::app::transcribe::Transcribe;
 use crate::call::record::CallType;
 use crate::id::InstanceId;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
+mod agent;
 mod base64;
 
 /// Header fields that a request may add to the INVITE.
@@ -73,6 +77,8 @@ pub struct CreateContext<'a> {
     pub strict: bool,
     /// The voices that there are.
     pub voices: &'a [Voice],
+    /// The engines of which a voice may be named as `engine:voice`.
+    pub engines: &'a [String],
 }
 
 /// A valid request for an outgoing call; its audio is not decoded yet.
@@ -100,20 +106,15 @@ pub struct CreateCall {
     pub max_duration: Duration,
     /// The user's own object.
     pub metadata: Map<String, Value>,
+    /// Whether and how the caller's words are written down.
+    pub transcribe: Option<Transcribe>,
 }
 
 /// What a request wants played or done.
 #[derive(Debug, Clone)]
 pub enum RequestedContent {
     /// FIXED_TTS.
-    Tts {
-        /// 1 to 5000 characters.
-        text: String,
-        /// A known voice.
-        voice: String,
-        /// How often it is said.
-        repeat: u32,
-    },
+    Tts(Spoken),
     /// FIXED_AUDIO.
     Audio {
         /// The file as it was before base64.
@@ -129,10 +130,7 @@ pub enum RequestedContent {
         wait: Duration,
     },
     /// DYNAMIC_AGENT.
-    Agent {
-        /// 1 to 64 sentences.
-        instructions: Vec<String>,
-    },
+    Agent(Box<AgentRequest>),
 }
 
 impl CreateCall {
@@ -156,6 +154,7 @@ impl CreateCall {
         let ring = read.integer(&mut faults, "ringTimeout", 5..=180);
         let longest = read.integer(&mut faults, "maxDuration", 1..=86_400);
         let metadata = metadata(&mut read, &mut faults).unwrap_or_default();
+        let transcribe = agent::transcribe(&mut read, &mut faults, context.strict);
         defaults_only(&mut read, &mut faults);
         read.finish(&mut faults, context.strict);
         faults.into_result()?;
@@ -174,6 +173,7 @@ impl CreateCall {
             ring_timeout: ring.map_or(context.defaults.ring_timeout, seconds),
             max_duration: longest.map_or(context.defaults.max_duration, seconds),
             metadata,
+            transcribe,
         })
     }
 }
@@ -366,7 +366,7 @@ fn content(
         CallType::FixedTts => tts(read, faults, context),
         CallType::FixedAudio => audio(read, faults, context.strict),
         CallType::DynamicStream => stream(read, faults, context),
-        CallType::DynamicAgent => agent(read, faults, context.strict),
+        CallType::DynamicAgent => agent::agent(read, faults, context),
     }
 }
 
@@ -395,19 +395,54 @@ fn tts(
         good
     });
     let voice = tts.text(faults, "voiceId", Code::UnknownVoice);
-    let voice = voice.filter(|voice| {
-        let known = context.voices.iter().any(|known| known.id == *voice);
-        if !known {
-            let detail = format!("there is no voice {:?}; see GET /v1/voices", clip(voice));
-            faults.add(Code::UnknownVoice, "/tts/voiceId", "unknown", detail);
-        }
-        known
-    });
+    let voice = voice.filter(|voice| known_voice(voice, "/tts/voiceId", faults, context));
     let repeat = tts.integer(faults, "repeat", 1..=10).unwrap_or(1);
-    tts.only(faults, "ssml", &json!(false));
-    tts.only(faults, "speed", &json!(1.0));
+    let ssml = tts.value(faults, "ssml");
+    if ssml.is_some_and(|ssml| !ssml.is_boolean()) {
+        let detail = "tts.ssml must be true or false";
+        faults.add(Code::InvalidRequest, "/tts/ssml", "wrong_type", detail);
+    }
+    let speed = speed(&mut tts, faults);
     tts.finish(faults, context.strict);
-    Some(RequestedContent::Tts { text: text?.to_owned(), voice: voice?.to_owned(), repeat })
+    let ssml = ssml.and_then(Value::as_bool).unwrap_or(false);
+    let (text, voice) = (text?.to_owned(), voice?.to_owned());
+    Some(RequestedContent::Tts(Spoken { text, voice, repeat, ssml, speed }))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a speed needs no double")]
+fn speed(tts: &mut Object<'_>, faults: &mut Faults) -> f32 {
+    let Some(value) = tts.value(faults, "speed") else { return 1.0 };
+    let speed = value.as_f64().filter(|speed| (0.5..=2.0).contains(speed));
+    if speed.is_none() {
+        let detail = "speed must be a number from 0.5 to 2";
+        faults.add(Code::InvalidRequest, tts.at("speed"), "out_of_range", detail);
+    }
+    speed.unwrap_or(1.0) as f32
+}
+
+/// Whether a voice is there: by its id, or as `engine:voice` of a known engine.
+fn known_voice(
+    voice: &str,
+    pointer: &str,
+    faults: &mut Faults,
+    context: &CreateContext<'_>,
+) -> bool {
+    let listed = context.voices.iter().any(|known| known.id == voice);
+    let direct = voice.split_once(':').is_some_and(|(engine, voice)| {
+        let good = (1..=128).contains(&voice.len()) && !voice.chars().any(char::is_control);
+        good && context.engines.iter().any(|known| known == engine)
+    });
+    if listed || direct {
+        return true;
+    }
+    let known: Vec<&str> = context.voices.iter().take(20).map(|voice| voice.id.as_str()).collect();
+    let detail = format!(
+        "there is no voice {:?}; there are {} (GET /v1/voices)",
+        clip(voice),
+        known.join(", ")
+    );
+    faults.add(Code::UnknownVoice, pointer, "unknown", detail);
+    false
 }
 
 fn audio(read: &mut Object<'_>, faults: &mut Faults, strict: bool) -> Option<RequestedContent> {
@@ -505,51 +540,9 @@ fn stream_options(pairs: &[(String, String)], faults: &mut Faults) -> Option<Str
     None
 }
 
-fn agent(read: &mut Object<'_>, faults: &mut Faults, strict: bool) -> Option<RequestedContent> {
-    const POINTER: &str = "/agent/instructions";
-    if !read.has("agent") {
-        faults.missing(POINTER, "type DYNAMIC_AGENT needs agent");
-    }
-    let mut agent = read.object(faults, "agent")?;
-    if !agent.has("instructions") {
-        faults.missing(POINTER, "type DYNAMIC_AGENT needs agent.instructions");
-    }
-    let texts = agent.texts(faults, "instructions", INSTRUCTIONS_MAX);
-    let length = |text: &&str| (1..=INSTRUCTION_MAX).contains(&text.chars().count());
-    let texts = texts.filter(|texts| {
-        let good = !texts.is_empty() && texts.iter().all(length);
-        if !good {
-            let detail = format!(
-                "agent.instructions must be 1 to {INSTRUCTIONS_MAX} strings of 1 to \
-                 {INSTRUCTION_MAX} characters"
-            );
-            faults.add(Code::InvalidRequest, POINTER, "length", detail);
-        }
-        good
-    });
-    // Known by name only: without an agent engine no such call is taken.
-    for name in [
-        "backend",
-        "model",
-        "voiceId",
-        "language",
-        "greeting",
-        "tools",
-        "firstSpeaker",
-        "onEnd",
-        "steps",
-        "script",
-    ] {
-        agent.value(faults, name);
-    }
-    agent.finish(faults, strict);
-    let instructions = texts?.into_iter().map(str::to_owned).collect();
-    Some(RequestedContent::Agent { instructions })
-}
-
 /// The fields of the API that are served only with their default.
 fn defaults_only(read: &mut Object<'_>, faults: &mut Faults) {
-    for later in ["scheduleAt", "retry", "transcribe", "collectDtmf", "webhook"] {
+    for later in ["scheduleAt", "retry", "collectDtmf", "webhook"] {
         read.absent(faults, later);
     }
     read.only(faults, "priority", &json!(0));

@@ -2,3 +2,4 @@
 //! what was heard.
 
 pub mod interface;
+pub mod request;

@@ -82,6 +82,17 @@ pub enum Listen {
     Caller,
 }
 
+/// Which of the caller's words a client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transcripts {
+    /// None.
+    Off,
+    /// Those that will not change.
+    Final,
+    /// Those that may still change, too.
+    Partial,
+}
+
 /// What was asked, from the create request or from the query of the upgrade; unset is unasked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamOptions {
@@ -101,8 +112,8 @@ pub struct StreamOptions {
     pub listen: Option<Listen>,
     /// How much audio may be queued, within [`BUFFER_MS`].
     pub buffer_ms: Option<u32>,
-    /// Whether transcripts were asked for.
-    pub transcripts: Option<bool>,
+    /// Which transcripts were asked for.
+    pub transcripts: Option<Transcripts>,
 }
 
 /// Why a parameter was not accepted.
@@ -190,8 +201,9 @@ impl StreamOptions {
             "listen" => self.listen = Some(listen(value)?),
             "transcripts" => {
                 self.transcripts = Some(match value {
-                    "off" => false,
-                    "final" | "partial" => true,
+                    "off" => Transcripts::Off,
+                    "final" => Transcripts::Final,
+                    "partial" => Transcripts::Partial,
                     _ => return Err(QueryProblem::invalid(name, "must be off, final or partial")),
                 });
             }
@@ -251,8 +263,8 @@ pub struct Settings {
     pub listen: Listen,
     /// How much audio may be queued, in milliseconds.
     pub buffer_ms: u32,
-    /// Whether transcripts were asked for.
-    pub transcripts: bool,
+    /// Which transcripts the client is told.
+    pub transcripts: Transcripts,
 }
 
 impl Settings {
@@ -261,9 +273,13 @@ impl Settings {
     pub fn resolve(options: &StreamOptions, rate: u32, buffer_ms: u32) -> Self {
         let protocol = options.protocol.unwrap_or(Protocol::Bare);
         let rate = options.rate.unwrap_or(rate);
-        let (format, listen) = match protocol {
-            Protocol::Bare => (LiveFormat::Auto, Listen::None),
-            Protocol::Native => (LiveFormat::PcmS16Le, options.listen.unwrap_or(Listen::Caller)),
+        // The reference API tells transcripts without being asked.
+        let (format, listen, transcripts) = match protocol {
+            Protocol::Bare => (LiveFormat::Auto, Listen::None, Transcripts::Final),
+            Protocol::Native => {
+                let listen = options.listen.unwrap_or(Listen::Caller);
+                (LiveFormat::PcmS16Le, listen, Transcripts::Off)
+            }
         };
         Self {
             protocol,
@@ -274,7 +290,7 @@ impl Settings {
             frame_ms: options.frame_ms.unwrap_or(20),
             listen,
             buffer_ms: options.buffer_ms.unwrap_or(buffer_ms),
-            transcripts: options.transcripts.unwrap_or(false),
+            transcripts: options.transcripts.unwrap_or(transcripts),
         }
     }
 }
@@ -415,7 +431,7 @@ mod tests {
         let asked = query("rate=24000&out_rate=16000&listen=caller&transcripts=partial").unwrap();
         let chosen = settings(&asked);
         assert_eq!((chosen.rate, chosen.out_rate, chosen.frame_ms), (24_000, 16_000, 20));
-        assert!(chosen.transcripts);
+        assert_eq!(chosen.transcripts, Transcripts::Partial);
     }
 
     #[test]

@@ -72,11 +72,19 @@ impl Outlet {
 
     /// Takes everything out of the capture ring; beyond the backlog the oldest goes.
     ///
-    /// `overrun` tells how many samples ever found that ring full.
-    /// Cost: two copies; no allocation in steady state.
-    pub(super) fn take(&mut self, capture: &mut CaptureReader, overrun: impl Fn() -> u64) {
+    /// `overrun` tells how many samples ever found that ring full; `tap` sees every frame with its
+    /// position. Cost: two copies; no allocation in steady state.
+    pub(super) fn take(
+        &mut self,
+        capture: &mut CaptureReader,
+        overrun: impl Fn() -> u64,
+        mut tap: impl FnMut(u64, &[i16]),
+    ) {
         self.taken.clear();
-        while let Some(header) = capture.pop(&mut self.taken) {
+        loop {
+            let before = self.taken.len();
+            let Some(header) = capture.pop(&mut self.taken) else { break };
+            tap(header.position, self.taken.get(before..).unwrap_or_default());
             // A jump is a silence that was not written out, or a ring that was full.
             if self.expected.is_none_or(|expected| header.position > expected) {
                 let overrun = overrun();
@@ -208,7 +216,7 @@ mod tests {
             let mut octets = Vec::new();
             for (index, packet) in samples.chunks(240).enumerate() {
                 write(&mut writer, index as u64 * 240, packet);
-                outlet.take(&mut reader, || 0);
+                outlet.take(&mut reader, || 0, |_, _| {});
                 for frame in frames(&mut outlet) {
                     assert_eq!(frame.len(), 16 * frame_ms);
                     octets.extend_from_slice(&frame);
@@ -232,7 +240,7 @@ mod tests {
             let (mut writer, mut reader) = ring::capture(64, 8000);
             write(&mut writer, 0, &[1000; 160]);
             write(&mut writer, 160, &[1000; 160]);
-            outlet.take(&mut reader, || 0);
+            outlet.take(&mut reader, || 0, |_, _| {});
             let sizes: Vec<usize> = frames(&mut outlet).iter().map(Bytes::len).collect();
             assert_eq!(sizes[0], octets, "{query}");
             let mono = settings(query);
@@ -246,7 +254,7 @@ mod tests {
         let (mut writer, mut reader) = ring::capture(64, 8000);
         for (index, position) in (0..550_i16).zip((0..).step_by(160)) {
             write(&mut writer, position, &[index; 160]);
-            outlet.take(&mut reader, || 0);
+            outlet.take(&mut reader, || 0, |_, _| {});
         }
         assert!(outlet.has_dropped());
         assert_eq!(outlet.take_dropped(), 50 * 160);
@@ -261,13 +269,13 @@ mod tests {
         let (mut writer, mut reader) = ring::capture(64, 8000);
         let full = std::cell::Cell::new(7);
         write(&mut writer, 500, &[1; 160]);
-        outlet.take(&mut reader, || full.get());
+        outlet.take(&mut reader, || full.get(), |_, _| {});
         write(&mut writer, 980, &[1; 160]);
-        outlet.take(&mut reader, || full.get());
+        outlet.take(&mut reader, || full.get(), |_, _| {});
         assert_eq!(outlet.take_dropped(), 0, "a long silence is not written out");
         full.set(327);
         write(&mut writer, 1460, &[1; 160]);
-        outlet.take(&mut reader, || full.get());
+        outlet.take(&mut reader, || full.get(), |_, _| {});
         assert_eq!(outlet.take_dropped(), 320);
     }
 

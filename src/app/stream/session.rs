@@ -11,14 +11,16 @@
 //! call; clients come and go. Playout depends on no socket. Owns the meaning of every message;
 //! does not poll, write or read the clock.
 
+mod greeting;
 mod requests;
+mod words;
 
 use super::StreamSpec;
 use super::client::{Client, Moment};
 use super::inlet::{Inlet, Note};
-use super::options::{Protocol, Settings, StreamOptions};
+use super::options::{Listen, Protocol, Settings, StreamOptions};
 use super::seat::{CloseCode, Incoming, Outgoing, SocketError};
-use super::wire::{CommandId, Inward, Outward, Start, TEXT_MAX, Told, warning};
+use super::wire::{CommandId, TEXT_MAX, Told, warning};
 use crate::app::line::{Line, dtmf_command};
 use crate::app::playout::{Fact, Name, PlayoutQueue};
 use crate::app::{Control, Report};
@@ -29,8 +31,8 @@ use std::time::{Duration, Instant};
 
 /// Reports that may wait for the call; beyond, those that nothing depends on are dropped.
 const REPORTS_MAX: usize = 64;
-/// Events of the call's past that a client is told on attaching.
-const HISTORY_MAX: usize = 32;
+/// Events of the call's past that a client is told on attaching; further ones are not kept.
+const HISTORY_MAX: usize = 256;
 /// How often a warning of one kind is given at most.
 const WARN_EVERY: Duration = Duration::from_secs(1);
 /// Audio without a name is an utterance of its own after this long without more.
@@ -49,8 +51,7 @@ const SLICES: usize = 16;
 /// One event of the call's past.
 #[derive(Debug)]
 struct Past {
-    event: &'static str,
-    detail: Option<String>,
+    told: Told,
     unix_ms: i64,
 }
 
@@ -82,6 +83,9 @@ impl Hush {
 /// The conversation of one call.
 pub(super) struct Session {
     spec: StreamSpec,
+    words: words::Words,
+    /// Caller audio on its way to the transcriber alone.
+    samples: Vec<i16>,
     queue: PlayoutQueue,
     inlet: Inlet,
     line: Option<Line>,
@@ -125,6 +129,8 @@ impl Session {
             queue,
             inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate),
             spec,
+            words: words::Words::default(),
+            samples: Vec::new(),
             line: None,
             client: None,
             history: Vec::new(),
@@ -155,8 +161,8 @@ impl Session {
     /// The media leg is there.
     pub(super) fn on_line(&mut self, line: Line) {
         self.line = Some(line);
-        let listening = self.client.as_ref().is_some_and(|client| client.outlet.is_some());
-        self.order(Command::Listen(listening));
+        self.listen_to_words(None);
+        self.order_capture();
     }
 
     /// The call says something; [`Control::Leg`] goes to [`Self::on_line`].
@@ -166,14 +172,17 @@ impl Session {
             Control::Start => self.start(now),
             Control::CallEvent { event, detail } => {
                 self.ended_told |= event == "ended";
-                self.tell(&Told::CallEvent { event, detail: detail.clone() }, now);
-                if self.history.len() < HISTORY_MAX {
-                    self.history.push(Past { event, detail, unix_ms: now.unix_ms });
-                }
+                let told = Told::CallEvent { event, detail };
+                self.tell(&told, now);
+                self.remember(told, now);
             }
             Control::Dtmf { digit, duration_ms } => {
                 let digit = char::from(digit);
                 self.tell(&Told::Dtmf { digit, duration_ms, method: "info" }, now);
+            }
+            Control::Tell(told) => {
+                self.tell(&told, now);
+                self.remember(*told, now);
             }
             Control::SendDtmf(rest) => {
                 self.dial(Digits { rest, duration_ms: None, gap_ms: None, id: None }, now);
@@ -212,26 +221,26 @@ impl Session {
     pub(super) fn on_attach(&mut self, options: &StreamOptions, now: Moment) {
         let buffer_ms = u32::try_from(self.spec.buffer.as_millis()).unwrap_or(u32::MAX);
         let asked = options.or(&self.spec.options);
-        let settings = Settings::resolve(&asked, self.spec.default_rate, buffer_ms);
+        let mut settings = Settings::resolve(&asked, self.spec.default_rate, buffer_ms);
+        if self.spec.observer {
+            settings.listen = Listen::None;
+        }
         self.queue.set_buffer(settings.buffer_ms);
         self.inlet = Inlet::new(settings.format, settings.rate, self.spec.sample_rate);
+        self.drop_stale_capture();
+        self.listen_to_words(Some(&settings));
         let mut client = Client::new(settings, self.spec.sample_rate, now.at);
         let listening = client.outlet.is_some();
         if settings.protocol == Protocol::Native {
             client.tell(&Told::Start(Box::new(self.start_message(&settings))), now);
         }
-        for Past { event, detail, unix_ms } in &self.history {
-            let told = Told::CallEvent { event, detail: detail.clone() };
-            client.tell_as_of(&told, now, *unix_ms);
-        }
-        if settings.transcripts {
-            client.tell(&warning("not_implemented", "transcripts are not served"), now);
+        for Past { told, unix_ms } in &self.history {
+            client.tell_as_of(told, now, *unix_ms);
         }
         self.client = Some(client);
         self.was_attached = true;
         self.lost_at = None;
-        self.drop_stale_capture();
-        self.order(Command::Listen(listening));
+        self.order_capture();
         self.report(Report::Attached {
             protocol: settings.protocol.as_str(),
             rate: listening.then_some(settings.out_rate),
@@ -283,9 +292,9 @@ impl Session {
         if std::mem::take(&mut self.paused) {
             self.order(Command::Pause(false));
         }
-        self.order(Command::Listen(false));
+        self.order_capture();
         self.report(Report::Detached);
-        if self.started {
+        if self.started && !self.spec.observer {
             self.lost_at = Some(now.at + self.spec.linger);
         }
     }
@@ -338,10 +347,8 @@ impl Session {
             {
                 self.orders.pop_front();
             }
-            if let Some(outlet) = self.client.as_mut().and_then(|client| client.outlet.as_mut()) {
-                outlet.take(&mut line.capture, || port.overrun_samples());
-            }
         }
+        self.capture();
         self.watch_level(now.at);
         while let Some(fact) = self.queue.next_fact() {
             self.on_fact(fact, now);
@@ -352,8 +359,7 @@ impl Session {
 
     /// Whether the leg's wake-ups matter: there is something to hear, or something to write.
     pub(super) fn wants_ready(&self) -> bool {
-        let listens = self.client.as_ref().is_some_and(|client| client.outlet.is_some());
-        listens || self.queue.has_backlog() || self.has_orders()
+        self.wants_capture() || self.queue.has_backlog() || self.has_orders()
     }
 
     /// Whether commands wait that the leg refused.
@@ -401,7 +407,8 @@ impl Session {
             return;
         }
         self.queue.start();
-        if self.client.is_none() {
+        self.start_words();
+        if self.client.is_none() && !self.spec.observer {
             let patience = if self.was_attached { self.spec.linger } else { self.spec.wait };
             self.lost_at = Some(now.at + patience);
         }
@@ -508,6 +515,9 @@ impl Session {
         let Some(client) = &mut self.client else { return };
         if client.is_closing() {
             return;
+        }
+        if self.spec.observer {
+            return self.refuse_audio(now);
         }
         if self.hanging {
             self.refused += octets.len() as u64 / 2;
@@ -630,8 +640,9 @@ impl Session {
         }
     }
 
-    /// Caller audio from before this client is not for it.
+    /// Caller audio from before this client is not for it; a transcriber has taken it already.
     fn drop_stale_capture(&mut self) {
+        self.capture();
         let Some(line) = &mut self.line else { return };
         let mut stale = Vec::new();
         while line.capture.pop(&mut stale).is_some() {
@@ -676,45 +687,5 @@ impl Session {
             self.tell(&told, now);
         }
         self.dial_next(now);
-    }
-
-    fn start_message(&self, settings: &Settings) -> Start {
-        let outward = (settings.listen != super::options::Listen::None).then(|| Outward {
-            format: settings.out_format.as_str(),
-            rate: settings.out_rate,
-            channels: 1,
-            frame_ms: settings.frame_ms,
-            tracks: ["caller"],
-        });
-        Start {
-            version: 1,
-            call_id: self.spec.call.to_string(),
-            instance_id: self.spec.instance.to_string(),
-            direction: self.spec.direction,
-            from: self.spec.from.clone(),
-            to: self.spec.to.clone(),
-            call_status: self.status(),
-            inward: Inward { format: settings.format.name(), rate: settings.rate, channels: 1 },
-            outward,
-            buffer_ms: settings.buffer_ms,
-            playout: "queue",
-            parameters: self.spec.parameters.clone(),
-            linger_ms: u64::try_from(self.spec.linger.as_millis()).unwrap_or(u64::MAX),
-            resumed: false,
-        }
-    }
-
-    /// The call's status of the five, by what it told so far.
-    fn status(&self) -> &'static str {
-        use crate::call::record::CallStatus;
-        let told = |event: &str| self.history.iter().any(|past| past.event == event);
-        let status = if self.started || told("answered") {
-            CallStatus::InProgress
-        } else if told("dialing") || told("ringing") || told("early_media") {
-            CallStatus::Ringing
-        } else {
-            CallStatus::Queued
-        };
-        status.as_str()
     }
 }

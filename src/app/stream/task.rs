@@ -109,6 +109,7 @@ impl StreamTask {
             || self.poll_control(context, now).is_ready()
             || self.poll_arrival(context, now).is_ready()
             || self.poll_socket(context, now).is_ready()
+            || self.session.poll_words(context, now).is_ready()
         {
             return Poll::Ready(());
         }

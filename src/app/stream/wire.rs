@@ -9,6 +9,7 @@
 
 use super::options::IN_RATES;
 use crate::audio::decode::LiveFormat;
+use crate::call::outcome::Utterance;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -251,6 +252,23 @@ pub enum Told {
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
+    /// The caller said something.
+    Transcript(Heard),
+    /// Where an agent's conversation stands.
+    Turn {
+        /// E.g. `listening`, `agent_speaking`.
+        state: crate::turn::interface::State,
+    },
+    /// An agent was cut off.
+    Interrupted {
+        /// What was heard of what it was saying.
+        heard: String,
+    },
+    /// How an agent's call went.
+    Outcome {
+        /// As in the call object.
+        outcome: Box<crate::call::outcome::Outcome>,
+    },
     /// The caller pressed a key.
     Dtmf {
         /// Which.
@@ -347,6 +365,62 @@ pub(super) fn warning(code: &'static str, detail: impl Into<String>) -> Told {
     Told::Warning { code, detail: detail.into(), hint: None, dropped_ms: None }
 }
 
+/// The body of `transcript`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Heard {
+    /// The words.
+    pub text: String,
+    /// They will not change.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// Whose words.
+    pub track: &'static str,
+    /// BCP 47, when known.
+    pub language: Option<String>,
+    /// 0 to 1, when the engine tells.
+    pub confidence: Option<f32>,
+    /// First sound, in milliseconds since the answer, by the caller's samples.
+    pub start_ms: u64,
+    /// Last sound.
+    pub end_ms: u64,
+    /// Partials and the final of one stretch of speech share it.
+    pub id: u64,
+    /// Chosen from a phrase list: it may be wrong however sure it looks.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub constrained: bool,
+}
+
+impl Heard {
+    /// A settled line of an agent's call.
+    #[must_use]
+    pub fn line(line: &Utterance, id: u64) -> Self {
+        Self {
+            text: line.text.clone(),
+            is_final: true,
+            track: if line.speaker == "agent" { "agent" } else { "caller" },
+            language: None,
+            confidence: line.confidence,
+            start_ms: line.start_ms,
+            end_ms: line.end_ms,
+            id,
+            constrained: line.constrained,
+        }
+    }
+}
+
+/// Whether transcripts come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Transcribing {
+    /// `available`, `unavailable` or `off`.
+    pub status: &'static str,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Name of the engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+}
+
 /// The body of `start`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Start {
@@ -374,6 +448,8 @@ pub struct Start {
     pub buffer_ms: u32,
     /// `queue`.
     pub playout: &'static str,
+    /// Whether transcripts come.
+    pub transcription: Transcribing,
     /// The caller's own parameters from the create request.
     pub parameters: Map<String, Value>,
     /// How long the call goes on when the socket is lost.
@@ -445,17 +521,29 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
     struct Message<'a> {
         #[serde(rename = "type")]
         kind: &'static str,
-        event: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        event: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<&'a str>,
         timestamp: String,
     }
-    let (event, detail) = match told {
-        Told::CallEvent { event, detail } => (*event, detail.as_deref()),
+    let (kind, text, event, detail) = match told {
+        Told::CallEvent { event, detail } => {
+            ("call_event", None, Some(*event), detail.as_deref())
+        }
+        Told::Transcript(heard) if heard.is_final => {
+            ("transcript", Some(heard.text.as_str()), None, None)
+        }
         Told::Warning { code: "audio_undecodable", detail, .. } => {
-            ("warning", Some(detail.as_str()))
+            ("call_event", None, Some("warning"), Some(detail.as_str()))
         }
         Told::Start(_)
+        | Told::Transcript(_)
+        | Told::Turn { .. }
+        | Told::Interrupted { .. }
+        | Told::Outcome { .. }
         | Told::Dtmf { .. }
         | Told::Playback { .. }
         | Told::Mark { .. }
@@ -467,7 +555,7 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         | Told::Stop { .. } => return None,
     };
     let timestamp = rfc3339(unix_ms, false);
-    let message = Message { kind: "call_event", event, detail, timestamp };
+    let message = Message { kind, text, event, detail, timestamp };
     serde_json::to_string(&message).ok()
 }
 

@@ -37,6 +37,14 @@ impl Session {
         }
     }
 
+    /// An agent conducts the call: what its watcher sends is not played.
+    pub(super) fn refuse_audio(&mut self, now: Moment) {
+        if self.refused_hush.may_speak(now.at) {
+            let detail = "an agent conducts this call: audio is not played".to_owned();
+            self.refuse(Refused { id: None, code: "conflict", detail }, now);
+        }
+    }
+
     fn refuse(&mut self, refused: Refused, now: Moment) {
         let Refused { id, code, detail } = refused;
         self.tell(&Told::Error { id, code, detail, fatal: false }, now);
@@ -49,6 +57,11 @@ impl Session {
         request: Request,
         now: Moment,
     ) -> Result<(), Refused> {
+        let watches = matches!(request, Request::Ping | Request::Hangup { .. });
+        if self.spec.observer && !watches {
+            let detail = "an agent conducts this call: its stream can be watched".to_owned();
+            return Err(Refused { id, code: "conflict", detail });
+        }
         match request {
             Request::Configure { format, rate } => {
                 // What came before is of the old format and is still to be heard.

@@ -1,0 +1,58 @@
+//! What a client is told when it sits down.
+
+use super::{HISTORY_MAX, Moment, Past, Session};
+use crate::app::stream::options::Settings;
+use crate::app::stream::wire::{Inward, Outward, Start, Told};
+
+impl Session {
+    /// Keeps what happened for clients that come later.
+    pub(super) fn remember(&mut self, told: Told, now: Moment) {
+        if self.history.len() < HISTORY_MAX {
+            self.history.push(Past { told, unix_ms: now.unix_ms });
+        }
+    }
+
+    pub(super) fn start_message(&self, settings: &Settings) -> Start {
+        let outward = (settings.listen != super::options::Listen::None).then(|| Outward {
+            format: settings.out_format.as_str(),
+            rate: settings.out_rate,
+            channels: 1,
+            frame_ms: settings.frame_ms,
+            tracks: ["caller"],
+        });
+        Start {
+            version: 1,
+            call_id: self.spec.call.to_string(),
+            instance_id: self.spec.instance.to_string(),
+            direction: self.spec.direction,
+            from: self.spec.from.clone(),
+            to: self.spec.to.clone(),
+            call_status: self.status(),
+            inward: Inward { format: settings.format.name(), rate: settings.rate, channels: 1 },
+            outward,
+            buffer_ms: settings.buffer_ms,
+            playout: "queue",
+            transcription: self.transcribing(settings),
+            parameters: self.spec.parameters.clone(),
+            linger_ms: u64::try_from(self.spec.linger.as_millis()).unwrap_or(u64::MAX),
+            resumed: false,
+        }
+    }
+
+    /// The call's status of the five, by what it told so far.
+    pub(super) fn status(&self) -> &'static str {
+        use crate::call::record::CallStatus;
+        let told = |event: &str| {
+            let is = |told: &Told| matches!(told, Told::CallEvent { event: of, .. } if *of == event);
+            self.history.iter().any(|past| is(&past.told))
+        };
+        let status = if self.started || told("answered") {
+            CallStatus::InProgress
+        } else if told("dialing") || told("ringing") || told("early_media") {
+            CallStatus::Ringing
+        } else {
+            CallStatus::Queued
+        };
+        status.as_str()
+    }
+}

@@ -1,0 +1,155 @@
+//! DYNAMIC_AGENT calls over real SIP and RTP: a playbook, and a chat model with a transcriber.
+
+use super::engines::{ChatServer, tool, vosk, words};
+use super::rig::{Daemon, NUMBER, Phone};
+use super::speech::spoken_wav;
+use serde_json::{Value, json};
+
+/// Transcript lines of one speaker.
+fn lines<'a>(outcome: &'a Value, speaker: &str) -> Vec<&'a str> {
+    let lines = outcome["transcript"].as_array().unwrap().iter();
+    lines.filter(|line| line["speaker"] == speaker).map(|line| line["text"].as_str().unwrap()).collect()
+}
+
+fn agent_call(agent: &Value) -> Value {
+    json!({
+        "instanceId": "inst_demo",
+        "type": "DYNAMIC_AGENT",
+        "target": { "phoneNumber": NUMBER },
+        "agent": agent,
+    })
+}
+
+async fn place(daemon: &Daemon, agent: &Value) -> String {
+    let (status, call) = daemon.post("/v1/calls", &agent_call(agent)).await;
+    assert_eq!(status, 201, "{call:#}");
+    call["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_brain_nothing_is_dialled() {
+    let daemon = Daemon::start("127.0.0.1:9", "").await;
+    let seed = json!({ "instructions": ["You are calling Mrs Smith to confirm her visit."] });
+    let (status, problem) = daemon.post("/v1/calls", &agent_call(&seed)).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("agent_engine_unavailable")), "{problem:#}");
+    assert!(problem["detail"].as_str().unwrap().contains("[[engine.llm]]"), "{problem:#}");
+    let broken = json!({ "backend": "script", "steps": [{ "say": "x" }, { "sing": "y" }] });
+    let (status, problem) = daemon.post("/v1/calls", &agent_call(&broken)).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("invalid_request")), "{problem:#}");
+    assert_eq!(problem["errors"][0]["pointer"], "/agent/steps/1", "{problem:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_playbook_asks_hears_keys_and_reports() {
+    let phone = Phone::start(&["--at", "quiet:700ms=dtmf:7", "--at", "quiet:700ms=dtmf:1"]);
+    let daemon = Daemon::start(&phone.address, "").await;
+    let id = place(
+        &daemon,
+        &json!({
+            "backend": "script",
+            "resultSchema": {
+                "type": "object",
+                "properties": { "choice": { "type": "integer" } },
+                "required": ["choice"],
+            },
+            "steps": [
+                { "say": "Press one to confirm, or two to cancel." },
+                { "ask": { "dtmf": ["1", "2"] }, "timeout": 8, "saveAs": "choice" },
+                { "branch": { "on": "choice", "cases": {
+                    "1": [{ "say": "Thank you." }],
+                    "2": [{ "say": "What a pity." }],
+                }, "otherwise": [{ "repeat": 2 }] } },
+                { "record": { "choice": "{choice}" } },
+                { "hangup": {} },
+            ],
+        }),
+    )
+    .await;
+    let call = daemon.wait_for_end(&id).await;
+    assert_eq!((&call["status"], &call["end_reason"]), (&json!("COMPLETED"), &json!("completed")), "{call:#}");
+    let outcome = &call["outcome"];
+    assert_eq!(outcome["status"], "completed", "{call:#}");
+    assert_eq!(outcome["result"], json!({ "choice": 1 }), "{outcome:#}");
+    assert_eq!(lines(outcome, "agent").last(), Some(&"Thank you."), "{outcome:#}");
+    let (status, transcript) = daemon.get(&format!("/v1/calls/{id}/transcript")).await;
+    assert_eq!((status, &transcript["status"]), (200, &json!("unavailable")), "{transcript:#}");
+    assert_eq!(transcript["reason"], "no STT engine configured", "{transcript:#}");
+    phone.wait_for("ended");
+}
+
+/// The whole thing: interruption, tools, a structured result, and latencies.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_interrupted_uses_tools_and_brings_a_result_home() {
+    let dir = tempfile::tempdir().unwrap();
+    let answer = spoken_wav(dir.path(), "answer.wav", "Yes, I will bring it back on Monday.");
+    let answer = format!("play:{}", answer.display());
+    let phone = Phone::start(&["--at", &format!("spoken:2s={answer}")]);
+    let stt = vosk(&["yes i will bring it back on monday"]).await;
+    let chat = ChatServer::start(|request| {
+        let messages = request["messages"].as_array().unwrap();
+        let said = messages.iter().any(|message| message["content"].to_string().contains("monday"));
+        let tools = messages.iter().filter(|message| message["role"] == "tool").count();
+        match (said, tools) {
+            (false, _) => words(
+                "Good morning, this is the public library. The atlas that you borrowed is overdue. \
+                 Somebody else has been waiting for it with great patience since last week.",
+            ),
+            (true, 0) => tool("t1", "record_result", &json!({ "day": "monday" })),
+            (true, _) => {
+                let mut answer = words("Monday it is. Goodbye.");
+                answer.pop();
+                answer.extend(tool("t2", "hang_up", &json!({ "reason": "all is said" })));
+                answer
+            }
+        }
+    })
+    .await;
+    let engines = format!(
+        "[[engine.stt]]\nname = \"vosk\"\nkind = \"vosk\"\nurl = \"{stt}\"\n\
+         [[engine.llm]]\nname = \"local\"\nkind = \"openai-chat\"\nurl = \"{}\"\nmodel = \"m\"\n",
+        chat.url
+    );
+    let daemon = Daemon::start(&phone.address, &engines).await;
+    let id = place(
+        &daemon,
+        &json!({
+            "instructions": ["Remind the reader of the overdue atlas.", "Ask for a day."],
+            "resultSchema": {
+                "type": "object",
+                "properties": { "day": { "type": "string" } },
+                "required": ["day"],
+            },
+        }),
+    )
+    .await;
+    let call = daemon.wait_for_end(&id).await;
+    assert_eq!((&call["status"], &call["end_reason"]), (&json!("COMPLETED"), &json!("completed")), "{call:#}");
+    let outcome = &call["outcome"];
+    assert_eq!(outcome["result"], json!({ "day": "monday" }), "{outcome:#}");
+    assert_eq!(outcome["interruptions"], 1, "{outcome:#}");
+    assert_eq!(lines(outcome, "caller"), ["yes i will bring it back on monday"], "{outcome:#}");
+    let cut: Vec<&Value> = outcome["transcript"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|line| line["interrupted"] == true)
+        .collect();
+    assert_eq!(cut.len(), 1, "{outcome:#}");
+    let heard = lines(outcome, "agent").join(" ");
+    assert!(heard.starts_with("Good morning"), "{heard}");
+    assert!(!heard.contains("last week"), "nobody heard the end: {heard}");
+    // The model is told what was heard, and nothing else.
+    let last = chat.requests().pop().unwrap();
+    let told = last["messages"].to_string();
+    assert!(told.contains("[interrupted]") && !told.contains("last week"), "{told}");
+    let system = &last["messages"][0];
+    assert_eq!(system["role"], "system");
+    assert!(!system["content"].to_string().contains("monday"), "{system}");
+    let answered = outcome["turns"].as_array().unwrap().iter().rev();
+    let turn = answered.into_iter().find(|turn| turn["first_rtp_ms"].is_u64()).unwrap();
+    for stage in ["turn_end_ms", "transcript_ms", "first_token_ms", "first_sentence_ms", "gateway_ms"] {
+        assert!(turn[stage].is_u64(), "{stage}: {turn:#}");
+    }
+    println!("latencies of the answer: {turn}");
+    phone.wait_for("ended");
+}
