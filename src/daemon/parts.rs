@@ -11,7 +11,7 @@ use crate::id::CallId;
 use crate::media::worker::{LegHandle, LegSetup, MediaError, MediaPool};
 use crate::sdp::LocalMedia;
 use crate::sip::interface::Command;
-use crate::speech::tts::Tts;
+use crate::speech::tts::{SpeakRequest, Tts};
 use crate::store::Store;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -116,8 +116,9 @@ impl Parts {
     pub(super) fn start_prompt(&self, content: &Content) -> Result<Option<AppLeg>, String> {
         let (source, repeat) = match content {
             Content::Tts { text, voice, repeat } => {
-                let speech = self.tts.speak(voice, text, *repeat);
-                (Source::Chunks(speech.map_err(|error| error.to_string())?), 1)
+                let request = SpeakRequest { repeat: *repeat, ..SpeakRequest::new(voice, text) };
+                let speech = self.tts.speak(request);
+                (Source::Speech(speech.map_err(|error| error.to_string())?), 1)
             }
             Content::Audio { samples, repeat } => (Source::Samples(samples.clone()), *repeat),
             Content::Stream { .. } => return Ok(None),

@@ -144,6 +144,7 @@ pub(super) fn tts(config: &Config) -> TtsSpec {
     TtsSpec {
         voice_dir: config.node.data_dir.join("voices"),
         threads: 2,
+        engines: Vec::new(),
         voices: config.voice.iter().map(|v| pico_alias(&v.id, &v.voice)).collect::<Vec<Voice>>(),
         level_dbov,
         rate: super::parts::RATE,
