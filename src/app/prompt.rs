@@ -3,7 +3,7 @@
 //! ```text
 //!  Arc<[i16]> (shared by all calls) ─┐
 //!                                    ├─> playout ring ─> worker
-//!  chunks of a voice (bounded queue) ┘
+//!  speech as it is made ────────────┘
 //! ```
 //!
 //! Owns when the ring is refilled and when the last sample has left. Copies no prompt: samples go
@@ -14,6 +14,7 @@ use super::line::{Ears, Line, dtmf_command, split};
 use super::{Control, Report};
 use crate::media::interface::{Command, Event};
 use crate::media::ring::PlayoutWriter;
+use crate::speech::tts::{Speech, SpeechPiece};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -31,8 +32,8 @@ const RETRY: Duration = Duration::from_millis(20);
 pub enum Source {
     /// All of it is there.
     Samples(Arc<[i16]>),
-    /// It is being made; the end of the queue is the end of the prompt.
-    Chunks(mpsc::Receiver<Result<Arc<[i16]>, String>>),
+    /// It is being made; the end of the speech is the end of the prompt.
+    Speech(Speech),
 }
 
 /// What is played.
@@ -66,10 +67,10 @@ pub async fn run(
 
 /// The samples of a prompt and the place in them.
 struct Reel {
-    /// What is there so far; all of it once `chunks` is gone.
+    /// What is there so far; all of it once `speech` is gone.
     pieces: Vec<Arc<[i16]>>,
     /// Where the rest comes from.
-    chunks: Option<mpsc::Receiver<Result<Arc<[i16]>, String>>>,
+    speech: Option<Speech>,
     /// Whether pieces that were played are still needed.
     keeps: bool,
     /// Rounds still to be played, this one included; `None`: for ever.
@@ -80,12 +81,12 @@ struct Reel {
 
 impl Reel {
     fn new(source: Source, repeat: u32) -> Self {
-        let (pieces, chunks) = match source {
+        let (pieces, speech) = match source {
             Source::Samples(samples) => (vec![samples], None),
-            Source::Chunks(chunks) => (Vec::new(), Some(chunks)),
+            Source::Speech(speech) => (Vec::new(), Some(speech)),
         };
         let rounds = (repeat > 0).then_some(repeat);
-        Self { pieces, chunks, keeps: repeat != 1, rounds, piece: 0, offset: 0 }
+        Self { pieces, speech, keeps: repeat != 1, rounds, piece: 0, offset: 0 }
     }
 
     fn add(&mut self, piece: Arc<[i16]>) {
@@ -117,7 +118,7 @@ impl Reel {
             match length {
                 Some(length) if self.offset < length => break,
                 Some(_) => (self.piece, self.offset) = (self.piece + 1, 0),
-                None if self.chunks.is_some() => return None,
+                None if self.speech.is_some() => return None,
                 None => {
                     self.rounds = self.rounds.map(|rounds| rounds.saturating_sub(1));
                     let silent = self.pieces.iter().all(|piece| piece.is_empty());
@@ -134,7 +135,7 @@ impl Reel {
 
     /// Whether the last sample has been written.
     fn is_done(&mut self) -> bool {
-        self.chunks.is_none() && self.next_piece().is_none()
+        self.speech.is_none() && self.next_piece().is_none()
     }
 }
 
@@ -166,7 +167,7 @@ struct PromptTask {
 enum Wake {
     Control(Option<Control>),
     Leg(Option<Event>),
-    Chunk(Option<Result<Arc<[i16]>, String>>),
+    Piece(Option<Result<SpeechPiece, String>>),
     Clock,
 }
 
@@ -201,7 +202,7 @@ impl PromptTask {
                     true
                 }
                 Wake::Leg(event) => self.on_leg(event),
-                Wake::Chunk(chunk) => self.on_chunk(chunk),
+                Wake::Piece(piece) => self.on_piece(piece),
                 Wake::Clock => true,
             };
             if !go_on {
@@ -213,18 +214,18 @@ impl PromptTask {
 
     /// Waits for what happens next.
     ///
-    /// Chunks are taken only while the ring has room for them, so a voice that is faster than
+    /// Pieces are taken only while the ring has room for them, so a voice that is faster than
     /// speech waits in its queue.
     async fn wake(&mut self) -> Wake {
         let nap = self.nap();
         let has_room = self.reel.next_piece().is_none();
         let events = self.leg.as_mut().map(|(_, ears)| &mut ears.events);
-        let chunks = self.reel.chunks.as_mut().filter(|_| has_room);
+        let speech = self.reel.speech.as_mut().filter(|_| has_room);
         tokio::select! {
             biased;
             event = next(events) => Wake::Leg(event),
             control = self.control.recv() => Wake::Control(control),
-            chunk = next(chunks) => Wake::Chunk(chunk),
+            piece = next_piece(speech) => Wake::Piece(piece),
             () = until(nap) => Wake::Clock,
         }
     }
@@ -280,15 +281,15 @@ impl PromptTask {
         true
     }
 
-    fn on_chunk(&mut self, chunk: Option<Result<Arc<[i16]>, String>>) -> bool {
-        match chunk {
-            Some(Ok(piece)) => self.reel.add(piece),
+    fn on_piece(&mut self, piece: Option<Result<SpeechPiece, String>>) -> bool {
+        match piece {
+            Some(Ok(piece)) => self.reel.add(piece.samples),
             Some(Err(detail)) => {
-                self.reel.chunks = None;
+                self.reel.speech = None;
                 self.reel.pieces.clear();
                 self.fail(&detail);
             }
-            None => self.reel.chunks = None,
+            None => self.reel.speech = None,
         }
         true
     }
@@ -353,6 +354,14 @@ async fn next<T>(queue: Option<&mut mpsc::Receiver<T>>) -> Option<T> {
     }
 }
 
+/// The next of a speech that may not be there.
+async fn next_piece(speech: Option<&mut Speech>) -> Option<Result<SpeechPiece, String>> {
+    match speech {
+        Some(speech) => speech.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -398,6 +407,10 @@ mod tests {
         fn reports(&mut self) -> Vec<Report> {
             std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
         }
+    }
+
+    fn piece(count: usize) -> SpeechPiece {
+        SpeechPiece { samples: samples(count), words: Vec::new() }
     }
 
     fn samples(count: usize) -> Arc<[i16]> {
@@ -459,13 +472,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_voice_is_heard_before_it_has_finished() {
-        let (voice, chunks) = mpsc::channel(4);
-        let mut rig = Rig::started(Source::Chunks(chunks), 2);
-        voice.try_send(Ok(samples(800))).unwrap();
+        let (voice, speech) = Speech::pipe();
+        let mut rig = Rig::started(Source::Speech(speech), 2);
+        assert!(voice.push(piece(800)));
         rig.beats(10).await;
         assert_eq!(rig.leg.sent.len(), 800);
-        voice.try_send(Ok(samples(400))).unwrap();
-        drop(voice);
+        assert!(voice.push(piece(400)));
+        voice.finish();
         rig.beats(30).await;
         let round: Vec<i16> = samples(800).iter().chain(samples(400).iter()).copied().collect();
         assert_eq!(rig.leg.sent, round.repeat(2));
@@ -474,11 +487,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_fast_voice_waits_for_room() {
-        let (voice, chunks) = mpsc::channel(4);
-        let mut rig = Rig::started(Source::Chunks(chunks), 1);
+        let (voice, speech) = Speech::pipe();
+        let mut rig = Rig::started(Source::Speech(speech), 1);
         let mut given = 0;
         for _ in 0..50 {
-            while voice.try_send(Ok(samples(8000))).is_ok() {
+            while voice.waiting() < 4 * 8000 {
+                assert!(voice.push(piece(8000)));
                 given += 1;
             }
             rig.beats(1).await;
@@ -488,10 +502,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_voice_that_fails_fails_the_call() {
-        let (voice, chunks) = mpsc::channel(4);
-        let mut rig = Rig::started(Source::Chunks(chunks), 1);
-        voice.try_send(Err("no such voice".into())).unwrap();
-        drop(voice);
+        let (voice, speech) = Speech::pipe();
+        let mut rig = Rig::started(Source::Speech(speech), 1);
+        voice.fail("no such voice".into());
         rig.beats(5).await;
         assert_eq!(rig.reports(), [Report::Failed { detail: "no such voice".into() }]);
     }

@@ -277,7 +277,7 @@ fn api_voice(voice: &crate::speech::tts::voices::Voice) -> Voice {
         name: voice.name.clone(),
         language: voice.language.clone(),
         engine: voice.engine.clone(),
-        gender: None,
+        gender: voice.gender.clone(),
         sample_url: None,
         native_rate: Some(voice.native_rate),
     }

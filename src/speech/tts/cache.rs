@@ -1,23 +1,40 @@
 //! What was said before: finished speech by content, bounded in bytes, least recently used goes.
 
+use super::speech::{Pieces, SpeechPiece};
 use std::collections::HashMap;
-use std::sync::Arc;
 
-/// What makes two syntheses the same.
+/// What makes two syntheses the same: the content, not the name of the voice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SpeechKey {
-    /// Voice id.
+pub(super) struct SpeechKey {
+    /// Name of the engine.
+    pub engine: String,
+    /// Its voice.
     pub voice: String,
+    /// How texts are read.
+    pub language: String,
+    /// Speed in thousandths and loudness in tenths of a dB.
+    pub speed_gain: (i64, i64),
+    /// Whether the text is markup.
+    pub ssml: bool,
     /// The text as the user gave it.
     pub text: String,
 }
 
-/// Pieces of one synthesis in order, mono at the leg's rate.
-pub type Pieces = Vec<Arc<[i16]>>;
+impl SpeechKey {
+    fn bytes(&self) -> usize {
+        self.engine.len() + self.voice.len() + self.language.len() + self.text.len()
+    }
+}
+
+/// Bytes that pieces take.
+pub(super) fn size(pieces: &[SpeechPiece]) -> usize {
+    let size = |piece: &SpeechPiece| piece.samples.len() * 2 + piece.words.len() * 32 + 64;
+    pieces.iter().map(size).sum()
+}
 
 /// A cache of at most `bytes_max` bytes of samples.
 #[derive(Debug)]
-pub struct SpeechCache {
+pub(super) struct SpeechCache {
     entries: HashMap<SpeechKey, Entry>,
     bytes: usize,
     bytes_max: usize,
@@ -46,10 +63,15 @@ impl SpeechCache {
         Some(entry.pieces.clone())
     }
 
+    /// The largest speech that is kept.
+    pub fn piece_max(&self) -> usize {
+        self.bytes_max / 4
+    }
+
     /// Keeps pieces, at the expense of those unused for longest; too large ones are not kept.
     pub fn keep(&mut self, key: SpeechKey, pieces: Pieces) {
-        let bytes = key.text.len() + pieces.iter().map(|piece| piece.len() * 2).sum::<usize>();
-        if bytes > self.bytes_max / 4 {
+        let bytes = key.bytes() + size(&pieces);
+        if bytes > self.piece_max() {
             return;
         }
         self.clock += 1;
@@ -73,16 +95,23 @@ mod tests {
     use super::*;
 
     fn key(text: &str) -> SpeechKey {
-        SpeechKey { voice: "v".into(), text: text.into() }
+        SpeechKey {
+            engine: "e".into(),
+            voice: "v".into(),
+            language: "en".into(),
+            speed_gain: (1000, 0),
+            ssml: false,
+            text: text.into(),
+        }
     }
 
     fn pieces(samples: usize) -> Pieces {
-        vec![vec![0; samples].into()]
+        [SpeechPiece { samples: vec![0; samples].into(), words: Vec::new() }].into()
     }
 
     #[test]
     fn the_least_recently_used_goes_first() {
-        let mut cache = SpeechCache::new(1000);
+        let mut cache = SpeechCache::new(1400);
         for text in ["a", "b", "c", "d"] {
             cache.keep(key(text), pieces(120));
         }

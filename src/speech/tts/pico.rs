@@ -2,11 +2,11 @@
 //!
 //! This is the only file that calls `ttspico-sys`, and the reason for its `unsafe`. Owns the
 //! engine's memory arena and handles. Does not clean text: Pico obeys markup in what it is given
-//! (`<genfile>` writes files), so only [`EngineText`] gets in.
+//! (`<genfile>` writes files), so only [`PicoText`] gets in.
 
 #![expect(unsafe_code, reason = "foreign function interface to the Pico engine")]
 
-use super::text::EngineText;
+use super::text::PicoText;
 use std::ffi::CString;
 use std::ops::ControlFlow;
 use std::os::raw::{c_char, c_void};
@@ -130,7 +130,7 @@ impl PicoVoice {
     /// [`PicoError`] if the engine fails; it may then be used again.
     pub fn speak(
         &mut self,
-        text: &EngineText,
+        text: &PicoText,
         mut take: impl FnMut(&[i16]) -> ControlFlow<()>,
     ) -> Result<(), PicoError> {
         let outcome = self.run(text, &mut take);
@@ -144,7 +144,7 @@ impl PicoVoice {
 
     fn run(
         &mut self,
-        text: &EngineText,
+        text: &PicoText,
         take: &mut impl FnMut(&[i16]) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, PicoError> {
         let mut rest = text.as_bytes_with_nul();

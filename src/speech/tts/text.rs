@@ -1,9 +1,11 @@
 //! From a user's text to pieces that are safe to give to an engine.
 //!
 //! Owns the cleaning (markup and control characters lose their power) and the cutting into
-//! sentences. Does not rewrite numbers or dates: the engine reads those.
+//! sentences. Does not rewrite numbers or dates: [`super::normalise`] does.
 
+use super::map::{Map, Rewriter};
 use std::ffi::CString;
+use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// The longest piece given to an engine at once, in characters: time to the first sound and the
@@ -20,17 +22,18 @@ const ABBREVIATIONS: &[&str] = &[
     "sra", "sig", "hr", "fr", "mme", "mlle", "str", "ave", "rd", "mt", "ext",
 ];
 
-/// A text that an engine may have: no markup, no control characters, NUL-terminated.
+/// A text that an engine may have: no markup of any engine, no control characters, no NUL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineText(CString);
+pub struct EngineText(String);
 
 impl EngineText {
-    /// Cleans one piece of text for an engine with live markup.
+    /// Cleans a text, whatever it holds, and tells where its characters came from.
     ///
-    /// `<` and `>` become spaces, `&` the word for "and" of the language, control and format
-    /// characters spaces: the words between are spoken, nothing is obeyed.
+    /// `<`, `>` and `\` become spaces, `&` the word for "and" of the language, brackets and braces
+    /// (phonemes of espeak and Piper, tags and pronunciations of others) round ones, control and
+    /// format characters spaces: the words between are spoken, nothing is obeyed.
     #[must_use]
-    pub fn clean(text: &str, language: &str) -> Self {
+    pub fn clean(text: &str, language: &str) -> (Self, Map) {
         let and = match language.get(..2) {
             Some("de") => " und ",
             Some("es") => " y ",
@@ -38,26 +41,50 @@ impl EngineText {
             Some("it") => " e ",
             Some(_) | None => " and ",
         };
-        let mut clean = String::with_capacity(text.len() + 8);
-        for c in text.chars() {
-            match c {
-                '&' => clean.push_str(and),
-                '<' | '>' | '\\' => clean.push(' '),
-                c if c.is_control() || is_format(c) => clean.push(' '),
-                c => clean.push(c),
-            }
+        let mut clean = Rewriter::new(text);
+        for (at, c) in text.char_indices() {
+            let with = match c {
+                '&' => and,
+                '[' | '{' => "(",
+                ']' | '}' => ")",
+                '<' | '>' | '\\' => " ",
+                c if c.is_control() || is_format(c) => " ",
+                _ => continue,
+            };
+            clean.copy_to(at);
+            clean.replace_to(at + c.len_utf8(), with);
         }
-        // No NUL is left, so this cannot fail; an empty text is the harmless way out.
-        Self(CString::new(clean).unwrap_or_default())
+        let (text, map) = clean.finish();
+        (Self(text), map)
     }
 
-    /// Wraps the text in Pico's own volume tag; its default level clips.
+    /// The text.
     #[must_use]
-    pub fn at_pico_volume(&self, percent: u8) -> Self {
-        let mut bytes = format!("<volume level=\"{percent}\">").into_bytes();
-        bytes.extend_from_slice(self.0.as_bytes());
-        bytes.extend_from_slice(b"</volume>");
-        Self(CString::new(bytes).unwrap_or_default())
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A part of it, which is as clean as the whole; nothing for a range that is none.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        Self(self.0.get(range).unwrap_or_default().to_owned())
+    }
+}
+
+/// A text within Pico's own tags, the only ones that it ever sees; NUL-terminated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PicoText(CString);
+
+impl PicoText {
+    /// At a volume (Pico's default level clips) and a speed, both in percent.
+    #[must_use]
+    pub fn new(text: &EngineText, volume: u8, speed: u16) -> Self {
+        let speed = speed.clamp(20, 500);
+        let text = text.as_str();
+        let text =
+            format!("<volume level=\"{volume}\"><speed level=\"{speed}\">{text}</speed></volume>");
+        // A clean text has no NUL, so this cannot fail; an empty text is the harmless way out.
+        Self(CString::new(text).unwrap_or_default())
     }
 
     /// Lets anything through, to prove in a test that the cleaning matters.
@@ -78,27 +105,37 @@ fn is_format(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// Cuts a text into pieces for synthesis: sentences, long ones cut at commas and spaces.
+/// Where a text is cut for synthesis: sentences, long ones cut at commas and spaces.
 ///
 /// Shape: in order, each with something to say in it, at most 300 characters; nothing is lost but
-/// white space at the cuts.
+/// white space at the cuts and what has neither letter nor digit.
 #[must_use]
-pub fn pieces(text: &str) -> Vec<String> {
-    let mut out: Vec<String> = Vec::new();
-    let mut held = String::new();
-    for sentence in text.split_sentence_bounds() {
-        held.push_str(sentence);
-        let trimmed = held.trim();
-        let short = trimmed.chars().count() < PIECE_CHARS_MIN;
-        if trimmed.is_empty() || (short && !sentence.contains('\n')) || ends_abbreviated(trimmed) {
+pub fn cuts(text: &str) -> Vec<Range<usize>> {
+    let mut out: Vec<Range<usize>> = Vec::new();
+    let mut start = 0;
+    for (at, sentence) in text.split_sentence_bound_indices() {
+        let end = at + sentence.len();
+        let held = trimmed(text, start..end);
+        let words = text.get(held.clone()).unwrap_or_default();
+        let short = words.chars().count() < PIECE_CHARS_MIN;
+        if words.is_empty() || (short && !sentence.contains('\n')) || ends_abbreviated(words) {
             continue;
         }
-        cut(trimmed, &mut out);
-        held.clear();
+        cut(text, held, &mut out);
+        start = end;
     }
-    cut(held.trim(), &mut out);
-    out.retain(|piece| piece.chars().any(char::is_alphanumeric) || piece.len() > 3);
+    cut(text, trimmed(text, start..text.len()), &mut out);
+    out.retain(|piece| {
+        text.get(piece.clone()).unwrap_or_default().chars().any(char::is_alphanumeric)
+    });
     out
+}
+
+/// The range without white space at its ends.
+fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
+    let part = text.get(range.clone()).unwrap_or_default();
+    let start = range.start + (part.len() - part.trim_start().len());
+    start..start + part.trim().len()
 }
 
 fn ends_abbreviated(text: &str) -> bool {
@@ -109,26 +146,27 @@ fn ends_abbreviated(text: &str) -> bool {
         || (word.chars().count() == 1 && word.chars().all(char::is_uppercase))
 }
 
-/// Appends `sentence` in pieces of bounded length, cut behind a comma or a space if there is one.
-fn cut(sentence: &str, out: &mut Vec<String>) {
+/// Appends a sentence in pieces of bounded length, cut behind a comma or a space if there is one.
+fn cut(text: &str, sentence: Range<usize>, out: &mut Vec<Range<usize>>) {
     let mut rest = sentence;
-    while rest.chars().count() > PIECE_CHARS_MAX {
-        let limit = rest.char_indices().nth(PIECE_CHARS_MAX).map_or(rest.len(), |(at, _)| at);
-        let head = rest.get(..limit).unwrap_or(rest);
+    loop {
+        let words = text.get(rest.clone()).unwrap_or_default();
+        let Some((limit, _)) = words.char_indices().nth(PIECE_CHARS_MAX) else { break };
+        let head = words.get(..limit).unwrap_or(words);
         let at = head
             .rfind([',', ';', ':'])
             .filter(|at| *at > limit / 3)
             .or_else(|| head.rfind(char::is_whitespace).filter(|at| *at > 0))
             .and_then(|at| head.get(at..)?.chars().next().map(|c| at + c.len_utf8()))
             .unwrap_or(limit);
-        let (piece, tail) = rest.split_at(at);
-        if !piece.trim().is_empty() {
-            out.push(piece.trim().to_owned());
+        let piece = trimmed(text, rest.start..rest.start + at);
+        if !piece.is_empty() {
+            out.push(piece);
         }
-        rest = tail.trim_start();
+        rest = trimmed(text, rest.start + at..rest.end);
     }
     if !rest.is_empty() {
-        out.push(rest.to_owned());
+        out.push(rest);
     }
 }
 
@@ -137,15 +175,17 @@ mod tests {
     use super::*;
 
     fn cleaned(text: &str) -> String {
-        let bytes = EngineText::clean(text, "en-US");
-        String::from_utf8(bytes.as_bytes_with_nul().to_vec()).unwrap()
+        EngineText::clean(text, "en-US").0.as_str().to_owned()
+    }
+
+    fn pieces(text: &str) -> Vec<String> {
+        cuts(text).into_iter().map(|cut| text[cut].to_owned()).collect()
     }
 
     #[test]
     fn markup_and_control_characters_lose_their_power() {
-        let text = cleaned("<genfile file=\"/tmp/x\">a\0b</genfile> R&D\u{202e}\r\n");
-        assert!(!text.contains(['<', '>', '&', '\r', '\n', '\u{202e}']));
-        assert_eq!(text.matches('\0').count(), 1, "only the terminator");
+        let text = cleaned("<genfile file=\"/tmp/x\">a\0b</genfile> [[h@]] {x} R&D\u{202e}\r\n");
+        assert!(!text.contains(['<', '>', '&', '[', '}', '\0', '\r', '\n', '\u{202e}']));
         assert!(text.contains("genfile file") && text.contains("R and D"));
     }
 

@@ -47,14 +47,16 @@ pub const PICO: [PicoResources; 6] = [
 ];
 
 /// A voice as the API's users name it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Voice {
     /// The `voiceId`.
     pub id: String,
     /// For people.
     pub name: String,
-    /// Language tag, e.g. `en-US`.
+    /// Language tag, e.g. `en-US`; empty: not known, and texts are left as they are.
     pub language: String,
+    /// For people, e.g. `female`.
+    pub gender: Option<String>,
     /// Name of the engine.
     pub engine: String,
     /// The engine's own name for it.
@@ -62,6 +64,34 @@ pub struct Voice {
     pub engine_voice: String,
     /// Rate that the engine makes, in Hz.
     pub native_rate: u32,
+    /// Its own speed, times that of requests.
+    #[serde(skip)]
+    pub speed: f32,
+    /// Its loudness, on top of the common level.
+    #[serde(skip)]
+    pub gain_db: f32,
+    /// The voice that speaks when this one's engine cannot.
+    #[serde(skip)]
+    pub fallback: Option<String>,
+}
+
+impl Voice {
+    /// A voice of an engine, as the engine makes it.
+    #[must_use]
+    pub fn new(id: &str, engine: &str, engine_voice: &str, language: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: format!("{engine} {engine_voice}"),
+            language: language.to_owned(),
+            gender: None,
+            engine: engine.to_owned(),
+            engine_voice: engine_voice.to_owned(),
+            native_rate: 24_000,
+            speed: 1.0,
+            gain_db: 0.0,
+            fallback: None,
+        }
+    }
 }
 
 /// The voices that exist without any configuration: `en-US-001` and its five sisters.
@@ -73,20 +103,33 @@ pub fn built_in() -> Vec<Voice> {
 /// A voice id for one of Pico's voices.
 #[must_use]
 pub fn pico_alias(id: &str, language: &str) -> Voice {
-    Voice {
-        id: id.to_owned(),
-        name: format!("Pico {language}"),
-        language: language.to_owned(),
-        engine: "pico".to_owned(),
-        engine_voice: language.to_owned(),
-        native_rate: super::pico::RATE,
-    }
+    let voice = Voice::new(id, super::PICO, language, language);
+    let gender = Some("female".to_owned());
+    Voice { name: format!("Pico {language}"), gender, native_rate: super::pico::RATE, ..voice }
 }
 
 /// Finds one of Pico's voices by its language tag.
 #[must_use]
 pub fn pico(language: &str) -> Option<&'static PicoResources> {
     PICO.iter().find(|pico| pico.language == language)
+}
+
+/// A sentence that shows a voice off.
+#[must_use]
+pub fn sample_text(language: &str) -> &'static str {
+    match language.get(..2) {
+        Some("de") => "Guten Tag! So klinge ich am Telefon: klar, freundlich und gut zu verstehen.",
+        Some("es") => "¡Buenos días! Así sueno por teléfono: clara, amable y fácil de entender.",
+        Some("fr") => {
+            "Bonjour ! Voici ma voix au téléphone : claire, aimable et facile à comprendre."
+        }
+        Some("it") => {
+            "Buongiorno! Questa è la mia voce al telefono: chiara, gentile e comprensibile."
+        }
+        Some(_) | None => {
+            "Hello! This is how I sound on the phone: clear, friendly and easy to follow."
+        }
+    }
 }
 
 /// Writes the files of one voice below `dir` unless they are there, and returns their paths.

@@ -1,0 +1,39 @@
+//! Keys of other people's servers: carried, sent, never shown.
+
+use std::fmt;
+
+/// A secret that a server asks for; its `Debug` tells nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// Takes a key as it was configured; white space around it is no part of it.
+    #[must_use]
+    pub fn new(key: &str) -> Self {
+        Self(key.trim().to_owned())
+    }
+
+    /// The key itself, for a header field.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_not_shown() {
+        let key = ApiKey::new(" sk-secret\n");
+        assert_eq!(key.reveal(), "sk-secret");
+        assert_eq!(format!("{key:?}"), "ApiKey(***)");
+    }
+}

@@ -1,0 +1,57 @@
+//! From a request's text to segments that an engine may have, cut into sentences.
+//!
+//! ```text
+//!  request ─> SSML (if it is) ─> normalise ─> clean ─> cuts
+//!     ^                                                 │
+//!     └────────────── source_end: which bytes ──────────┘
+//! ```
+//!
+//! Owns the order of these steps and the way back. Does not know engines.
+
+use super::map::Map;
+use super::spec::{SpeakRequest, TtsError};
+use super::text::{self, EngineText};
+use std::ops::Range;
+use std::time::Duration;
+
+/// A stretch of text that is spoken in one manner.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment {
+    /// The words.
+    pub text: EngineText,
+    /// Its sentences.
+    pub cuts: Vec<Range<usize>>,
+    /// Times the speed of the request.
+    pub speed: f32,
+    /// On top of the voice's loudness.
+    pub gain_db: f32,
+    /// Silence before it.
+    pub pause: Duration,
+    /// The steps that made it, first one first.
+    maps: Vec<Map>,
+}
+
+impl Segment {
+    /// How much of the request's text has been said when this text has been said up to `at`.
+    pub(crate) fn source_end(&self, at: usize) -> usize {
+        self.maps.iter().rev().fold(at, |at, map| map.source_end(at))
+    }
+}
+
+/// Prepares a request for a voice of this language (empty: not known).
+///
+/// # Errors
+/// [`TtsError::Ssml`], [`TtsError::NothingToSay`].
+pub(crate) fn prepare(request: &SpeakRequest, language: &str) -> Result<Vec<Segment>, TtsError> {
+    let segments = vec![plain(&request.text, language)];
+    if segments.iter().all(|segment| segment.cuts.is_empty()) {
+        return Err(TtsError::NothingToSay);
+    }
+    Ok(segments)
+}
+
+fn plain(text: &str, language: &str) -> Segment {
+    let (text, map) = EngineText::clean(text, language);
+    let cuts = text::cuts(text.as_str());
+    Segment { text, cuts, speed: 1.0, gain_db: 0.0, pause: Duration::ZERO, maps: vec![map] }
+}
