@@ -51,7 +51,7 @@ impl OpenAi {
         let mut request = HttpRequest::post_json(&self.url, &body);
         request.times = PATIENT;
         match &self.key {
-            Some(key) => request.with_header("authorization", &format!("Bearer {}", key.reveal())),
+            Some(key) => request.with_header("authorization", &format!("Bearer {}", key.expose())),
             None => request,
         }
     }

@@ -38,7 +38,7 @@ impl Piper {
         let mut request = HttpRequest::post_json(&self.url, &body.into());
         request.times = PATIENT;
         match &self.key {
-            Some(key) => request.with_header("authorization", &format!("Bearer {}", key.reveal())),
+            Some(key) => request.with_header("authorization", &format!("Bearer {}", key.expose())),
             None => request,
         }
     }
