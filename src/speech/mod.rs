@@ -4,5 +4,6 @@
 //! hands out samples as they are made. Transcription and agents are other engines of this module.
 
 pub mod base64;
+pub mod key;
 pub mod stt;
 pub mod tts;
