@@ -58,8 +58,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("sdp_types", &["src/sdp/"]),
     // A wrapper type that is passed along unopened.
     ("secrecy", &["src/config/secret.rs", "src/sip/"]),
-    // Digests of SIP, and of keys and request bodies in the store.
-    ("sha2", &["src/sip/auth", "src/store/", "src/api/auth.rs", "src/speech/"]),
+    // Digests of SIP, of keys and request bodies in the store, and signatures of http tools.
+    (
+        "sha2",
+        &["src/sip/auth", "src/store/", "src/api/auth.rs", "src/speech/", "src/app/agent/tools/"],
+    ),
     ("socket2", &["src/net/"]),
     ("symphonia", &["src/audio/decode/"]),
     ("tokio_tungstenite", &["src/api/stream", "src/app/stream", "src/net/ws.rs"]),

@@ -1,5 +1,27 @@
 //! The application leg of a DYNAMIC_AGENT call: it listens, lets a brain think, speaks, and knows
 //! what was heard.
+//!
+//! ```text
+//!  leg (polls) ─> conversation ─┬─> turn core: who may speak
+//!                               ├─> voice: utterances ─> playout queue
+//!                               ├─> brain: script, chat, harness, live
+//!                               ├─> errands: tools that take time
+//!                               └─> notes: transcript, result, latencies ─> outcome
+//! ```
 
+pub mod brain;
+pub mod chat;
+pub mod conversation;
+mod errands;
 pub mod interface;
+pub mod leg;
+mod listen;
+#[cfg(test)]
+pub(crate) mod loopback;
+mod notes;
 pub mod request;
+pub mod schema;
+pub mod script;
+pub mod text;
+pub mod tools;
+mod voice;

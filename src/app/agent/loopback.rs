@@ -1,0 +1,202 @@
+//! A server on the loopback for tests: answers each request by a script, and remembers what it
+//! was asked and whether the asker went away.
+
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+
+/// A request as the server saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) line: String,
+    headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Seen {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// One step of an answer.
+#[derive(Debug, Clone)]
+enum Piece {
+    Octets(Vec<u8>),
+    /// Goes on when the test says so.
+    Gate(Arc<Notify>),
+    /// Says nothing until the asker goes away, and tells the test then.
+    Stall,
+}
+
+/// One answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply(Vec<Piece>);
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        Self::whole(status, "application/json", "", &body.to_string())
+    }
+
+    pub(crate) fn text(status: u16, body: &str) -> Self {
+        Self::whole(status, "text/plain", "", body)
+    }
+
+    /// A status with more header lines, each ended by CR LF.
+    pub(crate) fn status(status: u16, headers: &str) -> Self {
+        Self::whole(status, "text/plain", headers, "no")
+    }
+
+    fn whole(status: u16, kind: &str, headers: &str, body: &str) -> Self {
+        let length = body.len();
+        Self(vec![Piece::Octets(
+            format!(
+                "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nConnection: close\r\n{headers}\
+                 Content-Length: {length}\r\n\r\n{body}"
+            )
+            .into_bytes(),
+        )])
+    }
+
+    /// A stream of events in these pieces, as one chunk each; the end is left open.
+    pub(crate) fn events(pieces: &[&[u8]]) -> Self {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\
+                    Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut reply = Self(vec![Piece::Octets(head.as_bytes().to_vec())]);
+        for piece in pieces {
+            let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
+            chunk.extend_from_slice(piece);
+            chunk.extend_from_slice(b"\r\n");
+            reply.0.push(Piece::Octets(chunk));
+        }
+        reply
+    }
+
+    /// The proper end of [`Self::events`].
+    pub(crate) fn ended(mut self) -> Self {
+        self.0.push(Piece::Octets(b"0\r\n\r\n".to_vec()));
+        self
+    }
+
+    /// Silence until the asker goes away.
+    pub(crate) fn stalled(mut self) -> Self {
+        self.0.push(Piece::Stall);
+        self
+    }
+
+    /// Nothing at all.
+    pub(crate) fn stall() -> Self {
+        Self(vec![Piece::Stall])
+    }
+
+    /// The connection ends without an answer.
+    pub(crate) fn hang_up() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Waits for the gate, then answers like `then`.
+    pub(crate) fn gated(gate: &Arc<Notify>, then: Self) -> Self {
+        let mut pieces = vec![Piece::Gate(Arc::clone(gate))];
+        pieces.extend(then.0);
+        Self(pieces)
+    }
+}
+
+/// The server; ends with the test's runtime.
+pub(crate) struct Loopback {
+    address: std::net::SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    gone: watch::Receiver<usize>,
+}
+
+impl Loopback {
+    /// Answers the first request with the first reply, and so on; later ones are hung up on.
+    pub(crate) async fn start(replies: Vec<Reply>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (tell, gone) = watch::channel(0);
+        let log = Arc::clone(&seen);
+        let tell = Arc::new(tell);
+        tokio::spawn(async move {
+            let mut replies: VecDeque<Reply> = replies.into();
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let Some(request) = read_request(&mut socket).await else { continue };
+                log.lock().unwrap().push(request);
+                let Some(reply) = replies.pop_front() else { continue };
+                tokio::spawn(answer(socket, reply, Arc::clone(&tell)));
+            }
+        });
+        Self { address, seen, gone }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Returns when this many askers have gone away from a [`Reply::stalled`].
+    pub(crate) async fn gone(&mut self, count: usize) {
+        self.gone.wait_for(|gone| *gone >= count).await.unwrap();
+    }
+}
+
+async fn answer(mut socket: TcpStream, reply: Reply, gone: Arc<watch::Sender<usize>>) {
+    for piece in reply.0 {
+        match piece {
+            Piece::Octets(octets) => {
+                if socket.write_all(&octets).await.is_err() {
+                    gone.send_modify(|count| *count += 1);
+                    return;
+                }
+                let _ = socket.flush().await;
+                tokio::task::yield_now().await;
+            }
+            Piece::Gate(gate) => gate.notified().await,
+            Piece::Stall => {
+                let mut rest = [0; 64];
+                while socket.read(&mut rest).await.is_ok_and(|count| count > 0) {}
+                gone.send_modify(|count| *count += 1);
+            }
+        }
+    }
+    let _ = socket.shutdown().await;
+}
+
+async fn read_request(socket: &mut TcpStream) -> Option<Seen> {
+    let mut octets = Vec::new();
+    let mut buffer = [0; 4096];
+    let head = loop {
+        if let Some(at) = octets.windows(4).position(|window| window == b"\r\n\r\n") {
+            break at;
+        }
+        let count = socket.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
+        octets.extend_from_slice(&buffer[..count]);
+    };
+    let text = String::from_utf8_lossy(&octets[..head]).into_owned();
+    let mut lines = text.lines();
+    let line = lines.next()?.to_owned();
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect();
+    let length = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length: usize = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
+    let mut body = octets.split_off(head + 4);
+    while body.len() < length {
+        let count = socket.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
+        body.extend_from_slice(&buffer[..count]);
+    }
+    Some(Seen { line, headers, body })
+}
