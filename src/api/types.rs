@@ -30,7 +30,7 @@ pub fn fuzz_create(bytes: &[u8]) {
     let voices = [Voice::plain("en-US-001", "en-US")];
     for strict in [true, false] {
         let context =
-            CreateContext { defaults: CreateDefaults::default(), strict, voices: &voices };
+            CreateContext { defaults: CreateDefaults::default(), strict, voices: &voices, engines: &[] };
         match CreateCall::parse(bytes, &context) {
             Ok(call) => assert_in_bounds(&call),
             Err(problem) => assert_explains_itself(&problem),
@@ -46,15 +46,19 @@ fn assert_in_bounds(call: &CreateCall) {
     assert!(call.headers.iter().all(|(name, value)| clean(name) && clean(value)));
     assert!(clean(&call.target) && !call.target.is_empty());
     match &call.content {
-        RequestedContent::Tts { text, voice, repeat } => {
+        RequestedContent::Tts(spoken) => {
+            let text = &spoken.text;
             assert!(
                 !text.trim().is_empty()
                     && text.chars().count() <= CreateDefaults::default().text_max
             );
-            assert!(voice == "en-US-001" && (1..=10).contains(repeat));
+            assert!(spoken.voice == "en-US-001" && (1..=10).contains(&spoken.repeat));
+            assert!((0.5..=2.0).contains(&spoken.speed));
         }
         RequestedContent::Audio { bytes, .. } => assert!(!bytes.is_empty()),
-        RequestedContent::Agent { instructions } => assert!(!instructions.is_empty()),
+        RequestedContent::Agent(agent) => {
+            assert!(!agent.instructions.is_empty() || agent.is_script());
+        }
         RequestedContent::Stream { .. } => {}
     }
 }

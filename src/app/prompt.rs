@@ -12,12 +12,14 @@
 
 use super::line::{Ears, Line, dtmf_command, split};
 use super::{Control, Report};
+use super::transcribe::{Transcribe, Transcriber};
 use crate::media::interface::{Command, Event};
 use crate::media::ring::PlayoutWriter;
+use crate::speech::stt::{Stt, SttEvent};
 use crate::speech::tts::{Speech, SpeechPiece};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -44,6 +46,8 @@ pub struct PromptSpec {
     pub repeat: u32,
     /// The leg's sample rate in Hz.
     pub sample_rate: u32,
+    /// How the caller's words are written down meanwhile, and by whom.
+    pub transcribe: Option<(Transcribe, Stt)>,
 }
 
 /// Starts the application leg of one call; it ends after [`Control::Stop`] or with its queue.
@@ -161,6 +165,9 @@ struct PromptTask {
     /// Commands that the leg must still hear.
     orders: Vec<Command>,
     digits: String,
+    /// Who writes the caller's words down.
+    words: Option<Transcriber>,
+    heard: Vec<i16>,
 }
 
 /// What woke the task.
@@ -168,6 +175,8 @@ enum Wake {
     Control(Option<Control>),
     Leg(Option<Event>),
     Piece(Option<Result<SpeechPiece, String>>),
+    Captured,
+    Words(Option<SttEvent>),
     Clock,
 }
 
@@ -177,7 +186,10 @@ impl PromptTask {
         control: mpsc::Receiver<Control>,
         reports: mpsc::Sender<Report>,
     ) -> Self {
-        Self {
+        let opened = spec.transcribe.map(|(wanted, stt)| {
+            Transcriber::open(&stt, &wanted, spec.sample_rate).map_err(|reason| reason.to_string())
+        });
+        let mut task = Self {
             reel: Reel::new(spec.source, spec.repeat),
             sample_rate: u64::from(spec.sample_rate.max(1)),
             control,
@@ -187,7 +199,15 @@ impl PromptTask {
             ending: Ending::Ahead,
             orders: Vec::new(),
             digits: String::new(),
+            words: None,
+            heard: Vec::new(),
+        };
+        if let Some(opened) = opened {
+            let engine = opened.as_ref().map(|words| words.engine().to_owned());
+            task.report(Report::Transcribing(engine.map_err(Clone::clone)));
+            task.words = opened.ok();
         }
+        task
     }
 
     async fn run(mut self) {
@@ -203,6 +223,8 @@ impl PromptTask {
                 }
                 Wake::Leg(event) => self.on_leg(event),
                 Wake::Piece(piece) => self.on_piece(piece),
+                Wake::Captured => self.listen(),
+                Wake::Words(event) => self.on_words(event),
                 Wake::Clock => true,
             };
             if !go_on {
@@ -219,13 +241,18 @@ impl PromptTask {
     async fn wake(&mut self) -> Wake {
         let nap = self.nap();
         let has_room = self.reel.next_piece().is_none();
+        let listens = self.words.is_some();
+        let ready = self.leg.as_ref().filter(|_| listens).map(|(_, ears)| ears.ready.clone());
         let events = self.leg.as_mut().map(|(_, ears)| &mut ears.events);
+        let words = self.words.as_mut();
         let speech = self.reel.speech.as_mut().filter(|_| has_room);
         tokio::select! {
             biased;
             event = next(events) => Wake::Leg(event),
             control = self.control.recv() => Wake::Control(control),
             piece = next_piece(speech) => Wake::Piece(piece),
+            () = captured(ready) => Wake::Captured,
+            event = next_words(words) => Wake::Words(event),
             () = until(nap) => Wake::Clock,
         }
     }
@@ -245,7 +272,12 @@ impl PromptTask {
         match control {
             None | Some(Control::Stop { .. }) => return false,
             Some(Control::Leg(leg)) => self.take_leg(split(*leg)),
-            Some(Control::Start) => self.started = true,
+            Some(Control::Start) => {
+                self.started = true;
+                if let Some(words) = &mut self.words {
+                    words.start();
+                }
+            }
             Some(Control::SendDtmf(digits)) => {
                 let idle = self.digits.is_empty();
                 self.digits.push_str(&digits);
@@ -260,8 +292,43 @@ impl PromptTask {
     }
 
     fn take_leg(&mut self, leg: (Line, Ears)) {
-        self.orders.push(Command::Listen(false));
+        self.orders.push(Command::Listen(self.words.is_some()));
         self.leg = Some(leg);
+    }
+
+    /// Hands the caller's audio to whoever writes it down.
+    fn listen(&mut self) -> bool {
+        let (Some((line, _)), Some(words)) = (&mut self.leg, &mut self.words) else { return true };
+        loop {
+            self.heard.clear();
+            let Some(header) = line.capture.pop(&mut self.heard) else { return true };
+            words.push(header.position, &self.heard);
+        }
+    }
+
+    fn on_words(&mut self, event: Option<SttEvent>) -> bool {
+        let lost = match event {
+            Some(SttEvent::Transcript(said)) => {
+                let line = self.words.as_ref().filter(|_| said.is_final);
+                if let Some(line) = line.map(|words| words.utterance(&said)) {
+                    self.report(Report::Said(line));
+                }
+                return true;
+            }
+            Some(SttEvent::Unavailable(reason)) => reason,
+            None => "the engine is gone".to_owned(),
+            Some(
+                SttEvent::SpeechStarted(_)
+                | SttEvent::SpeechEnded(_)
+                | SttEvent::TurnEnd { .. }
+                | SttEvent::Reconnecting(_)
+                | SttEvent::Ready,
+            ) => return true,
+        };
+        self.words = None;
+        self.orders.push(Command::Listen(false));
+        self.report(Report::Transcribing(Err(lost)));
+        true
     }
 
     fn on_leg(&mut self, event: Option<Event>) -> bool {
@@ -362,6 +429,20 @@ async fn next_piece(speech: Option<&mut Speech>) -> Option<Result<SpeechPiece, S
     }
 }
 
+async fn captured(ready: Option<Arc<Notify>>) {
+    match ready {
+        Some(ready) => ready.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_words(words: Option<&mut Transcriber>) -> Option<SttEvent> {
+    match words {
+        Some(words) => words.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -385,7 +466,7 @@ mod tests {
         fn new(source: Source, repeat: u32) -> Self {
             let (control, from_driver) = mpsc::channel(64);
             let (to_driver, reports) = mpsc::channel(64);
-            let spec = PromptSpec { source, repeat, sample_rate: 8000 };
+            let spec = PromptSpec { source, repeat, sample_rate: 8000, transcribe: None };
             let mut task = PromptTask::new(spec, from_driver, to_driver);
             let (leg, line, ears) = FakeLeg::line();
             task.take_leg((line, ears));

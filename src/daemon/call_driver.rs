@@ -580,12 +580,13 @@ impl CallActor {
             while let Some(report) = leg.reports.recv().await {
                 self.note(report);
             }
-            let _ = (&mut leg.task).await;
         };
         let ended = told && tokio::time::timeout(STOP_MAX, last_words).await.is_ok();
         if !ended {
             leg.task.abort();
         }
+        // Ended or aborted: what it held is let go of before the call is forgotten.
+        let _ = leg.task.await;
     }
 }
 

@@ -11,7 +11,7 @@ use crate::api::tickets::TICKET_LIFE;
 use crate::api::types::instance::parse_call_change;
 use crate::api::types::{AudioProblem, CreateCall, CreateContext, RequestedContent, answer};
 use crate::api::{fresh, stamp};
-use crate::call::record::{CallRecord, CallStatus, CallType, Direction};
+use crate::call::record::{CallRecord, CallStatus, Direction};
 use crate::id::{CallId, InstanceId};
 use crate::store::{CallCursor, CallFilter, InstanceSettings};
 use axum::Extension;

@@ -1,7 +1,7 @@
 //! What a client is told when it sits down.
 
 use super::{HISTORY_MAX, Moment, Past, Session};
-use crate::app::stream::options::Settings;
+use crate::app::stream::options::{Listen, Settings};
 use crate::app::stream::wire::{Inward, Outward, Start, Told};
 
 impl Session {
@@ -13,7 +13,7 @@ impl Session {
     }
 
     pub(super) fn start_message(&self, settings: &Settings) -> Start {
-        let outward = (settings.listen != super::options::Listen::None).then(|| Outward {
+        let outward = (settings.listen != Listen::None).then(|| Outward {
             format: settings.out_format.as_str(),
             rate: settings.out_rate,
             channels: 1,
