@@ -7,3 +7,15 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod interface;
+pub mod ledger;
+
+mod caller;
+mod collect;
+mod core;
+mod endpoint;
+mod latency;
+mod lines;
+mod mouth;
+mod words;
+
+pub use self::core::TurnCore;
