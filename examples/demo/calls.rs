@@ -115,7 +115,10 @@ pub struct Streamed {
 impl Api {
     pub fn new(addresses: &Addresses) -> Self {
         Self {
-            http: reqwest::Client::new(),
+            http: {
+                bellwire::net::tls::install_default();
+                reqwest::Client::new()
+            },
             base: addresses.api.clone(),
             admin: addresses.admin.clone(),
         }

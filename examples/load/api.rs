@@ -31,7 +31,10 @@ pub struct Api {
 impl Api {
     pub fn new(daemon: &Daemon) -> Self {
         Self {
-            http: reqwest::Client::new(),
+            http: {
+                bellwire::net::tls::install_default();
+                reqwest::Client::new()
+            },
             base: daemon.addresses.api.clone(),
             admin: daemon.addresses.admin.clone(),
         }

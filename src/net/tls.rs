@@ -16,6 +16,13 @@ pub fn client_config() -> Arc<rustls::ClientConfig> {
     Arc::clone(CONFIG.get_or_init(|| Arc::new(build())))
 }
 
+/// Makes `ring` the provider of everything else in this process that uses `rustls`; a second call
+/// changes nothing.
+pub fn install_default() {
+    // Somebody else's choice is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// Whether the system has any certificate to trust.
 #[must_use]
 pub fn has_roots() -> bool {

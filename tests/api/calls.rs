@@ -1,7 +1,7 @@
 //! Calls: the reference API's bodies and answers, ours beyond them, idempotency, lists.
 
 use crate::rig::{ADMIN, ALPHA, MP3_BASE64, READER, Rig};
-use bellwire::api::gateway::Content;
+use bellwire::api::gateway::{Content, Spoken};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ async fn the_daemon_gets_what_was_asked() {
     assert_eq!(call.max_duration, Duration::from_hours(1));
     assert_eq!(call.settings.trunk.as_deref(), Some("carrier"));
     assert_eq!(call.settings.max_active_calls, 100);
-    let Content::Tts { text, voice, repeat } = &call.content else { panic!("{call:?}") };
+    let Content::Tts(Spoken { text, voice, repeat, .. }) = &call.content else { panic!("{call:?}") };
     assert_eq!((text.as_str(), voice.as_str(), *repeat), ("Hello", "de-DE-001", 2));
 }
 

@@ -94,6 +94,19 @@ impl Rig {
                 Some("broken") => TrunkState::Down,
                 Some(_) | None => TrunkState::Unknown,
             }),
+            voice_engines: vec!["cloud".to_owned()],
+            voice_sample: Arc::new(|voice| {
+                Box::pin(async move {
+                    Ok((voice == "en-US-001").then(|| Bytes::from_static(b"RIFF")))
+                })
+            }),
+            check_agent: Arc::new(|agent, _| {
+                if agent.is_script() {
+                    return Ok(());
+                }
+                let detail = "configure [[engine.llm]]";
+                Err(Problem::new(Code::AgentEngineUnavailable, detail))
+            }),
             strict: setup.strict,
             limits: setup.limits,
         };

@@ -1,8 +1,7 @@
 //! DYNAMIC_AGENT calls over real SIP and RTP: a playbook, and a chat model with a transcriber.
 
 use super::engines::{ChatServer, tool, vosk, words};
-use super::rig::{Daemon, NUMBER, Phone};
-use super::speech::spoken_wav;
+use super::rig::{Daemon, NUMBER, Phone, spoken_wav};
 use serde_json::{Value, json};
 
 /// Transcript lines of one speaker.
@@ -81,7 +80,7 @@ async fn a_playbook_asks_hears_keys_and_reports() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_is_interrupted_uses_tools_and_brings_a_result_home() {
     let dir = tempfile::tempdir().unwrap();
-    let answer = spoken_wav(dir.path(), "answer.wav", "Yes, I will bring it back on Monday.");
+    let answer = spoken_wav(dir.path(), "answer.wav", "Yes, I will bring it back on Monday.").await;
     let answer = format!("play:{}", answer.display());
     let phone = Phone::start(&["--at", &format!("spoken:2s={answer}")]);
     let stt = vosk(&["yes i will bring it back on monday"]).await;

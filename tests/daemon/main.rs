@@ -13,11 +13,13 @@
 )]
 
 mod client;
+mod engines;
 mod rig;
 mod sipp;
 #[path = "../audio/rig.rs"]
 mod speech;
 
+mod agent;
 mod bad_input;
 mod exact;
 mod hostile_rtp;

@@ -25,6 +25,12 @@ pub fn free_udp_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// A client of HTTP.
+pub fn http_client() -> reqwest::Client {
+    bellwire::net::tls::install_default();
+    reqwest::Client::new()
+}
+
 fn rtp_ports(count: u16) -> String {
     let first = RTP_PORTS.fetch_add(count, Ordering::Relaxed);
     format!("{first}-{}", first + count - 1)
@@ -98,7 +104,7 @@ impl Daemon {
             .args(["serve", "--config"])
             .arg(&file)
             .args(args)
-            .env("BELLWIRE_LOG", "warn,bellwire=debug")
+            .env("BELLWIRE_LOG", std::env::var("TEST_LOG").unwrap_or("warn,bellwire=debug".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -118,7 +124,7 @@ impl Daemon {
             rtp,
             lines,
             dir,
-            http: reqwest::Client::new(),
+            http: http_client(),
         }
     }
 
@@ -378,6 +384,21 @@ pub fn tone_wav(dir: &Path, name: &str, hz: f64, seconds: f64) -> PathBuf {
     )
     .unwrap();
     writer.write(&tone(8000, hz, seconds)).unwrap();
+    writer.finish().unwrap();
+    path
+}
+
+/// Makes a WAV file of words, spoken by the built-in British voice.
+pub async fn spoken_wav(dir: &Path, name: &str, text: &str) -> PathBuf {
+    use bellwire::speech::tts::{SpeakRequest, Tts, TtsSpec};
+    let tts = Tts::start(TtsSpec::built_in(dir.join("voices")));
+    let mut speech = tts.speak(SpeakRequest::new("en-GB-001", text)).unwrap();
+    let rate = bellwire::audio::rate::SampleRate::HZ_8000;
+    let path = dir.join(name);
+    let mut writer = bellwire::audio::wav::WavWriter::create(&path, rate, 1).unwrap();
+    while let Some(piece) = speech.next().await {
+        writer.write(&piece.unwrap().samples).unwrap();
+    }
     writer.finish().unwrap();
     path
 }

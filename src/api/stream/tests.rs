@@ -116,6 +116,9 @@ impl Server {
             buffer: Duration::from_mins(1),
             wait: Duration::from_secs(10),
             linger: Duration::from_secs(30),
+            observer: false,
+            stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
+            transcribe: None,
         };
         let (seats, _task) = spawn(spec, from_driver, to_driver);
         let (gateway, mut commands) = Gateway::new(8);

@@ -16,7 +16,7 @@ use crate::net::http::HttpClient;
 use crate::observe::event::{self, Happening as _};
 use crate::speech::stt::SttEvent;
 use crate::speech::tts::{SpeechPiece, Tts};
-use crate::turn::core::TurnCore;
+use crate::turn::TurnCore;
 use crate::turn::interface::{
     Closing, DigitRule, Expect, Input, Output, TurnId, TurnSpec, VoicemailPolicy,
 };
@@ -121,8 +121,14 @@ impl Conversation {
 
     /// Something happened: everything that follows from it is done.
     pub(super) fn feed(&mut self, now: Duration, input: Input) {
-        self.core.handle(now, input);
+        self.handle(now, input);
         self.settle(now);
+    }
+
+    fn handle(&mut self, now: Duration, input: Input) {
+        // What a call can be replayed from; holds what was said, so it is off unless asked for.
+        tracing::trace!(call_id = %self.call_id, ?now, ?input, "turn input");
+        self.core.handle(now, input);
     }
 
     /// Carries out what the core wants, and tells it what became of it, until both are quiet.
@@ -142,11 +148,12 @@ impl Conversation {
                 self.notes.trouble(detail);
                 tracing::warn!(call_id = %self.call_id, detail, "speech failed");
             }
-            self.core.handle(now, input);
+            self.handle(now, input);
         }
     }
 
     fn obey(&mut self, now: Duration, output: Output) {
+        tracing::trace!(call_id = %self.call_id, ?now, ?output, "turn output");
         match output {
             Output::Ask { turn, prompt, speculative } => {
                 self.speculative = speculative.then_some(turn).or(self.speculative);
@@ -401,7 +408,7 @@ impl Conversation {
     /// Whether an engine writes the caller's words down, or why not.
     pub(super) fn transcribing(&mut self, engine: Result<String, String>) {
         if engine.is_err() {
-            self.core.handle(Duration::ZERO, Input::TranscriptionLost);
+            self.handle(Duration::ZERO, Input::TranscriptionLost);
         }
         self.report(Report::Transcribing(engine));
     }

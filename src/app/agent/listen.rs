@@ -14,7 +14,6 @@ use crate::audio::rate::SampleRate;
 use crate::audio::vad::{Vad, VadEvent};
 use crate::media::ring::CaptureReader;
 use crate::speech::stt::{SttEvent, SttInput};
-use crate::turn::answerer::{AnswererDetector, Greeting};
 use crate::turn::interface::{Answerer, Input};
 use std::time::Duration;
 
@@ -54,8 +53,6 @@ pub(super) struct Ear {
     beep: BeepDetector,
     stt: Option<SttInput>,
     samples: Vec<i16>,
-    /// Caller audio before this was heard while nobody was to listen.
-    heard: u64,
 }
 
 impl Ear {
@@ -66,7 +63,6 @@ impl Ear {
             beep: BeepDetector::new(rate),
             stt,
             samples: Vec::new(),
-            heard: 0,
         }
     }
 
@@ -84,7 +80,6 @@ impl Ear {
             let Some(header) = capture.pop(&mut self.samples) else { return };
             let end = header.position + u64::from(header.samples);
             self.clock.arrived(end, now);
-            self.heard = end;
             if let Some(stt) = &mut self.stt {
                 stt.push(header.position, &self.samples);
             }
@@ -112,11 +107,6 @@ impl Ear {
             let Some(header) = capture.pop(&mut self.samples) else { return };
             self.clock.arrived(header.position + u64::from(header.samples), now);
         }
-    }
-
-    /// A capture position on the leg's clock.
-    pub(super) fn at(&self, position: u64) -> Duration {
-        self.clock.at(position)
     }
 
     /// What the transcriber says, on the leg's clock.

@@ -215,11 +215,6 @@ impl Voice {
         !self.orders.is_empty() || self.queue.has_commands()
     }
 
-    /// Whether sound waits for room in the ring.
-    pub(super) fn has_backlog(&self) -> bool {
-        self.queue.has_backlog() || self.held.is_some()
-    }
-
     fn request(&self, text: &str) -> SpeakRequest {
         let (failure, built_in) = &self.spec.failure;
         let voice = if text == failure { built_in } else { &self.spec.voice };

@@ -27,6 +27,22 @@ pub struct TtsSpec {
     pub cache_bytes: usize,
 }
 
+impl TtsSpec {
+    /// The built-in engine and its voices alone, at 8 kHz and telephone level.
+    #[must_use]
+    pub fn built_in(voice_dir: PathBuf) -> Self {
+        Self {
+            voice_dir,
+            threads: 1,
+            engines: Vec::new(),
+            voices: Vec::new(),
+            level_dbov: Some(-20.0),
+            rate: 8000,
+            cache_bytes: 16 << 20,
+        }
+    }
+}
+
 /// The kinds of engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TtsEngineKind {
