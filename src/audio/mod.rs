@@ -4,6 +4,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod beep;
 pub mod codec;
 pub mod decode;
 pub mod gain;
@@ -12,4 +13,5 @@ pub mod prompt;
 pub mod rate;
 pub mod resample;
 pub mod sample;
+pub mod vad;
 pub mod wav;

@@ -120,7 +120,7 @@ mod tests {
             ("It is 7.", false, &dictation, Looks::Incomplete),
             ("yes", false, &phrases, Looks::Complete),
             ("yes yes", false, &phrases, Looks::Complete),
-            ("oh well", false, &phrases, Looks::Open),
+            ("oh dear", false, &phrases, Looks::Open),
         ] {
             let hint = Hint { text, engine_end: false, asked };
             assert_eq!(looks(hint, expect, lists("en")), wanted, "{text:?}");

@@ -32,7 +32,7 @@ pub struct DigitRule {
 /// What the brain waits for after it has spoken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expect {
-    /// Keys that answer; `None`: keys are told as one-digit turns if `any_key`, else ignored.
+    /// Keys that answer; `None`: any key cuts in and is a turn by itself ([`Said::digits`]).
     pub digits: Option<DigitRule>,
     /// Whether speech answers.
     pub speech: bool,
@@ -266,7 +266,8 @@ pub enum Input {
         /// Words with timing, those since the last such input.
         words: Vec<WordTime>,
     },
-    /// The speech engine failed at an utterance; nothing (more) of it will play.
+    /// The speech engine failed at an utterance. If it sounds already, what there is plays out and
+    /// [`Input::PlayEnded`] comes; if not, nothing of it will ever play.
     SynthesisFailed {
         /// Which.
         utterance: UtteranceId,
@@ -318,9 +319,13 @@ pub enum Output {
     /// It was nothing: back to full level.
     Restore,
     /// Fade out, cancel all synthesis, drop everything queued. Each utterance that had been given
-    /// to [`Output::Speak`] and not ended comes back as [`Input::PlayCut`].
+    /// to [`Output::Speak`] and not ended comes back as [`Input::PlayCut`]. What is spoken next is
+    /// at full level, without a [`Output::Restore`].
     Cut,
-    /// A line of the conversation is settled: for the transcript and the brain's history.
+    /// A line of the conversation is settled: for the transcript and the brain's history. What the
+    /// caller said settles when its answer begins to sound, is complete, or the call ends; until
+    /// then [`Prompt::Said`] holds it, and when the caller goes on meanwhile, the turn is abandoned
+    /// and the next one holds all of it.
     Line(Line),
     /// The times of a turn are complete (its answer began, or it was abandoned).
     Times(TurnId, TurnTimes),

@@ -189,7 +189,8 @@ impl TurnCore {
             return self.resume_speech();
         }
         self.resume = None;
-        if !self.agent_busy() {
+        // A timeout counts from our last word, whatever is said that is no answer.
+        if !self.agent_busy() && self.expect.timeout.is_none() {
             self.silence.since = self.silence.since.max(stretch.ended);
             self.silence.reprompts = 0;
         }
