@@ -25,6 +25,7 @@ pub mod text;
 mod utterance;
 pub mod voices;
 
+pub use engine::fuzz_frame as fuzz_engine_frame;
 pub use host::EngineStats;
 pub use spec::{SPEECHES_MAX, SpeakRequest, TtsEngineKind, TtsEngineSpec, TtsError, TtsSpec};
 pub use speech::{Speech, SpeechPiece, SpeechWriter};
@@ -244,5 +245,7 @@ fn key_of(request: &SpeakRequest, voice: &Voice, speed: f32) -> SpeechKey {
     }
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;
