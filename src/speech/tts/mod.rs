@@ -17,18 +17,22 @@ mod chain;
 mod engine;
 mod host;
 mod map;
+mod normalise;
 pub mod pico;
 mod script;
 mod spec;
 mod speech;
+mod ssml;
 pub mod text;
 mod utterance;
 pub mod voices;
 
 pub use engine::fuzz_frame as fuzz_engine_frame;
 pub use host::EngineStats;
+pub use normalise::fuzz_normalise;
 pub use spec::{SPEECHES_MAX, SpeakRequest, TtsEngineKind, TtsEngineSpec, TtsError, TtsSpec};
 pub use speech::{Speech, SpeechPiece, SpeechWriter};
+pub use ssml::fuzz_ssml;
 pub use voices::Voice;
 
 use crate::audio::rate::SampleRate;

@@ -11,6 +11,7 @@
 use super::map::Map;
 use super::spec::{SpeakRequest, TtsError};
 use super::text::{self, EngineText};
+use super::{normalise, ssml};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -43,7 +44,12 @@ impl Segment {
 /// # Errors
 /// [`TtsError::Ssml`], [`TtsError::NothingToSay`].
 pub(crate) fn prepare(request: &SpeakRequest, language: &str) -> Result<Vec<Segment>, TtsError> {
-    let segments = vec![plain(&request.text, language)];
+    let segments = if request.ssml {
+        let parts = ssml::parse(&request.text, language)?;
+        parts.into_iter().map(|part| marked(part, language)).collect()
+    } else {
+        vec![plain(&request.text, language)]
+    };
     if segments.iter().all(|segment| segment.cuts.is_empty()) {
         return Err(TtsError::NothingToSay);
     }
@@ -51,7 +57,15 @@ pub(crate) fn prepare(request: &SpeakRequest, language: &str) -> Result<Vec<Segm
 }
 
 fn plain(text: &str, language: &str) -> Segment {
-    let (text, map) = EngineText::clean(text, language);
+    let (text, mut maps) = normalise::normalise(text, language);
+    let (text, map) = EngineText::clean(&text, language);
+    maps.push(map);
     let cuts = text::cuts(text.as_str());
-    Segment { text, cuts, speed: 1.0, gain_db: 0.0, pause: Duration::ZERO, maps: vec![map] }
+    Segment { text, cuts, speed: 1.0, gain_db: 0.0, pause: Duration::ZERO, maps }
+}
+
+fn marked(part: ssml::Part, language: &str) -> Segment {
+    let mut segment = plain(&part.text, language);
+    segment.maps.insert(0, part.map);
+    Segment { speed: part.speed, gain_db: part.gain_db, pause: part.pause, ..segment }
 }

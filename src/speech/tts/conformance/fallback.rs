@@ -76,7 +76,4 @@ async fn espeak_speaks_if_it_is_there() {
     let floats: Vec<f32> = samples.iter().map(|&s| f32::from(s) / 32768.0).collect();
     let level = crate::audio::gain::active_level(&floats, SampleRate::HZ_8000).unwrap();
     assert!((level + 20.0).abs() < 4.0 && samples.len() > 12_000, "{level} {}", samples.len());
-    let request = SpeakRequest::new("espeak:no-such-voice", "Hello.");
-    let (_, _, error) = listen(tts.speak(request).unwrap()).await;
-    assert!(error.is_some());
 }

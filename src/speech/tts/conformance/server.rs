@@ -494,7 +494,7 @@ pub(super) fn check_request(kind: Kind, seen: &Seen, dir: &Path) {
         }
         Kind::Command => {
             let args = std::fs::read_to_string(dir.join("args")).unwrap();
-            assert_eq!(args.trim(), "--voice=voice-1 --wpm=193 --rate=8000");
+            assert_eq!(args.trim(), "--voice=voice-1 --wpm=192 --rate=8000");
             let env = std::fs::read_to_string(dir.join("env")).unwrap();
             assert!(!env.contains("CARGO"), "our environment is not handed on: {env}");
         }

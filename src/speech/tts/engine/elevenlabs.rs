@@ -129,7 +129,7 @@ impl Vendor for ElevenLabs {
                 out.word(at, begun + end);
             }
         }
-        if frame.is_final == Some(true) {
+        if frame.is_final.or(frame.is_final_too) == Some(true) {
             return Ok(Heard::Done);
         }
         let complete = frame.is_final_audio_for_turn == Some(true) || hearing.finder.is_done();
@@ -162,10 +162,13 @@ fn fault(detail: &str) -> EngineError {
 #[derive(Debug, Deserialize)]
 struct Frame {
     audio: Option<String>,
-    #[serde(rename = "isFinal", alias = "is_final")]
+    // The vendor's own pages write both.
+    #[serde(rename = "isFinal")]
     is_final: Option<bool>,
+    #[serde(rename = "is_final")]
+    is_final_too: Option<bool>,
     is_final_audio_for_turn: Option<bool>,
-    #[serde(rename = "contextId", alias = "context_id")]
+    #[serde(rename = "contextId")]
     context_id: Option<String>,
     alignment: Option<Alignment>,
     error: Option<Value>,

@@ -21,9 +21,10 @@ fn web(rest: &str, language: Language) -> Option<(usize, String)> {
     let scheme = ["https://", "http://", "www."].into_iter().find(|scheme| {
         rest.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme))
     })?;
-    let all = rest.char_indices().take(ADDRESS_MAX).find(|(_, c)| {
-        c.is_whitespace() || matches!(c, '<' | '>' | '"' | ')' | ']' | '}')
-    });
+    let all = rest
+        .char_indices()
+        .take(ADDRESS_MAX)
+        .find(|(_, c)| c.is_whitespace() || matches!(c, '<' | '>' | '"' | ')' | ']' | '}'));
     let end = all.map_or_else(|| bound(rest), |(end, _)| end);
     let address = rest.get(..end)?.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*']);
     let host = address.get(scheme.len()..)?;
@@ -61,8 +62,13 @@ fn bound(text: &str) -> usize {
 fn said(name: &str, language: Language) -> String {
     let dot = language.pick([" dot ", " Punkt ", " punto ", " point ", " punto "]);
     let dash = language.pick([" dash ", " Strich ", " guion ", " tiret ", " trattino "]);
-    let line = language
-        .pick([" underscore ", " Unterstrich ", " guion bajo ", " tiret bas ", " trattino basso "]);
+    let line = language.pick([
+        " underscore ",
+        " Unterstrich ",
+        " guion bajo ",
+        " tiret bas ",
+        " trattino basso ",
+    ]);
     let mut out = String::new();
     for c in name.chars() {
         match c {

@@ -56,7 +56,9 @@ fn drop_to(out: &mut Rewriter<'_>, from: usize, to: usize, with: &str) {
 }
 
 fn ends_line(rest: Option<&str>) -> bool {
-    rest.is_none_or(|rest| rest.trim_start_matches([' ', '\r']).starts_with('\n') || rest.trim().is_empty())
+    rest.is_none_or(|rest| {
+        rest.trim_start_matches([' ', '\r']).starts_with('\n') || rest.trim().is_empty()
+    })
 }
 
 /// How much of a line's front is no word: marks of headings, lists, quotes, or all of a rule.
@@ -79,7 +81,8 @@ fn line_mark(line: &str) -> usize {
         return blank + hashes + 1;
     }
     let quote = body.starts_with("> ").then_some(2);
-    let bullet = ["- [ ] ", "- [x] ", "- ", "* ", "+ ", "• "].iter().find(|mark| body.starts_with(**mark));
+    let bullet =
+        ["- [ ] ", "- [x] ", "- ", "* ", "+ ", "• "].iter().find(|mark| body.starts_with(**mark));
     let table = body.starts_with('|').then_some(1);
     let mark = quote.or(bullet.map(|mark| mark.len())).or(table);
     mark.map_or(0, |mark| blank + mark)
@@ -95,7 +98,9 @@ fn inline(rest: &str, before: Option<char>) -> Option<(usize, usize, usize)> {
         let text = near.get(link..middle)?;
         return (!text.contains(['[', '\n'])).then_some((link, middle, end));
     }
-    let mark = ["***", "**", "__", "~~", "``", "*", "_", "`"].into_iter().find(|mark| rest.starts_with(mark))?;
+    let mark = ["***", "**", "__", "~~", "``", "*", "_", "`"]
+        .into_iter()
+        .find(|mark| rest.starts_with(mark))?;
     let opens = !before.is_some_and(char::is_alphanumeric);
     let inside = rest.get(mark.len()..)?;
     let near = ahead(inside);
@@ -124,17 +129,16 @@ fn ahead(text: &str) -> &str {
 /// Takes out pictures, which engines spell or stumble over.
 pub(super) fn drop_emoji(text: &str) -> (String, Map) {
     rewrite(text, |rest, before| {
-        let c = rest.chars().next().filter(|c| is_emoji(*c))?;
-        let after = letter(rest, c.len_utf8());
-        let apart = before.is_none_or(char::is_whitespace) || after.is_none_or(char::is_whitespace);
-        let part = matches!(c, '\u{fe0f}' | '\u{200d}') || after.is_some_and(is_emoji);
-        Some((c.len_utf8(), if apart || part { String::new() } else { " ".to_owned() }))
+        let run: usize = rest.chars().take_while(|c| is_emoji(*c)).map(char::len_utf8).sum();
+        let joins = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace());
+        let between = joins(before) && letter(rest, run).is_some_and(char::is_alphanumeric);
+        (run > 0).then(|| (run, if between { " ".to_owned() } else { String::new() }))
     })
 }
 
 fn is_emoji(c: char) -> bool {
     matches!(c,
         '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{2b00}'..='\u{2bff}'
-        | '\u{1f1e6}'..='\u{1f1ff}' | '\u{fe0e}' | '\u{fe0f}' | '\u{200d}' | '\u{20e3}'
-        | '\u{2300}'..='\u{23ff}' | '\u{e0020}'..='\u{e007f}')
+        | '\u{2300}'..='\u{23ff}' | '\u{e0020}'..='\u{e007f}'
+        | '\u{fe0e}' | '\u{fe0f}' | '\u{200d}' | '\u{20e3}')
 }

@@ -79,8 +79,25 @@ fn thousands(n: u64) -> Vec<(u64, u32)> {
 }
 
 const ENGLISH: [&str; 20] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
     "nineteen",
 ];
 const ENGLISH_TENS: [&str; 10] =
@@ -104,8 +121,25 @@ fn english(n: u64) -> String {
 }
 
 const GERMAN: [&str; 20] = [
-    "null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn",
-    "elf", "zwölf", "dreizehn", "vierzehn", "fünfzehn", "sechzehn", "siebzehn", "achtzehn",
+    "null",
+    "eins",
+    "zwei",
+    "drei",
+    "vier",
+    "fünf",
+    "sechs",
+    "sieben",
+    "acht",
+    "neun",
+    "zehn",
+    "elf",
+    "zwölf",
+    "dreizehn",
+    "vierzehn",
+    "fünfzehn",
+    "sechzehn",
+    "siebzehn",
+    "achtzehn",
     "neunzehn",
 ];
 const GERMAN_TENS: [&str; 10] = [
@@ -131,7 +165,8 @@ fn german(n: u64) -> String {
             format!("{head}tausend{rest}")
         }
         _ => {
-            let names = [("Million", "Millionen"), ("Milliarde", "Milliarden"), ("Billion", "Billionen")];
+            let names =
+                [("Million", "Millionen"), ("Milliarde", "Milliarden"), ("Billion", "Billionen")];
             let mut words = Vec::new();
             for (part, power) in thousands(n).into_iter().filter(|(_, power)| *power >= 2) {
                 let name = names.get(power as usize - 2).copied().unwrap_or_default();
@@ -149,17 +184,50 @@ fn german(n: u64) -> String {
 }
 
 const SPANISH: [&str; 30] = [
-    "cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez",
-    "once", "doce", "trece", "catorce", "quince", "dieciséis", "diecisiete", "dieciocho",
-    "diecinueve", "veinte", "veintiuno", "veintidós", "veintitrés", "veinticuatro", "veinticinco",
-    "veintiséis", "veintisiete", "veintiocho", "veintinueve",
+    "cero",
+    "uno",
+    "dos",
+    "tres",
+    "cuatro",
+    "cinco",
+    "seis",
+    "siete",
+    "ocho",
+    "nueve",
+    "diez",
+    "once",
+    "doce",
+    "trece",
+    "catorce",
+    "quince",
+    "dieciséis",
+    "diecisiete",
+    "dieciocho",
+    "diecinueve",
+    "veinte",
+    "veintiuno",
+    "veintidós",
+    "veintitrés",
+    "veinticuatro",
+    "veinticinco",
+    "veintiséis",
+    "veintisiete",
+    "veintiocho",
+    "veintinueve",
 ];
-const SPANISH_TENS: [&str; 10] = [
-    "", "", "", "treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa",
-];
+const SPANISH_TENS: [&str; 10] =
+    ["", "", "", "treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"];
 const SPANISH_HUNDREDS: [&str; 10] = [
-    "", "ciento", "doscientos", "trescientos", "cuatrocientos", "quinientos", "seiscientos",
-    "setecientos", "ochocientos", "novecientos",
+    "",
+    "ciento",
+    "doscientos",
+    "trescientos",
+    "cuatrocientos",
+    "quinientos",
+    "seiscientos",
+    "setecientos",
+    "ochocientos",
+    "novecientos",
 ];
 
 fn spanish(n: u64) -> String {
@@ -209,7 +277,15 @@ const FRENCH: [&str; 20] = [
     "douze", "treize", "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf",
 ];
 const FRENCH_TENS: [&str; 10] = [
-    "", "", "vingt", "trente", "quarante", "cinquante", "soixante", "soixante", "quatre-vingt",
+    "",
+    "",
+    "vingt",
+    "trente",
+    "quarante",
+    "cinquante",
+    "soixante",
+    "soixante",
+    "quatre-vingt",
     "quatre-vingt",
 ];
 
@@ -238,15 +314,22 @@ fn french(n: u64) -> String {
             let head = french(n / 1000);
             // "quatre-vingt mille", "deux cent mille": no s before mille.
             let head = match head.strip_suffix("vingts").or(head.strip_suffix("cents")) {
-                Some(stem) => format!("{stem}{}", if head.ends_with("vingts") { "vingt" } else { "cent" }),
+                Some(stem) => {
+                    format!("{stem}{}", if head.ends_with("vingts") { "vingt" } else { "cent" })
+                }
                 None => head,
             };
             let head = if n < 2000 { "mille".to_owned() } else { format!("{head} mille") };
             join_rest(head, n % 1000, french)
         }
         _ => {
-            let scale = [(1_000_000_000_000, "billion"), (1_000_000_000, "milliard"), (1_000_000, "million")];
-            let (size, name) = scale.into_iter().find(|(size, _)| n >= *size).unwrap_or((1_000_000, "million"));
+            let scale = [
+                (1_000_000_000_000, "billion"),
+                (1_000_000_000, "milliard"),
+                (1_000_000, "million"),
+            ];
+            let (size, name) =
+                scale.into_iter().find(|(size, _)| n >= *size).unwrap_or((1_000_000, "million"));
             let plural = if n / size > 1 { "s" } else { "" };
             join_rest(format!("{} {name}{plural}", french(n / size)), n % size, french)
         }
@@ -254,12 +337,37 @@ fn french(n: u64) -> String {
 }
 
 const ITALIAN: [&str; 20] = [
-    "zero", "uno", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove", "dieci",
-    "undici", "dodici", "tredici", "quattordici", "quindici", "sedici", "diciassette", "diciotto",
+    "zero",
+    "uno",
+    "due",
+    "tre",
+    "quattro",
+    "cinque",
+    "sei",
+    "sette",
+    "otto",
+    "nove",
+    "dieci",
+    "undici",
+    "dodici",
+    "tredici",
+    "quattordici",
+    "quindici",
+    "sedici",
+    "diciassette",
+    "diciotto",
     "diciannove",
 ];
 const ITALIAN_TENS: [&str; 10] = [
-    "", "", "venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta",
+    "",
+    "",
+    "venti",
+    "trenta",
+    "quaranta",
+    "cinquanta",
+    "sessanta",
+    "settanta",
+    "ottanta",
     "novanta",
 ];
 
@@ -279,7 +387,11 @@ fn italian_joined(n: u64) -> String {
             let (tens, unit) = (word(&ITALIAN_TENS, n / 10), n % 10);
             match unit {
                 0 => tens.to_owned(),
-                1 | 8 => format!("{}{}", tens.get(..tens.len() - 1).unwrap_or(tens), word(&ITALIAN, unit)),
+                1 | 8 => format!(
+                    "{}{}",
+                    tens.get(..tens.len() - 1).unwrap_or(tens),
+                    word(&ITALIAN, unit)
+                ),
                 _ => format!("{tens}{}", word(&ITALIAN, unit)),
             }
         }
@@ -289,8 +401,13 @@ fn italian_joined(n: u64) -> String {
             format!("{head}cento{rest}")
         }
         1000..=999_999 => {
-            let rest = if n.is_multiple_of(1000) { String::new() } else { italian_joined(n % 1000) };
-            if n < 2000 { format!("mille{rest}") } else { format!("{}mila{rest}", italian_joined(n / 1000)) }
+            let rest =
+                if n.is_multiple_of(1000) { String::new() } else { italian_joined(n % 1000) };
+            if n < 2000 {
+                format!("mille{rest}")
+            } else {
+                format!("{}mila{rest}", italian_joined(n / 1000))
+            }
         }
         _ => {
             let scale = [
@@ -320,7 +437,11 @@ mod tests {
             (english, 0, "zero"),
             (english, 21, "twenty-one"),
             (english, 100, "one hundred"),
-            (english, 1_234_567, "one million two hundred thirty-four thousand five hundred sixty-seven"),
+            (
+                english,
+                1_234_567,
+                "one million two hundred thirty-four thousand five hundred sixty-seven",
+            ),
             (Language::German, 1, "eins"),
             (Language::German, 21, "einundzwanzig"),
             (Language::German, 101, "einhunderteins"),

@@ -23,7 +23,8 @@ type Found = Option<(usize, String)>;
 
 fn recognise(rest: &str, before: Option<char>, language: Language) -> Found {
     let first = rest.chars().next()?;
-    let inside = before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | ',' | ':' | '_' | '/'));
+    let inside =
+        before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | ',' | ':' | '_' | '/'));
     if inside {
         return None;
     }
@@ -149,7 +150,10 @@ fn amount(rest: &str, language: Language) -> Found {
     let skipped = tail.len() - near.len();
     if near.starts_with('%') && ends_word(near, 1) {
         let percent = language.pick(["percent", "Prozent", "por ciento", "pour cent", "per cento"]);
-        return Some((number.length + skipped + 1, format!("{} {percent}", number.words(language))));
+        return Some((
+            number.length + skipped + 1,
+            format!("{} {percent}", number.words(language)),
+        ));
     }
     if let Some((currency, length)) = Currency::behind(near) {
         let words = currency.words(&number, language);
@@ -181,7 +185,8 @@ fn money_first(rest: &str, language: Language) -> Found {
         scales.into_iter().find(|scale| tail.starts_with(scale) && ends_word(tail, scale.len()))
     });
     if let (Some(scale), Language::English { .. }) = (scale, language) {
-        let words = format!("{} {scale} {}", number.words(language), currency.name(false, language));
+        let words =
+            format!("{} {scale} {}", number.words(language), currency.name(false, language));
         return Some((start + 1 + scale.len(), words));
     }
     let ends = ends_number(rest, start);
@@ -239,7 +244,9 @@ impl Currency {
                 ["euro", "Euro", "euro", "euro", "euro"],
                 ["euros", "Euro", "euros", "euros", "euro"],
             ],
-            Self::Yen => [["yen", "Yen", "yen", "yen", "yen"], ["yen", "Yen", "yenes", "yens", "yen"]],
+            Self::Yen => {
+                [["yen", "Yen", "yen", "yen", "yen"], ["yen", "Yen", "yenes", "yens", "yen"]]
+            }
             Self::Franc => [
                 ["franc", "Franken", "franco", "franc", "franco"],
                 ["francs", "Franken", "francos", "francs", "franchi"],
@@ -360,7 +367,8 @@ fn german_year(year: u64) -> String {
     if !(1100..2000).contains(&year) {
         return cardinal(year, language);
     }
-    let rest = if year.is_multiple_of(100) { String::new() } else { cardinal(year % 100, language) };
+    let rest =
+        if year.is_multiple_of(100) { String::new() } else { cardinal(year % 100, language) };
     format!("{}hundert{rest}", cardinal(year / 100, language))
 }
 
@@ -477,7 +485,8 @@ fn phone(rest: &str, language: Language) -> Found {
     let total: usize = groups.iter().sum();
     let number = rest.get(..end)?;
     let marked = number.starts_with(['+', '(', '0']);
-    let american = matches!(groups[..], [3, 3, 4] | [3, 4] | [1, 3, 3, 4]) && !number.contains(['/']);
+    let american =
+        matches!(groups[..], [3, 3, 4] | [3, 4] | [1, 3, 3, 4]) && !number.contains(['/']);
     let dashed = number.contains('-') || number.starts_with(['+', '(']);
     // Without marks, only the shapes that nothing else has.
     let sure = marked && (groups.len() > 1 || number.starts_with('+')) || american && dashed;

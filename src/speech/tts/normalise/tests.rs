@@ -9,18 +9,33 @@ fn read(text: &str, tag: &str) -> String {
 fn english_is_read_as_it_is_said() {
     for (text, expected) in [
         ("It costs $12.50 today.", "It costs twelve dollars and fifty cents today."),
-        ("£1, €3 and $3.5 million.", "one pound, three euros and three point five million dollars."),
+        (
+            "£1, €3 and $3.5 million.",
+            "one pound, three euros and three point five million dollars.",
+        ),
         ("12,50 EUR", "12,50 EUR"),
-        ("You owe 1,234,567 points.", "You owe one million two hundred thirty-four thousand five hundred sixty-seven points."),
+        (
+            "You owe 1,234,567 points.",
+            "You owe one million two hundred thirty-four thousand five hundred sixty-seven points.",
+        ),
         ("12.5% of 3 km", "twelve point five percent of three kilometers"),
-        ("on 2026-11-22 at 14:30", "on November twenty-second, twenty twenty-six at fourteen thirty"),
+        (
+            "on 2026-11-22 at 14:30",
+            "on November twenty-second, twenty twenty-six at fourteen thirty",
+        ),
         ("on 11/22/2026", "on November twenty-second, twenty twenty-six"),
         ("on 22/11/2026", "on November twenty-second, twenty twenty-six"),
         ("at 2:05 pm or 9:00", "at two oh five pm or nine o'clock"),
         ("the 1st and 22nd", "the first and twenty-second"),
-        ("Call +1 555 123 4567.", "Call plus one, five five five, one two three, four five six seven."),
+        (
+            "Call +1 555 123 4567.",
+            "Call plus one, five five five, one two three, four five six seven.",
+        ),
         ("Call (555) 123-4567!", "Call five five five, one two three, four five six seven!"),
-        ("code 007, order 12345678", "code zero zero seven, order one two three, four five six, seven eight"),
+        (
+            "code 007, order 12345678",
+            "code zero zero seven, order one two three, four five six, seven eight",
+        ),
         ("-5 °C or 21°F", "minus five degrees Celsius or twenty-one degrees Fahrenheit"),
         ("version 1.2.3 at 192.168.0.1", "version 1.2.3 at 192.168.0.1"),
         ("B2B, A4, x86_64, 3D", "B2B, A4, x86_64, 3D"),
@@ -39,13 +54,29 @@ fn english_is_read_as_it_is_said() {
 fn other_languages_have_their_own_words() {
     for (tag, text, expected) in [
         ("de-DE", "Das kostet 12,50 €.", "Das kostet zwölf Euro fünfzig."),
-        ("de-DE", "1.234 Punkte, 3,5 %", "eintausendzweihundertvierunddreißig Punkte, drei Komma fünf Prozent"),
-        ("de-DE", "am 22.11.2026 um 14:30 Uhr", "am zweiundzwanzigster November zweitausendsechsundzwanzig um vierzehn Uhr dreißig, Uhr"),
+        (
+            "de-DE",
+            "1.234 Punkte, 3,5 %",
+            "eintausendzweihundertvierunddreißig Punkte, drei Komma fünf Prozent",
+        ),
+        (
+            "de-DE",
+            "am 22.11.2026 um 14:30 Uhr",
+            "am zweiundzwanzigster November zweitausendsechsundzwanzig um vierzehn Uhr dreißig, Uhr",
+        ),
         ("de-DE", "um 14:00 Uhr", "um vierzehn Uhr"),
         ("es-ES", "12,50 € a las 14:30", "doce euros con cincuenta a las catorce y treinta"),
         ("es-ES", "el 50% de 21 euros", "el cincuenta por ciento de veintiuno euros"),
-        ("fr-FR", "12,50 € à 14:30, 80 %", "douze euros cinquante à quatorze heures trente, quatre-vingts pour cent"),
-        ("it-IT", "12,50 € alle 14:30, 8%", "dodici euro e cinquanta centesimi alle quattordici e trenta, otto per cento"),
+        (
+            "fr-FR",
+            "12,50 € à 14:30, 80 %",
+            "douze euros cinquante à quatorze heures trente, quatre-vingts pour cent",
+        ),
+        (
+            "it-IT",
+            "12,50 € alle 14:30, 8%",
+            "dodici euro e cinquanta centesimi alle quattordici e trenta, otto per cento",
+        ),
         ("pt-BR", "R$ 12,50 às 14:30", "R$ 12,50 às 14:30"),
         ("", "$5 at example@example.com", "$5 at example@example.com"),
     ] {
