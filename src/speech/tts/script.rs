@@ -9,7 +9,7 @@
 //! Owns the order of these steps and the way back. Does not know engines.
 
 use super::map::Map;
-use super::spec::{SpeakRequest, TtsError};
+use super::spec::TtsError;
 use super::text::{self, EngineText};
 use super::{normalise, ssml};
 use std::ops::Range;
@@ -39,16 +39,16 @@ impl Segment {
     }
 }
 
-/// Prepares a request for a voice of this language (empty: not known).
+/// Prepares a request's text for a voice of this language (empty: not known).
 ///
 /// # Errors
 /// [`TtsError::Ssml`], [`TtsError::NothingToSay`].
-pub(crate) fn prepare(request: &SpeakRequest, language: &str) -> Result<Vec<Segment>, TtsError> {
-    let segments = if request.ssml {
-        let parts = ssml::parse(&request.text, language)?;
+pub(crate) fn prepare(text: &str, ssml: bool, language: &str) -> Result<Vec<Segment>, TtsError> {
+    let segments = if ssml {
+        let parts = ssml::parse(text, language)?;
         parts.into_iter().map(|part| marked(part, language)).collect()
     } else {
-        vec![plain(&request.text, language)]
+        vec![plain(text, language)]
     };
     if segments.iter().all(|segment| segment.cuts.is_empty()) {
         return Err(TtsError::NothingToSay);

@@ -70,16 +70,16 @@ enum Role {
 /// [`TtsError::Ssml`] for what is no XML, too large, too deep, or has a document type.
 pub(super) fn parse(text: &str, language: &str) -> Result<Vec<Part>, TtsError> {
     if text.len() > SIZE_MAX {
-        return Err(refused(format!("more than {SIZE_MAX} octets")));
+        return Err(refused(&format!("more than {SIZE_MAX} octets")));
     }
     let mut reader = Reader::from_str(text);
     let mut parser = Parser::new(text, language);
     loop {
         let event = reader.read_event();
         let end = usize::try_from(reader.buffer_position()).unwrap_or(text.len()).min(text.len());
-        match event.map_err(|error| refused(error.to_string()))? {
+        match event.map_err(|error| refused(&error.to_string()))? {
             Event::Eof => break,
-            Event::DocType(_) => return Err(refused("a document type is not allowed".to_owned())),
+            Event::DocType(_) => return Err(refused("a document type is not allowed")),
             Event::Start(tag) => parser.open(&tag, end)?,
             Event::End(_) => parser.close(end)?,
             Event::Empty(tag) => {
@@ -92,7 +92,7 @@ pub(super) fn parse(text: &str, language: &str) -> Result<Vec<Part>, TtsError> {
                 let letter = match name.resolve_char_ref() {
                     Ok(Some(letter)) => letter,
                     Ok(None) => named(&name)?,
-                    Err(error) => return Err(refused(error.to_string())),
+                    Err(error) => return Err(refused(&error.to_string())),
                 };
                 parser.say(end, letter.encode_utf8(&mut [0; 4]));
             }
@@ -102,7 +102,7 @@ pub(super) fn parse(text: &str, language: &str) -> Result<Vec<Part>, TtsError> {
     parser.finish()
 }
 
-fn refused(reason: String) -> TtsError {
+fn refused(reason: &str) -> TtsError {
     TtsError::Ssml(reason.chars().filter(|c| !c.is_control()).take(200).collect())
 }
 
@@ -113,7 +113,7 @@ fn named(entity: &str) -> Result<char, TtsError> {
         "gt" => Ok('>'),
         "quot" => Ok('"'),
         "apos" => Ok('\''),
-        _ => Err(refused("an entity that XML does not know".to_owned())),
+        _ => Err(refused("an entity that XML does not know")),
     }
 }
 
@@ -167,7 +167,7 @@ impl<'a> Parser<'a> {
 
     fn open(&mut self, tag: &BytesStart<'_>, end: usize) -> Result<(), TtsError> {
         if self.open.len() >= DEPTH_MAX {
-            return Err(refused(format!("more than {DEPTH_MAX} tags within one another")));
+            return Err(refused(&format!("more than {DEPTH_MAX} tags within one another")));
         }
         let name = tag.local_name();
         let role = match name.as_ref() {
@@ -271,7 +271,7 @@ impl<'a> Parser<'a> {
         }
         if self.out.written().chars().any(char::is_alphanumeric) {
             if self.parts.len() >= PARTS_MAX {
-                return Err(refused(format!("more than {PARTS_MAX} changes of manner")));
+                return Err(refused(&format!("more than {PARTS_MAX} changes of manner")));
             }
             let fresh = Rewriter::starting(self.source, self.at);
             let (text, map) = std::mem::replace(&mut self.out, fresh).finish_here();
@@ -285,7 +285,7 @@ impl<'a> Parser<'a> {
 
     fn finish(mut self) -> Result<Vec<Part>, TtsError> {
         if !self.open.is_empty() {
-            return Err(refused("a tag is not closed".to_owned()));
+            return Err(refused("a tag is not closed"));
         }
         self.end_part(self.manner)?;
         Ok(self.parts)

@@ -101,10 +101,22 @@ async fn complete_and_in_order(kind: Kind) {
     assert_eq!(error, None);
     assert!(samples == sound());
     assert_eq!(rig.stats().first_audios, 2);
+    assert!(server::connections(kind, &rig.seen) <= 1, "the connection is used again");
     // What was complete is kept.
     let (again, _, _) = listen(rig.speak(TEXT)).await;
     assert!(again == sound());
     assert_eq!(rig.stats().sentences, 2);
+}
+
+async fn a_connection_that_died_is_replaced(kind: Kind) {
+    let rig = Rig::new(kind, Behaviour::SpeakOnce).await;
+    for text in [TEXT, "And one more, please.", "And a third one, too."] {
+        let (samples, _, error) = listen(rig.speak(text)).await;
+        assert_eq!(error, None);
+        assert!(samples == sound());
+        server::settle(kind, &rig.seen).await;
+    }
+    assert_eq!((rig.stats().failures, rig.stats().open), (0, None));
 }
 
 async fn we_send_what_is_documented(kind: Kind) {
@@ -231,6 +243,7 @@ macro_rules! conformance {
             conformance!(@cases $kind,
                 complete_and_in_order,
                 we_send_what_is_documented,
+                a_connection_that_died_is_replaced,
                 slow_first_byte_is_waited_for,
                 octets_may_be_cut_anywhere,
                 silence_before_and_within_the_sound_is_an_error,

@@ -68,6 +68,8 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
     Speak,
+    /// And closes the connection behind it.
+    SpeakOnce,
     SlowFirst,
     Splinters,
     SilentStall,
@@ -154,7 +156,7 @@ pub(super) async fn engine(
 fn command(spec: &mut TtsEngineSpec, behaviour: Behaviour, dir: &Path) {
     std::fs::write(dir.join("sound"), octets()).unwrap();
     let play = match behaviour {
-        Behaviour::Speak => "cat sound",
+        Behaviour::Speak | Behaviour::SpeakOnce => "cat sound",
         Behaviour::SlowFirst => "sleep 0.15; cat sound",
         Behaviour::Splinters => {
             "head -c 1 sound; sleep 0.01; tail -c +2 sound | head -c 6; sleep 0.01; tail -c +8 sound"
@@ -221,7 +223,7 @@ async fn answer_http(kind: Kind, behaviour: Behaviour, socket: &mut TcpStream) -
     };
     let (mut send, mut finish) = (Vec::new(), true);
     match behaviour {
-        Behaviour::Speak | Behaviour::SlowFirst => {
+        Behaviour::Speak | Behaviour::SpeakOnce | Behaviour::SlowFirst => {
             if behaviour == Behaviour::SlowFirst {
                 tokio::time::sleep(Duration::from_millis(150)).await;
             }
@@ -274,7 +276,7 @@ async fn answer_http(kind: Kind, behaviour: Behaviour, socket: &mut TcpStream) -
         // Waits until the client has gone.
         let _ = socket.read(&mut [0; 16]).await;
     }
-    finish
+    finish && behaviour != Behaviour::SpeakOnce
 }
 
 async fn serve_socket(kind: Kind, behaviour: Behaviour, mut tcp: TcpStream, seen: Seen) {
@@ -312,12 +314,19 @@ async fn serve_socket(kind: Kind, behaviour: Behaviour, mut tcp: TcpStream, seen
             let last = json!({ "isFinal": true, "contextId": context });
             let _ = socket.send(Message::text(last.to_string())).await;
         }
+        let spoken = closes || asks && kind != Kind::ElevenLabs;
+        if spoken && behaviour == Behaviour::SpeakOnce {
+            break;
+        }
     }
     seen.with(|log| log.closed += 1);
 }
 
 fn speaks(behaviour: Behaviour) -> bool {
-    matches!(behaviour, Behaviour::Speak | Behaviour::SlowFirst | Behaviour::Splinters)
+    matches!(
+        behaviour,
+        Behaviour::Speak | Behaviour::SpeakOnce | Behaviour::SlowFirst | Behaviour::Splinters
+    )
 }
 
 type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;
@@ -412,6 +421,19 @@ async fn send_text(socket: &mut Socket, text: &str, cut: bool) {
     let end = Frame::message(second.to_vec(), OpCode::Data(Data::Continue), true);
     for frame in [begin, end] {
         let _ = socket.send(Message::Frame(frame)).await;
+    }
+}
+
+/// WebSocket connections so far.
+pub(super) fn connections(kind: Kind, seen: &Seen) -> usize {
+    if kind.is_http() { 0 } else { seen.with(|log| log.heads.len()) }
+}
+
+/// Waits until the far end of a connection that is used once has gone.
+pub(super) async fn settle(kind: Kind, seen: &Seen) {
+    if kind != Kind::Command {
+        let gone = || seen.with(|log| log.closed == log.heads.len());
+        until("the far end closes", gone).await;
     }
 }
 

@@ -119,7 +119,9 @@ impl<V: Vendor> SocketEngine<V> {
     }
 
     async fn open(&self, request: WsRequest, out: &mut Sink) -> Result<Connection, EngineError> {
-        let (sender, receiver) = out.wait(ws::connect(&request)).await??;
+        // A handshake's state is large and soon gone.
+        let handshake = Box::pin(ws::connect(&request));
+        let (sender, receiver) = out.wait(handshake).await??;
         Ok(Connection { url: request.url, sender, receiver, uses: 0 })
     }
 

@@ -60,6 +60,7 @@ impl Language {
     }
 
     /// The months.
+    #[expect(clippy::too_many_lines, reason = "a table")]
     pub(super) fn month(self, month: u32) -> Option<&'static str> {
         let names: [&str; 12] = self.pick([
             [

@@ -126,7 +126,7 @@ pub(super) fn digits_in_groups(text: &str, language: Language) -> String {
     let groups: Vec<String> = text
         .split(|c: char| !c.is_ascii_digit() && c != '+')
         .filter(|group| !group.is_empty())
-        .flat_map(|group| {
+        .map(|group| {
             let plus = group.starts_with('+');
             let digits: Vec<char> = group.chars().filter(char::is_ascii_digit).collect();
             let size = if digits.len() <= 4 { 4 } else { 3 };
@@ -135,7 +135,7 @@ pub(super) fn digits_in_groups(text: &str, language: Language) -> String {
                 .map(|part| each(&part.iter().collect::<String>(), language))
                 .collect();
             let words = parts.join(", ");
-            Some(if plus { format!("plus {words}") } else { words })
+            if plus { format!("plus {words}") } else { words }
         })
         .collect();
     groups.join(", ")
@@ -331,11 +331,9 @@ fn date(rest: &str, language: Language) -> Found {
         (4, 2, 2, '-') => (first, second, third),
         (1 | 2, _, 4, '.' | '/' | '-') => {
             let month_first = matches!(language, Language::English { month_first: true });
-            match (month_first && mark == '/', first > 12, second > 12) {
-                (true, false, _) => (third, first, second),
-                (false, _, true) => (third, first, second),
-                _ => (third, second, first),
-            }
+            // The other way round where this one has no such month.
+            let month_leads = if month_first && mark == '/' { first <= 12 } else { second > 12 };
+            if month_leads { (third, first, second) } else { (third, second, first) }
         }
         _ => return None,
     };
