@@ -61,19 +61,13 @@ impl<'a> Rewriter<'a> {
     /// Begins at the front of `source`.
     #[must_use]
     pub fn new(source: &'a str) -> Self {
-        Self { source, at: 0, text: String::with_capacity(source.len()), map: Map::default() }
+        Self::starting(source, 0)
     }
 
-    /// Where the source is read.
+    /// Begins within `source`.
     #[must_use]
-    pub fn at(&self) -> usize {
-        self.at
-    }
-
-    /// What is still to be read.
-    #[must_use]
-    pub fn rest(&self) -> &'a str {
-        self.source.get(self.at..).unwrap_or_default()
+    pub fn starting(source: &'a str, at: usize) -> Self {
+        Self { source, at, text: String::with_capacity(source.len()), map: Map::default() }
     }
 
     /// What was written.
@@ -114,6 +108,12 @@ impl<'a> Rewriter<'a> {
     #[must_use]
     pub fn finish(mut self) -> (String, Map) {
         self.copy_to(self.source.len());
+        self.finish_here()
+    }
+
+    /// The text and its map; the rest of the source is none of it.
+    #[must_use]
+    pub fn finish_here(self) -> (String, Map) {
         (self.text, self.map)
     }
 }
@@ -158,7 +158,7 @@ mod tests {
             let source = "0123456789".repeat(6);
             let mut rewriter = Rewriter::new(&source);
             for (length, with) in &steps {
-                let to = (rewriter.at() + length).min(source.len());
+                let to = (rewriter.at + length).min(source.len());
                 match with {
                     Some(with) => rewriter.replace_to(to, with),
                     None => rewriter.copy_to(to),

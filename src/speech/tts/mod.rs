@@ -17,17 +17,22 @@ mod chain;
 mod engine;
 mod host;
 mod map;
+mod normalise;
 pub mod pico;
 mod script;
 mod spec;
 mod speech;
+mod ssml;
 pub mod text;
 mod utterance;
 pub mod voices;
 
+pub use engine::fuzz_frame as fuzz_engine_frame;
 pub use host::EngineStats;
+pub use normalise::fuzz_normalise;
 pub use spec::{SPEECHES_MAX, SpeakRequest, TtsEngineKind, TtsEngineSpec, TtsError, TtsSpec};
 pub use speech::{Speech, SpeechPiece, SpeechWriter};
+pub use ssml::fuzz_ssml;
 pub use voices::Voice;
 
 use crate::audio::rate::SampleRate;
@@ -48,6 +53,9 @@ const FALLBACKS_MAX: usize = 4;
 
 /// The longest name of a voice of an engine in a request.
 const VOICE_NAME_MAX: usize = 100;
+
+/// The longest text of an agent that is kept: greetings, fillers.
+const LIVE_KEPT_MAX: usize = 100;
 
 /// Most repetitions.
 const REPEAT_MAX: u32 = 100;
@@ -168,12 +176,13 @@ impl Tts {
         let voice = self.find(&request.voice)?;
         let repeat = request.repeat.clamp(1, REPEAT_MAX);
         let speed = if request.speed.is_finite() { request.speed.clamp(0.25, 4.0) } else { 1.0 };
-        let key = key_of(&request, &voice, speed);
+        let (live, ssml) = (request.live, request.ssml);
+        let key = key_of(request, &voice, speed);
         let found = self.shared.cache().find(&key);
         if let Some(pieces) = found {
             return Ok(Speech::made(Replay::new(pieces, repeat, self.shared.spec.rate)));
         }
-        let segments = script::prepare(&request, &voice.language)?;
+        let segments = script::prepare(&key.text, ssml, &voice.language)?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| TtsError::NoRuntime)?;
         let place = Arc::clone(&self.shared.speeches).try_acquire_owned();
         let place = place.map_err(|_| TtsError::Busy)?;
@@ -192,10 +201,11 @@ impl Tts {
             voices: self.with_fallbacks(voice),
             segments: segments.into_iter().map(Arc::new).collect(),
             speed,
-            live: request.live,
+            live,
             repeat,
             sink,
-            key: Some(key),
+            // What agents say once must not push out what prompts say often.
+            key: Some(key).filter(|key| !live || key.text.len() <= LIVE_KEPT_MAX),
             _place: place,
         };
         // The speech owns it: it ends soon after that is dropped.
@@ -231,7 +241,7 @@ impl Tts {
 }
 
 /// What the cache knows a request by.
-fn key_of(request: &SpeakRequest, voice: &Voice, speed: f32) -> SpeechKey {
+fn key_of(request: SpeakRequest, voice: &Voice, speed: f32) -> SpeechKey {
     #[expect(clippy::cast_possible_truncation, reason = "a few thousands")]
     let rounded = |value: f32| value.round() as i64;
     SpeechKey {
@@ -240,9 +250,11 @@ fn key_of(request: &SpeakRequest, voice: &Voice, speed: f32) -> SpeechKey {
         language: voice.language.clone(),
         speed_gain: (rounded(speed * voice.speed * 1000.0), rounded(voice.gain_db * 10.0)),
         ssml: request.ssml,
-        text: request.text.clone(),
+        text: request.text,
     }
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,9 @@
 //! Owns the order of these steps and the way back. Does not know engines.
 
 use super::map::Map;
-use super::spec::{SpeakRequest, TtsError};
+use super::spec::TtsError;
 use super::text::{self, EngineText};
+use super::{normalise, ssml};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -38,12 +39,17 @@ impl Segment {
     }
 }
 
-/// Prepares a request for a voice of this language (empty: not known).
+/// Prepares a request's text for a voice of this language (empty: not known).
 ///
 /// # Errors
 /// [`TtsError::Ssml`], [`TtsError::NothingToSay`].
-pub(crate) fn prepare(request: &SpeakRequest, language: &str) -> Result<Vec<Segment>, TtsError> {
-    let segments = vec![plain(&request.text, language)];
+pub(crate) fn prepare(text: &str, ssml: bool, language: &str) -> Result<Vec<Segment>, TtsError> {
+    let segments = if ssml {
+        let parts = ssml::parse(text, language)?;
+        parts.into_iter().map(|part| marked(part, language)).collect()
+    } else {
+        vec![plain(text, language)]
+    };
     if segments.iter().all(|segment| segment.cuts.is_empty()) {
         return Err(TtsError::NothingToSay);
     }
@@ -51,7 +57,15 @@ pub(crate) fn prepare(request: &SpeakRequest, language: &str) -> Result<Vec<Segm
 }
 
 fn plain(text: &str, language: &str) -> Segment {
-    let (text, map) = EngineText::clean(text, language);
+    let (text, mut maps) = normalise::normalise(text, language);
+    let (text, map) = EngineText::clean(&text, language);
+    maps.push(map);
     let cuts = text::cuts(text.as_str());
-    Segment { text, cuts, speed: 1.0, gain_db: 0.0, pause: Duration::ZERO, maps: vec![map] }
+    Segment { text, cuts, speed: 1.0, gain_db: 0.0, pause: Duration::ZERO, maps }
+}
+
+fn marked(part: ssml::Part, language: &str) -> Segment {
+    let mut segment = plain(&part.text, language);
+    segment.maps.insert(0, part.map);
+    Segment { speed: part.speed, gain_db: part.gain_db, pause: part.pause, ..segment }
 }

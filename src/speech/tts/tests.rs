@@ -96,7 +96,7 @@ async fn a_long_text_comes_sentence_by_sentence_and_can_be_dropped() {
         tokio::task::yield_now().await;
     }
     let voice = tts.find("en-US-001").unwrap();
-    let key = key_of(&SpeakRequest::new("en-US-001", &long), &voice, 1.0);
+    let key = key_of(SpeakRequest::new("en-US-001", &long), &voice, 1.0);
     assert!(tts.shared.cache().find(&key).is_none());
     assert!(tts.stats()[0].sentences < 20, "it works ahead of its listener, but not far");
 }

@@ -22,7 +22,7 @@ const ABBREVIATIONS: &[&str] = &[
     "sra", "sig", "hr", "fr", "mme", "mlle", "str", "ave", "rd", "mt", "ext",
 ];
 
-/// A text that an engine may have: no markup of any engine, no control characters, no NUL.
+/// A text that an engine may have: no markup of any engine, no control characters but line ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineText(String);
 
@@ -48,6 +48,8 @@ impl EngineText {
                 '[' | '{' => "(",
                 ']' | '}' => ")",
                 '<' | '>' | '\\' => " ",
+                // Cuts are made there; see [`EngineText::part`].
+                '\n' => continue,
                 c if c.is_control() || is_format(c) => " ",
                 _ => continue,
             };
@@ -64,10 +66,10 @@ impl EngineText {
         &self.0
     }
 
-    /// A part of it, which is as clean as the whole; nothing for a range that is none.
+    /// A part of it on one line, as clean as the whole; nothing for a range that is none.
     #[must_use]
     pub fn part(&self, range: Range<usize>) -> Self {
-        Self(self.0.get(range).unwrap_or_default().to_owned())
+        Self(self.0.get(range).unwrap_or_default().replace('\n', " "))
     }
 }
 
@@ -175,7 +177,8 @@ mod tests {
     use super::*;
 
     fn cleaned(text: &str) -> String {
-        EngineText::clean(text, "en-US").0.as_str().to_owned()
+        let (clean, _) = EngineText::clean(text, "en-US");
+        clean.part(0..clean.as_str().len()).0
     }
 
     fn pieces(text: &str) -> Vec<String> {

@@ -23,7 +23,7 @@ const WPM: f32 = 175.0;
 /// How much of its complaints is kept.
 const STDERR_MAX: usize = 2048;
 /// How long it may take to end after its last sound.
-const EXIT_MAX: Duration = Duration::from_secs(2);
+const EXIT_MAX: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 2000 });
 /// How often that is looked at.
 const EXIT_LOOK: Duration = Duration::from_millis(5);
 /// What it may know of our environment.

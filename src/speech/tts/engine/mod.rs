@@ -10,11 +10,15 @@
 //! cancellation lie in [`Sink::wait`], so an engine's own code is one straight line. Does not
 //! retry, choose voices or keep anything.
 
+mod cartesia;
 mod command;
+mod deepgram;
+mod elevenlabs;
 mod openai;
 mod pico;
 mod piper;
 mod sink;
+mod socket;
 
 pub(super) use pico::PicoPool;
 pub(super) use sink::{Place, Sink};
@@ -189,16 +193,18 @@ pub(super) fn make(spec: &TtsEngineSpec, shared: &Shared) -> Arc<dyn TtsEngine> 
         TtsEngineKind::OpenAi => Arc::new(openai::OpenAi::new(spec, shared.http.clone())),
         TtsEngineKind::Command => Arc::new(command::Command::new(spec)),
         TtsEngineKind::Piper => Arc::new(piper::Piper::new(spec, shared.http.clone())),
-        TtsEngineKind::ElevenLabs | TtsEngineKind::Cartesia | TtsEngineKind::Deepgram => {
-            Arc::new(Missing(spec.kind))
-        }
+        TtsEngineKind::ElevenLabs => Arc::new(elevenlabs::ElevenLabs::engine(spec, shared.rate)),
+        TtsEngineKind::Cartesia => Arc::new(cartesia::Cartesia::engine(spec, shared.rate)),
+        TtsEngineKind::Deepgram => Arc::new(deepgram::Deepgram::engine(spec, shared.rate)),
     }
 }
 
-struct Missing(TtsEngineKind);
-
-impl TtsEngine for Missing {
-    fn synthesise<'a>(&'a self, _say: &'a Sentence, _out: &'a mut Sink) -> Saying<'a> {
-        Box::pin(async move { Err(EngineError::Failed(format!("{:?} is not built in", self.0))) })
+/// Fuzz entry: a message of one of the vendors, chosen by the first octet.
+pub fn fuzz_frame(bytes: &[u8]) {
+    let Some((vendor, message)) = bytes.split_first() else { return };
+    match vendor % 3 {
+        0 => elevenlabs::fuzz_frame(message),
+        1 => cartesia::fuzz_frame(message),
+        _ => deepgram::fuzz_frame(message),
     }
 }

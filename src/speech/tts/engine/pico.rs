@@ -132,13 +132,6 @@ impl PicoPool {
         self.shared.wake.notify_one();
         made
     }
-
-    /// Sentences that wait.
-    #[cfg(test)]
-    pub(in crate::speech::tts) fn waiting(&self) -> usize {
-        let jobs = self.shared.lock();
-        jobs.live.len() + jobs.prompts.len()
-    }
 }
 
 fn run(shared: &Shared) {

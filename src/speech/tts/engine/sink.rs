@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// The longest sound of one sentence: 300 letters, one by one, slowly.
 const SENTENCE_MAX: Duration = Duration::from_secs(180);
 /// Without further sound for this long, an engine is given up.
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
 /// Nobody speaks a sentence longer than this, however slowly the sound trickles in.
 const WORK_MAX: Duration = Duration::from_secs(240);
 

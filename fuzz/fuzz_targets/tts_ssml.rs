@@ -1,0 +1,5 @@
+//! SSML documents.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bellwire::speech::tts::fuzz_ssml(bytes));
