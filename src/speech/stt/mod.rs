@@ -221,3 +221,6 @@ fn is_flux(spec: &SttEngineSpec) -> bool {
 fn key_for_test() -> ApiKey {
     ApiKey::new("k3y")
 }
+
+#[cfg(test)]
+mod tests;
