@@ -24,6 +24,11 @@ const TARGETS: &[(&str, Target)] = &[
     ("rest_create", bellwire::api::types::fuzz_create),
     ("ws_text", bellwire::app::stream::wire::fuzz_ws_text),
     ("sip_endpoint", bellwire::sip::endpoint::fuzz_entry),
+    ("stt_vosk", bellwire::speech::stt::fuzz::fuzz_vosk),
+    ("stt_deepgram", bellwire::speech::stt::fuzz::fuzz_deepgram),
+    ("stt_flux", bellwire::speech::stt::fuzz::fuzz_flux),
+    ("stt_openai", bellwire::speech::stt::fuzz::fuzz_openai),
+    ("stt_assemblyai", bellwire::speech::stt::fuzz::fuzz_assemblyai),
 ];
 
 /// Directories of test data that are worth a target's time too.

@@ -14,6 +14,7 @@ mod deepgram;
 mod dialect;
 mod feed;
 mod flux;
+pub mod fuzz;
 mod input;
 mod interface;
 mod openai;
