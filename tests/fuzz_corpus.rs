@@ -27,6 +27,11 @@ const TARGETS: &[(&str, Target)] = &[
     ("tts_frame", bellwire::speech::tts::fuzz_engine_frame),
     ("tts_normalise", bellwire::speech::tts::fuzz_normalise),
     ("tts_ssml", bellwire::speech::tts::fuzz_ssml),
+    ("stt_vosk", bellwire::speech::stt::fuzz::fuzz_vosk),
+    ("stt_deepgram", bellwire::speech::stt::fuzz::fuzz_deepgram),
+    ("stt_flux", bellwire::speech::stt::fuzz::fuzz_flux),
+    ("stt_openai", bellwire::speech::stt::fuzz::fuzz_openai),
+    ("stt_assemblyai", bellwire::speech::stt::fuzz::fuzz_assemblyai),
 ];
 
 /// Directories of test data that are worth a target's time too.

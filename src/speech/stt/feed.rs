@@ -128,9 +128,13 @@ impl Feed {
 
     /// The position of an engine's time, never behind the last sample.
     pub(super) fn position(&self, count: u64) -> u64 {
-        let before = self.anchors.iter().rev().find(|anchor| anchor.count <= count);
-        let Some(anchor) = before.or(self.anchors.front()) else { return self.now() };
-        (anchor.position + count.saturating_sub(anchor.count)).min(self.now())
+        let behind = self.anchors.iter().position(|anchor| anchor.count > count);
+        let at = behind.unwrap_or(self.anchors.len()).saturating_sub(1);
+        let Some(anchor) = self.anchors.get(at) else { return self.now() };
+        let position = anchor.position + count.saturating_sub(anchor.count);
+        // Silence that filled a frame up has no place of its own.
+        let next = behind.filter(|next| *next > at).and_then(|next| self.anchors.get(next));
+        position.min(next.map_or(self.now(), |next| next.position))
     }
 
     fn add(&mut self, sample: i16) {

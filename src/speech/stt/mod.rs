@@ -14,11 +14,14 @@ mod deepgram;
 mod dialect;
 mod feed;
 mod flux;
+pub mod fuzz;
 mod input;
 mod interface;
 mod openai;
 mod outbox;
 mod session;
+#[cfg(feature = "sphinx")]
+mod sphinx;
 mod teller;
 mod vosk;
 
@@ -28,6 +31,7 @@ pub use interface::{SttEvent, SttRequest, SttUnavailable, Transcript, Word};
 use super::key::ApiKey;
 use dialect::{Dialect, unsuited};
 use feed::Feed;
+use input::SttOutlet;
 use session::{Limits, Session};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -100,6 +104,9 @@ pub enum SttEngineKind {
     OpenAi,
     /// AssemblyAI's streaming protocol.
     AssemblyAi,
+    /// PocketSphinx of the system: phrase lists only.
+    #[cfg(feature = "sphinx")]
+    Sphinx,
 }
 
 /// The transcription service; cheap to clone.
@@ -114,6 +121,15 @@ pub struct Stt {
 struct Engine {
     spec: SttEngineSpec,
     seats: Arc<Semaphore>,
+    #[cfg(feature = "sphinx")]
+    sphinx: Option<Arc<sphinx::Sphinx>>,
+}
+
+/// A call that may begin.
+enum Begun {
+    Network(Box<dyn Dialect>),
+    #[cfg(feature = "sphinx")]
+    Sphinx(Box<sphinx::SphinxCall>),
 }
 
 impl Stt {
@@ -126,7 +142,13 @@ impl Stt {
     fn with_limits(spec: SttSpec, limits: Limits) -> Self {
         let engine = |spec: SttEngineSpec| {
             let seats = spec.max_parallel.clamp(1, Semaphore::MAX_PERMITS);
-            Engine { seats: Arc::new(Semaphore::new(seats)), spec }
+            Engine {
+                seats: Arc::new(Semaphore::new(seats)),
+                #[cfg(feature = "sphinx")]
+                sphinx: (spec.kind == SttEngineKind::Sphinx)
+                    .then(|| Arc::new(sphinx::Sphinx::start(&spec))),
+                spec,
+            }
         };
         let engines = spec.engines.into_iter().map(engine).collect();
         Self { engines, limits, spread: Arc::default() }
@@ -167,29 +189,50 @@ impl Stt {
         }
         request.phrases = input::bounded(request.phrases);
         request.language = request.language.or_else(|| engine.spec.language.clone());
-        let dialect = dialect(&engine.spec, &request)?;
+        let begun = engine.begin(&request)?;
         let seat = Arc::clone(&engine.seats).try_acquire_owned();
         let max = engine.spec.max_parallel;
         let seat = seat.map_err(|_| SttUnavailable::Busy { name: name.clone(), max })?;
         let (input, outlet) = input::queue(request.rate);
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        // Owned by the call through the input: the tasks end soon after it is dropped.
+        match begun {
+            Begun::Network(dialect) => {
+                let session = self.session(dialect, &request, outlet, events);
+                tokio::spawn(async move {
+                    session.run().await;
+                    drop(seat);
+                });
+            }
+            #[cfg(feature = "sphinx")]
+            Begun::Sphinx(call) => {
+                tokio::spawn(async move {
+                    call.run(outlet, events).await;
+                    drop(seat);
+                });
+            }
+        }
+        Ok((input, receiver))
+    }
+
+    fn session(
+        &self,
+        dialect: Box<dyn Dialect>,
+        request: &SttRequest,
+        input: SttOutlet,
+        events: mpsc::Sender<SttEvent>,
+    ) -> Session {
         let language = request.language.as_deref().map(Arc::from);
-        let session = Session {
+        Session {
             dialect,
             feed: Feed::new(request.rate),
             teller: Teller::new(request.rate, request.partials, language),
-            input: outlet,
+            input,
             events,
             limits: self.limits.clone(),
             spread: self.spread.fetch_add(151, Ordering::Relaxed),
             tries: 0,
-        };
-        // Owned by the call through the input: the task ends soon after it is dropped.
-        tokio::spawn(async move {
-            session.run().await;
-            drop(seat);
-        });
-        Ok((input, receiver))
+        }
     }
 
     fn engine(&self, name: Option<&str>) -> Result<&Engine, SttUnavailable> {
@@ -203,6 +246,17 @@ impl Stt {
     }
 }
 
+impl Engine {
+    fn begin(&self, request: &SttRequest) -> Result<Begun, SttUnavailable> {
+        #[cfg(feature = "sphinx")]
+        if let Some(sphinx) = &self.sphinx {
+            let call = sphinx.call(&self.spec.name, request)?;
+            return Ok(Begun::Sphinx(Box::new(call)));
+        }
+        Ok(Begun::Network(dialect(&self.spec, request)?))
+    }
+}
+
 fn dialect(spec: &SttEngineSpec, request: &SttRequest) -> Result<Box<dyn Dialect>, SttUnavailable> {
     Ok(match spec.kind {
         SttEngineKind::Vosk => Box::new(vosk::Vosk::new(spec, request)?),
@@ -210,6 +264,8 @@ fn dialect(spec: &SttEngineSpec, request: &SttRequest) -> Result<Box<dyn Dialect
         SttEngineKind::Deepgram => Box::new(deepgram::Deepgram::new(spec, request)),
         SttEngineKind::OpenAi => Box::new(openai::OpenAi::new(spec, request)?),
         SttEngineKind::AssemblyAi => Box::new(assemblyai::AssemblyAi::new(spec, request)),
+        #[cfg(feature = "sphinx")]
+        SttEngineKind::Sphinx => return Err(unsuited(&spec.name, "it has no network protocol")),
     })
 }
 
@@ -221,3 +277,6 @@ fn is_flux(spec: &SttEngineSpec) -> bool {
 fn key_for_test() -> ApiKey {
     ApiKey::new("k3y")
 }
+
+#[cfg(test)]
+mod tests;

@@ -360,20 +360,26 @@ impl Session {
         Ok(())
     }
 
-    /// Hands an event to the call. A partial finds no room: it is left out. Another waits; a
-    /// call that takes nothing for long is held for gone.
     async fn tell(&mut self, event: SttEvent) -> Result<(), Ended> {
-        let event = match self.events.try_send(event) {
-            Ok(()) => return Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Ended::Done),
-            Err(mpsc::error::TrySendError::Full(event)) => event,
-        };
-        if matches!(&event, SttEvent::Transcript(words) if !words.is_final) {
-            return Ok(());
-        }
-        let taken = self.events.send_timeout(event, self.limits.told).await;
-        taken.map_err(|_| Ended::Done)
+        let taken = deliver(&self.events, event, self.limits.told).await;
+        if taken { Ok(()) } else { Err(Ended::Done) }
     }
+}
+
+/// Hands an event to a call; whether the call is still there. A partial that finds no room is left
+/// out. Another waits; a call that takes nothing for long is held for gone.
+pub(super) async fn deliver(
+    events: &mpsc::Sender<SttEvent>,
+    event: SttEvent,
+    within: Duration,
+) -> bool {
+    let event = match events.try_send(event) {
+        Ok(()) => return true,
+        Err(mpsc::error::TrySendError::Closed(_)) => return false,
+        Err(mpsc::error::TrySendError::Full(event)) => event,
+    };
+    let partial = matches!(&event, SttEvent::Transcript(words) if !words.is_final);
+    partial || events.send_timeout(event, within).await.is_ok()
 }
 
 impl Clocks {

@@ -213,11 +213,120 @@ fn middle(word: &Word) -> u64 {
 /// The same transcript with fewer words.
 fn with_words(transcript: Transcript, words: Vec<Word>) -> Transcript {
     let spoken: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-    Transcript {
-        text: spoken.join(" ").into(),
-        start: words.first().map_or(transcript.start, |word| word.start),
-        end: words.last().map_or(transcript.end, |word| word.end).max(1),
-        words: words.into(),
-        ..transcript
+    let end = words.last().map_or(transcript.end, |word| word.end).max(1);
+    let start = words.first().map_or(transcript.start, |word| word.start).min(end - 1);
+    Transcript { text: spoken.join(" ").into(), start, end, words: words.into(), ..transcript }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed() -> Feed {
+        let mut feed = Feed::new(8000);
+        feed.take(1000, &vec![0; 40_000]);
+        feed
+    }
+
+    fn said(stretch: u64, text: &str, is_final: bool, start: u64, end: u64) -> Heard {
+        let text = text.to_owned();
+        let (start, end) = (Some(start), Some(end));
+        Heard::Text(HeardText { stretch, text, is_final, start, end, ..HeardText::default() })
+    }
+
+    fn text(event: Option<SttEvent>) -> Option<(u64, String, bool)> {
+        match event {
+            Some(SttEvent::Transcript(words)) => {
+                Some((words.id, words.text.to_string(), words.is_final))
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn partials_keep_their_distance_and_the_latest_is_told() {
+        let (mut teller, feed) = (Teller::new(8000, true, None), feed());
+        let start = Instant::now();
+        let ms = |ms| start + Duration::from_millis(ms);
+        assert!(teller.tell(said(0, "a", false, 0, 100), &feed, ms(0)).is_some());
+        assert_eq!(teller.due(), None);
+        assert_eq!(teller.tell(said(0, "a b", false, 0, 200), &feed, ms(50)), None);
+        assert_eq!(teller.tell(said(0, "a b c", false, 0, 300), &feed, ms(60)), None);
+        assert_eq!(teller.due(), Some(ms(100)));
+        assert_eq!(teller.overdue(ms(99)), None);
+        assert_eq!(text(teller.overdue(ms(100))), Some((0, "a b c".into(), false)));
+        assert_eq!(teller.overdue(ms(500)), None);
+        // A final waits for nothing, and takes a partial that waits with it.
+        assert_eq!(teller.tell(said(0, "a b c d", false, 0, 400), &feed, ms(110)), None);
+        let last = teller.tell(said(0, "A b c d.", true, 0, 400), &feed, ms(111));
+        assert_eq!(text(last), Some((0, "A b c d.".into(), true)));
+        assert_eq!((teller.due(), teller.told_until()), (None, 1400));
+    }
+
+    #[test]
+    fn unwanted_partials_are_kept_for_a_loss_only() {
+        let (mut teller, feed) = (Teller::new(8000, false, None), feed());
+        let now = Instant::now();
+        assert_eq!(teller.tell(said(0, "early", false, 0, 800), &feed, now), None);
+        assert_eq!(teller.due(), None);
+        let saved = teller.lost(feed.oldest());
+        assert_eq!(text(saved.into_iter().next()), Some((0, "early".into(), true)));
+    }
+
+    #[test]
+    fn stretches_may_overlap_and_an_empty_final_gives_its_id_back() {
+        let (mut teller, feed) = (Teller::new(8000, true, None), feed());
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        assert_eq!(text(teller.tell(said(1, "one", false, 0, 9), &feed, now)).unwrap().0, 0);
+        assert_eq!(text(teller.tell(said(2, "two", false, 9, 18), &feed, later)).unwrap().0, 1);
+        assert_eq!(text(teller.tell(said(2, "two!", true, 9, 18), &feed, now)).unwrap().0, 1);
+        assert_eq!(text(teller.tell(said(1, "one!", true, 0, 9), &feed, now)).unwrap().0, 0);
+        teller.tell(said(3, "cough", false, 20, 30), &feed, later);
+        assert_eq!(teller.tell(said(3, "", true, 20, 30), &feed, later), None);
+        assert_eq!(text(teller.tell(said(4, "four", true, 40, 50), &feed, now)).unwrap().0, 2);
+    }
+
+    #[test]
+    fn words_of_before_the_connection_are_left_out() {
+        let (mut teller, mut feed) = (Teller::new(8000, true, None), feed());
+        let now = Instant::now();
+        teller.tell(said(0, "said", true, 0, 30_000), &feed, now);
+        assert_eq!(teller.told_until(), 31_000);
+        teller.connected();
+        // An engine that is given more than it should be.
+        feed.restart(29_000);
+        let word = |text: &str, start, end| super::super::dialect::HeardWord {
+            text: text.to_owned(),
+            start,
+            end,
+            confidence: None,
+        };
+        let heard = HeardText {
+            text: "said more".to_owned(),
+            is_final: true,
+            start: Some(500),
+            end: Some(4000),
+            words: vec![word("said", 500, 1900), word("more", 2100, 4000)],
+            ..HeardText::default()
+        };
+        let Some(SttEvent::Transcript(told)) = teller.tell(Heard::Text(heard), &feed, now) else {
+            panic!()
+        };
+        assert_eq!((&*told.text, told.start, told.words.len()), ("more", 31_100, 1));
+        assert_eq!(teller.tell(said(9, "said", true, 0, 1999), &feed, now), None);
+    }
+
+    #[test]
+    fn speech_begins_and_ends_in_turns() {
+        let (mut teller, feed) = (Teller::new(8000, true, None), feed());
+        let now = Instant::now();
+        let mut tell = |heard| teller.tell(heard, &feed, now);
+        assert_eq!(tell(Heard::SpeechEnded(None)), None);
+        assert_eq!(tell(Heard::SpeechStarted(Some(5))), Some(SttEvent::SpeechStarted(1005)));
+        assert_eq!(tell(Heard::SpeechStarted(Some(6))), None);
+        assert_eq!(tell(Heard::SpeechEnded(None)), Some(SttEvent::SpeechEnded(41_000)));
+        assert_eq!(tell(Heard::Ready), Some(SttEvent::Ready));
+        assert_eq!(tell(Heard::Ready), None);
     }
 }
