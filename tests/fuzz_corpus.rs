@@ -24,6 +24,12 @@ const TARGETS: &[(&str, Target)] = &[
     ("rest_create", bellwire::api::types::fuzz_create),
     ("ws_text", bellwire::app::stream::wire::fuzz_ws_text),
     ("sip_endpoint", bellwire::sip::endpoint::fuzz_entry),
+    ("agent_sse", bellwire::app::agent::chat::sse::fuzz_sse),
+    ("agent_chat", bellwire::app::agent::chat::fuzz_chunk),
+    ("agent_harness", bellwire::app::agent::harness::fuzz_harness),
+    ("agent_live", bellwire::app::agent::live::fuzz_live),
+    ("agent_playbook", bellwire::app::agent::script::fuzz_playbook),
+    ("agent_schema", bellwire::app::agent::schema::fuzz_schema),
 ];
 
 /// Directories of test data that are worth a target's time too.

@@ -3,7 +3,11 @@
 
 pub mod brain;
 pub mod chat;
+#[cfg(test)]
+mod conformance;
+pub mod harness;
 pub mod interface;
+pub mod live;
 #[cfg(test)]
 pub(crate) mod loopback;
 pub mod schema;

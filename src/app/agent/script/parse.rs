@@ -273,6 +273,7 @@ impl Parser {
             reprompt,
             retries,
             read_back,
+            means: Vec::new(),
         })));
     }
 
