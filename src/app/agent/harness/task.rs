@@ -240,8 +240,10 @@ impl Harness {
                 self.tell(start).await?;
                 self.tell_turn().await
             }
-            Err(error @ WsError::Request { .. })
-            | Err(error @ WsError::Refused { status: 401 | 403 | 404, .. }) => {
+            Err(
+                error
+                @ (WsError::Request { .. } | WsError::Refused { status: 401 | 403 | 404, .. }),
+            ) => {
                 self.link = Link::Down;
                 let detail = error.to_string();
                 self.refused = Some(detail.clone());

@@ -76,7 +76,7 @@ enum Then {
     Over,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Open {
     turn: TurnId,
     operation: usize,
