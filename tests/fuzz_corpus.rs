@@ -32,6 +32,12 @@ const TARGETS: &[(&str, Target)] = &[
     ("stt_flux", bellwire::speech::stt::fuzz::fuzz_flux),
     ("stt_openai", bellwire::speech::stt::fuzz::fuzz_openai),
     ("stt_assemblyai", bellwire::speech::stt::fuzz::fuzz_assemblyai),
+    ("agent_sse", bellwire::app::agent::chat::sse::fuzz_sse),
+    ("agent_chat", bellwire::app::agent::chat::fuzz_chunk),
+    ("agent_harness", bellwire::app::agent::harness::fuzz_harness),
+    ("agent_live", bellwire::app::agent::live::fuzz_live),
+    ("agent_playbook", bellwire::app::agent::script::fuzz_playbook),
+    ("agent_schema", bellwire::app::agent::schema::fuzz_schema),
 ];
 
 /// Directories of test data that are worth a target's time too.

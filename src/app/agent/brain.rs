@@ -1,6 +1,7 @@
 //! Which brain a call has.
 
 use super::chat::{self, ChatSpec};
+use super::harness::{self, HarnessSpec};
 use super::interface::{BrainContext, BrainHandle};
 use super::script::{self, Playbook};
 use crate::net::http::HttpClient;
@@ -12,6 +13,8 @@ pub enum BrainSpec {
     Script(Playbook),
     /// Asks a server with OpenAI's chat completions.
     Chat(ChatSpec),
+    /// Asks the user's own server.
+    Harness(HarnessSpec),
 }
 
 /// Starts a brain for one call.
@@ -20,5 +23,6 @@ pub fn spawn(spec: BrainSpec, context: BrainContext, http: &HttpClient) -> Brain
     match spec {
         BrainSpec::Script(playbook) => script::spawn(playbook, &context),
         BrainSpec::Chat(spec) => chat::spawn(spec, context, http.clone()),
+        BrainSpec::Harness(spec) => harness::spawn(spec, context),
     }
 }

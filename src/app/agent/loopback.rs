@@ -200,3 +200,115 @@ async fn read_request(socket: &mut TcpStream) -> Option<Seen> {
     }
     Some(Seen { line, headers, body })
 }
+
+/// A WebSocket server that a test drives by hand.
+pub(crate) struct Sockets {
+    listener: TcpListener,
+}
+
+/// One connection of it.
+pub(crate) struct Peer {
+    socket: tokio_tungstenite::WebSocketStream<TcpStream>,
+    pub(crate) path: String,
+    headers: Vec<(String, String)>,
+}
+
+/// Longer than anything takes that a test waits for.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+impl Sockets {
+    pub(crate) async fn start() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/brain", self.listener.local_addr().unwrap())
+    }
+
+    async fn tcp(&self) -> TcpStream {
+        let accepted = tokio::time::timeout(PATIENCE, self.listener.accept()).await;
+        accepted.expect("a connection").unwrap().0
+    }
+
+    /// Takes the next connection.
+    #[expect(clippy::result_large_err, reason = "the library's own signature")]
+    pub(crate) async fn accept(&self) -> Peer {
+        use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+        let mut headers = Vec::new();
+        let mut path = String::new();
+        let note = |request: &Request, response: Response| {
+            path = request.uri().to_string();
+            for (name, value) in request.headers() {
+                headers.push((name.to_string(), value.to_str().unwrap_or_default().to_owned()));
+            }
+            Ok(response)
+        };
+        let socket = tokio_tungstenite::accept_hdr_async(self.tcp().await, note).await.unwrap();
+        Peer { socket, path, headers }
+    }
+
+    /// Refuses the next connection with a status.
+    pub(crate) async fn refuse(&self, status: u16) {
+        let mut tcp = self.tcp().await;
+        read_request(&mut tcp).await.unwrap();
+        let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\nno");
+        tcp.write_all(answer.as_bytes()).await.unwrap();
+        let _ = tcp.read(&mut [0; 64]).await;
+    }
+
+    /// Takes the next connection and hangs up before the handshake.
+    pub(crate) async fn hang_up(&self) {
+        drop(self.tcp().await);
+    }
+}
+
+impl Peer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The next message; `None` when the other side has closed.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        use futures_util::StreamExt as _;
+        use tokio_tungstenite::tungstenite::Message;
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+            match next.expect("a message in time")?.ok()? {
+                Message::Text(text) => return Some(serde_json::from_str(text.as_str()).unwrap()),
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// The next message of a type; those before it are skipped.
+    pub(crate) async fn expect(&mut self, kind: &str) -> Value {
+        loop {
+            let message = self.next().await.unwrap_or_else(|| panic!("closed before {kind}"));
+            if message["type"] == kind {
+                return message;
+            }
+        }
+    }
+
+    pub(crate) async fn send(&mut self, message: &Value) {
+        self.send_text(&message.to_string()).await;
+    }
+
+    pub(crate) async fn send_text(&mut self, text: &str) {
+        use futures_util::SinkExt as _;
+        use tokio_tungstenite::tungstenite::Message;
+        self.socket.send(Message::text(text.to_owned())).await.unwrap();
+    }
+
+    pub(crate) async fn send_binary(&mut self, octets: &[u8]) {
+        use futures_util::SinkExt as _;
+        use tokio_tungstenite::tungstenite::Message;
+        self.socket.send(Message::binary(octets.to_vec())).await.unwrap();
+    }
+
+    pub(crate) async fn close(mut self) {
+        let _ = self.socket.close(None).await;
+    }
+}

@@ -11,11 +11,15 @@
 
 pub mod brain;
 pub mod chat;
+#[cfg(test)]
+mod conformance;
 pub mod conversation;
 mod errands;
+pub mod harness;
 pub mod interface;
 pub mod leg;
 mod listen;
+pub mod live;
 #[cfg(test)]
 pub(crate) mod loopback;
 mod notes;

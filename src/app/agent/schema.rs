@@ -307,6 +307,17 @@ fn expanded(
     Ok(size)
 }
 
+/// Fuzz entry: octets as `{"schema": …, "value": …}`.
+pub fn fuzz_schema(bytes: &[u8]) {
+    let Ok(input) = serde_json::from_slice::<Value>(bytes) else { return };
+    let part = |name: &str| input.get(name).unwrap_or(&input);
+    if let Ok(schema) = Schema::compile(part("schema"))
+        && let Err(faults) = schema.check(part("value"))
+    {
+        assert!((1..=FAULTS_MAX).contains(&faults.len()), "{faults:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,11 +8,13 @@
 //! `Playbook` owns what may be written, [`Script`] what it means. Neither hears nor speaks, and
 //! an answer that was chosen from a phrase list is read back before anything depends on it.
 
+mod grammar;
 mod machine;
 mod parse;
 mod playbook;
 mod words;
 
+pub use grammar::{GrammarFault, compile};
 pub use machine::Script;
 pub use parse::{ScriptFault, fuzz_playbook};
 pub use playbook::Playbook;

@@ -155,9 +155,9 @@ fn ends_there(sentence: &str, at: usize, behind: &str) -> bool {
     let initial = word.chars().count() == 1 && word.chars().all(char::is_alphabetic);
     let list = before.chars().all(|c| c.is_ascii_digit());
     let known = ABBREVIATIONS.contains(&word.as_str()) || initial || list;
-    !known
-        && !next.is_some_and(char::is_lowercase)
-        && !(numbered && next.is_none_or(|c| c.is_ascii_digit()))
+    let goes_on = next.is_some_and(char::is_lowercase);
+    let counts = numbered && next.is_none_or(|c| c.is_ascii_digit());
+    !(known || goes_on || counts)
 }
 
 /// The offset behind the last (`most` bounded) or first clause of at least `least` characters.

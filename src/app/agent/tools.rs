@@ -12,9 +12,9 @@
 pub mod hmac;
 pub mod http;
 
+use self::http::{HttpCall, HttpToolSpec};
 use super::interface::{ToolCall, ToolDecl};
 use super::schema::{Schema, SchemaFault};
-use http::{HttpCall, HttpToolSpec};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -196,21 +196,21 @@ impl Toolbox {
         let Some(tool) = self.tools.get(canonical(&call.name)) else {
             let known: Vec<&str> = self.tools.keys().map(String::as_str).collect();
             let name = echo(&call.name);
-            return Err(refusal(format!(
+            return Err(refusal(&format!(
                 "there is no tool {name:?}; there are: {}",
                 known.join(", ")
             )));
         };
-        tool.arguments
-            .check(&call.arguments)
-            .map_err(|faults| refusal(format!("the arguments are wrong: {}", faults.join("; "))))?;
-        tool.request(call).ok_or_else(|| refusal("the arguments are wrong".to_owned()))
+        tool.arguments.check(&call.arguments).map_err(|faults| {
+            refusal(&format!("the arguments are wrong: {}", faults.join("; ")))
+        })?;
+        tool.request(call).ok_or_else(|| refusal("the arguments are wrong"))
     }
 }
 
 /// An answer that says what went wrong.
 #[must_use]
-pub fn refusal(detail: String) -> Value {
+pub fn refusal(detail: &str) -> Value {
     json!({ "error": detail })
 }
 

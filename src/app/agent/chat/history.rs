@@ -186,7 +186,7 @@ fn spoken(text: &str, digits: &str) -> String {
         if !content.is_empty() {
             content.push(' ');
         }
-        content.push_str(&format!("[pressed {digits}]"));
+        content.extend(["[pressed ", digits, "]"]);
     }
     content
 }

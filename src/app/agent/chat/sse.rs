@@ -90,7 +90,7 @@ impl SseDecoder {
                 }
                 text.push_str(value);
             }
-            "event" => self.name = value.to_owned(),
+            "event" => value.clone_into(&mut self.name),
             // Comments begin with a colon and keep connections open; other fields are not ours.
             _ => {}
         }

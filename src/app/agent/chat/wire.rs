@@ -20,7 +20,7 @@ const COMPLAINT_MAX: usize = 200;
 pub(super) fn body(
     spec: &ChatSpec,
     context: &BrainContext,
-    messages: Vec<Value>,
+    messages: &[Value],
     tools: bool,
 ) -> Value {
     let mut body = json!({
@@ -337,7 +337,7 @@ mod tests {
             ..ChatSpec::default()
         };
         let mut context = BrainContext::default();
-        let plain = body(&spec, &context, vec![], true);
+        let plain = body(&spec, &context, &[], true);
         assert_eq!(plain["model"], "small");
         assert_eq!(plain["temperature"].to_string(), "0.2");
         assert_eq!(plain["max_tokens"], 200);
@@ -349,7 +349,7 @@ mod tests {
             parameters: json!({"type": "object"}),
         }];
         let spec = ChatSpec { url: "https://api.openai.com/v1".to_owned(), ..spec };
-        let full = body(&spec, &context, vec![], false);
+        let full = body(&spec, &context, &[], false);
         assert_eq!(full["model"], "large");
         assert_eq!(full["max_completion_tokens"], 200);
         assert_eq!(full["tools"][0]["function"]["name"], "wait");

@@ -76,7 +76,7 @@ enum Then {
     Over,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Open {
     turn: TurnId,
     operation: usize,
@@ -454,7 +454,9 @@ impl Script {
 
     fn save(&mut self, ask: &Ask, value: Option<&str>, by: &str) {
         let Some(name) = &ask.save_as else { return };
-        match value {
+        let folded = value.map(fold);
+        let meant = ask.means.iter().find(|(said, _)| Some(said) == folded.as_ref());
+        match meant.map(|(_, meaning)| meaning.as_str()).or(value) {
             Some(value) => self.variables.insert(name.clone(), bounded(value, ANSWER_MAX)),
             None => self.variables.remove(name),
         };

@@ -89,6 +89,12 @@ const STEPS: [&str; 10] = [
     "leaveVoicemail",
 ];
 
+/// Names within a question.
+const ASK: [&str; 10] = [
+    "dtmf", "digits", "phrases", "speech", "text", "timeout", "saveAs", "reprompt", "retries",
+    "readBack",
+];
+
 #[derive(Default)]
 struct Parser {
     operations: Vec<Operation>,
@@ -216,11 +222,7 @@ impl Parser {
         let Some(ask) = value.as_object() else {
             return self.invalid(inside, "ask is an object with dtmf, digits, phrases or speech");
         };
-        const INSIDE: [&str; 10] = [
-            "dtmf", "digits", "phrases", "speech", "text", "timeout", "saveAs", "reprompt",
-            "retries", "readBack",
-        ];
-        self.known(ask, inside, &INSIDE);
+        self.known(ask, inside, &ASK);
         // What belongs to the step may stand inside of `ask`, too.
         let either = |name: &str| {
             let outer = field(step, name).map(|v| (v, format!("{pointer}/{}", key(step, name))));
@@ -273,6 +275,7 @@ impl Parser {
             reprompt,
             retries,
             read_back,
+            means: Vec::new(),
         })));
     }
 

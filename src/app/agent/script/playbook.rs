@@ -118,6 +118,8 @@ pub(super) struct Ask {
     /// How often it is asked again.
     pub(super) retries: u32,
     pub(super) read_back: ReadBack,
+    /// Answers that are kept as another text, by their folded form.
+    pub(super) means: Vec<(String, String)>,
 }
 
 /// When a spoken answer is read back and confirmed before it counts.

@@ -368,3 +368,65 @@ async fn the_task_answers_and_ends() {
     brain.inputs.send(BrainInput::Stop).await.unwrap();
     brain.task.await.unwrap();
 }
+
+/// The examples of the documentation of one kind.
+fn documented(kind: &str) -> Vec<&'static str> {
+    let fence = format!("```{kind}\n");
+    let page = include_str!("../../../../docs/playbook.md");
+    page.split(fence.as_str()).skip(1).map(|block| block.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn every_example_of_the_documentation_is_accepted() {
+    let examples = documented("json steps");
+    assert_eq!(examples.len(), 3);
+    for text in examples {
+        let script: Value = serde_json::from_str(text).unwrap();
+        Playbook::parse(&script).expect(text);
+        fuzz_playbook(text.as_bytes());
+    }
+}
+
+fn compiled(text: &str) -> Result<Playbook, GrammarFault> {
+    compile(&[text.to_owned()], "en")
+}
+
+#[test]
+fn the_tiny_grammar_is_a_playbook() {
+    let playbook = compiled(documented("instructions")[0]).unwrap();
+    assert_eq!(playbook.targets(), ["desk"]);
+    let talk = || {
+        let script = Script::new(playbook.clone(), &BrainContext::default());
+        let mut talk = Talk { script, turn: 0 };
+        assert!(talk.begin()[1].starts_with("Can you come on Tuesday at nine? Please say yes"));
+        talk
+    };
+    let record = "record_result{\"comes\":\"yes\"}".to_owned();
+    let thanks = "Thank you, we will see you then.".to_owned();
+    assert_eq!(talk().press("1"), [thanks.clone(), record.clone()]);
+    assert_eq!(talk().speak("Yes, please!", false), [thanks, record]);
+    assert_eq!(talk().speak("no", false)[1], "transfer{\"target\":\"desk\"}");
+    let mut silent = talk();
+    silent.silence();
+    assert_eq!(silent.silence(), ["We will call again.", "record_result{\"comes\":null}"]);
+    let voicemail = shown(&talk().ask(Prompt::Voicemail));
+    assert_eq!(voicemail, ["!Please call the practice back.", "."]);
+}
+
+#[test]
+fn free_text_is_refused_and_not_guessed() {
+    let cases = [
+        ("You are a friendly assistant.", 0),
+        ("Say: Hello.\nThen ask for the name.", 1),
+        ("If yes: Say: x", 0),
+        ("Ask: Well?\nIf yes: be nice", 1),
+        ("Record: x", 0),
+        ("Say:", 0),
+        ("Voicemail: a\nVoicemail: b", 1),
+        ("", 0),
+    ];
+    for (text, line) in cases {
+        let fault = compiled(text).expect_err(text);
+        assert_eq!(fault.line, line, "{fault}");
+    }
+}

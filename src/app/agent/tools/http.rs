@@ -85,10 +85,10 @@ impl HttpCall {
         let asked = tokio::time::timeout(self.spec.timeout, ask(client, request)).await;
         match asked {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => refusal(error.to_string()),
+            Ok(Err(error)) => refusal(&error.to_string()),
             Err(_) => {
                 let within = self.spec.timeout.as_millis();
-                refusal(format!("the server did not answer within {within} ms"))
+                refusal(&format!("the server did not answer within {within} ms"))
             }
         }
     }

@@ -54,7 +54,7 @@ impl Vendor for Cartesia {
     fn handshake(&self, _say: &Sentence) -> WsRequest {
         let request = WsRequest::new(&self.url).with_header("cartesia-version", VERSION);
         match &self.key {
-            Some(key) => request.with_header("x-api-key", key.reveal()),
+            Some(key) => request.with_header("x-api-key", key.expose()),
             None => request,
         }
     }

@@ -45,7 +45,7 @@ impl Vendor for Deepgram {
         );
         let request = WsRequest::new(&url);
         match &self.key {
-            Some(key) => request.with_header("authorization", &format!("Token {}", key.reveal())),
+            Some(key) => request.with_header("authorization", &format!("Token {}", key.expose())),
             None => request,
         }
     }

@@ -65,7 +65,7 @@ impl Vendor for ElevenLabs {
         );
         let request = WsRequest::new(&url);
         match &self.key {
-            Some(key) => request.with_header("xi-api-key", key.reveal()),
+            Some(key) => request.with_header("xi-api-key", key.expose()),
             None => request,
         }
     }
