@@ -324,10 +324,12 @@ fn brain_of(engine: &LlmEngine, request: &AgentRequest) -> Result<BrainSpec, Pro
             idle: engine.idle,
             summary: engine.summary,
         })),
-        LlmKind::Harness => Ok(BrainSpec::Harness(HarnessSpec::new(
-            &engine.url,
-            engine.key.as_ref().map(key),
-        ))),
+        LlmKind::Harness => Ok(BrainSpec::Harness(HarnessSpec {
+            key: engine.key.as_ref().map(key),
+            first_message: engine.first_token,
+            idle: engine.idle,
+            ..HarnessSpec::new(&engine.url)
+        })),
         LlmKind::OpenaiRealtime | LlmKind::GptLive => {
             let detail = format!("brain {}: speech to speech is not wired", engine.name);
             Err(Problem::new(Code::NotImplemented, detail))

@@ -149,9 +149,9 @@ impl Ledger {
     /// When the word that ends at this byte has been spoken; `None`: nobody can tell yet.
     fn end_of(&self, entry: &Entry, text_end: usize) -> Option<Duration> {
         let at = entry.words.partition_point(|word| word.text_end < text_end);
-        // A mark at or behind the word's end bounds it from above.
-        if let Some(word) = entry.words.get(at) {
-            return Some(word.end);
+        if let Some(mark) = entry.words.get(at) {
+            let before = at.checked_sub(1).and_then(|before| entry.words.get(before));
+            return Some(before_mark(&entry.text, before, mark, text_end));
         }
         // An engine that tells times will tell this one, too.
         if !entry.words.is_empty() && !entry.complete {
@@ -177,6 +177,22 @@ impl Ledger {
     fn entry_mut(&mut self, utterance: UtteranceId) -> Option<&mut Entry> {
         self.entries.iter_mut().rev().find(|entry| entry.utterance == utterance)
     }
+}
+
+/// When the word that ends at this byte has been spoken, by the marks around it: engines mark
+/// words, or only sentences, within which letters tell. Never later than the mark behind it.
+fn before_mark(
+    text: &str,
+    before: Option<&WordTime>,
+    mark: &WordTime,
+    text_end: usize,
+) -> Duration {
+    let (from, since) = before.map_or((0, Duration::ZERO), |last| (last.text_end, last.end));
+    let piece = |to: usize| weight(text.get(text.floor_char_boundary(from)..to).unwrap_or(text));
+    let whole = piece(text.floor_char_boundary(mark.text_end));
+    let part = f64::from(piece(text_end)) / f64::from(whole.max(1));
+    let spoken = mark.end.saturating_sub(since).mul_f64(part.min(1.0));
+    if text_end >= mark.text_end { mark.end } else { (since + spoken + MARGIN).min(mark.end) }
 }
 
 /// Where the words of a text end, in bytes: before each run of blanks, and at the end.

@@ -247,7 +247,7 @@ impl Conversation {
 
     fn on_tool(&mut self, now: Duration, turn: TurnId, call: ToolCall) {
         if !self.errands.has_room() {
-            let result = refusal("too many tools are running".to_owned());
+            let result = refusal("too many tools are running");
             return self.answer(Answer { turn, id: call.id, result });
         }
         if self.speculative == Some(turn) {
@@ -269,12 +269,12 @@ impl Conversation {
                 self.feed(now, Input::Close(Closing::HangUp(reason)));
                 done
             }
-            ToolRequest::Transfer { target } => refusal(format!(
-                "a transfer to {target} is not available in this version"
-            )),
+            ToolRequest::Transfer { target } => {
+                refusal(&format!("a transfer to {target} is not available in this version"))
+            }
             ToolRequest::SendDtmf { digits } => {
                 if self.dialling.out || !self.dialling.rest.is_empty() {
-                    refusal("other digits are being sent".to_owned())
+                    refusal("other digits are being sent")
                 } else {
                     self.dialling = Dialling { rest: digits, out: false, asked: Some((turn, id)) };
                     return;
@@ -349,7 +349,7 @@ impl Conversation {
             let result = if sent {
                 json!({"ok": true})
             } else {
-                refusal("the other side takes no digits (telephone-event)".to_owned())
+                refusal("the other side takes no digits (telephone-event)")
             };
             self.answer(Answer { turn, id, result });
         }

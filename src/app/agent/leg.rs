@@ -25,7 +25,7 @@ use crate::media::interface::{Command, Event};
 use crate::net::http::HttpClient;
 use crate::speech::stt::{Stt, SttEvent, SttRequest};
 use crate::speech::tts::{SpeechPiece, Tts};
-use crate::turn::interface::{Input, TurnSpec};
+use crate::turn::interface::{Input, TurnSpec, VoicemailPolicy};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -119,6 +119,8 @@ impl AgentLeg {
         let opened = parts.stt.open(spec.transcribe.clone());
         let first = parts.stt.names().first().map(|name| (*name).to_owned());
         let engine = spec.transcribe.engine.clone().or(first);
+        let matters = spec.turn.voicemail != VoicemailPolicy::Continue;
+        let mailbox = matters.then(|| spec.turn.language.clone());
         let brain = super::brain::spawn(spec.brain, spec.context.clone(), &parts.http);
         let mut talk = Conversation::new(super::conversation::Setup {
             turn: spec.turn,
@@ -146,7 +148,7 @@ impl AgentLeg {
         };
         Self {
             talk,
-            ear: Ear::new(rate, input),
+            ear: Ear::new(rate, input, mailbox.as_deref()),
             transcripts,
             brain,
             brain_gone: false,
@@ -208,7 +210,8 @@ impl AgentLeg {
 
     /// When to look again, if at all.
     fn nap(&self) -> Option<std::time::Instant> {
-        let core = self.started.zip(self.talk.deadline()).map(|(began, at)| began + at);
+        let due = [self.talk.deadline(), self.ear.deadline()].into_iter().flatten().min();
+        let core = self.started.zip(due).map(|(began, at)| began + at);
         let refused = !self.orders.is_empty() || self.talk.has_work() || self.talk.has_reports();
         let retry = (refused && self.leg.is_some()).then(|| Instant::now() + RETRY);
         let catch_up = self.started.map(|_| self.caught_up + CATCH_UP);
@@ -291,10 +294,10 @@ impl AgentLeg {
             return;
         };
         self.talk.transcriber(&event);
-        if let Some(input) = self.ear.translate(&event)
-            && self.started.is_some()
-        {
-            self.talk.feed(now, input);
+        if self.started.is_some() {
+            for input in self.ear.translate(now, &event).into_iter().flatten() {
+                self.talk.feed(now, input);
+            }
         }
     }
 
@@ -321,6 +324,9 @@ impl AgentLeg {
         {
             self.caught_up = Instant::now();
             self.talk.catch_up(now, line.port.sent_samples());
+        }
+        if let Some(verdict) = self.ear.judge(now).filter(|_| self.started.is_some()) {
+            self.talk.feed(now, verdict);
         }
         if self.talk.deadline().is_some_and(|at| at <= now) {
             self.talk.feed(now, Input::Timeout);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  capture ring ─┬─> Vad ──────> VoiceStarted, VoiceStopped ─┐
-//!                ├─> beep ─────> Answerer::Beep              ├─> Input (Durations of the leg's clock)
+//!                ├─> beep, judge > Answerer                  ├─> Input (Durations of the leg's clock)
 //!                └─> SttInput ─> SttEvent ─> Transcript ─────┘
 //! ```
 //!
@@ -14,7 +14,8 @@ use crate::audio::rate::SampleRate;
 use crate::audio::vad::{Vad, VadEvent};
 use crate::media::ring::CaptureReader;
 use crate::speech::stt::{SttEvent, SttInput};
-use crate::turn::interface::{Answerer, Input};
+use crate::turn::answerer::AnswererJudge;
+use crate::turn::interface::Input;
 use std::time::Duration;
 
 /// The two clocks: the caller's samples, and the time since the leg began.
@@ -51,16 +52,20 @@ pub(super) struct Ear {
     clock: Clock,
     vad: Vad,
     beep: BeepDetector,
+    /// Who answered; only where it matters.
+    judge: Option<AnswererJudge>,
     stt: Option<SttInput>,
     samples: Vec<i16>,
 }
 
 impl Ear {
-    pub(super) fn new(rate: SampleRate, stt: Option<SttInput>) -> Self {
+    /// An ear; `language` is that of a mailbox, where it matters who answers.
+    pub(super) fn new(rate: SampleRate, stt: Option<SttInput>, language: Option<&str>) -> Self {
         Self {
             clock: Clock { origin: None, rate: rate.hz() },
             vad: Vad::new(rate),
             beep: BeepDetector::new(rate),
+            judge: language.map(|language| AnswererJudge::new(language, Duration::ZERO)),
             stt,
             samples: Vec::new(),
         }
@@ -84,18 +89,30 @@ impl Ear {
                 stt.push(header.position, &self.samples);
             }
             let clock = &self.clock;
-            self.vad.push(header.position, &self.samples, &mut |event| {
-                tell(match event {
-                    VadEvent::Started { position, level_dbov } => {
-                        Input::VoiceStarted { at: clock.at(position), level: level_dbov }
+            let mut judge = self.judge.as_mut();
+            self.vad.push(header.position, &self.samples, &mut |event| match event {
+                VadEvent::Started { position, level_dbov } => {
+                    let at = clock.at(position);
+                    if let Some(judge) = &mut judge {
+                        judge.voice_started(at);
                     }
-                    VadEvent::Stopped { position } => {
-                        Input::VoiceStopped { at: clock.at(position) }
+                    tell(Input::VoiceStarted { at, level: level_dbov });
+                }
+                VadEvent::Stopped { position } => {
+                    let at = clock.at(position);
+                    if let Some(judge) = &mut judge {
+                        judge.voice_stopped(at);
                     }
-                });
+                    tell(Input::VoiceStopped { at });
+                }
             });
-            if self.beep.push(header.position, &self.samples).is_some() {
-                tell(Input::Answerer(Answerer::Beep));
+            if let Some(judge) = judge {
+                let mut beeps = false;
+                self.beep.push(header.position, &self.samples, &mut |_| beeps = true);
+                let beep = beeps.then(|| judge.beep(now)).flatten();
+                for verdict in judge.judge(now).into_iter().chain(beep) {
+                    tell(Input::Answerer(verdict));
+                }
             }
         }
     }
@@ -110,8 +127,14 @@ impl Ear {
     }
 
     /// What the transcriber says, on the leg's clock.
-    pub(super) fn translate(&self, event: &SttEvent) -> Option<Input> {
-        match event {
+    pub(super) fn translate(&mut self, now: Duration, event: &SttEvent) -> [Option<Input>; 2] {
+        let verdict = match (event, &mut self.judge) {
+            (SttEvent::Transcript(said), Some(judge)) => {
+                judge.transcript(now, &said.text, said.is_final)
+            }
+            _ => None,
+        };
+        let input = match event {
             SttEvent::Transcript(said) => Some(Input::Transcript {
                 text: said.text.to_string(),
                 is_final: said.is_final,
@@ -127,7 +150,18 @@ impl Ear {
             | SttEvent::SpeechEnded(_)
             | SttEvent::Ready
             | SttEvent::Reconnecting(_) => None,
-        }
+        };
+        [input, verdict.map(Input::Answerer)]
+    }
+
+    /// Judges who answered by the time alone.
+    pub(super) fn judge(&mut self, now: Duration) -> Option<Input> {
+        self.judge.as_mut()?.judge(now).map(Input::Answerer)
+    }
+
+    /// When [`Self::judge`] may know more.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.judge.as_ref()?.deadline()
     }
 
     /// The caller's voice ended: the transcriber may finish what it has.
