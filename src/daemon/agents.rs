@@ -11,6 +11,8 @@ use crate::app::agent::conversation::voicemail_policy;
 use crate::app::agent::harness::HarnessSpec;
 use crate::app::agent::interface::BrainContext;
 use crate::app::agent::leg::{AgentParts, AgentSpec};
+use crate::app::agent::live::{LiveKind, LiveSpec};
+use crate::app::agent::live_leg::LiveAgentSpec;
 use crate::app::agent::request::{AgentRequest, SCRIPT};
 use crate::app::agent::schema::Schema;
 use crate::app::agent::script::Playbook;
@@ -39,9 +41,23 @@ pub(super) struct AgentDesk {
     pub parts: AgentParts,
 }
 
+/// An agent, ready for its call.
+pub(super) enum Agent {
+    /// The gateway takes the turns, the brain finds the words.
+    Turns(Box<AgentSpec>),
+    /// The brain hears and speaks by itself.
+    Live(Box<LiveAgentSpec>),
+}
+
+/// Who conducts.
+enum Conductor {
+    Turns(BrainSpec),
+    Live(LiveSpec),
+}
+
 /// An agent that can conduct a call.
 struct AgentPlan {
-    brain: BrainSpec,
+    brain: Conductor,
     prices: (f64, f64),
     tools: Toolbox,
     result_schema: Option<Schema>,
@@ -89,7 +105,7 @@ impl AgentDesk {
         request: &AgentRequest,
         transcribe: Option<&Transcribe>,
         record: &CallRecord,
-    ) -> Result<AgentSpec, Problem> {
+    ) -> Result<Agent, Problem> {
         let plan = self.plan(request, transcribe)?;
         let mut instructions: Vec<String> = self.profile.system.iter().cloned().collect();
         instructions.extend(request.instructions.iter().cloned());
@@ -109,17 +125,33 @@ impl AgentDesk {
             metadata: record.metadata.clone(),
             model: request.model.clone(),
         };
-        Ok(AgentSpec {
-            context,
-            brain: plan.brain,
-            turn: self.turn(request, &plan.language),
-            tools: plan.tools,
-            voice: plan.voice,
-            failure_voice: FAILURE_VOICE.to_owned(),
-            sample_rate: super::parts::RATE,
-            transcribe: plan.transcribe,
-            prices: plan.prices,
-            max_cost: self.profile.max_cost,
+        let turn = self.turn(request, &plan.language);
+        let failure_voice = FAILURE_VOICE.to_owned();
+        let (sample_rate, max_cost) = (super::parts::RATE, self.profile.max_cost);
+        let (tools, prices) = (plan.tools, plan.prices);
+        Ok(match plan.brain {
+            Conductor::Turns(brain) => Agent::Turns(Box::new(AgentSpec {
+                context,
+                brain,
+                turn,
+                tools,
+                voice: plan.voice,
+                failure_voice,
+                sample_rate,
+                transcribe: plan.transcribe,
+                prices,
+                max_cost,
+            })),
+            Conductor::Live(live) => Agent::Live(Box::new(LiveAgentSpec {
+                context,
+                live,
+                turn,
+                tools,
+                failure_voice,
+                sample_rate,
+                prices,
+                max_cost,
+            })),
         })
     }
 
@@ -137,10 +169,10 @@ impl AgentDesk {
         let (brain, prices, phrases) = if request.is_script() {
             let playbook = self.playbook(request)?;
             let phrases = playbook.phrases(&language);
-            (BrainSpec::Script(playbook), (0.0, 0.0), phrases)
+            (Conductor::Turns(BrainSpec::Script(playbook)), (0.0, 0.0), phrases)
         } else {
             let engine = self.brain(request)?;
-            (brain_of(engine, request)?, (engine.price_in, engine.price_out), Vec::new())
+            (conductor(engine, request), (engine.price_in, engine.price_out), Vec::new())
         };
         let tools = self.tools(request, &brain, result_schema.clone())?;
         let transcribe = self.transcriber(transcribe, &language, phrases)?;
@@ -199,7 +231,7 @@ impl AgentDesk {
     fn tools(
         &self,
         request: &AgentRequest,
-        brain: &BrainSpec,
+        brain: &Conductor,
         result: Option<Schema>,
     ) -> Result<Toolbox, Problem> {
         let configured = self.http_tools.iter().map(|tool| tool.name.clone());
@@ -211,7 +243,7 @@ impl AgentDesk {
         };
         let allowed = match (brain, &request.tools) {
             // A playbook was written by the caller: it may do what it says.
-            (BrainSpec::Script(playbook), _) => {
+            (Conductor::Turns(BrainSpec::Script(playbook)), _) => {
                 playbook.tools().into_iter().map(str::to_owned).collect()
             }
             (_, None) => permitted,
@@ -309,14 +341,15 @@ pub(super) fn known_transcriber(stt: &Stt, name: Option<&str>) -> Result<(), Pro
     }
 }
 
-fn brain_of(engine: &LlmEngine, request: &AgentRequest) -> Result<BrainSpec, Problem> {
+fn conductor(engine: &LlmEngine, request: &AgentRequest) -> Conductor {
     let model = request.model.clone().or_else(|| engine.model.clone()).unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, reason = "a temperature needs no double")]
     let temperature = engine.temperature.map(|temperature| temperature as f32);
+    let api_key = engine.key.as_ref().map(key);
     match engine.kind {
-        LlmKind::OpenaiChat => Ok(BrainSpec::Chat(ChatSpec {
+        LlmKind::OpenaiChat => Conductor::Turns(BrainSpec::Chat(ChatSpec {
             url: engine.url.to_string(),
-            key: engine.key.as_ref().map(key),
+            key: api_key,
             model,
             temperature,
             max_tokens: engine.max_tokens,
@@ -324,16 +357,31 @@ fn brain_of(engine: &LlmEngine, request: &AgentRequest) -> Result<BrainSpec, Pro
             idle: engine.idle,
             summary: engine.summary,
         })),
-        LlmKind::Harness => Ok(BrainSpec::Harness(HarnessSpec {
-            key: engine.key.as_ref().map(key),
+        LlmKind::Harness => Conductor::Turns(BrainSpec::Harness(HarnessSpec {
+            key: api_key,
             first_message: engine.first_token,
             idle: engine.idle,
             ..HarnessSpec::new(&engine.url)
         })),
-        LlmKind::OpenaiRealtime | LlmKind::GptLive => {
-            let detail = format!("brain {}: speech to speech is not wired", engine.name);
-            Err(Problem::new(Code::NotImplemented, detail))
+        LlmKind::OpenaiRealtime => {
+            Conductor::Live(live(LiveKind::Realtime, engine, model, request.agent_first))
         }
+        LlmKind::GptLive => {
+            Conductor::Live(live(LiveKind::GptLive, engine, model, request.agent_first))
+        }
+    }
+}
+
+fn live(kind: LiveKind, engine: &LlmEngine, model: String, first_word: bool) -> LiveSpec {
+    LiveSpec {
+        url: engine.url.to_string(),
+        key: engine.key.as_ref().map(key),
+        model,
+        voice: engine.voice.clone(),
+        first_word,
+        ready: engine.first_token,
+        idle: engine.idle,
+        ..LiveSpec::new(kind)
     }
 }
 

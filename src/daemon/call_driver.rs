@@ -9,8 +9,10 @@
 //! Translates between siblings that do not know each other: SIP events and SDP, media, the
 //! application leg, the record in the store. Decides nothing about the call: `call::machine` does.
 
+use super::agents::Agent;
 use super::parts::Parts;
 use crate::api::gateway::Content;
+use crate::app::agent::leg::AgentParts;
 use crate::app::{self, Control, Report};
 use crate::app::stream::wire::{Heard, Told};
 use crate::app::transcribe::Transcribe;
@@ -619,12 +621,17 @@ pub(super) fn prompt_leg(spec: app::prompt::PromptSpec) -> AppLeg {
 }
 
 /// Starts the application leg of an agent.
-pub(super) fn agent_leg(
-    spec: app::agent::leg::AgentSpec,
-    parts: app::agent::leg::AgentParts,
-) -> AppLeg {
+pub(super) fn agent_leg(agent: Agent, parts: AgentParts) -> AppLeg {
     app_leg(|control, reports| {
-        ((), tokio::spawn(app::agent::leg::run(spec, parts, control, reports)))
+        let task = match agent {
+            Agent::Turns(spec) => {
+                tokio::spawn(app::agent::leg::run(*spec, parts, control, reports))
+            }
+            Agent::Live(spec) => {
+                tokio::spawn(app::agent::live_leg::run(*spec, parts, control, reports))
+            }
+        };
+        ((), task)
     })
     .1
 }

@@ -1,34 +1,29 @@
 //! The conversation of one call: what the turn core decides, carried out.
 //!
-//! Owns the turn core, the voice, the brain's queue, its errands and the notes. Everything comes
+//! Owns the turn core, the voice, the brain's queue, the hands and the notes. Everything comes
 //! in with its time; nothing here waits. Does not poll: `leg` does.
 
-use super::errands::{Answer, Errands};
+use super::hands::{Act, Answer, Hands};
 use super::interface::{BrainInput, BrainOutput, ToolCall};
 use super::notes::Notes;
-use super::tools::{ToolRequest, Toolbox, refusal};
+use super::tools::Toolbox;
 use super::voice::{Voice, VoiceSpec};
 use crate::app::Report;
-use crate::app::line::{Line, dtmf_command};
+use crate::app::line::Line;
 use crate::call::outcome::Outcome;
-use crate::media::interface::{Command, Event};
+use crate::media::interface::Event;
 use crate::net::http::HttpClient;
-use crate::observe::event::{self, Happening as _};
+use crate::observe::event;
 use crate::speech::stt::SttEvent;
 use crate::speech::tts::{SpeechPiece, Tts};
 use crate::turn::TurnCore;
-use crate::turn::interface::{
-    Closing, DigitRule, Expect, Input, Output, TurnId, TurnSpec, VoicemailPolicy,
-};
-use serde_json::json;
+use crate::turn::interface::{Closing, Input, Output, TurnId, TurnSpec, VoicemailPolicy};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Reports that may wait for the call; beyond, those that nothing depends on are dropped.
 const REPORTS_MAX: usize = 256;
-/// Digits that may wait to be sent.
-const DIGITS_MAX: usize = 256;
 
 /// What a conversation is made of.
 pub(super) struct Setup {
@@ -46,25 +41,13 @@ pub(super) struct Setup {
     pub(super) http: HttpClient,
 }
 
-/// Digits on their way to the far end.
-#[derive(Default)]
-struct Dialling {
-    rest: String,
-    /// A command is with the leg.
-    out: bool,
-    /// Who asked, if a brain did.
-    asked: Option<(TurnId, String)>,
-}
-
 /// The conversation of one call.
 pub(super) struct Conversation {
     core: TurnCore,
     voice: Voice,
-    errands: Errands,
+    hands: Hands,
     notes: Notes,
-    tools: Toolbox,
     brain: mpsc::Sender<BrainInput>,
-    http: HttpClient,
     call_id: String,
     schema_given: bool,
     prices: (f64, f64),
@@ -72,7 +55,6 @@ pub(super) struct Conversation {
     deadline: Option<Duration>,
     /// The turn that may not be the real one.
     speculative: Option<TurnId>,
-    dialling: Dialling,
     reports: VecDeque<Report>,
     /// The last transcript came from a phrase list.
     constrained: bool,
@@ -95,18 +77,15 @@ impl Conversation {
         Self {
             core: TurnCore::new(setup.turn),
             voice,
-            errands: Errands::default(),
+            hands: Hands::new(setup.tools, setup.call_id.clone(), setup.http),
             notes: Notes::default(),
-            tools: setup.tools,
             brain: setup.brain,
-            http: setup.http,
             call_id: setup.call_id,
             schema_given: setup.schema_given,
             prices: setup.prices,
             max_cost: setup.max_cost,
             deadline: None,
             speculative: None,
-            dialling: Dialling::default(),
             reports: VecDeque::new(),
             constrained: false,
             closed: None,
@@ -157,19 +136,19 @@ impl Conversation {
         match output {
             Output::Ask { turn, prompt, speculative } => {
                 self.speculative = speculative.then_some(turn).or(self.speculative);
-                self.tell_brain(now, turn, BrainInput::Ask { turn, prompt, speculative });
+                self.tell_brain(turn, BrainInput::Ask { turn, prompt, speculative });
             }
             Output::Confirm(turn) => {
                 self.speculative = self.speculative.filter(|of| *of != turn);
-                self.tell_brain(now, turn, BrainInput::Confirm(turn));
-                for call in self.errands.release(turn) {
-                    self.run_tool(now, turn, call);
+                self.tell_brain(turn, BrainInput::Confirm(turn));
+                for call in self.hands.release(turn) {
+                    self.run_tool(now, turn, &call);
                 }
             }
             Output::Abandon(turn) => {
                 self.speculative = self.speculative.filter(|of| *of != turn);
-                self.errands.abandon(turn);
-                self.tell_brain(now, turn, BrainInput::Abandon(turn));
+                self.hands.abandon(turn);
+                self.tell_brain(turn, BrainInput::Abandon(turn));
             }
             Output::Speak { utterance, text, .. } => self.voice.speak(utterance, text),
             Output::Duck => self.voice.duck(),
@@ -178,7 +157,7 @@ impl Conversation {
             Output::Line(line) => {
                 let said = self.notes.line(&line, self.constrained);
                 self.report(Report::Said(said));
-                self.tell_brain(now, line.turn, BrainInput::Line(line));
+                self.tell_brain(line.turn, BrainInput::Line(line));
             }
             Output::Times(turn, times) => {
                 let latency = self.notes.times(turn, &times);
@@ -200,7 +179,7 @@ impl Conversation {
     }
 
     /// Tells the brain; one that does not listen has failed.
-    fn tell_brain(&mut self, _now: Duration, turn: TurnId, input: BrainInput) {
+    fn tell_brain(&mut self, turn: TurnId, input: BrainInput) {
         let asks = matches!(input, BrainInput::Ask { .. });
         if self.brain.try_send(input).is_ok() || !asks || self.brain_lost {
             return;
@@ -246,112 +225,55 @@ impl Conversation {
     }
 
     fn on_tool(&mut self, now: Duration, turn: TurnId, call: ToolCall) {
-        if !self.errands.has_room() {
-            let result = refusal("too many tools are running");
-            return self.answer(Answer { turn, id: call.id, result });
-        }
         if self.speculative == Some(turn) {
-            return self.errands.hold(turn, call);
+            if let Some(answer) = self.hands.hold(turn, call) {
+                self.on_answer(answer);
+            }
+            return;
         }
-        self.run_tool(now, turn, call);
+        self.run_tool(now, turn, &call);
     }
 
-    fn run_tool(&mut self, now: Duration, turn: TurnId, call: ToolCall) {
-        let id = call.id.clone();
-        let request = match self.tools.check(&call) {
-            Ok(request) => request,
-            Err(result) => return self.answer(Answer { turn, id, result }),
-        };
-        event::AgentTool { call_id: &self.call_id, tool: &call.name }.report();
-        let done = json!({"ok": true});
-        let result = match request {
-            ToolRequest::HangUp { reason } => {
-                self.feed(now, Input::Close(Closing::HangUp(reason)));
-                done
+    fn run_tool(&mut self, now: Duration, turn: TurnId, call: &ToolCall) {
+        let answer = match self.hands.act(turn, call) {
+            Act::Later => return,
+            Act::Answer(answer) => answer,
+            Act::Record(result, answer) => {
+                self.notes.record(result);
+                answer
             }
-            ToolRequest::Transfer { target } => {
-                refusal(&format!("a transfer to {target} is not available in this version"))
-            }
-            ToolRequest::SendDtmf { digits } => {
-                if self.dialling.out || !self.dialling.rest.is_empty() {
-                    refusal("other digits are being sent")
-                } else {
-                    self.dialling = Dialling { rest: digits, out: false, asked: Some((turn, id)) };
-                    return;
-                }
-            }
-            ToolRequest::CollectDtmf { max_digits, finish_key, timeout } => {
-                let rule =
-                    DigitRule { allowed: String::new(), min: 1, max: max_digits, finish: finish_key };
-                let expect = Expect {
-                    digits: Some(rule),
-                    speech: false,
-                    timeout: Some(timeout),
-                    ..Expect::default()
-                };
+            Act::Expect(turn, expect, answer) => {
                 self.feed(now, Input::Expect(turn, expect));
-                json!({"ok": true, "note": "the digits come as the caller's next words"})
+                answer
             }
-            ToolRequest::RecordResult { fields } => {
-                self.notes.record(fields);
-                done
-            }
-            ToolRequest::LeaveVoicemail { message } => {
-                let text = message;
+            Act::Leave(turn, text, answer) => {
                 self.feed(now, Input::Say { turn, text, interruptible: false });
                 self.feed(now, Input::Close(Closing::VoicemailLeft));
-                done
+                answer
             }
-            ToolRequest::Wait { time } => return self.errands.wait(turn, id, time),
-            ToolRequest::Http(ask) => {
-                let (call_id, http) = (self.call_id.clone(), self.http.clone());
-                return self.errands.ask(turn, *ask, call_id, http);
+            Act::Close(closing, answer) => {
+                self.feed(now, Input::Close(closing));
+                answer
             }
         };
-        self.answer(Answer { turn, id, result });
+        self.on_answer(answer);
     }
 
     /// An errand is done.
     pub(super) fn on_answer(&mut self, answer: Answer) {
-        self.answer(answer);
-    }
-
-    fn answer(&mut self, answer: Answer) {
         let Answer { turn, id, result } = answer;
-        self.tell_brain(Duration::ZERO, turn, BrainInput::ToolResult { turn, id, result });
+        self.tell_brain(turn, BrainInput::ToolResult { turn, id, result });
     }
 
-    /// Sends digits for somebody else than the brain.
-    pub(super) fn dial(&mut self, digits: String) {
-        let room = DIGITS_MAX.saturating_sub(self.dialling.rest.len());
-        self.dialling.rest.extend(digits.chars().take(room));
-    }
-
-    /// The next digits for the leg, when it is not sending any.
-    pub(super) fn take_dial(&mut self) -> Option<Command> {
-        if self.dialling.out {
-            return None;
-        }
-        let (command, count) = dtmf_command(&self.dialling.rest, None, None)?;
-        self.dialling.rest.drain(..count.min(self.dialling.rest.len()));
-        self.dialling.out = true;
-        Some(command)
+    /// What is done for the brain.
+    pub(super) fn hands(&mut self) -> &mut Hands {
+        &mut self.hands
     }
 
     /// The leg has sent digits, or could not.
     pub(super) fn dialled(&mut self, sent: bool) {
-        self.dialling.out = false;
-        if sent && !self.dialling.rest.is_empty() {
-            return;
-        }
-        self.dialling.rest.clear();
-        if let Some((turn, id)) = self.dialling.asked.take() {
-            let result = if sent {
-                json!({"ok": true})
-            } else {
-                refusal("the other side takes no digits (telephone-event)")
-            };
-            self.answer(Answer { turn, id, result });
+        if let Some(answer) = self.hands.dialled(sent) {
+            self.on_answer(answer);
         }
     }
 
@@ -386,8 +308,8 @@ impl Conversation {
     }
 
     /// What the task waits for on our behalf.
-    pub(super) fn waits(&mut self) -> (&mut Voice, &mut Errands) {
-        (&mut self.voice, &mut self.errands)
+    pub(super) fn waits(&mut self) -> (&mut Voice, &mut Hands) {
+        (&mut self.voice, &mut self.hands)
     }
 
     /// When the core has something to do.
@@ -397,7 +319,7 @@ impl Conversation {
 
     /// Whether the leg must be asked again soon.
     pub(super) fn has_work(&self) -> bool {
-        self.voice.has_work() || (!self.dialling.out && !self.dialling.rest.is_empty())
+        self.voice.has_work() || self.hands.has_digits()
     }
 
     /// Whether reports wait.
@@ -467,8 +389,8 @@ impl Conversation {
         match output {
             BrainOutput::Usage { .. } | BrainOutput::Summary(_) => self.notes.brain(output),
             BrainOutput::Tool(_, call) if call.name == "record_result" => {
-                if let Ok(ToolRequest::RecordResult { fields }) = self.tools.check(call) {
-                    self.notes.record(fields);
+                if let Some(result) = self.hands.result_of(call) {
+                    self.notes.record(result);
                 }
             }
             BrainOutput::Token(_)

@@ -5,13 +5,13 @@
 //!  leg events ─┤                         │
 //!  capture ────┼─> AgentLeg ── Input ────┤
 //!  transcripts ┤              <─ Output ─┤
-//!  brain ──────┤                         └─> brain, errands, notes
+//!  brain ──────┤                         └─> brain, hands, notes
 //!  answers ────┤
 //!  clock ──────┘
 //! ```
 //!
 //! Owns the order of polling and the wiring between the turn core, the voice, the ear, the brain
-//! and its errands. Decides nothing: the turn core does. Media never waits for any of them.
+//! and the hands. Decides nothing: the turn core does. Media never waits for any of them.
 
 use super::brain::BrainSpec;
 use super::conversation::Conversation;
@@ -89,7 +89,7 @@ enum Wake {
     Transcriber(Option<SttEvent>),
     Brain(Option<BrainOutput>),
     Piece(Option<Result<SpeechPiece, String>>),
-    Answer(super::errands::Answer),
+    Answer(super::hands::Answer),
     Clock,
 }
 
@@ -194,7 +194,7 @@ impl AgentLeg {
         let events = leg.as_mut().map(|ears| &mut ears.events);
         let transcripts = self.transcripts.as_mut();
         let brain = Some(&mut self.brain.outputs).filter(|_| !self.brain_gone);
-        let (voice, errands) = self.talk.waits();
+        let (voice, hands) = self.talk.waits();
         tokio::select! {
             biased;
             event = next(events) => Wake::Leg(event),
@@ -203,7 +203,7 @@ impl AgentLeg {
             event = next(transcripts) => Wake::Transcriber(event),
             output = next(brain) => Wake::Brain(output),
             piece = voice.next_piece() => Wake::Piece(piece),
-            answer = errands.next() => Wake::Answer(answer),
+            answer = hands.next() => Wake::Answer(answer),
             () = crate::net::sleep_until(nap) => Wake::Clock,
         }
     }
@@ -233,7 +233,7 @@ impl AgentLeg {
                 }
             }
             Control::Dtmf { digit, .. } => self.on_digit(digit),
-            Control::SendDtmf(digits) => self.talk.dial(digits),
+            Control::SendDtmf(digits) => self.talk.hands().dial(&digits),
             Control::CallEvent { .. } | Control::Tell(_) | Control::Stop { .. } => {}
         }
     }
@@ -337,7 +337,7 @@ impl AgentLeg {
     fn pump(&mut self) {
         let now = self.now();
         let Some((line, _)) = &mut self.leg else { return };
-        self.orders.extend(self.talk.take_dial());
+        self.orders.extend(self.talk.hands().take_dial());
         while let Some(order) = self.orders.first()
             && line.port.send(*order)
         {
@@ -383,14 +383,14 @@ impl AgentLeg {
     }
 }
 
-async fn next<T>(queue: Option<&mut mpsc::Receiver<T>>) -> Option<T> {
+pub(super) async fn next<T>(queue: Option<&mut mpsc::Receiver<T>>) -> Option<T> {
     match queue {
         Some(queue) => queue.recv().await,
         None => std::future::pending().await,
     }
 }
 
-async fn notified(ready: Option<std::sync::Arc<tokio::sync::Notify>>) {
+pub(super) async fn notified(ready: Option<std::sync::Arc<tokio::sync::Notify>>) {
     match ready {
         Some(ready) => ready.notified().await,
         None => std::future::pending().await,

@@ -4,8 +4,8 @@
 //! ```text
 //!  leg (polls) ─> conversation ─┬─> turn core: who may speak
 //!                               ├─> voice: utterances ─> playout queue
-//!                               ├─> brain: script, chat, harness, live
-//!                               ├─> errands: tools that take time
+//!                               ├─> brain: script, chat, harness
+//!                               ├─> hands: tools
 //!                               └─> notes: transcript, result, latencies ─> outcome
 //! ```
 
@@ -14,12 +14,13 @@ pub mod chat;
 #[cfg(test)]
 mod conformance;
 pub mod conversation;
-mod errands;
+mod hands;
 pub mod harness;
 pub mod interface;
 pub mod leg;
 mod listen;
 pub mod live;
+pub mod live_leg;
 #[cfg(test)]
 pub(crate) mod loopback;
 mod notes;

@@ -71,10 +71,7 @@ impl Notes {
     /// Takes in what a brain says beside its words.
     pub(super) fn brain(&mut self, output: &BrainOutput) {
         match output {
-            BrainOutput::Usage { input, output } => {
-                self.usage.input_tokens = self.usage.input_tokens.saturating_add(*input);
-                self.usage.output_tokens = self.usage.output_tokens.saturating_add(*output);
-            }
+            BrainOutput::Usage { input, output } => self.usage(*input, *output),
             BrainOutput::Summary(text) => self.summary = Some(clip(text)),
             BrainOutput::Failed { detail, .. } => self.trouble(detail),
             BrainOutput::Token(_)
@@ -83,6 +80,12 @@ impl Notes {
             | BrainOutput::Tool(..)
             | BrainOutput::Done(_) => {}
         }
+    }
+
+    /// Counts tokens.
+    pub(super) fn usage(&mut self, input: u64, output: u64) {
+        self.usage.input_tokens = self.usage.input_tokens.saturating_add(input);
+        self.usage.output_tokens = self.usage.output_tokens.saturating_add(output);
     }
 
     /// What the brain cost so far, at these prices of a million tokens.

@@ -5,7 +5,7 @@ use super::*;
 use crate::audio::codec::g711::{decode_ulaw, encode_ulaw};
 use crate::audio::resample::resample_whole;
 use crate::speech::tts::pico::PicoVoice;
-use crate::speech::tts::text::EngineText;
+use crate::speech::tts::text::{EngineText, PicoText};
 use crate::time::Rng;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub(crate) fn sentences() -> Vec<Vec<i16>> {
         let mut voice = PicoVoice::load(&assets.join(analysis), &assets.join(signal)).unwrap();
         for text in texts {
             let mut samples = Vec::new();
-            let text = EngineText::clean(text, language);
+            let text = PicoText::new(&EngineText::clean(text, language).0, 45, 100);
             voice
                 .speak(&text, |piece| {
                     samples.extend_from_slice(piece);
