@@ -74,8 +74,8 @@ enum Ended {
     GivenUp(String),
 }
 
-fn lost(reason: impl ToString) -> Ended {
-    Ended::Lost { reason: reason.to_string(), wait: None }
+fn lost(reason: String) -> Ended {
+    Ended::Lost { reason, wait: None }
 }
 
 /// One happening of a conversation.
@@ -155,7 +155,7 @@ impl Session {
             },
             WsError::Request { .. } => Ended::GivenUp(error.to_string()),
             WsError::Unreachable { .. } | WsError::Stalled { .. } | WsError::Broken { .. } => {
-                lost(&error)
+                lost(error.to_string())
             }
         })
     }

@@ -1,5 +1,7 @@
 //! The far end of the conformance suite: a server that speaks a vendor's documented shapes.
 
+#![expect(clippy::cast_precision_loss, reason = "some seconds of samples")]
+
 use super::super::{SttEngineKind, SttEngineSpec, key_for_test};
 use super::PATIENCE;
 use crate::audio::codec::g711::decode_ulaw;
