@@ -34,7 +34,6 @@ pub(super) struct Deepgram {
     joined: Option<HeardText>,
     /// Samples sent since the engine last said something.
     unheard: u64,
-    finalising: bool,
 }
 
 impl Deepgram {
@@ -63,7 +62,6 @@ impl Deepgram {
             stretch: 0,
             joined: None,
             unheard: 0,
-            finalising: false,
         }
     }
 
@@ -86,7 +84,6 @@ impl Deepgram {
             words,
         };
         let done = flag("speech_final") || flag("from_finalize");
-        self.finalising &= !flag("from_finalize");
         if heard.is_final {
             let full = heard.text.is_empty() || self.join(heard);
             return if done || !full { self.finish(end) } else { self.so_far() };
@@ -175,7 +172,6 @@ impl Dialect for Deepgram {
     fn opening(&mut self) -> Vec<Say> {
         self.joined = None;
         self.unheard = 0;
-        self.finalising = false;
         self.stretch += 1;
         Vec::new()
     }
@@ -190,7 +186,6 @@ impl Dialect for Deepgram {
     }
 
     fn finalise(&mut self) -> Vec<Say> {
-        self.finalising = true;
         vec![control("Finalize")]
     }
 
@@ -209,7 +204,7 @@ impl Dialect for Deepgram {
 
     fn owes(&self) -> bool {
         // Interim results come about every second, empty ones in silence.
-        self.finalising || self.unheard > 5 * u64::from(self.rate)
+        self.unheard > 5 * u64::from(self.rate)
     }
 
     fn text(&mut self, message: &str) -> Vec<Heard> {

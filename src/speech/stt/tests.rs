@@ -469,6 +469,30 @@ async fn the_end_is_polite_and_the_last_words_are_waited_for() {
 }
 
 #[tokio::test]
+async fn a_session_without_goodbye_ends_when_nothing_is_owed() {
+    let rig = Rig::new(Vendor::OpenAi, quick()).await;
+    let mut peer = rig.accept().await;
+    let Rig { input, mut events, .. } = rig;
+    assert_eq!(events.recv().await, Some(SttEvent::Ready));
+    drop(input);
+    peer.closed().await;
+    assert_eq!(tokio::time::timeout(PATIENCE, events.recv()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_line_without_audio_is_kept_alive() {
+    let limits = Limits { keep_alive: Duration::from_millis(20), ..quick() };
+    let mut rig = Rig::new(Vendor::Deepgram, limits).await;
+    let mut peer = rig.accept().await;
+    for _ in 0..3 {
+        peer.hear_text("{\"type\":\"KeepAlive\"}").await;
+    }
+    rig.push_ms(WHOLE_MS);
+    peer.hear_past("{\"type\":\"KeepAlive\"}", 1920).await;
+    assert_eq!(peer.audio, sound(4000, 5920));
+}
+
+#[tokio::test]
 async fn a_call_that_ends_while_connecting_leaves_no_task() {
     let rig = Rig::new(Vendor::Vosk, quick()).await;
     let (tcp, _) = rig.listener.accept().await.unwrap();

@@ -197,6 +197,21 @@ impl Peer {
         }
     }
 
+    /// As [`Self::hear`], but this text may come between.
+    pub(super) async fn hear_past(&mut self, between: &str, samples: usize) {
+        while self.audio.len() < samples {
+            let text = self.read().await;
+            assert!(text.as_deref().is_none_or(|text| text == between), "{text:?}");
+        }
+    }
+
+    /// Reads until the connection is closed, with a goodbye.
+    pub(super) async fn closed(&mut self) {
+        let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+        let message = message.expect("a message").expect("an open connection").unwrap();
+        assert!(matches!(message, Message::Close(Some(_))), "{message:?}");
+    }
+
     /// Reads until this text comes.
     pub(super) async fn hear_text(&mut self, wanted: &str) {
         loop {
