@@ -236,21 +236,30 @@ async fn unknown_messages_are_ignored() {
 
 #[tokio::test]
 async fn a_silent_engine_is_left_and_another_try_made() {
+    // Side by side: each waits for its own silence.
+    let mut all = tokio::task::JoinSet::new();
     for vendor in VENDORS {
-        let limits = Limits { stall: Duration::from_millis(500), ..quick() };
-        let mut rig = Rig::new(vendor, limits).await;
-        let silent = Peer::accept_silent(&rig.listener, vendor).await;
-        rig.push_ms(6000);
-        let reason = rig.reconnecting().await;
-        assert!(reason.contains("said nothing for 500 ms"), "{vendor:?}: {reason}");
-        let mut peer = rig.accept().await;
-        rig.ready().await;
-        peer.hear(1920).await;
-        let words = rig.utterance(&mut peer, "back again", 0).await;
-        // The last 2 s of the 6 were replayed.
-        assert_eq!(words.start, 4000 + 32_000, "{vendor:?}");
-        drop(silent);
+        all.spawn(async move { silence_is_left(vendor).await });
     }
+    while let Some(done) = all.join_next().await {
+        done.unwrap();
+    }
+}
+
+async fn silence_is_left(vendor: Vendor) {
+    let limits = Limits { stall: Duration::from_secs(2), ..quick() };
+    let mut rig = Rig::new(vendor, limits).await;
+    let silent = Peer::accept_silent(&rig.listener, vendor).await;
+    rig.push_ms(6000);
+    let reason = rig.reconnecting().await;
+    assert!(reason.contains("said nothing for 2000 ms"), "{vendor:?}: {reason}");
+    let mut peer = rig.accept().await;
+    rig.ready().await;
+    peer.hear(1920).await;
+    let words = rig.utterance(&mut peer, "back again", 0).await;
+    // The last 2 s of the 6 were replayed.
+    assert_eq!(words.start, 4000 + 32_000, "{vendor:?}");
+    drop(silent);
 }
 
 #[tokio::test]
