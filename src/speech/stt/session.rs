@@ -195,12 +195,18 @@ impl Session {
             },
         };
         match &ended {
-            Ended::Done => line.close(self.limits.send).await,
+            Ended::Done => {
+                if clocks.closing.is_some() {
+                    // What has no final will have none.
+                    let _ = self.save(u64::MAX).await;
+                }
+                line.close(self.limits.send).await;
+            }
             Ended::Lost { .. } | Ended::GivenUp(_) => {
                 if clocks.heard && clocks.opened.elapsed() >= self.limits.proven {
                     self.tries = 0;
                 }
-                if let Err(done) = self.save().await {
+                if let Err(done) = self.save(self.feed.oldest()).await {
                     return done;
                 }
             }
@@ -351,12 +357,12 @@ impl Session {
         Ok(())
     }
 
-    /// Tells what a lost connection leaves behind.
-    async fn save(&mut self) -> Result<(), Ended> {
+    /// Tells what a connection leaves behind; from `oldest` on, another will hear it again.
+    async fn save(&mut self, oldest: u64) -> Result<(), Ended> {
         let heard = self.dialect.lost();
         let saved = match self.hear(heard).await {
             Err(Ended::Done) => return Err(Ended::Done),
-            _ => self.teller.lost(self.feed.oldest()),
+            _ => self.teller.lost(oldest),
         };
         for event in saved {
             self.tell(event).await?;

@@ -463,7 +463,7 @@ async fn the_end_is_polite_and_the_last_words_are_waited_for() {
         rig.ready().await;
         let Rig { input, mut events, .. } = rig;
         drop(input);
-        peer.hear_text(vendor.goodbye()).await;
+        peer.hear_last(vendor.goodbye()).await;
         assert_eq!(peer.audio[..8000], sound(4000, 12_000), "{vendor:?}");
         peer.last("goodbye then", 800, 4800).await;
         peer.send(Message::Close(None)).await;
@@ -474,6 +474,26 @@ async fn the_end_is_polite_and_the_last_words_are_waited_for() {
             }
         }
         assert_eq!(said.last(), Some(&("goodbye then".to_owned(), true)), "{vendor:?}");
+    }
+}
+
+#[tokio::test]
+async fn words_without_a_final_are_final_at_the_end() {
+    for vendor in VENDORS {
+        let mut rig = Rig::new(vendor, quick()).await;
+        let mut peer = rig.accept().await;
+        rig.push_ms(WHOLE_MS);
+        peer.hear(1920).await;
+        peer.partial("cut off", 0, 1600).await;
+        let partial = rig.words().await;
+        let Rig { input, mut events, .. } = rig;
+        drop(input);
+        peer.hear_last(vendor.goodbye()).await;
+        drop(peer);
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap();
+        let Some(SttEvent::Transcript(last)) = event else { panic!("{vendor:?}: {event:?}") };
+        assert_eq!((&*last.text, last.is_final, last.id), ("cut off", true, partial.id));
+        assert_eq!(events.recv().await, None, "{vendor:?}");
     }
 }
 

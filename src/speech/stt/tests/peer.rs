@@ -197,6 +197,11 @@ impl Peer {
         }
     }
 
+    /// Reads until this text comes, whatever comes before.
+    pub(super) async fn hear_last(&mut self, wanted: &str) {
+        while self.read().await.as_deref() != Some(wanted) {}
+    }
+
     /// As [`Self::hear`], but this text may come between.
     pub(super) async fn hear_past(&mut self, between: &str, samples: usize) {
         while self.audio.len() < samples {
