@@ -1,7 +1,5 @@
 //! Links the system libraries of optional features; does nothing without them.
 
-#![expect(clippy::print_stdout, reason = "how a build script speaks to cargo")]
-
 use std::process::Command;
 
 fn main() {

@@ -33,7 +33,6 @@ pub(super) struct AssemblyAi {
     twice: bool,
     connection: u64,
     greeted: bool,
-    forced: bool,
     /// The end of a turn that is not formatted yet.
     unformatted: Option<(HeardText, f32)>,
     /// The turn that was told last, behind which its repetitions are left out.
@@ -67,7 +66,6 @@ impl AssemblyAi {
             twice: !model.starts_with(FORMATTED),
             connection: 0,
             greeted: false,
-            forced: false,
             unformatted: None,
             told: None,
         }
@@ -100,12 +98,10 @@ impl AssemblyAi {
         let confidence = share(&message["end_of_turn_confidence"]).unwrap_or(1.0);
         match over {
             true if self.twice && !flag("turn_is_formatted") => {
-                self.forced = false;
                 heard.push(Heard::Text(HeardText { is_final: false, ..text.clone() }));
                 self.unformatted = Some((text, confidence));
             }
             true => {
-                self.forced = false;
                 self.unformatted = None;
                 heard.extend(self.over(text, confidence));
             }
@@ -145,7 +141,6 @@ impl Dialect for AssemblyAi {
     fn opening(&mut self) -> Vec<Say> {
         self.connection += 1;
         self.greeted = false;
-        self.forced = false;
         self.unformatted = None;
         Vec::new()
     }

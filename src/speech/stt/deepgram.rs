@@ -1,7 +1,7 @@
 //! Deepgram's `/v1/listen`: the Nova models, µ-law as it comes from the line.
 //!
 //! Shapes: developers.deepgram.com/reference/speech-to-text/listen-streaming and
-//! /docs/{finalize,audio-keep-alive,close-stream,understand-endpointing-interim-results}, read
+//! /docs/{finalize,configure,audio-keep-alive,close-stream,understand-endpointing-interim-results}, read
 //! 2026-11. Consecutive `is_final` results are joined until `speech_final`, `from_finalize` or
 //! `UtteranceEnd`. Endpointing is a pause and not the end of a turn: it is told as the end of
 //! speech only.
@@ -34,7 +34,8 @@ pub(super) struct Deepgram {
     joined: Option<HeardText>,
     /// Samples sent since the engine last said something.
     unheard: u64,
-    finalising: bool,
+    /// Whether the model takes other phrases while it works.
+    configures: bool,
 }
 
 impl Deepgram {
@@ -53,7 +54,8 @@ impl Deepgram {
         ]);
         query.extend(request.language.iter().map(|language| ("language", language.clone())));
         // Models before Nova-3 call them keywords.
-        let name = if model.starts_with("nova-3") { "keyterm" } else { "keywords" };
+        let configures = model.starts_with("nova-3");
+        let name = if configures { "keyterm" } else { "keywords" };
         let phrases = request.phrases.iter().take(PHRASES_MAX);
         query.extend(phrases.map(|phrase| (name, phrase.clone())));
         let url = endpoint(spec.url.as_deref().unwrap_or(URL), PATH, &query);
@@ -63,7 +65,7 @@ impl Deepgram {
             stretch: 0,
             joined: None,
             unheard: 0,
-            finalising: false,
+            configures,
         }
     }
 
@@ -86,7 +88,6 @@ impl Deepgram {
             words,
         };
         let done = flag("speech_final") || flag("from_finalize");
-        self.finalising &= !flag("from_finalize");
         if heard.is_final {
             let full = heard.text.is_empty() || self.join(heard);
             return if done || !full { self.finish(end) } else { self.so_far() };
@@ -163,6 +164,12 @@ pub(super) fn with_token(request: WsRequest, spec: &SttEngineSpec) -> WsRequest 
     }
 }
 
+/// Other phrases, for both of Deepgram's protocols.
+pub(super) fn configure(phrases: &[String]) -> Say {
+    let terms: Vec<&String> = phrases.iter().take(PHRASES_MAX).collect();
+    Say::Text(serde_json::json!({"type": "Configure", "keyterms": terms}).to_string())
+}
+
 fn control(kind: &str) -> Say {
     Say::Text(format!("{{\"type\":\"{kind}\"}}"))
 }
@@ -175,7 +182,6 @@ impl Dialect for Deepgram {
     fn opening(&mut self) -> Vec<Say> {
         self.joined = None;
         self.unheard = 0;
-        self.finalising = false;
         self.stretch += 1;
         Vec::new()
     }
@@ -190,13 +196,13 @@ impl Dialect for Deepgram {
     }
 
     fn finalise(&mut self) -> Vec<Say> {
-        self.finalising = true;
         vec![control("Finalize")]
     }
 
-    fn phrases(&mut self, _: &[String]) -> Vec<Say> {
-        // They are part of the address: for the whole connection.
-        Vec::new()
+    fn phrases(&mut self, phrases: &[String]) -> Vec<Say> {
+        // Other models have theirs in the address only: for the whole connection. A server that
+        // does not take them says so in a message that means nothing to the call.
+        if self.configures { vec![configure(phrases)] } else { Vec::new() }
     }
 
     fn keep_alive(&self) -> Option<Say> {
@@ -209,7 +215,7 @@ impl Dialect for Deepgram {
 
     fn owes(&self) -> bool {
         // Interim results come about every second, empty ones in silence.
-        self.finalising || self.unheard > 5 * u64::from(self.rate)
+        self.unheard > 5 * u64::from(self.rate)
     }
 
     fn text(&mut self, message: &str) -> Vec<Heard> {
@@ -273,6 +279,8 @@ mod tests {
         assert_eq!(deepgram.audio(&[0, -8]), Say::Binary(vec![0xFF, 0x7E].into()));
         assert_eq!(deepgram.finalise(), [Say::Text(r#"{"type":"Finalize"}"#.into())]);
         assert_eq!(deepgram.keep_alive(), Some(Say::Text(r#"{"type":"KeepAlive"}"#.into())));
+        let configure = r#"{"keyterms":["a"],"type":"Configure"}"#;
+        assert_eq!(deepgram.phrases(&["a".to_owned()]), [Say::Text(configure.into())]);
         assert_eq!(deepgram.close(), [Say::Text(r#"{"type":"CloseStream"}"#.into())]);
     }
 

@@ -124,6 +124,12 @@ pub(super) trait Dialect: Send {
     /// Goodbye.
     fn close(&mut self) -> Vec<Say>;
 
+    /// Whether the engine closes the connection after the goodbye; if not, it is closed when the
+    /// engine owes nothing more.
+    fn hangs_up(&self) -> bool {
+        true
+    }
+
     /// Whether the engine owes an answer, so that its silence is a stall.
     fn owes(&self) -> bool;
 

@@ -1,18 +1,18 @@
 //! Deepgram's `/v2/listen`: the Flux models, which decide themselves when a turn is over.
 //!
 //! Shapes: developers.deepgram.com/reference/speech-to-text/listen-flux and /docs/flux/{state,
-//! configuration,force-end-turn}, read 2026-11. A turn is one stretch of words; its `EndOfTurn`
+//! configuration,configure,force-end-turn,close-stream}, read 2026-11. A turn is one stretch of words; its `EndOfTurn`
 //! is the final. Eager ends of turn are not asked for.
 
 use super::SttEngineSpec;
-use super::deepgram::{PHRASES_MAX, URL, audio_query, encoded, with_token};
+use super::deepgram::{PHRASES_MAX, URL, audio_query, configure, encoded, with_token};
 use super::dialect::{
     Dialect, Heard, HeardText, Say, WordFields, clean, endpoint, json, mean_confidence, reason,
     samples, share, words,
 };
 use super::interface::SttRequest;
 use crate::net::ws::WsRequest;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const PATH: &str = "/v2/listen";
 /// Turns that are told apart within a connection.
@@ -31,6 +31,8 @@ pub(super) struct Flux {
     unheard: u64,
     /// Where the turn's words began, when the words do not tell.
     begun: Option<u64>,
+    /// Within a turn, as far as we were told.
+    in_turn: bool,
     forced: bool,
 }
 
@@ -53,6 +55,7 @@ impl Flux {
             greeted: false,
             unheard: 0,
             begun: None,
+            in_turn: false,
             forced: false,
         }
     }
@@ -66,11 +69,13 @@ impl Flux {
         if event == "StartOfTurn" {
             let start = words.first().map(|word| word.start).or(until);
             self.begun = start;
+            self.in_turn = true;
             heard.push(Heard::SpeechStarted(start));
         }
         let text = clean(&message["transcript"]);
         let end = words.last().map(|word| word.end).or(until);
         if !text.is_empty() {
+            self.in_turn = !over;
             let start = words.first().map(|word| word.start).or(self.begun);
             heard.push(Heard::Text(HeardText {
                 stretch: self.connection * TURNS_MAX
@@ -86,6 +91,7 @@ impl Flux {
         }
         if over {
             self.begun = None;
+            self.in_turn = false;
             self.forced = false;
             let confidence = share(&message["end_of_turn_confidence"]).unwrap_or(1.0);
             heard.extend([Heard::SpeechEnded(end), Heard::TurnEnd { at: until, confidence }]);
@@ -104,6 +110,7 @@ impl Dialect for Flux {
         self.greeted = false;
         self.unheard = 0;
         self.begun = None;
+        self.in_turn = false;
         self.forced = false;
         Vec::new()
     }
@@ -123,18 +130,21 @@ impl Dialect for Flux {
     }
 
     fn finalise(&mut self) -> Vec<Say> {
-        // Without a turn there is nothing to end, and no answer.
-        self.forced = self.begun.is_some();
-        vec![Say::Text(r#"{"type":"ForceEndTurn"}"#.to_owned())]
+        // What this means outside a turn is not documented.
+        self.forced = self.in_turn;
+        let force = Say::Text(r#"{"type":"ForceEndTurn"}"#.to_owned());
+        self.in_turn.then_some(force).into_iter().collect()
     }
 
     fn phrases(&mut self, phrases: &[String]) -> Vec<Say> {
-        let terms: Vec<&String> = phrases.iter().take(PHRASES_MAX).collect();
-        vec![Say::Text(json!({"type": "Configure", "keyterms": terms}).to_string())]
+        vec![configure(phrases)]
     }
 
     fn close(&mut self) -> Vec<Say> {
-        vec![Say::Text(r#"{"type":"CloseStream"}"#.to_owned())]
+        // It ends no turn: the words so far would stay without a final.
+        let mut says = self.finalise();
+        says.push(Say::Text(r#"{"type":"CloseStream"}"#.to_owned()));
+        says
     }
 
     fn owes(&self) -> bool {
@@ -170,6 +180,7 @@ mod tests {
     use super::super::SttEngineKind;
     use super::super::key_for_test;
     use super::*;
+    use serde_json::json;
 
     fn flux() -> Flux {
         let mut spec = SttEngineSpec::new("d", SttEngineKind::Deepgram);
@@ -187,7 +198,11 @@ mod tests {
             flux.request().url,
             "wss://api.deepgram.com/v2/listen?model=flux-general-en&encoding=mulaw&sample_rate=8000"
         );
-        assert_eq!(flux.finalise(), [Say::Text(r#"{"type":"ForceEndTurn"}"#.into())]);
+        assert!(flux.finalise().is_empty(), "no turn to end");
+        flux.text(r#"{"type":"TurnInfo","event":"StartOfTurn","audio_window_end":1}"#);
+        let force = Say::Text(r#"{"type":"ForceEndTurn"}"#.into());
+        assert_eq!(flux.finalise(), std::slice::from_ref(&force));
+        assert_eq!(flux.close(), [force, Say::Text(r#"{"type":"CloseStream"}"#.into())]);
         assert!(flux.keep_alive().is_none(), "Flux knows none");
         let configure = json!({"type": "Configure", "keyterms": ["a"]}).to_string();
         assert_eq!(flux.phrases(&["a".to_owned()]), [Say::Text(configure)]);

@@ -81,25 +81,31 @@ impl Call {
         self.now += Duration::from_millis(30);
         for heard in self.dialect.text(line) {
             let told = self.teller.tell(heard, &self.feed, self.now);
-            told.into_iter().for_each(|event| self.check(event));
+            self.check(told);
         }
         let due = self.teller.overdue(self.now);
-        due.into_iter().for_each(|event| self.check(event));
+        self.check(due);
     }
 
     fn lose(&mut self) {
         for heard in self.dialect.lost() {
             let told = self.teller.tell(heard, &self.feed, self.now);
-            told.into_iter().for_each(|event| self.check(event));
+            self.check(told);
         }
         let saved = self.teller.lost(self.feed.oldest());
-        saved.into_iter().for_each(|event| self.check(event));
+        self.check(saved);
         self.feed.restart(self.teller.told_until());
         self.teller.connected();
         self.dialect.opening();
     }
 
-    fn check(&mut self, event: SttEvent) {
+    fn check(&mut self, told: impl IntoIterator<Item = SttEvent>) {
+        for event in told {
+            self.check_one(event);
+        }
+    }
+
+    fn check_one(&mut self, event: SttEvent) {
         let now = self.feed.now();
         match event {
             SttEvent::Transcript(words) => {

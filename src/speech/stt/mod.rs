@@ -7,7 +7,9 @@
 //!
 //! A dead or slow engine costs transcripts, never media: pushing drops (counted) when the queue
 //! is full. Vendors differ in their `dialect` only; connections, tries, replays and positions are
-//! the `session`'s. Does not decide when a caller has finished: it passes on what engines say.
+//! the `session`'s. Models such as Whisper are reached through servers that speak OpenAI's
+//! protocol; none is linked in (the one Rust binding has a licence that we do not take in). Does
+//! not decide when a caller has finished: it passes on what engines say.
 
 mod assemblyai;
 mod deepgram;

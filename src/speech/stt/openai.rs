@@ -64,6 +64,8 @@ pub(super) struct OpenAi {
     items: VecDeque<Item>,
     stretch: u64,
     greeted: bool,
+    /// A commit was not answered.
+    asked: bool,
 }
 
 impl OpenAi {
@@ -95,6 +97,7 @@ impl OpenAi {
             items: VecDeque::new(),
             stretch: 0,
             greeted: false,
+            asked: false,
         })
     }
 
@@ -140,6 +143,7 @@ impl OpenAi {
     }
 
     fn confirmed(&mut self, message: &Value) {
+        self.asked = false;
         let place = self.commits.pop_front();
         let item = self.item(message);
         item.owed = true;
@@ -208,6 +212,7 @@ impl Dialect for OpenAi {
         self.items.clear();
         self.stretch += 1;
         self.greeted = false;
+        self.asked = false;
         if let Some(resampler) = &mut self.linear {
             resampler.reset();
         }
@@ -247,6 +252,7 @@ impl Dialect for OpenAi {
             self.commits.push_back((self.committed, self.sent));
         }
         self.committed = self.sent;
+        self.asked = true;
         vec![Say::Text(r#"{"type":"input_audio_buffer.commit"}"#.to_owned())]
     }
 
@@ -260,8 +266,12 @@ impl Dialect for OpenAi {
         self.finalise()
     }
 
+    fn hangs_up(&self) -> bool {
+        false
+    }
+
     fn owes(&self) -> bool {
-        !self.greeted || !self.commits.is_empty() || self.items.iter().any(|item| item.owed)
+        !self.greeted || self.asked || self.items.iter().any(|item| item.owed)
     }
 
     fn text(&mut self, message: &str) -> Vec<Heard> {
@@ -294,7 +304,12 @@ impl Dialect for OpenAi {
                 self.items.retain(|item| item.stretch != stretch);
                 Vec::new()
             }
-            "error" => Self::error(&message["error"]),
+            "error" => {
+                // It may be about the commit: there was nothing in the buffer.
+                self.asked = false;
+                self.commits.clear();
+                Self::error(&message["error"])
+            }
             _ => Vec::new(),
         }
     }
@@ -454,6 +469,7 @@ mod tests {
             let [Heard::Text(text)] = &heard[..] else { panic!() };
             assert_eq!((text.start, text.end), (Some(start), Some(start + 8000)));
         }
-        assert!(!openai.owes() || !openai.greeted);
+        openai.greeted = true;
+        assert!(!openai.owes());
     }
 }

@@ -49,6 +49,11 @@ impl Outbox {
         self.waiting.len() < ROOM
     }
 
+    /// Whether all of it was sent.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.sending.is_none()
+    }
+
     /// Sends, for as long as it is polled; comes back with an error only. Cancel-safe.
     pub(super) async fn progress(&mut self) -> WsError {
         loop {
@@ -64,7 +69,7 @@ impl Outbox {
     /// Sends what waits and says goodbye, as far as the peer lets it.
     pub(super) async fn close(mut self, within: Duration) {
         let rest = async {
-            while self.sending.is_some() || !self.waiting.is_empty() {
+            while !self.is_empty() {
                 if self.send_one().await.is_err() {
                     return;
                 }

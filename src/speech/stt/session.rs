@@ -74,8 +74,8 @@ enum Ended {
     GivenUp(String),
 }
 
-fn lost(reason: impl ToString) -> Ended {
-    Ended::Lost { reason: reason.to_string(), wait: None }
+fn lost(reason: String) -> Ended {
+    Ended::Lost { reason, wait: None }
 }
 
 /// One happening of a conversation.
@@ -155,7 +155,7 @@ impl Session {
             },
             WsError::Request { .. } => Ended::GivenUp(error.to_string()),
             WsError::Unreachable { .. } | WsError::Stalled { .. } | WsError::Broken { .. } => {
-                lost(&error)
+                lost(error.to_string())
             }
         })
     }
@@ -195,12 +195,18 @@ impl Session {
             },
         };
         match &ended {
-            Ended::Done => line.close(self.limits.send).await,
+            Ended::Done => {
+                if clocks.closing.is_some() {
+                    // What has no final will have none.
+                    let _ = self.save(u64::MAX).await;
+                }
+                line.close(self.limits.send).await;
+            }
             Ended::Lost { .. } | Ended::GivenUp(_) => {
                 if clocks.heard && clocks.opened.elapsed() >= self.limits.proven {
                     self.tries = 0;
                 }
-                if let Err(done) = self.save().await {
+                if let Err(done) = self.save(self.feed.oldest()).await {
                     return done;
                 }
             }
@@ -272,7 +278,11 @@ impl Session {
         if line.pushed() != said_before {
             clocks.spoke = now;
         }
-        clocks.owing = self.dialect.owes().then(|| clocks.owing.unwrap_or(now));
+        let owes = self.dialect.owes();
+        clocks.owing = owes.then(|| clocks.owing.unwrap_or(now));
+        if clocks.closing.is_some() && !owes && !self.dialect.hangs_up() {
+            return Err(Ended::Done);
+        }
         Ok(())
     }
 
@@ -347,12 +357,12 @@ impl Session {
         Ok(())
     }
 
-    /// Tells what a lost connection leaves behind.
-    async fn save(&mut self) -> Result<(), Ended> {
+    /// Tells what a connection leaves behind; from `oldest` on, another will hear it again.
+    async fn save(&mut self, oldest: u64) -> Result<(), Ended> {
         let heard = self.dialect.lost();
         let saved = match self.hear(heard).await {
             Err(Ended::Done) => return Err(Ended::Done),
-            _ => self.teller.lost(self.feed.oldest()),
+            _ => self.teller.lost(oldest),
         };
         for event in saved {
             self.tell(event).await?;
@@ -386,5 +396,89 @@ impl Clocks {
     /// What the end of a connection means: nothing, when it was asked for.
     fn over(&self, reason: String) -> Ended {
         if self.closing.is_some() { Ended::Done } else { lost(reason) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{SttEngineKind, SttEngineSpec, SttRequest, dialect, input};
+    use super::*;
+
+    fn session(spread: u8) -> (Session, input::SttInput, mpsc::Receiver<SttEvent>) {
+        let (sender, events) = mpsc::channel(64);
+        let (near, outlet) = input::queue(8000);
+        let spec = SttEngineSpec::new("v", SttEngineKind::Vosk);
+        let request = SttRequest { rate: 8000, ..SttRequest::default() };
+        let session = Session {
+            dialect: dialect(&spec, &request).unwrap(),
+            feed: Feed::new(8000),
+            teller: Teller::new(8000, true, None),
+            input: outlet,
+            events: sender,
+            limits: Limits::default(),
+            spread,
+            tries: 0,
+        };
+        (session, near, events)
+    }
+
+    async fn pause(session: &mut Session, wait: Option<u64>) -> Result<u128, Ended> {
+        let began = Instant::now();
+        let wait = wait.map(Duration::from_secs);
+        session.recover("gone".to_owned(), wait).await?;
+        Ok(began.elapsed().as_millis())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_obey_the_server_and_end() {
+        let (mut session, _input, mut events) = session(0);
+        for step in [100, 250, 500] {
+            assert_eq!(pause(&mut session, None).await, Ok(step));
+        }
+        assert_eq!(pause(&mut session, Some(3)).await, Ok(3000), "the server's wish");
+        assert_eq!(pause(&mut session, Some(1)).await, Ok(2000), "ours is longer");
+        assert_eq!(events.recv().await, Some(SttEvent::Reconnecting("gone".to_owned())));
+        let later = pause(&mut session, Some(31)).await;
+        assert_eq!(later, Err(Ended::GivenUp("gone (not before 31 s)".to_owned())));
+        assert_eq!(pause(&mut session, None).await, Ok(4000));
+        assert_eq!(pause(&mut session, None).await, Ok(8000));
+        let over = pause(&mut session, None).await;
+        assert_eq!(over, Err(Ended::GivenUp("gone (8 tries)".to_owned())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_spread_their_tries_and_leave_at_once() {
+        let (mut session, input, _events) = session(255);
+        assert_eq!(pause(&mut session, None).await, Ok(150), "up to half as much again");
+        drop(input);
+        let left = pause(&mut session, None);
+        assert_eq!(left.await, Err(Ended::Done));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_takes_no_events_is_gone() {
+        let (sender, mut events) = mpsc::channel(1);
+        let limit = Duration::from_secs(5);
+        let partial = |is_final| {
+            SttEvent::Transcript(super::super::Transcript {
+                id: 0,
+                text: "x".into(),
+                is_final,
+                start: 0,
+                end: 1,
+                confidence: None,
+                language: None,
+                constrained: false,
+                words: [].into(),
+            })
+        };
+        assert!(deliver(&sender, SttEvent::Ready, limit).await);
+        assert!(deliver(&sender, partial(false), limit).await, "left out");
+        let began = Instant::now();
+        assert!(!deliver(&sender, partial(true), limit).await);
+        assert_eq!(began.elapsed(), limit);
+        assert_eq!(events.recv().await, Some(SttEvent::Ready));
+        drop(events);
+        assert!(!deliver(&sender, SttEvent::Ready, limit).await);
     }
 }

@@ -123,11 +123,12 @@ impl Teller {
         let mut told = Vec::new();
         for open in std::mem::take(&mut self.open) {
             let mut last = open.latest;
-            if last.start >= oldest {
+            // An utterance that a later one has overtaken is not heard again either.
+            if last.start >= oldest && last.end > self.told_until {
                 self.carried = Some(last.id);
                 continue;
             }
-            if !last.words.is_empty() {
+            if last.end > self.told_until && !last.words.is_empty() {
                 let early = last.words.iter().filter(|word| middle(word) < oldest).cloned();
                 let early = early.collect();
                 last = with_words(last, early);
@@ -285,6 +286,21 @@ mod tests {
         teller.tell(said(3, "cough", false, 20, 30), &feed, later);
         assert_eq!(teller.tell(said(3, "", true, 20, 30), &feed, later), None);
         assert_eq!(text(teller.tell(said(4, "four", true, 40, 50), &feed, now)).unwrap().0, 2);
+    }
+
+    #[test]
+    fn an_overtaken_utterance_is_saved_when_the_connection_is_lost() {
+        let (mut teller, feed) = (Teller::new(8000, true, None), feed());
+        let now = Instant::now();
+        teller.tell(said(1, "first", false, 30_000, 32_000), &feed, now);
+        teller.tell(said(2, "second", true, 33_000, 35_000), &feed, now);
+        teller.tell(said(3, "third", false, 34_900, 39_000), &feed, now);
+        let saved = teller.lost(feed.oldest());
+        assert_eq!(saved.len(), 1, "the third is heard again");
+        assert_eq!(text(saved.into_iter().next()), Some((0, "first".into(), true)));
+        assert_eq!(teller.told_until(), 36_000);
+        let again = teller.tell(said(9, "third", true, 36_000, 39_000), &feed, now);
+        assert_eq!(text(again), Some((2, "third".into(), true)), "its id is kept");
     }
 
     #[test]

@@ -236,21 +236,30 @@ async fn unknown_messages_are_ignored() {
 
 #[tokio::test]
 async fn a_silent_engine_is_left_and_another_try_made() {
+    // Side by side: each waits for its own silence.
+    let mut all = tokio::task::JoinSet::new();
     for vendor in VENDORS {
-        let limits = Limits { stall: Duration::from_millis(500), ..quick() };
-        let mut rig = Rig::new(vendor, limits).await;
-        let silent = Peer::accept_silent(&rig.listener, vendor).await;
-        rig.push_ms(6000);
-        let reason = rig.reconnecting().await;
-        assert!(reason.contains("said nothing for 500 ms"), "{vendor:?}: {reason}");
-        let mut peer = rig.accept().await;
-        rig.ready().await;
-        peer.hear(1920).await;
-        let words = rig.utterance(&mut peer, "back again", 0).await;
-        // The last 2 s of the 6 were replayed.
-        assert_eq!(words.start, 4000 + 32_000, "{vendor:?}");
-        drop(silent);
+        all.spawn(async move { silence_is_left(vendor).await });
     }
+    while let Some(done) = all.join_next().await {
+        done.unwrap();
+    }
+}
+
+async fn silence_is_left(vendor: Vendor) {
+    let limits = Limits { stall: Duration::from_secs(2), ..quick() };
+    let mut rig = Rig::new(vendor, limits).await;
+    let silent = Peer::accept_silent(&rig.listener, vendor).await;
+    rig.push_ms(6000);
+    let reason = rig.reconnecting().await;
+    assert!(reason.contains("said nothing for 2000 ms"), "{vendor:?}: {reason}");
+    let mut peer = rig.accept().await;
+    rig.ready().await;
+    peer.hear(1920).await;
+    let words = rig.utterance(&mut peer, "back again", 0).await;
+    // The last 2 s of the 6 were replayed.
+    assert_eq!(words.start, 4000 + 32_000, "{vendor:?}");
+    drop(silent);
 }
 
 #[tokio::test]
@@ -454,7 +463,7 @@ async fn the_end_is_polite_and_the_last_words_are_waited_for() {
         rig.ready().await;
         let Rig { input, mut events, .. } = rig;
         drop(input);
-        peer.hear_text(vendor.goodbye()).await;
+        peer.hear_last(vendor.goodbye()).await;
         assert_eq!(peer.audio[..8000], sound(4000, 12_000), "{vendor:?}");
         peer.last("goodbye then", 800, 4800).await;
         peer.send(Message::Close(None)).await;
@@ -466,6 +475,50 @@ async fn the_end_is_polite_and_the_last_words_are_waited_for() {
         }
         assert_eq!(said.last(), Some(&("goodbye then".to_owned(), true)), "{vendor:?}");
     }
+}
+
+#[tokio::test]
+async fn words_without_a_final_are_final_at_the_end() {
+    for vendor in VENDORS {
+        let mut rig = Rig::new(vendor, quick()).await;
+        let mut peer = rig.accept().await;
+        rig.push_ms(WHOLE_MS);
+        peer.hear(1920).await;
+        peer.partial("cut off", 0, 1600).await;
+        let partial = rig.words().await;
+        let Rig { input, mut events, .. } = rig;
+        drop(input);
+        peer.hear_last(vendor.goodbye()).await;
+        drop(peer);
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap();
+        let Some(SttEvent::Transcript(last)) = event else { panic!("{vendor:?}: {event:?}") };
+        assert_eq!((&*last.text, last.is_final, last.id), ("cut off", true, partial.id));
+        assert_eq!(events.recv().await, None, "{vendor:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_without_goodbye_ends_when_nothing_is_owed() {
+    let rig = Rig::new(Vendor::OpenAi, quick()).await;
+    let mut peer = rig.accept().await;
+    let Rig { input, mut events, .. } = rig;
+    assert_eq!(events.recv().await, Some(SttEvent::Ready));
+    drop(input);
+    peer.closed().await;
+    assert_eq!(tokio::time::timeout(PATIENCE, events.recv()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_line_without_audio_is_kept_alive() {
+    let limits = Limits { keep_alive: Duration::from_millis(20), ..quick() };
+    let mut rig = Rig::new(Vendor::Deepgram, limits).await;
+    let mut peer = rig.accept().await;
+    for _ in 0..3 {
+        peer.hear_text("{\"type\":\"KeepAlive\"}").await;
+    }
+    rig.push_ms(WHOLE_MS);
+    peer.hear_past("{\"type\":\"KeepAlive\"}", 1920).await;
+    assert_eq!(peer.audio, sound(4000, 5920));
 }
 
 #[tokio::test]

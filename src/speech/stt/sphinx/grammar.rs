@@ -119,6 +119,23 @@ impl Grammar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_becomes_an_operator(phrases in prop::collection::vec(
+            "(yes|no|please|[;|<>(){}/*+=\"\\\\\\[\\] \\PC]){0,12}", 1..6)
+        ) {
+            if let Ok(grammar) = Grammar::new(&phrases, &Lexicon::of("yes please don't no")) {
+                let jsgf = grammar.jsgf().to_str().unwrap();
+                let body = jsgf.strip_prefix("#JSGF V1.0;\ngrammar phrases;\npublic <phrase> = ");
+                let body = body.unwrap().strip_suffix(" ;\n").unwrap();
+                let plain = |c: char| c.is_ascii_lowercase() || "' |".contains(c);
+                prop_assert!(body.chars().all(plain), "{}", body);
+                prop_assert!(body.split(" | ").all(|choice| !choice.trim().is_empty()));
+            }
+        }
+    }
 
     fn grammar(phrases: &[&str]) -> Result<Grammar, GrammarError> {
         let lexicon = Lexicon::of("yes please don't no thank you");

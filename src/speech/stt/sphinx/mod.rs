@@ -13,6 +13,8 @@
 //!   and more are reliable.
 //! - Partials: an utterance is recognised as a whole, when it is over. Its features are normalised
 //!   over the whole of it, which makes the first utterance of a call as good as the others.
+//! - Survive a damaged model: the library ends the process then. Models load when the engine is
+//!   started, so that this happens to an operator and not to a call.
 //! - Languages other than that of its model, and words that its dictionary lacks.
 //!
 //! Owns the threads and the model's dictionary. Needs `libpocketsphinx3`, `libsphinxbase3` and
@@ -82,7 +84,7 @@ enum Happening {
 }
 
 impl Sphinx {
-    /// Reads the dictionary. Cost: about 50 ms.
+    /// Reads the dictionary and starts the threads. Cost: about 50 ms.
     pub(super) fn start(spec: &SttEngineSpec) -> Self {
         let files = files(spec.model_path.as_deref().unwrap_or(Path::new(MODEL)));
         let lexicon = Lexicon::load(&files.dictionary)

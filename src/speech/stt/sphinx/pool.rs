@@ -53,14 +53,21 @@ struct Shared {
 #[derive(Default)]
 struct Jobs {
     queue: VecDeque<Job>,
-    threads: usize,
     stop: bool,
 }
 
 impl Pool {
-    /// No thread yet: each starts with the first utterance that finds none free.
+    /// Starts the threads, which load their models at once: no call waits for it.
     pub(super) fn new(files: ModelFiles) -> Self {
-        Self(Arc::new(Shared { files, jobs: Mutex::default(), wake: Condvar::new() }))
+        let shared = Arc::new(Shared { files, jobs: Mutex::default(), wake: Condvar::new() });
+        for number in 0..THREADS {
+            let shared = Arc::clone(&shared);
+            let named = std::thread::Builder::new().name(format!("stt-{number}"));
+            if let Err(error) = named.spawn(move || shared.work()) {
+                tracing::error!(%error, "recogniser thread did not start");
+            }
+        }
+        Self(shared)
     }
 
     /// Queues an utterance; full: it is answered with an error.
@@ -79,14 +86,6 @@ impl Pool {
             return outcome;
         }
         jobs.queue.push_back(job);
-        if jobs.threads < THREADS {
-            let shared = Arc::clone(&self.0);
-            let named = std::thread::Builder::new().name(format!("stt-{}", jobs.threads));
-            match named.spawn(move || shared.work()) {
-                Ok(_) => jobs.threads += 1,
-                Err(error) => tracing::error!(%error, "recogniser thread did not start"),
-            }
-        }
         drop(jobs);
         self.0.wake.notify_one();
         outcome
@@ -102,7 +101,8 @@ impl Drop for Pool {
 
 impl Shared {
     fn work(&self) {
-        let mut decoder = None;
+        // What cannot be loaded is told to whoever asks, and tried again then.
+        let mut decoder = self.load().ok();
         while let Some(job) = self.next() {
             // The call is gone, and with it the wish to know.
             if job.reply.is_closed() {
@@ -111,6 +111,11 @@ impl Shared {
             let outcome = self.recognise(&mut decoder, &job);
             let _ = job.reply.send(outcome);
         }
+    }
+
+    fn load(&self) -> Result<Decoder, String> {
+        let loaded = Decoder::load(&self.files.acoustic, &self.files.dictionary);
+        loaded.map_err(|error| error.to_string())
     }
 
     fn next(&self) -> Option<Job> {
@@ -127,11 +132,10 @@ impl Shared {
     }
 
     fn recognise(&self, decoder: &mut Option<Decoder>, job: &Job) -> Outcome {
-        if decoder.is_none() {
-            let loaded = Decoder::load(&self.files.acoustic, &self.files.dictionary);
-            *decoder = Some(loaded.map_err(|error| error.to_string())?);
-        }
-        let Some(decoder) = decoder else { return Err("no decoder".to_owned()) };
+        let decoder = match decoder {
+            Some(decoder) => decoder,
+            None => decoder.insert(self.load()?),
+        };
         let wide = wide(&job.samples, job.rate)?;
         let words = decoder.decode(&job.grammar, &wide).map_err(|error| error.to_string())?;
         let place = |at: u64| at * u64::from(job.rate) / u64::from(RATE);

@@ -37,7 +37,7 @@ const ELSE: [&str; 3] = [
 ];
 
 /// What Pico says, as it arrives over µ-law at 8 kHz.
-fn spoken(texts: &[&str]) -> Vec<Vec<i16>> {
+fn spoken(voice: &str, texts: &[&str]) -> Vec<Vec<i16>> {
     let dir = tempfile::tempdir().unwrap();
     let tts = Tts::start(TtsSpec {
         voice_dir: dir.path().join("voices"),
@@ -48,7 +48,7 @@ fn spoken(texts: &[&str]) -> Vec<Vec<i16>> {
         cache_bytes: 1 << 20,
     });
     let say = |text: &&str| {
-        let mut speech = tts.speak("en-US-001", text, 1).unwrap();
+        let mut speech = tts.speak(voice, text, 1).unwrap();
         let mut samples = Vec::new();
         while let Some(piece) = speech.blocking_recv() {
             samples.extend_from_slice(&piece.unwrap());
@@ -87,7 +87,13 @@ async fn final_words(events: &mut Receiver<SttEvent>) -> Transcript {
 
 #[tokio::test]
 async fn pico_speaks_twenty_phrases_and_all_are_understood() {
-    let utterances = tokio::task::spawn_blocking(|| spoken(&PHRASES)).await.unwrap();
+    for voice in ["en-US-001", "en-GB-001"] {
+        understands(voice).await;
+    }
+}
+
+async fn understands(voice: &'static str) {
+    let utterances = tokio::task::spawn_blocking(move || spoken(voice, &PHRASES)).await.unwrap();
     let stt = Stt::new(SttSpec { engines: vec![engine()] });
     let (mut input, mut events) = stt.open(request(&PHRASES)).unwrap();
     let mut position = 100_000;
@@ -108,7 +114,7 @@ async fn pico_speaks_twenty_phrases_and_all_are_understood() {
         assert_eq!(words.id, n as u64);
         understood.push(words.text.to_string());
     }
-    assert_eq!(understood, PHRASES);
+    assert_eq!(understood, PHRASES, "{voice}");
     drop(input);
     while events.recv().await.is_some() {}
 }
@@ -117,7 +123,8 @@ async fn pico_speaks_twenty_phrases_and_all_are_understood() {
 async fn speech_outside_the_list_is_labelled_and_lists_can_change() {
     let mut texts = ELSE.to_vec();
     texts.push(PHRASES[3]);
-    let utterances = tokio::task::spawn_blocking(move || spoken(&texts)).await.unwrap();
+    let utterances =
+        tokio::task::spawn_blocking(move || spoken("en-US-001", &texts)).await.unwrap();
     let stt = Stt::new(SttSpec { engines: vec![engine()] });
     let (mut input, mut events) = stt.open(request(&PHRASES[..3])).unwrap();
     let mut position = 0;

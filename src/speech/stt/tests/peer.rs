@@ -1,5 +1,7 @@
 //! The far end of the conformance suite: a server that speaks a vendor's documented shapes.
 
+#![expect(clippy::cast_precision_loss, reason = "some seconds of samples")]
+
 use super::super::{SttEngineKind, SttEngineSpec, key_for_test};
 use super::PATIENCE;
 use crate::audio::codec::g711::decode_ulaw;
@@ -193,6 +195,26 @@ impl Peer {
             let text = self.read().await;
             assert!(text.is_none(), "{:?} instead of audio: {text:?}", self.vendor);
         }
+    }
+
+    /// Reads until this text comes, whatever comes before.
+    pub(super) async fn hear_last(&mut self, wanted: &str) {
+        while self.read().await.as_deref() != Some(wanted) {}
+    }
+
+    /// As [`Self::hear`], but this text may come between.
+    pub(super) async fn hear_past(&mut self, between: &str, samples: usize) {
+        while self.audio.len() < samples {
+            let text = self.read().await;
+            assert!(text.as_deref().is_none_or(|text| text == between), "{text:?}");
+        }
+    }
+
+    /// Reads until the connection is closed, with a goodbye.
+    pub(super) async fn closed(&mut self) {
+        let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+        let message = message.expect("a message").expect("an open connection").unwrap();
+        assert!(matches!(message, Message::Close(Some(_))), "{message:?}");
     }
 
     /// Reads until this text comes.
