@@ -213,9 +213,9 @@ fn retries_and_talking_over_a_question() {
 fn speculative_turns_wait_and_abandoned_ones_leave_no_trace() {
     let mut talk = Talk::new(&example());
     talk.begin();
-    let said = Said { digits: "1".to_owned(), ..Said::default() };
     let ask = |turn, speculative| {
-        let prompt = Prompt::Said(said.clone());
+        let (digits, started) = ("1".to_owned(), Duration::from_secs(turn));
+        let prompt = Prompt::Said(Said { digits, started, ..Said::default() });
         BrainInput::Ask { turn: TurnId(turn), prompt, speculative }
     };
     assert_eq!(talk.script.handle(&ask(2, true)), []);
@@ -233,6 +233,30 @@ fn speculative_turns_wait_and_abandoned_ones_leave_no_trace() {
         ["hang_up{\"reason\":\"completed\"}"],
         "a hang-up that was talked over is asked for again"
     );
+}
+
+#[test]
+fn a_caller_who_goes_on_is_answered_as_a_whole() {
+    let steps = json!([
+        {"ask": {"phrases": ["monday", "tuesday the second"]}, "text": "Which day?", "saveAs": "day"},
+        {"record": {"day": "{day}"}},
+        {"ask": {"dtmf": ["1"]}, "text": "{day}. Press one."}
+    ]);
+    let said = |text: &str| {
+        let started = Duration::from_secs(3);
+        Prompt::Said(Said { text: text.to_owned(), started, ..Said::default() })
+    };
+    let mut talk = Talk::new(&steps);
+    talk.begin();
+    talk.ask(said("Monday"));
+    assert_eq!(talk.result("s1", json!({"ok": true}))[0], "monday. Press one.");
+    talk.script.handle(&BrainInput::Abandon(TurnId(2)));
+    let outputs = talk.ask(said("Monday no sorry Tuesday the second"));
+    assert_eq!(shown(&outputs), ["record_result{\"day\":\"tuesday the second\"}"]);
+    assert_eq!(talk.result("s2", json!({"ok": true}))[0], "tuesday the second. Press one.");
+    // Keys are pressed later than words were said: an answer to what was heard of the new question.
+    talk.script.handle(&BrainInput::Abandon(TurnId(3)));
+    assert_eq!(talk.press("1"), ["hang_up{\"reason\":\"completed\"}"]);
 }
 
 #[test]
@@ -428,5 +452,44 @@ fn free_text_is_refused_and_not_guessed() {
     for (text, line) in cases {
         let fault = compiled(text).expect_err(text);
         assert_eq!(fault.line, line, "{fault}");
+    }
+}
+
+/// Any list of steps that may or may not be a playbook.
+fn any_steps() -> impl proptest::strategy::Strategy<Value = Value> {
+    use proptest::prelude::*;
+    let leaf = prop_oneof![
+        Just(json!({"say": "Hello {a}."})),
+        Just(
+            json!({"ask": {"dtmf": ["1"], "phrases": ["yes", "no"]}, "saveAs": "a", "retries": 1})
+        ),
+        Just(json!({"ask": {"speech": true}, "saveAs": "a"})),
+        Just(json!({"ask": {"digits": {"max": 2}}, "text": "Code?", "saveAs": "a"})),
+        (0_u32..11).prop_map(|times| json!({"repeat": times})),
+        (0_u32..11).prop_map(|times| json!({"repeat": {"times": times, "from": "start"}})),
+        Just(json!({"record": {"x": "{a}"}})),
+        Just(json!({"transfer": "desk"})),
+        Just(json!({"sendDtmf": "{a}"})),
+        Just(json!({"wait": 1})),
+        Just(json!({"leaveVoicemail": "Bye."})),
+        Just(json!({"hangup": {}})),
+    ];
+    let step = leaf.prop_recursive(3, 24, 4, |inner| {
+        let list = proptest::collection::vec(inner, 0..4);
+        (list.clone(), list).prop_map(
+            |(one, other)| json!({"branch": {"on": "a", "cases": {"1": one}, "otherwise": other}}),
+        )
+    });
+    proptest::collection::vec(step, 1..8).prop_map(Value::from)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    #[test]
+    fn every_turn_of_every_playbook_ends(steps in any_steps()) {
+        if let Ok(playbook) = Playbook::parse(&steps) {
+            machine::exercise(playbook);
+        }
     }
 }
