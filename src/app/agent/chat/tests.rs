@@ -227,6 +227,22 @@ async fn an_unconfirmed_turn_calls_no_tool() {
 }
 
 #[tokio::test]
+async fn what_a_tool_did_is_known_though_its_turn_was_abandoned() {
+    let call = json!([{"index": 0, "id": "c1", "function": {"name": "lookup", "arguments": "{}"}}]);
+    let mut rig = Rig::start(vec![calls(&call), complete("It was sent.")]).await;
+    rig.ask(1, said("Where is it?"), false).await;
+    assert_eq!(rig.turn().await, ["token", "lookup{}"]);
+    rig.send(BrainInput::Abandon(TurnId(1))).await;
+    rig.result(1, "c1", json!({"state": "sent"})).await;
+    rig.ask(2, said("Well?"), false).await;
+    assert_eq!(rig.turn().await[1], "It was sent.");
+    let body = rig.server.requests()[1].json();
+    let messages = body["messages"].as_array().unwrap();
+    let roles: Vec<&str> = messages.iter().map(|m| m["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["system", "assistant", "tool", "user"]);
+}
+
+#[tokio::test]
 async fn a_hang_up_that_worked_needs_no_further_words() {
     let call =
         json!([{"index": 0, "id": "c1", "function": {"name": "hang_up", "arguments": "{}"}}]);
