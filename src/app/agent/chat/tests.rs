@@ -343,12 +343,13 @@ async fn servers_that_do_not_stream_or_do_not_answer() {
     let mut rig = Rig::start(vec![Reply::json(200, &whole)]).await;
     rig.ask(1, said("Hello"), false).await;
     assert_eq!(rig.turn().await, ["token", "All at once.", "usage 1 2", "done 1"]);
+    let endless = vec![b'x'; 300_000];
     let cases = [
         (Reply::text(200, "<html>"), "text/plain"),
         (Reply::stall(), "did not go on"),
         (Reply::events(&[b": ping\n\n"]).stalled(), "no token came"),
         (Reply::events(&[b"data: [DONE]\n\n"]).ended(), "answered with nothing"),
-        (Reply::events(&[&[b'x'; 300_000]]).ended(), "too long"),
+        (Reply::events(&[&endless]).ended(), "too long"),
     ];
     for (reply, expected) in cases {
         let quick = |spec: &mut ChatSpec| spec.first_token = Duration::from_millis(500);

@@ -26,12 +26,12 @@ struct Talk {
 
 impl Talk {
     fn new(steps: &Value) -> Self {
-        Self::with(steps, BrainContext { language: "en-US".to_owned(), ..BrainContext::default() })
+        Self::with(steps, &BrainContext { language: "en-US".to_owned(), ..BrainContext::default() })
     }
 
-    fn with(steps: &Value, context: BrainContext) -> Self {
+    fn with(steps: &Value, context: &BrainContext) -> Self {
         let playbook = Playbook::parse(steps).unwrap();
-        Self { script: Script::new(playbook, &context), turn: 0 }
+        Self { script: Script::new(playbook, context), turn: 0 }
     }
 
     fn ask(&mut self, prompt: Prompt) -> Vec<BrainOutput> {
@@ -265,10 +265,10 @@ fn a_mailbox_hears_its_own_text_or_nothing() {
         "voicemail": "Call us back, {metadata.name}."});
     let metadata = json!({"name": "Mia"}).as_object().unwrap().clone();
     let context = BrainContext { metadata, ..BrainContext::default() };
-    let mut talk = Talk::with(&steps, context.clone());
+    let mut talk = Talk::with(&steps, &context);
     assert_eq!(talk.begin()[0], "Hello Mia.");
     assert_eq!(shown(&talk.ask(Prompt::Voicemail)), ["!Call us back, Mia.", "."]);
-    let mut talk = Talk::with(&steps["steps"], context);
+    let mut talk = Talk::with(&steps["steps"], &context);
     assert_eq!(shown(&talk.ask(Prompt::Voicemail)), ["hang_up{\"reason\":\"completed\"}"]);
 }
 
@@ -283,7 +283,7 @@ fn results_have_the_types_that_the_caller_wants() {
     let schema = json!({"type": "object", "required": ["age", "ok"], "properties": {
         "age": {"type": "integer"}, "ok": {"type": "boolean"}}});
     let context = BrainContext { result_schema: Some(schema), ..BrainContext::default() };
-    let mut talk = Talk::with(&steps, context);
+    let mut talk = Talk::with(&steps, &context);
     talk.begin();
     assert_eq!(talk.press("42"), ["record_result{\"age\":42,\"note\":\"42 years\"}"]);
     talk.result("s1", json!({"error": "\"ok\" is a required property"}));
