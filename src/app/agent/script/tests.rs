@@ -371,6 +371,11 @@ fn both_spellings_and_inner_fields_are_read() {
     let example = Playbook::parse(&example()).unwrap();
     assert_eq!(example.targets(), ["desk"]);
     assert_eq!(example.phrases("en"), Vec::<String>::new());
+    let words =
+        json!([{"ask": {"phrases": ["tea"]}}, {"ask": {"phrases": ["milk"], "dtmf": ["1"]}}]);
+    let words = Playbook::parse(&words).unwrap();
+    assert!(words.needs_words() && !example.needs_words() && !words.wants_dictation());
+    assert!(words.phrases("de").contains(&"ja".to_owned()));
 }
 
 #[test]
