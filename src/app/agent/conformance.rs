@@ -70,6 +70,15 @@ const TABLE: [(Case, Sees); 10] = [
     (Case::CallsTool, Sees::ToolCall),
 ];
 
+/// How long a brain waits: short where waiting is the case, longer than any test elsewhere.
+fn patience(case: Case) -> Duration {
+    match case {
+        Case::Silent => Duration::from_millis(700),
+        Case::Stalls => Duration::from_secs(1),
+        _ => Duration::from_secs(10),
+    }
+}
+
 const WORDS: &str = "This is the first sentence of it. ";
 
 fn context() -> BrainContext {
@@ -206,8 +215,8 @@ async fn chat(case: Case) -> Sees {
         url: server.url(),
         key: Some(ApiKey::new("k1")),
         model: "m".to_owned(),
-        first_token: Duration::from_millis(700),
-        idle: Duration::from_millis(300),
+        first_token: patience(case),
+        idle: patience(case),
         ..ChatSpec::default()
     };
     let brain = chat::spawn(spec, context(), HttpClient::new());
@@ -223,8 +232,8 @@ async fn harness(case: Case) -> Sees {
     let sockets = Sockets::start().await;
     let spec = HarnessSpec {
         key: Some(ApiKey::new("k1")),
-        first_message: Duration::from_millis(1500),
-        idle: Duration::from_millis(300),
+        first_message: patience(case),
+        idle: patience(case),
         ..HarnessSpec::new(&sockets.url())
     };
     let brain = harness::spawn(spec, context());
@@ -293,8 +302,8 @@ async fn speech(kind: LiveKind, case: Case) -> Sees {
         url: sockets.url(),
         key: Some(ApiKey::new("k1")),
         delegate: Some("m2".to_owned()),
-        ready: Duration::from_millis(1500),
-        idle: Duration::from_millis(300),
+        ready: if case == Case::Silent { patience(case) } else { Duration::from_secs(10) },
+        idle: patience(case),
         ..LiveSpec::new(kind)
     };
     let brain = live::spawn(spec, context());

@@ -406,4 +406,50 @@ mod tests {
         assert_eq!(schema.typed(&fields), json!({"n": "many"}));
         assert!(schema.check(&schema.typed(&fields)).is_err());
     }
+
+    /// Any nesting of what schemas are made of, with references good and bad.
+    fn any_schema() -> impl proptest::strategy::Strategy<Value = Value> {
+        use proptest::prelude::*;
+        let leaf = prop_oneof![
+            Just(json!({})),
+            Just(json!(true)),
+            Just(json!({"type": "string", "minLength": 1, "format": "date"})),
+            Just(json!({"type": ["integer", "null"], "minimum": 0})),
+            Just(json!({"enum": ["a", 1, null]})),
+            Just(json!({"$ref": "#/$defs/a"})),
+            Just(json!({"$ref": "#/$defs/b"})),
+            Just(json!({"$ref": "#/$defs/a", "items": {"$ref": "#/$defs/b"}})),
+            Just(json!({"$ref": "#"})),
+            Just(json!({"pattern": "^(a+)+$"})),
+        ];
+        let nested = leaf.prop_recursive(5, 32, 3, |inner| {
+            let keywords = ["not", "items", "contains", "additionalProperties", "if", "else"];
+            let one = (0..keywords.len(), inner.clone());
+            let several = ["allOf", "anyOf", "oneOf"];
+            let many = (0..several.len(), proptest::collection::vec(inner.clone(), 1..4));
+            prop_oneof![
+                one.prop_map(move |(at, schema)| json!({keywords[at]: schema})),
+                many.prop_map(move |(at, schemas)| json!({several[at]: schemas})),
+                (inner.clone(), inner).prop_map(|(a, b)| json!({"properties": {"a": a, "b": b}})),
+            ]
+        });
+        (nested.clone(), nested.clone(), nested).prop_map(|(mut whole, a, b)| {
+            if let Some(whole) = whole.as_object_mut() {
+                whole.insert("$defs".to_owned(), json!({"a": a, "b": b}));
+            }
+            whole
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_schema_is_refused_or_checks_in_the_end(schema in any_schema()) {
+            let values = [json!({"a": {"b": "aaaaaaaaaaaaaaaaaaaaaaaaaaa!"}, "b": [1, "a"]}), json!([[]])];
+            if let Ok(schema) = Schema::compile(&schema) {
+                for value in &values {
+                    let _ = schema.check(value);
+                }
+            }
+        }
+    }
 }

@@ -69,6 +69,8 @@ impl Splitter {
                 (!self.started).then(|| clause_end(&self.buffer, FIRST_MIN, usize::MAX)).flatten()
             };
             let end = sentence_end(&self.buffer, least).or_else(clause);
+            let limit = self.buffer.char_indices().nth(PIECE_MAX).map_or(usize::MAX, |(at, _)| at);
+            let end = end.filter(|end| *end <= limit);
             let Some(end) = end.or_else(|| forced_end(&self.buffer)) else { return };
             let rest = self.buffer.split_off(end);
             let piece = std::mem::replace(&mut self.buffer, rest);

@@ -276,7 +276,7 @@ fn built_in(name: &str, spec: &ToolSpec) -> Option<(Kind, ToolDecl)> {
         "transfer" => (
             Kind::Transfer,
             "Hand the caller over to somebody else and leave the call.",
-            object(&json!({"target": {"enum": spec.targets}}), &["target"]),
+            object(&json!({"target": {"type": "string", "enum": spec.targets}}), &["target"]),
         ),
         "send_dtmf" => (
             Kind::SendDtmf,

@@ -22,6 +22,8 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// How long the token counts may come after the end of the words.
 const AFTER_FINISH: Duration = Duration::from_millis(300);
+/// The longest answer; comments can keep a stream alive for ever.
+const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 /// Octets of an answer that is no stream.
 const WHOLE_MAX: usize = 512 * 1024;
 
@@ -66,7 +68,9 @@ impl Exchange {
     pub(super) fn begin(spec: ChatSpec, http: HttpClient, body: Value) -> Self {
         let (tell, events) = mpsc::channel(EVENTS_MAX);
         let work = async move {
-            let outcome = ask(&spec, &http, &body, &tell).await;
+            let outcome = timeout(ANSWER_WITHIN, ask(&spec, &http, &body, &tell)).await;
+            let endless = || Err(Failure::passing("the answer does not end"));
+            let outcome = outcome.unwrap_or_else(|_| endless());
             // The task that would hear of it may be gone.
             let _ = tell.send(Event::Over(outcome)).await;
         };

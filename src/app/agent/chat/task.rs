@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 
 /// Answers within one turn; the last may not call tools.
 const ROUNDS_MAX: u32 = 8;
+/// Tools of abandoned turns whose answers are waited for.
+const ORPHANS_MAX: usize = 16;
 /// Characters of one turn's words; a model that goes on is cut off.
 const WORDS_MAX: usize = 8000;
 /// Turns that may fail in a row before the brain gives up.
@@ -33,6 +35,8 @@ pub(super) struct Chat {
     outputs: mpsc::Sender<BrainOutput>,
     history: History,
     turn: Option<Turn>,
+    /// Tools of abandoned turns that work on; what comes of them is history, too.
+    orphans: Vec<(TurnId, ToolCall)>,
     failures: u32,
 }
 
@@ -65,7 +69,8 @@ impl Chat {
         http: HttpClient,
         outputs: mpsc::Sender<BrainOutput>,
     ) -> Self {
-        Self { spec, context, http, outputs, history: History::default(), turn: None, failures: 0 }
+        let (history, turn, orphans, failures) = (History::default(), None, Vec::new(), 0);
+        Self { spec, context, http, outputs, history, turn, orphans, failures }
     }
 
     pub(super) async fn run(mut self, mut inputs: mpsc::Receiver<BrainInput>) {
@@ -89,6 +94,7 @@ impl Chat {
         match input {
             BrainInput::Ask { turn, prompt, speculative } => {
                 // Whatever was under way is dropped with its connection.
+                self.abandon();
                 self.turn = Some(Turn {
                     id: turn,
                     confirmed: !speculative,
@@ -113,7 +119,9 @@ impl Chat {
                 }
             }
             BrainInput::Abandon(turn) => {
-                self.turn.take_if(|current| current.id == turn);
+                if self.turn.as_ref().is_some_and(|current| current.id == turn) {
+                    self.abandon();
+                }
             }
             BrainInput::Line(line) => self.history.add_line(line),
             BrainInput::ToolResult { turn, id, result } => {
@@ -122,6 +130,18 @@ impl Chat {
             BrainInput::Stop => {}
         }
         Ok(())
+    }
+
+    /// Drops the turn, but not what its tools did.
+    fn abandon(&mut self) {
+        let Some(turn) = self.turn.take().filter(|turn| turn.told) else { return };
+        for (call, done) in turn.tools {
+            match done {
+                Some(result) => self.history.add_tools(tool_messages("", &[(call, result)])),
+                None if self.orphans.len() < ORPHANS_MAX => self.orphans.push((turn.id, call)),
+                None => {}
+            }
+        }
     }
 
     /// Begins the turn's next exchange with what is known by then.
@@ -224,6 +244,11 @@ impl Chat {
 
     async fn tool_result(&mut self, id: TurnId, call: &str, result: Value) -> Result<(), Gone> {
         let Some(turn) = self.turn.as_mut().filter(|turn| turn.id == id && turn.told) else {
+            let known = |(turn, orphan): &(TurnId, ToolCall)| *turn == id && orphan.id == call;
+            if let Some(at) = self.orphans.iter().position(known) {
+                let (_, call) = self.orphans.swap_remove(at);
+                self.history.add_tools(tool_messages("", &[(call, result)]));
+            }
             return Ok(());
         };
         let open = turn.tools.iter_mut().find(|(known, done)| known.id == call && done.is_none());

@@ -359,3 +359,45 @@ fn gaps_beyond_two_seconds_are_not_filled() {
     let position = 100_160;
     assert_eq!(heard, [Heard::Output(LiveOutput::SpeechStopped { position })]);
 }
+
+#[tokio::test]
+async fn events_may_come_in_any_order() {
+    let mut rig = Rig::start(LiveKind::Realtime).await;
+    let (mut peer, _) = rig.session(LiveKind::Realtime).await;
+    let transcription = "conversation.item.input_audio_transcription";
+    // The caller's words come after the answer to them, sound after the end of its item, and two
+    // items speak in turns.
+    let sound = |item: &str, octets| json!({"type": "response.output_audio.delta", "item_id": item, "delta": sound(octets)});
+    let events = [
+        json!({"type": "response.done"}),
+        json!({"type": "response.output_audio.done", "item_id": "i1"}),
+        sound("i1", 80),
+        sound("i2", 160),
+        sound("i1", 80),
+        json!({"type": format!("{transcription}.completed"), "transcript": "Hello"}),
+        json!({"type": format!("{transcription}.delta"), "delta": "late"}),
+        json!({"type": "input_audio_buffer.speech_stopped"}),
+        json!({"type": "response.function_call_arguments.done", "call_id": "c1", "arguments": "{}"}),
+        json!({"type": "response.output_item.done", "item": {"type": "function_call",
+            "call_id": "c1", "name": "hang_up", "arguments": "{}"}}),
+    ];
+    for event in events {
+        peer.send(&event).await;
+    }
+    let mut seen = Vec::new();
+    while !matches!(seen.last(), Some(LiveOutput::Tool(_))) {
+        seen.push(rig.next().await);
+    }
+    let items: Vec<&str> = seen
+        .iter()
+        .filter_map(|output| match output {
+            LiveOutput::Audio { item, .. } => Some(item.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(items, ["i1", "i2", "i1"]);
+    assert!(seen.contains(&LiveOutput::CallerText { text: "Hello".to_owned(), is_final: true }));
+    let truncate = LiveInput::Truncate { item: "i1".to_owned(), audio_end_ms: 1000 };
+    rig.send(truncate).await;
+    assert_eq!(peer.expect("conversation.item.truncate").await["audio_end_ms"], 20);
+}

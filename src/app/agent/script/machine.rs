@@ -8,7 +8,9 @@
 //!
 //! A turn ends at a question or with the call. `repeat` goes back to the question asked last and
 //! the words right before it (or to the start), as often as it says, and is passed then. A
-//! speculative turn is begun when it is confirmed: a script needs no head start.
+//! speculative turn is begun when it is confirmed: a script needs no head start. When a turn was
+//! abandoned because the caller went on speaking, and the next one tells the same words and more
+//! (it begins at the same time), what the first one did to the script is undone.
 
 use super::parse::{GIVEN, fold};
 use super::playbook::{Ask, From, Operation, Playbook, ReadBack, Template};
@@ -37,15 +39,31 @@ pub struct Script {
     playbook: Playbook,
     words: Words,
     result: Option<Schema>,
+    state: Progress,
+    before: Option<Before>,
+    speculative: Option<(TurnId, Prompt)>,
+    interrupted: Option<TurnId>,
+    operations_left: u32,
+    tools: u64,
+}
+
+/// How far a conversation is.
+#[derive(Debug, Clone)]
+struct Progress {
     variables: BTreeMap<String, String>,
     recorded: BTreeMap<String, Option<String>>,
     repeats: BTreeMap<usize, u32>,
     asked: Option<usize>,
     at: At,
-    speculative: Option<(TurnId, Prompt)>,
-    interrupted: Option<TurnId>,
-    operations_left: u32,
-    tools: u64,
+}
+
+/// How far it was before the newest turn, and when the caller's words of that turn began.
+#[derive(Debug)]
+struct Before {
+    turn: TurnId,
+    started: Option<Duration>,
+    abandoned: bool,
+    state: Progress,
 }
 
 /// Where the conversation stands between inputs.
@@ -120,11 +138,14 @@ impl Script {
             words: words::of(&context.language),
             // A schema that does not compile was refused when the call was made.
             result: context.result_schema.as_ref().and_then(|s| Schema::compile_object(s).ok()),
-            variables,
-            recorded: BTreeMap::new(),
-            repeats: BTreeMap::new(),
-            asked: None,
-            at: At::Start,
+            state: Progress {
+                variables,
+                recorded: BTreeMap::new(),
+                repeats: BTreeMap::new(),
+                asked: None,
+                at: At::Start,
+            },
+            before: None,
             speculative: None,
             interrupted: None,
             operations_left: CALL_MAX,
@@ -150,10 +171,13 @@ impl Script {
             }
             BrainInput::Abandon(turn) => {
                 self.speculative.take_if(|(known, _)| known == turn);
-                if let At::Tool { turn: busy, next, .. } = &self.at
+                if let Some(before) = self.before.as_mut().filter(|before| before.turn == *turn) {
+                    before.abandoned = true;
+                }
+                if let At::Tool { turn: busy, next, .. } = &self.state.at
                     && busy == turn
                 {
-                    self.at = At::Next(*next);
+                    self.state.at = At::Next(*next);
                 }
             }
             BrainInput::Line(line) => {
@@ -164,16 +188,28 @@ impl Script {
             BrainInput::ToolResult { turn, id, result } => {
                 self.tool_result(*turn, id, result, &mut out);
             }
-            BrainInput::Stop => self.at = At::Over { hang_up: false },
+            BrainInput::Stop => self.state.at = At::Over { hang_up: false },
         }
         out
     }
 
     fn turn(&mut self, turn: TurnId, prompt: &Prompt, out: &mut Outputs) {
+        let started = match prompt {
+            Prompt::Said(said) => Some(said.started),
+            Prompt::Begin | Prompt::NoAnswer(_) | Prompt::Voicemail => None,
+        };
+        let undone = self
+            .before
+            .take_if(|before| before.abandoned && started.is_some() && before.started == started);
+        if let Some(before) = undone {
+            self.state = before.state;
+        }
+        let state = self.state.clone();
+        self.before = Some(Before { turn, started, abandoned: false, state });
         if matches!(prompt, Prompt::Voicemail) {
             return self.voicemail(turn, out);
         }
-        match std::mem::replace(&mut self.at, At::Over { hang_up: true }) {
+        match std::mem::replace(&mut self.state.at, At::Over { hang_up: true }) {
             At::Start => self.run(turn, 0, out),
             At::Next(next) | At::Tool { next, .. } => self.run(turn, next, out),
             At::Asking(open) => self.answered(turn, open, prompt, out),
@@ -185,7 +221,7 @@ impl Script {
     }
 
     fn voicemail(&mut self, turn: TurnId, out: &mut Outputs) {
-        self.at = At::Over { hang_up: true };
+        self.state.at = At::Over { hang_up: true };
         match self.playbook.voicemail.clone() {
             Some(text) => {
                 self.say(turn, &text, false, out);
@@ -196,7 +232,7 @@ impl Script {
     }
 
     fn over(&mut self, turn: TurnId, hang_up: bool, out: &mut Outputs) {
-        self.at = At::Over { hang_up };
+        self.state.at = At::Over { hang_up };
         if hang_up {
             let end = self.playbook.operations.len();
             self.tool(turn, "hang_up", json!({"reason": "completed"}), end, Then::Over, out);
@@ -220,7 +256,7 @@ impl Script {
                     next
                 }
                 Operation::Ask(ask) => {
-                    self.asked = Some(ask.again);
+                    self.state.asked = Some(ask.again);
                     if let Some(text) = &ask.text {
                         self.say(turn, text, true, out);
                     }
@@ -228,7 +264,7 @@ impl Script {
                     return self.open(turn, open, &ask, out);
                 }
                 Operation::Branch { on, cases, otherwise } => {
-                    let answer = self.variables.get(&on).map(|value| fold(value));
+                    let answer = self.state.variables.get(&on).map(|value| fold(value));
                     let case = answer.and_then(|answer| cases.get(&answer).copied());
                     case.unwrap_or(otherwise)
                 }
@@ -237,13 +273,13 @@ impl Script {
                 other => return self.act(turn, at, other, out),
             };
         }
-        self.at = At::Over { hang_up: true };
+        self.state.at = At::Over { hang_up: true };
         let detail = "the playbook goes in circles without asking anything".to_owned();
         out.push(BrainOutput::Failed { turn, detail, fatal: true });
     }
 
     fn repeat(&mut self, at: usize, times: u32, from: From) -> usize {
-        let done = self.repeats.entry(at).or_insert(0);
+        let done = self.state.repeats.entry(at).or_insert(0);
         if *done >= times {
             // Counts anew when it is reached another way.
             *done = 0;
@@ -252,7 +288,7 @@ impl Script {
         *done += 1;
         match from {
             From::Start => 0,
-            From::Ask => self.asked.unwrap_or(at + 1),
+            From::Ask => self.state.asked.unwrap_or(at + 1),
         }
     }
 
@@ -263,7 +299,9 @@ impl Script {
                 for (name, template) in fields {
                     let value = template.value(|name| self.variable(name));
                     let value = value.filter(|value| !value.is_empty());
-                    self.recorded.insert(name, value.map(|value| bounded(&value, ANSWER_MAX)));
+                    self.state
+                        .recorded
+                        .insert(name, value.map(|value| bounded(&value, ANSWER_MAX)));
                 }
                 ("record_result", self.result())
             }
@@ -298,9 +336,9 @@ impl Script {
     /// Everything recorded so far, in the types that the caller's schema wants.
     fn result(&self) -> Value {
         if let Some(schema) = &self.result {
-            return schema.typed(&self.recorded);
+            return schema.typed(&self.state.recorded);
         }
-        let fields = self.recorded.iter().map(|(name, value)| (name.clone(), json!(value)));
+        let fields = self.state.recorded.iter().map(|(name, value)| (name.clone(), json!(value)));
         Value::Object(fields.collect::<Map<_, _>>())
     }
 
@@ -316,12 +354,12 @@ impl Script {
     ) {
         self.tools += 1;
         let id = format!("s{}", self.tools);
-        self.at = At::Tool { turn, id: id.clone(), next, then };
+        self.state.at = At::Tool { turn, id: id.clone(), next, then };
         out.push(BrainOutput::Tool(turn, ToolCall { id, name: name.to_owned(), arguments }));
     }
 
     fn tool_result(&mut self, turn: TurnId, id: &str, result: &Value, out: &mut Outputs) {
-        let At::Tool { turn: busy, id: known, next, then } = &self.at else { return };
+        let At::Tool { turn: busy, id: known, next, then } = &self.state.at else { return };
         if *busy != turn || known != id {
             return;
         }
@@ -333,7 +371,7 @@ impl Script {
         };
         if over {
             // What was refused is asked for again when the caller goes on.
-            self.at = At::Over { hang_up: failed };
+            self.state.at = At::Over { hang_up: failed };
             out.push(BrainOutput::Done(turn));
         } else {
             self.run(turn, next, out);
@@ -405,7 +443,7 @@ impl Script {
         };
         out.push(BrainOutput::Expect(turn, expect));
         out.push(BrainOutput::Done(turn));
-        self.at = At::Confirming { open: Open { turn, ..open }, answer, again };
+        self.state.at = At::Confirming { open: Open { turn, ..open }, answer, again };
     }
 
     fn confirmed(
@@ -457,10 +495,10 @@ impl Script {
         let folded = value.map(fold);
         let meant = ask.means.iter().find(|(said, _)| Some(said) == folded.as_ref());
         match meant.map(|(_, meaning)| meaning.as_str()).or(value) {
-            Some(value) => self.variables.insert(name.clone(), bounded(value, ANSWER_MAX)),
-            None => self.variables.remove(name),
+            Some(value) => self.state.variables.insert(name.clone(), bounded(value, ANSWER_MAX)),
+            None => self.state.variables.remove(name),
         };
-        self.variables.insert(format!("{name}.by"), by.to_owned());
+        self.state.variables.insert(format!("{name}.by"), by.to_owned());
     }
 
     /// Says a question again: its own text, or the words right before it.
@@ -486,7 +524,7 @@ impl Script {
         };
         out.push(BrainOutput::Expect(turn, expect));
         out.push(BrainOutput::Done(turn));
-        self.at = At::Asking(Open { turn, ..open });
+        self.state.at = At::Asking(Open { turn, ..open });
     }
 
     fn say(&mut self, turn: TurnId, text: &Template, interruptible: bool, out: &mut Outputs) {
@@ -497,7 +535,7 @@ impl Script {
     }
 
     fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str)
+        self.state.variables.get(name).map(String::as_str)
     }
 
     fn ask(&self, operation: usize) -> Option<Ask> {

@@ -29,6 +29,13 @@ impl Playbook {
         phrases.into_iter().collect()
     }
 
+    /// Whether a question can be answered by words only: without transcription nobody can answer
+    /// it, and a call should not be placed with such a playbook.
+    #[must_use]
+    pub fn needs_words(&self) -> bool {
+        self.asks().any(|ask| !ask.phrases.is_empty() && ask.digits.is_none())
+    }
+
     /// Whether any question wants speech transcribed without a list.
     #[must_use]
     pub fn wants_dictation(&self) -> bool {

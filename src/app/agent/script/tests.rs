@@ -26,12 +26,12 @@ struct Talk {
 
 impl Talk {
     fn new(steps: &Value) -> Self {
-        Self::with(steps, BrainContext { language: "en-US".to_owned(), ..BrainContext::default() })
+        Self::with(steps, &BrainContext { language: "en-US".to_owned(), ..BrainContext::default() })
     }
 
-    fn with(steps: &Value, context: BrainContext) -> Self {
+    fn with(steps: &Value, context: &BrainContext) -> Self {
         let playbook = Playbook::parse(steps).unwrap();
-        Self { script: Script::new(playbook, &context), turn: 0 }
+        Self { script: Script::new(playbook, context), turn: 0 }
     }
 
     fn ask(&mut self, prompt: Prompt) -> Vec<BrainOutput> {
@@ -213,9 +213,9 @@ fn retries_and_talking_over_a_question() {
 fn speculative_turns_wait_and_abandoned_ones_leave_no_trace() {
     let mut talk = Talk::new(&example());
     talk.begin();
-    let said = Said { digits: "1".to_owned(), ..Said::default() };
     let ask = |turn, speculative| {
-        let prompt = Prompt::Said(said.clone());
+        let (digits, started) = ("1".to_owned(), Duration::from_secs(turn));
+        let prompt = Prompt::Said(Said { digits, started, ..Said::default() });
         BrainInput::Ask { turn: TurnId(turn), prompt, speculative }
     };
     assert_eq!(talk.script.handle(&ask(2, true)), []);
@@ -236,15 +236,39 @@ fn speculative_turns_wait_and_abandoned_ones_leave_no_trace() {
 }
 
 #[test]
+fn a_caller_who_goes_on_is_answered_as_a_whole() {
+    let steps = json!([
+        {"ask": {"phrases": ["monday", "tuesday the second"]}, "text": "Which day?", "saveAs": "day"},
+        {"record": {"day": "{day}"}},
+        {"ask": {"dtmf": ["1"]}, "text": "{day}. Press one."}
+    ]);
+    let said = |text: &str| {
+        let started = Duration::from_secs(3);
+        Prompt::Said(Said { text: text.to_owned(), started, ..Said::default() })
+    };
+    let mut talk = Talk::new(&steps);
+    talk.begin();
+    talk.ask(said("Monday"));
+    assert_eq!(talk.result("s1", json!({"ok": true}))[0], "monday. Press one.");
+    talk.script.handle(&BrainInput::Abandon(TurnId(2)));
+    let outputs = talk.ask(said("Monday no sorry Tuesday the second"));
+    assert_eq!(shown(&outputs), ["record_result{\"day\":\"tuesday the second\"}"]);
+    assert_eq!(talk.result("s2", json!({"ok": true}))[0], "tuesday the second. Press one.");
+    // Keys are pressed later than words were said: an answer to what was heard of the new question.
+    talk.script.handle(&BrainInput::Abandon(TurnId(3)));
+    assert_eq!(talk.press("1"), ["hang_up{\"reason\":\"completed\"}"]);
+}
+
+#[test]
 fn a_mailbox_hears_its_own_text_or_nothing() {
     let steps = json!({"steps": [{"say": "Hello {metadata.name}."}],
         "voicemail": "Call us back, {metadata.name}."});
     let metadata = json!({"name": "Mia"}).as_object().unwrap().clone();
     let context = BrainContext { metadata, ..BrainContext::default() };
-    let mut talk = Talk::with(&steps, context.clone());
+    let mut talk = Talk::with(&steps, &context);
     assert_eq!(talk.begin()[0], "Hello Mia.");
     assert_eq!(shown(&talk.ask(Prompt::Voicemail)), ["!Call us back, Mia.", "."]);
-    let mut talk = Talk::with(&steps["steps"], context);
+    let mut talk = Talk::with(&steps["steps"], &context);
     assert_eq!(shown(&talk.ask(Prompt::Voicemail)), ["hang_up{\"reason\":\"completed\"}"]);
 }
 
@@ -259,7 +283,7 @@ fn results_have_the_types_that_the_caller_wants() {
     let schema = json!({"type": "object", "required": ["age", "ok"], "properties": {
         "age": {"type": "integer"}, "ok": {"type": "boolean"}}});
     let context = BrainContext { result_schema: Some(schema), ..BrainContext::default() };
-    let mut talk = Talk::with(&steps, context);
+    let mut talk = Talk::with(&steps, &context);
     talk.begin();
     assert_eq!(talk.press("42"), ["record_result{\"age\":42,\"note\":\"42 years\"}"]);
     talk.result("s1", json!({"error": "\"ok\" is a required property"}));
@@ -347,6 +371,11 @@ fn both_spellings_and_inner_fields_are_read() {
     let example = Playbook::parse(&example()).unwrap();
     assert_eq!(example.targets(), ["desk"]);
     assert_eq!(example.phrases("en"), Vec::<String>::new());
+    let words =
+        json!([{"ask": {"phrases": ["tea"]}}, {"ask": {"phrases": ["milk"], "dtmf": ["1"]}}]);
+    let words = Playbook::parse(&words).unwrap();
+    assert!(words.needs_words() && !example.needs_words() && !words.wants_dictation());
+    assert!(words.phrases("de").contains(&"ja".to_owned()));
 }
 
 #[test]
@@ -428,5 +457,44 @@ fn free_text_is_refused_and_not_guessed() {
     for (text, line) in cases {
         let fault = compiled(text).expect_err(text);
         assert_eq!(fault.line, line, "{fault}");
+    }
+}
+
+/// Any list of steps that may or may not be a playbook.
+fn any_steps() -> impl proptest::strategy::Strategy<Value = Value> {
+    use proptest::prelude::*;
+    let leaf = prop_oneof![
+        Just(json!({"say": "Hello {a}."})),
+        Just(
+            json!({"ask": {"dtmf": ["1"], "phrases": ["yes", "no"]}, "saveAs": "a", "retries": 1})
+        ),
+        Just(json!({"ask": {"speech": true}, "saveAs": "a"})),
+        Just(json!({"ask": {"digits": {"max": 2}}, "text": "Code?", "saveAs": "a"})),
+        (0_u32..11).prop_map(|times| json!({"repeat": times})),
+        (0_u32..11).prop_map(|times| json!({"repeat": {"times": times, "from": "start"}})),
+        Just(json!({"record": {"x": "{a}"}})),
+        Just(json!({"transfer": "desk"})),
+        Just(json!({"sendDtmf": "{a}"})),
+        Just(json!({"wait": 1})),
+        Just(json!({"leaveVoicemail": "Bye."})),
+        Just(json!({"hangup": {}})),
+    ];
+    let step = leaf.prop_recursive(3, 24, 4, |inner| {
+        let list = proptest::collection::vec(inner, 0..4);
+        (list.clone(), list).prop_map(
+            |(one, other)| json!({"branch": {"on": "a", "cases": {"1": one}, "otherwise": other}}),
+        )
+    });
+    proptest::collection::vec(step, 1..8).prop_map(Value::from)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    #[test]
+    fn every_turn_of_every_playbook_ends(steps in any_steps()) {
+        if let Ok(playbook) = Playbook::parse(&steps) {
+            machine::exercise(playbook);
+        }
     }
 }

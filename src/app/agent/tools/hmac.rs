@@ -50,8 +50,10 @@ mod tests {
         ];
         for (key, message, expected) in cases {
             let code = hmac_sha256(key, message);
-            let hex: String = code.iter().map(|octet| format!("{octet:02x}")).collect();
-            assert_eq!(hex, expected);
+            let pairs = expected.as_bytes().chunks(2);
+            let octets = pairs
+                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
+            assert_eq!(code.to_vec(), octets.collect::<Vec<u8>>());
         }
     }
 }
