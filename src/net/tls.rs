@@ -26,7 +26,7 @@ pub fn install_default() {
 /// Whether the system has any certificate to trust.
 #[must_use]
 pub fn has_roots() -> bool {
-    roots().len() > 0
+    !roots().is_empty()
 }
 
 fn roots() -> &'static rustls::RootCertStore {
