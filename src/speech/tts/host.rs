@@ -38,6 +38,47 @@ pub(super) struct Counts {
     pub letters: AtomicU64,
 }
 
+/// What became of one sentence at one engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentenceReport {
+    /// The engine's name.
+    pub engine: String,
+    /// The voice's id.
+    pub voice: String,
+    /// Whether it was an agent's.
+    pub live: bool,
+    /// Letters asked for.
+    pub letters: usize,
+    /// From the request to the first sound, if there was any.
+    pub first_audio: Option<Duration>,
+    /// How it ended.
+    pub outcome: SentenceOutcome,
+}
+
+/// How one sentence ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SentenceOutcome {
+    /// It was spoken.
+    Spoken,
+    /// Nobody wanted to hear (all of) it.
+    Cancelled,
+    /// It was not (all) spoken, for this reason.
+    Failed(String),
+    /// The engine was not asked, because it failed too often before.
+    Skipped(String),
+}
+
+impl SentenceOutcome {
+    pub(super) fn of(result: &Result<(), EngineError>) -> Self {
+        match result {
+            Ok(()) => Self::Spoken,
+            Err(EngineError::Cancelled) => Self::Cancelled,
+            Err(error @ EngineError::Open { .. }) => Self::Skipped(error.to_string()),
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
 /// What an engine did since the start, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineStats {

@@ -28,7 +28,7 @@ mod utterance;
 pub mod voices;
 
 pub use engine::fuzz_frame as fuzz_engine_frame;
-pub use host::EngineStats;
+pub use host::{EngineStats, SentenceOutcome, SentenceReport};
 pub use normalise::fuzz_normalise;
 pub use spec::{SPEECHES_MAX, SpeakRequest, TtsEngineKind, TtsEngineSpec, TtsError, TtsSpec};
 pub use speech::{Speech, SpeechPiece, SpeechWriter};
@@ -41,7 +41,7 @@ use chain::Levels;
 use engine::{PicoPool, Sink};
 use host::Host;
 use speech::Replay;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Semaphore;
 use utterance::Utterance;
 
@@ -74,7 +74,10 @@ struct Shared {
     cache: Mutex<SpeechCache>,
     levels: Arc<Levels>,
     speeches: Arc<Semaphore>,
+    observer: OnceLock<Observer>,
 }
+
+type Observer = Box<dyn Fn(&SentenceReport) + Send + Sync>;
 
 impl Shared {
     /// A panic in a task leaves the cache usable.
@@ -109,6 +112,7 @@ impl Tts {
                 cache: Mutex::new(SpeechCache::new(spec.cache_bytes)),
                 levels: Arc::default(),
                 speeches: Arc::new(Semaphore::new(SPEECHES_MAX)),
+                observer: OnceLock::new(),
                 voices,
                 spec,
             }),
@@ -125,6 +129,14 @@ impl Tts {
     #[must_use]
     pub fn stats(&self) -> Vec<EngineStats> {
         self.shared.hosts.iter().map(|host| host.stats()).collect()
+    }
+
+    /// Tells `observer` of every sentence when it ends; the first observer stays.
+    ///
+    /// It is called from the tasks that speak and must not wait.
+    pub fn observe(&self, observer: impl Fn(&SentenceReport) + Send + Sync + 'static) {
+        // A second one is our own mistake and does no harm.
+        let _ = self.shared.observer.set(Box::new(observer));
     }
 
     /// The voice of an id, or of `engine:voice` with a configured engine.

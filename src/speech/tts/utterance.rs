@@ -11,7 +11,7 @@
 use super::Shared;
 use super::cache::SpeechKey;
 use super::engine::{EngineError, Place, Sentence, Sink};
-use super::host::{Host, add};
+use super::host::{Host, SentenceOutcome, SentenceReport, add};
 use super::script::Segment;
 use super::speech::{Pieces, Replay};
 use super::voices::Voice;
@@ -116,7 +116,9 @@ impl Utterance {
             };
             let place = Place { segment: Arc::clone(segment), range: cut.clone() };
             self.sink.voice(&level_key(voice, host), voice.gain_db + segment.gain_db);
-            match host.say(&say, &place, &mut self.sink).await {
+            let result = host.say(&say, &place, &mut self.sink).await;
+            self.report(voice, &say, &result);
+            match result {
                 Ok(()) => {
                     self.sink.end();
                     return Ok(());
@@ -137,6 +139,19 @@ impl Utterance {
             }
         }
         Err(last)
+    }
+
+    fn report(&self, voice: &Voice, say: &Sentence, result: &Result<(), EngineError>) {
+        let Some(observer) = self.shared.observer.get() else { return };
+        let asked = !matches!(result, Err(EngineError::Open { .. }));
+        observer(&SentenceReport {
+            engine: voice.engine.clone(),
+            voice: voice.id.clone(),
+            live: self.live,
+            letters: say.text.as_str().chars().count(),
+            first_audio: self.sink.first_audio().filter(|_| asked),
+            outcome: SentenceOutcome::of(result),
+        });
     }
 
     async fn repeat(&mut self, pieces: Pieces, room: usize) -> Ended {

@@ -26,6 +26,14 @@ fn english_is_read_as_it_is_said() {
         ("on 11/22/2026", "on November twenty-second, twenty twenty-six"),
         ("on 22/11/2026", "on November twenty-second, twenty twenty-six"),
         ("at 2:05 pm or 9:00", "at two oh five pm or nine o'clock"),
+        (
+            "at 2:05pm, 9 am or 5:30 P.M. today",
+            "at two oh five pm, nine am or five thirty pm. today",
+        ),
+        (
+            "100-2000 people, 0.5 1234567",
+            "one hundred-two thousand people, zero point five one two three, four five six, seven",
+        ),
         ("the 1st and 22nd", "the first and twenty-second"),
         (
             "Call +1 555 123 4567.",
@@ -62,8 +70,10 @@ fn other_languages_have_their_own_words() {
         (
             "de-DE",
             "am 22.11.2026 um 14:30 Uhr",
-            "am zweiundzwanzigster November zweitausendsechsundzwanzig um vierzehn Uhr dreißig, Uhr",
+            "am zweiundzwanzigster November zweitausendsechsundzwanzig um vierzehn Uhr dreißig",
         ),
+        ("de-DE", "am 3. Mai um 1:05", "am dritter Mai um ein Uhr fünf"),
+        ("de-DE", "Es waren 22. Mehr nicht.", "Es waren zweiundzwanzig. Mehr nicht."),
         ("de-DE", "um 14:00 Uhr", "um vierzehn Uhr"),
         ("es-ES", "12,50 € a las 14:30", "doce euros con cincuenta a las catorce y treinta"),
         ("es-ES", "el 50% de 21 euros", "el cincuenta por ciento de veintiuno euros"),
