@@ -40,7 +40,8 @@ use cache::{SpeechCache, SpeechKey};
 use chain::Levels;
 use engine::{PicoPool, Sink};
 use host::Host;
-use speech::Replay;
+use speech::Audience;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Semaphore;
 use utterance::Utterance;
@@ -57,6 +58,9 @@ const VOICE_NAME_MAX: usize = 100;
 /// The longest text of an agent that is kept: greetings, fillers.
 const LIVE_KEPT_MAX: usize = 100;
 
+/// The longest text, in octets.
+const TEXT_MAX: usize = 64 * 1024;
+
 /// Most repetitions.
 const REPEAT_MAX: u32 = 100;
 
@@ -72,6 +76,8 @@ struct Shared {
     voices: Vec<Voice>,
     hosts: Vec<Arc<Host>>,
     cache: Mutex<SpeechCache>,
+    /// Prompts that are being spoken at this moment, one entry for each task.
+    making: Mutex<HashMap<SpeechKey, Arc<Audience>>>,
     levels: Arc<Levels>,
     speeches: Arc<Semaphore>,
     observer: OnceLock<Observer>,
@@ -83,6 +89,24 @@ impl Shared {
     /// A panic in a task leaves the cache usable.
     fn cache(&self) -> MutexGuard<'_, SpeechCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn making(&self) -> MutexGuard<'_, HashMap<SpeechKey, Arc<Audience>>> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Joins those who hear the same at this moment.
+    fn join(&self, key: &SpeechKey) -> Option<Speech> {
+        let audience = self.making().get(key).cloned()?;
+        audience.join()
+    }
+
+    /// A speech is over; another of the same words may have begun meanwhile.
+    fn leave(&self, key: &SpeechKey, audience: &Arc<Audience>) {
+        let mut making = self.making();
+        if making.get(key).is_some_and(|known| Arc::ptr_eq(known, audience)) {
+            making.remove(key);
+        }
     }
 }
 
@@ -110,6 +134,7 @@ impl Tts {
                 hosts: hosts.collect(),
                 rate: SampleRate::new(spec.rate).unwrap_or(SampleRate::HZ_8000),
                 cache: Mutex::new(SpeechCache::new(spec.cache_bytes)),
+                making: Mutex::default(),
                 levels: Arc::default(),
                 speeches: Arc::new(Semaphore::new(SPEECHES_MAX)),
                 observer: OnceLock::new(),
@@ -179,50 +204,56 @@ impl Tts {
 
     /// Speaks a text.
     ///
-    /// Cost: returns at once; what was said before comes from the cache, anything else from a
-    /// task of the current runtime.
+    /// Cost: returns at once; what was said before comes from the cache, what is being said for
+    /// another call is shared with it, anything else comes from a task of the current runtime.
     ///
     /// # Errors
     /// [`TtsError`]; later failures come as the last item of the speech.
     pub fn speak(&self, request: SpeakRequest) -> Result<Speech, TtsError> {
+        if request.text.len() > TEXT_MAX {
+            return Err(TtsError::TooLong);
+        }
         let voice = self.find(&request.voice)?;
         let repeat = request.repeat.clamp(1, REPEAT_MAX);
         let speed = if request.speed.is_finite() { request.speed.clamp(0.25, 4.0) } else { 1.0 };
         let (live, ssml) = (request.live, request.ssml);
         let key = key_of(request, &voice, speed);
+        let rate = self.shared.spec.rate;
         let found = self.shared.cache().find(&key);
         if let Some(pieces) = found {
-            return Ok(Speech::made(Replay::new(pieces, repeat, self.shared.spec.rate)));
+            return Ok(Speech::made(pieces, repeat, rate));
+        }
+        let joined = if live { None } else { self.shared.join(&key) };
+        if let Some(speech) = joined {
+            return Ok(speech.repeated(repeat, rate));
         }
         let segments = script::prepare(&key.text, ssml, &voice.language)?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| TtsError::NoRuntime)?;
         let place = Arc::clone(&self.shared.speeches).try_acquire_owned();
         let place = place.map_err(|_| TtsError::Busy)?;
-        let (writer, speech) = Speech::pipe();
-        let levels = Arc::clone(&self.shared.levels);
-        let mut sink = Sink::new(writer, self.shared.rate, self.shared.spec.level_dbov, levels);
-        let keep_max = self.shared.cache().piece_max();
-        match (repeat, keep_max) {
-            (1, 0) => {}
-            (1, bytes) => sink.keep(bytes),
-            // Bounded by the length of texts.
-            _ => sink.keep(usize::MAX),
+        let audience = Arc::new(Audience::new(self.shared.cache().piece_max()));
+        let speech = audience.join().ok_or(TtsError::Busy)?;
+        if !live {
+            self.shared.making().insert(key.clone(), Arc::clone(&audience));
         }
+        let levels = Arc::clone(&self.shared.levels);
+        let target = self.shared.spec.level_dbov;
         let utterance = Utterance {
             shared: Arc::clone(&self.shared),
             voices: self.with_fallbacks(voice),
             segments: segments.into_iter().map(Arc::new).collect(),
             speed,
             live,
-            repeat,
-            sink,
+            sink: Sink::new(Arc::clone(&audience), self.shared.rate, target, levels),
+            audience,
             // What agents say once must not push out what prompts say often.
-            key: Some(key).filter(|key| !live || key.text.len() <= LIVE_KEPT_MAX),
+            keep: !live || key.text.len() <= LIVE_KEPT_MAX,
+            key,
             _place: place,
         };
-        // The speech owns it: it ends soon after that is dropped.
+        // Its listeners own it: it ends soon after the last of them is dropped.
         runtime.spawn(utterance.run());
-        Ok(speech)
+        Ok(speech.repeated(repeat, rate))
     }
 
     /// Speaks one sentence that shows a voice off, in its language.

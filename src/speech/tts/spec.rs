@@ -137,6 +137,9 @@ pub enum TtsError {
     /// The caller gave nothing that can be said.
     #[error("the text has nothing in it that can be spoken")]
     NothingToSay,
+    /// The caller gave more than any text is long.
+    #[error("the text is longer than 65536 octets")]
+    TooLong,
     /// The caller's SSML is none.
     #[error("SSML: {0}")]
     Ssml(String),

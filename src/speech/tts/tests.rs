@@ -122,6 +122,29 @@ async fn the_same_text_is_made_once_and_repeats_are_the_same() {
 }
 
 #[tokio::test]
+async fn calls_that_ask_for_the_same_words_share_their_making() {
+    let dir = tempfile::tempdir().unwrap();
+    let tts = start(dir.path());
+    let text = "This is said to everybody. And it is made only once, as it should be.";
+    let speeches: Vec<Speech> = (0..20).map(|_| say(&tts, "house", text).unwrap()).collect();
+    let mut heard = Vec::new();
+    for (number, speech) in speeches.into_iter().enumerate() {
+        // Some hang up; the others hear all of it.
+        if number % 3 != 0 {
+            heard.push(samples(&collect(speech).await.unwrap()));
+        }
+    }
+    assert!(heard.iter().all(|samples| *samples == heard[0] && samples.len() > 16_000));
+    assert_eq!(tts.stats()[0].sentences, 2);
+    assert!(tts.shared.making().is_empty());
+    // When all have hung up it ends, and the next begins anew.
+    drop(say(&tts, "house", "Nobody waits for this one.").unwrap());
+    let next = collect(say(&tts, "house", "Nobody waits for this one.").unwrap()).await;
+    assert!(seconds(&next.unwrap()) > 0.5);
+    assert_eq!(say(&tts, "house", &"x ".repeat(40_000)).err(), Some(TtsError::TooLong));
+}
+
+#[tokio::test]
 async fn the_ends_of_sentences_are_told_where_they_lie() {
     let dir = tempfile::tempdir().unwrap();
     let tts = start(dir.path());
