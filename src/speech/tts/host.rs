@@ -20,7 +20,7 @@ pub(super) struct Host {
     pub spec: TtsEngineSpec,
     engine: Arc<dyn TtsEngine>,
     breaker: Mutex<Breaker>,
-    places: Semaphore,
+    pub(super) places: Semaphore,
     prompts: Semaphore,
     pub counts: Counts,
 }
@@ -145,8 +145,15 @@ impl Host {
         let limit = self.spec.first_audio;
         out.begin(place.clone(), if say.live { limit } else { limit.max(PROMPT_WAIT) });
         // Closed semaphores do not exist here.
-        let _prompt = if say.live { None } else { out.wait(self.prompts.acquire()).await?.ok() };
-        let _place = out.wait(self.places.acquire()).await?;
+        let crowded = |error| match error {
+            EngineError::Late(waited) => EngineError::Crowded(waited),
+            error => error,
+        };
+        let _prompt = match say.live {
+            true => None,
+            false => out.wait(self.prompts.acquire()).await.map_err(crowded)?.ok(),
+        };
+        let _place = out.wait(self.places.acquire()).await.map_err(crowded)?;
         if !say.live {
             out.begin(place.clone(), limit);
         }
@@ -166,6 +173,12 @@ impl Host {
             Ok(()) => self.breaker().succeeded(),
             Err(EngineError::Cancelled) => {
                 add(&self.counts.cancelled, 1);
+                if leave == Leave::Probe {
+                    self.breaker().abandoned(now);
+                }
+            }
+            Err(EngineError::Crowded(_)) => {
+                add(&self.counts.failures, 1);
                 if leave == Leave::Probe {
                     self.breaker().abandoned(now);
                 }
