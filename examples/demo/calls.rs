@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bellwire::audio::gain;
 use bellwire::audio::rate::SampleRate;
 use bellwire::audio::wav;
-use bellwire::speech::tts::{Tts, TtsSpec};
+use bellwire::speech::tts::{SpeakRequest, Tts, TtsSpec};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -41,16 +41,19 @@ pub fn synthesise(dir: &Path) -> Result<Speech> {
         let tts = Tts::start(TtsSpec {
             voice_dir,
             threads: 1,
+            engines: Vec::new(),
             voices: Vec::new(),
             level_dbov: Some(-20.0),
             rate,
             cache_bytes: 0,
         });
-        let mut speech = tts.speak(voice, text, 1)?;
+        let mut speech = tts.speak(SpeakRequest::new(voice, text))?;
         let mut all = Vec::new();
         // The engine has its own threads; this one only collects.
-        while let Some(piece) = tokio::task::block_in_place(|| speech.blocking_recv()) {
-            all.extend_from_slice(&piece.map_err(anyhow::Error::msg)?);
+        let runtime = tokio::runtime::Handle::current();
+        let mut next = || tokio::task::block_in_place(|| runtime.block_on(speech.next()));
+        while let Some(piece) = next() {
+            all.extend_from_slice(&piece.map_err(anyhow::Error::msg)?.samples);
         }
         Ok(all)
     };

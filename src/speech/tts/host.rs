@@ -149,9 +149,10 @@ impl Host {
             EngineError::Late(waited) => EngineError::Crowded(waited),
             error => error,
         };
-        let _prompt = match say.live {
-            true => None,
-            false => out.wait(self.prompts.acquire()).await.map_err(crowded)?.ok(),
+        let _prompt = if say.live {
+            None
+        } else {
+            out.wait(self.prompts.acquire()).await.map_err(crowded)?.ok()
         };
         let _place = out.wait(self.places.acquire()).await.map_err(crowded)?;
         if !say.live {
