@@ -167,10 +167,14 @@ impl Tts {
     /// The voice of an id, or of `engine:voice` with a configured engine.
     ///
     /// # Errors
-    /// [`TtsError::UnknownVoice`].
+    /// [`TtsError::UnknownVoice`], [`TtsError::NoEngine`].
     pub fn find(&self, voice: &str) -> Result<Voice, TtsError> {
         let voices = &self.shared.voices;
         let known = voices.iter().find(|known| known.id == voice).cloned();
+        if let Some(voice) = known.as_ref().filter(|voice| self.host(&voice.engine).is_none()) {
+            let (voice, engine) = (voice.id.clone(), voice.engine.clone());
+            return Err(TtsError::NoEngine { voice, engine });
+        }
         known.or_else(|| self.pass_through(voice)).ok_or_else(|| TtsError::UnknownVoice {
             voice: voice.chars().take(VOICE_NAME_MAX).collect(),
             known: voices.iter().map(|voice| voice.id.clone()).collect(),
@@ -254,6 +258,19 @@ impl Tts {
         // Its listeners own it: it ends soon after the last of them is dropped.
         runtime.spawn(utterance.run());
         Ok(speech.repeated(repeat, rate))
+    }
+
+    /// Whether a request can be spoken, as far as that is known without speaking it: its voice is
+    /// there, its SSML is some, and there is something to say.
+    ///
+    /// # Errors
+    /// As [`Self::speak`].
+    pub fn check(&self, request: &SpeakRequest) -> Result<(), TtsError> {
+        if request.text.len() > TEXT_MAX {
+            return Err(TtsError::TooLong);
+        }
+        let voice = self.find(&request.voice)?;
+        script::prepare(&request.text, request.ssml, &voice.language).map(drop)
     }
 
     /// Speaks one sentence that shows a voice off, in its language.

@@ -180,6 +180,7 @@ async fn ssml_pauses_speaks_in_manners_and_is_never_heard() {
     assert!(samples(&read) != all);
     let bomb = "<!DOCTYPE x [<!ENTITY a \"b\">]><speak>&a;</speak>";
     let bomb = SpeakRequest { ssml: true, ..SpeakRequest::new("en-US-001", bomb) };
+    assert!(matches!(tts.check(&bomb), Err(TtsError::Ssml(_))));
     assert!(matches!(tts.speak(bomb), Err(TtsError::Ssml(_))));
 }
 
@@ -240,6 +241,11 @@ async fn bad_requests_are_named() {
     for voice in ["pico:xx", "pico:", "nobody:en-US", "pico:../en-US", "pico:-f", "pico:a\nb"] {
         assert!(tts.find(voice).is_err(), "{voice}");
     }
+    let stray = Voice::new("stray", "gone", "x", "en-US");
+    let stray = Tts::start(TtsSpec { voices: vec![stray], ..spec(dir.path()) });
+    let error = stray.check(&SpeakRequest::new("stray", "Hello.")).unwrap_err();
+    assert!(error.to_string().contains("\"gone\", which is not configured"), "{error}");
+    assert_eq!(tts.check(&SpeakRequest::new("house", "Hello.")), Ok(()));
     assert!(collect(say(&tts, "pico:de-DE", "Hallo.").unwrap()).await.is_ok());
     assert_eq!(say(&tts, "en-US-001", " \n.").err(), Some(TtsError::NothingToSay));
     let blocked = tempfile::NamedTempFile::new().unwrap();

@@ -169,3 +169,57 @@ proptest! {
         prop_assert_eq!(letters(&read), words.concat());
     }
 }
+
+#[test]
+fn mixtures_of_everything_are_read_to_their_end() {
+    let parts = [
+        "*",
+        "_",
+        "`",
+        "[",
+        "](",
+        ")",
+        "www.",
+        "http://",
+        "a",
+        "1",
+        "12",
+        ".",
+        ",",
+        ":",
+        "-",
+        "+",
+        "(",
+        "\u{20ac}",
+        "$",
+        "%",
+        " ",
+        "\n",
+        "|",
+        "#",
+        "\u{e9}",
+        "\u{1f600}",
+        "@",
+        "x.de",
+        "/",
+        "2026-11-22",
+        "14:30",
+        "km",
+        "<",
+        "&",
+        "\u{200d}",
+        "0",
+        "Uhr",
+        "am",
+        "st",
+        "22. Mai",
+    ];
+    let mut random = crate::time::Rng::from_seed([7; 32]);
+    let mut below = |most: usize| usize::try_from(random.next_u64() % most as u64).unwrap();
+    for _ in 0..4000 {
+        let length = below(30);
+        let text: String = (0..length).map(|_| parts[below(parts.len())]).collect();
+        let tag = u8::try_from(below(7)).unwrap();
+        fuzz_normalise(&[&[tag], text.as_bytes()].concat());
+    }
+}
