@@ -53,7 +53,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/store/"]),
     ("rustls", &["src/net/tls.rs"]),
     ("rustls_native_certs", &["src/net/tls.rs"]),
-    ("rustix", &["src/net/", "src/media/worker"]),
+    // Sockets and threads, and the death of programs that speak.
+    ("rustix", &["src/net/", "src/media/worker", "src/speech/tts/engine/command.rs"]),
     ("sd_notify", &["src/observe/notify.rs"]),
     ("sdp_types", &["src/sdp/"]),
     // A wrapper type that is passed along unopened.
