@@ -210,7 +210,7 @@ impl Levels {
 }
 
 #[cfg(test)]
-#[expect(clippy::cast_possible_truncation, reason = "test tones")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "test tones")]
 mod tests {
     use super::*;
 

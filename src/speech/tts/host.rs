@@ -20,7 +20,7 @@ pub(super) struct Host {
     pub spec: TtsEngineSpec,
     engine: Arc<dyn TtsEngine>,
     breaker: Mutex<Breaker>,
-    places: Semaphore,
+    pub(super) places: Semaphore,
     prompts: Semaphore,
     pub counts: Counts,
 }
@@ -36,6 +36,47 @@ pub(super) struct Counts {
     pub first_audio_ms: AtomicU64,
     pub first_audios: AtomicU64,
     pub letters: AtomicU64,
+}
+
+/// What became of one sentence at one engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentenceReport {
+    /// The engine's name.
+    pub engine: String,
+    /// The voice's id.
+    pub voice: String,
+    /// Whether it was an agent's.
+    pub live: bool,
+    /// Letters asked for.
+    pub letters: usize,
+    /// From the request to the first sound, if there was any.
+    pub first_audio: Option<Duration>,
+    /// How it ended.
+    pub outcome: SentenceOutcome,
+}
+
+/// How one sentence ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SentenceOutcome {
+    /// It was spoken.
+    Spoken,
+    /// Nobody wanted to hear (all of) it.
+    Cancelled,
+    /// It was not (all) spoken, for this reason.
+    Failed(String),
+    /// The engine was not asked, because it failed too often before.
+    Skipped(String),
+}
+
+impl SentenceOutcome {
+    pub(super) fn of(result: &Result<(), EngineError>) -> Self {
+        match result {
+            Ok(()) => Self::Spoken,
+            Err(EngineError::Cancelled) => Self::Cancelled,
+            Err(error @ EngineError::Open { .. }) => Self::Skipped(error.to_string()),
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// What an engine did since the start, and how it is.
@@ -104,8 +145,16 @@ impl Host {
         let limit = self.spec.first_audio;
         out.begin(place.clone(), if say.live { limit } else { limit.max(PROMPT_WAIT) });
         // Closed semaphores do not exist here.
-        let _prompt = if say.live { None } else { out.wait(self.prompts.acquire()).await?.ok() };
-        let _place = out.wait(self.places.acquire()).await?;
+        let crowded = |error| match error {
+            EngineError::Late(waited) => EngineError::Crowded(waited),
+            error => error,
+        };
+        let _prompt = if say.live {
+            None
+        } else {
+            out.wait(self.prompts.acquire()).await.map_err(crowded)?.ok()
+        };
+        let _place = out.wait(self.places.acquire()).await.map_err(crowded)?;
         if !say.live {
             out.begin(place.clone(), limit);
         }
@@ -125,6 +174,12 @@ impl Host {
             Ok(()) => self.breaker().succeeded(),
             Err(EngineError::Cancelled) => {
                 add(&self.counts.cancelled, 1);
+                if leave == Leave::Probe {
+                    self.breaker().abandoned(now);
+                }
+            }
+            Err(EngineError::Crowded(_)) => {
+                add(&self.counts.failures, 1);
                 if leave == Leave::Probe {
                     self.breaker().abandoned(now);
                 }

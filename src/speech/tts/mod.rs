@@ -28,7 +28,7 @@ mod utterance;
 pub mod voices;
 
 pub use engine::fuzz_frame as fuzz_engine_frame;
-pub use host::EngineStats;
+pub use host::{EngineStats, SentenceOutcome, SentenceReport};
 pub use normalise::fuzz_normalise;
 pub use spec::{SPEECHES_MAX, SpeakRequest, TtsEngineKind, TtsEngineSpec, TtsError, TtsSpec};
 pub use speech::{Speech, SpeechPiece, SpeechWriter};
@@ -40,8 +40,9 @@ use cache::{SpeechCache, SpeechKey};
 use chain::Levels;
 use engine::{PicoPool, Sink};
 use host::Host;
-use speech::Replay;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use speech::Audience;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Semaphore;
 use utterance::Utterance;
 
@@ -56,6 +57,9 @@ const VOICE_NAME_MAX: usize = 100;
 
 /// The longest text of an agent that is kept: greetings, fillers.
 const LIVE_KEPT_MAX: usize = 100;
+
+/// The longest text, in octets.
+const TEXT_MAX: usize = 64 * 1024;
 
 /// Most repetitions.
 const REPEAT_MAX: u32 = 100;
@@ -72,14 +76,37 @@ struct Shared {
     voices: Vec<Voice>,
     hosts: Vec<Arc<Host>>,
     cache: Mutex<SpeechCache>,
+    /// Prompts that are being spoken at this moment, one entry for each task.
+    making: Mutex<HashMap<SpeechKey, Arc<Audience>>>,
     levels: Arc<Levels>,
     speeches: Arc<Semaphore>,
+    observer: OnceLock<Observer>,
 }
+
+type Observer = Box<dyn Fn(&SentenceReport) + Send + Sync>;
 
 impl Shared {
     /// A panic in a task leaves the cache usable.
     fn cache(&self) -> MutexGuard<'_, SpeechCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn making(&self) -> MutexGuard<'_, HashMap<SpeechKey, Arc<Audience>>> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Joins those who hear the same at this moment.
+    fn join(&self, key: &SpeechKey) -> Option<Speech> {
+        let audience = self.making().get(key).cloned()?;
+        audience.join()
+    }
+
+    /// A speech is over; another of the same words may have begun meanwhile.
+    fn leave(&self, key: &SpeechKey, audience: &Arc<Audience>) {
+        let mut making = self.making();
+        if making.get(key).is_some_and(|known| Arc::ptr_eq(known, audience)) {
+            making.remove(key);
+        }
     }
 }
 
@@ -107,8 +134,10 @@ impl Tts {
                 hosts: hosts.collect(),
                 rate: SampleRate::new(spec.rate).unwrap_or(SampleRate::HZ_8000),
                 cache: Mutex::new(SpeechCache::new(spec.cache_bytes)),
+                making: Mutex::default(),
                 levels: Arc::default(),
                 speeches: Arc::new(Semaphore::new(SPEECHES_MAX)),
+                observer: OnceLock::new(),
                 voices,
                 spec,
             }),
@@ -127,13 +156,25 @@ impl Tts {
         self.shared.hosts.iter().map(|host| host.stats()).collect()
     }
 
+    /// Tells `observer` of every sentence when it ends; the first observer stays.
+    ///
+    /// It is called from the tasks that speak and must not wait.
+    pub fn observe(&self, observer: impl Fn(&SentenceReport) + Send + Sync + 'static) {
+        // A second one is our own mistake and does no harm.
+        let _ = self.shared.observer.set(Box::new(observer));
+    }
+
     /// The voice of an id, or of `engine:voice` with a configured engine.
     ///
     /// # Errors
-    /// [`TtsError::UnknownVoice`].
+    /// [`TtsError::UnknownVoice`], [`TtsError::NoEngine`].
     pub fn find(&self, voice: &str) -> Result<Voice, TtsError> {
         let voices = &self.shared.voices;
         let known = voices.iter().find(|known| known.id == voice).cloned();
+        if let Some(voice) = known.as_ref().filter(|voice| self.host(&voice.engine).is_none()) {
+            let (voice, engine) = (voice.id.clone(), voice.engine.clone());
+            return Err(TtsError::NoEngine { voice, engine });
+        }
         known.or_else(|| self.pass_through(voice)).ok_or_else(|| TtsError::UnknownVoice {
             voice: voice.chars().take(VOICE_NAME_MAX).collect(),
             known: voices.iter().map(|voice| voice.id.clone()).collect(),
@@ -167,50 +208,69 @@ impl Tts {
 
     /// Speaks a text.
     ///
-    /// Cost: returns at once; what was said before comes from the cache, anything else from a
-    /// task of the current runtime.
+    /// Cost: returns at once; what was said before comes from the cache, what is being said for
+    /// another call is shared with it, anything else comes from a task of the current runtime.
     ///
     /// # Errors
     /// [`TtsError`]; later failures come as the last item of the speech.
     pub fn speak(&self, request: SpeakRequest) -> Result<Speech, TtsError> {
+        if request.text.len() > TEXT_MAX {
+            return Err(TtsError::TooLong);
+        }
         let voice = self.find(&request.voice)?;
         let repeat = request.repeat.clamp(1, REPEAT_MAX);
         let speed = if request.speed.is_finite() { request.speed.clamp(0.25, 4.0) } else { 1.0 };
         let (live, ssml) = (request.live, request.ssml);
         let key = key_of(request, &voice, speed);
+        let rate = self.shared.spec.rate;
         let found = self.shared.cache().find(&key);
         if let Some(pieces) = found {
-            return Ok(Speech::made(Replay::new(pieces, repeat, self.shared.spec.rate)));
+            return Ok(Speech::made(pieces, repeat, rate));
+        }
+        let joined = if live { None } else { self.shared.join(&key) };
+        if let Some(speech) = joined {
+            return Ok(speech.repeated(repeat, rate));
         }
         let segments = script::prepare(&key.text, ssml, &voice.language)?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| TtsError::NoRuntime)?;
         let place = Arc::clone(&self.shared.speeches).try_acquire_owned();
         let place = place.map_err(|_| TtsError::Busy)?;
-        let (writer, speech) = Speech::pipe();
-        let levels = Arc::clone(&self.shared.levels);
-        let mut sink = Sink::new(writer, self.shared.rate, self.shared.spec.level_dbov, levels);
-        let keep_max = self.shared.cache().piece_max();
-        match (repeat, keep_max) {
-            (1, 0) => {}
-            (1, bytes) => sink.keep(bytes),
-            // Bounded by the length of texts.
-            _ => sink.keep(usize::MAX),
+        let audience = Arc::new(Audience::new(self.shared.cache().piece_max()));
+        let speech = audience.join().ok_or(TtsError::Busy)?;
+        if !live {
+            self.shared.making().insert(key.clone(), Arc::clone(&audience));
         }
+        let levels = Arc::clone(&self.shared.levels);
+        let target = self.shared.spec.level_dbov;
         let utterance = Utterance {
             shared: Arc::clone(&self.shared),
             voices: self.with_fallbacks(voice),
             segments: segments.into_iter().map(Arc::new).collect(),
             speed,
             live,
-            repeat,
-            sink,
+            sink: Sink::new(Arc::clone(&audience), self.shared.rate, target, levels),
+            audience,
             // What agents say once must not push out what prompts say often.
-            key: Some(key).filter(|key| !live || key.text.len() <= LIVE_KEPT_MAX),
+            keep: !live || key.text.len() <= LIVE_KEPT_MAX,
+            key,
             _place: place,
         };
-        // The speech owns it: it ends soon after that is dropped.
+        // Its listeners own it: it ends soon after the last of them is dropped.
         runtime.spawn(utterance.run());
-        Ok(speech)
+        Ok(speech.repeated(repeat, rate))
+    }
+
+    /// Whether a request can be spoken, as far as that is known without speaking it: its voice is
+    /// there, its SSML is some, and there is something to say.
+    ///
+    /// # Errors
+    /// As [`Self::speak`].
+    pub fn check(&self, request: &SpeakRequest) -> Result<(), TtsError> {
+        if request.text.len() > TEXT_MAX {
+            return Err(TtsError::TooLong);
+        }
+        let voice = self.find(&request.voice)?;
+        script::prepare(&request.text, request.ssml, &voice.language).map(drop)
     }
 
     /// Speaks one sentence that shows a voice off, in its language.

@@ -69,3 +69,51 @@ fn marked(part: ssml::Part, language: &str) -> Segment {
     segment.maps.insert(0, part.map);
     Segment { speed: part.speed, gain_db: part.gain_db, pause: part.pause, ..segment }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What some engine or other would obey.
+    const LIVE: [char; 9] = ['<', '>', '[', ']', '{', '}', '&', '\\', '\0'];
+
+    fn check(text: &str, ssml: bool, language: &str) {
+        let Ok(segments) = prepare(text, ssml, language) else { return };
+        let mut last = 0;
+        for segment in &segments {
+            for cut in &segment.cuts {
+                let part = segment.text.part(cut.clone());
+                assert!(!part.as_str().contains(LIVE), "{part:?}");
+                assert!(!part.as_str().contains(char::is_control), "{part:?}");
+                assert!(part.as_str().chars().count() <= 300, "{part:?}");
+                let end = segment.source_end(cut.end);
+                assert!((last..=text.len()).contains(&end), "{end} after {last}");
+                last = end;
+            }
+        }
+    }
+
+    #[test]
+    fn markup_within_markup_stays_text() {
+        let text = "<speak>&lt;genfile file=&quot;x&quot;&gt;one&lt;/genfile&gt; <sub alias=\"&lt;play&gt; \
+            [[two]]\">x</sub> <![CDATA[<break/>]]></speak>";
+        let segments = prepare(text, true, "en-US").unwrap();
+        let said: String = segments.iter().map(|segment| segment.text.as_str()).collect();
+        assert!(["genfile", "one", "play", "two", "break"].iter().all(|word| said.contains(word)));
+        check(text, true, "en-US");
+    }
+
+    proptest! {
+        #[test]
+        fn no_engine_ever_gets_markup(
+            text in any::<String>(),
+            marks in "[ -~\n]{0,60}",
+            ssml in any::<bool>(),
+            language in prop::sample::select(vec!["en-US", "de-DE", "es-ES", "fr-FR", "it-IT", "ja", ""]),
+        ) {
+            check(&format!("{marks}{text}"), ssml, language);
+            check(&format!("<speak>{text}</speak>"), ssml, language);
+        }
+    }
+}

@@ -150,9 +150,20 @@ pub enum TtsError {
         /// The ids that there are.
         known: Vec<String>,
     },
+    /// The configuration names an engine that it does not have.
+    #[error("voice {voice:?} is spoken by the engine {engine:?}, which is not configured")]
+    NoEngine {
+        /// The voice's id.
+        voice: String,
+        /// The name.
+        engine: String,
+    },
     /// The caller gave nothing that can be said.
     #[error("the text has nothing in it that can be spoken")]
     NothingToSay,
+    /// The caller gave more than any text is long.
+    #[error("the text is longer than 65536 octets")]
+    TooLong,
     /// The caller's SSML is none.
     #[error("SSML: {0}")]
     Ssml(String),

@@ -33,11 +33,19 @@ pub(super) type Pieces = Arc<[SpeechPiece]>;
 /// Speech as it is made. Dropping it cancels what is not made yet.
 pub struct Speech {
     source: Source,
+    encore: Option<Encore>,
 }
 
 enum Source {
     Pipe(Arc<Pipe>),
     Made(Replay),
+}
+
+/// The rounds behind the first, which is remembered for them.
+struct Encore {
+    said: Vec<SpeechPiece>,
+    rounds: u32,
+    rate: u32,
 }
 
 impl std::fmt::Debug for Speech {
@@ -50,21 +58,51 @@ impl Speech {
     /// A speech and the end that it is written to.
     #[must_use]
     pub fn pipe() -> (SpeechWriter, Self) {
-        let pipe = Arc::new(Pipe::default());
-        let writer = SpeechWriter { pipe: Arc::clone(&pipe) };
-        (writer, Self { source: Source::Pipe(pipe) })
+        Self::pipe_with(Arc::default())
     }
 
-    /// What was made before.
-    pub(super) fn made(replay: Replay) -> Self {
-        Self { source: Source::Made(replay) }
+    /// A speech whose writer learns by `drained` that something was taken.
+    fn pipe_with(drained: Arc<Notify>) -> (SpeechWriter, Self) {
+        let pipe = Arc::new(Pipe { state: Mutex::default(), filled: Notify::new(), drained });
+        let writer = SpeechWriter { pipe: Arc::clone(&pipe) };
+        (writer, Self { source: Source::Pipe(pipe), encore: None })
+    }
+
+    /// What was made before, `rounds` times.
+    pub(super) fn made(pieces: Pieces, rounds: u32, rate: u32) -> Self {
+        Self { source: Source::Made(Replay::new(pieces, rounds, rate)), encore: None }
+    }
+
+    /// The same speech `rounds` times in all; one that fails is not said again.
+    pub(super) fn repeated(mut self, rounds: u32, rate: u32) -> Self {
+        self.encore = (rounds > 1).then(|| Encore { said: Vec::new(), rounds, rate });
+        self
     }
 
     /// The next piece; `None` at the end. Cancel-safe. An error is the last item.
     pub async fn next(&mut self) -> Option<Result<SpeechPiece, String>> {
-        match &mut self.source {
+        let item = match &mut self.source {
             Source::Pipe(pipe) => pipe.next().await,
-            Source::Made(replay) => replay.next().map(Ok),
+            Source::Made(replay) => return replay.next().map(Ok),
+        };
+        match &item {
+            Some(Ok(piece)) => {
+                if let Some(encore) = &mut self.encore {
+                    encore.said.push(piece.clone());
+                }
+                item
+            }
+            Some(Err(_)) => {
+                self.encore = None;
+                item
+            }
+            None => {
+                let Encore { said, rounds, rate } = self.encore.take()?;
+                let mut replay = Replay::again(said.into(), rounds, rate);
+                let piece = replay.next();
+                self.source = Source::Made(replay);
+                piece.map(Ok)
+            }
         }
     }
 }
@@ -78,11 +116,10 @@ impl Drop for Speech {
     }
 }
 
-#[derive(Default)]
 struct Pipe {
     state: Mutex<State>,
     filled: Notify,
-    drained: Notify,
+    drained: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -178,9 +215,15 @@ impl SpeechWriter {
         }
     }
 
+    /// Whether nobody listens any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.pipe.lock().closed
+    }
+
     /// Waits until nobody listens any more.
     pub async fn closed(&self) {
-        while !self.pipe.lock().closed {
+        while !self.is_closed() {
             self.pipe.drained.notified().await;
         }
     }
@@ -189,6 +232,113 @@ impl SpeechWriter {
 impl Drop for SpeechWriter {
     fn drop(&mut self) {
         self.end(Some("the speech broke off".to_owned()));
+    }
+}
+
+/// All who listen to one speech while it is made.
+///
+/// Calls that ask for the same words at the same time share the making: who comes later hears
+/// what was said so far at once. The one task that speaks is the only one that waits here.
+pub(super) struct Audience {
+    state: Mutex<Hall>,
+    drained: Arc<Notify>,
+}
+
+struct Hall {
+    listeners: Vec<SpeechWriter>,
+    /// What was said so far, and the octets that it may still take; `None` when it is too much.
+    said: Option<(Vec<SpeechPiece>, usize)>,
+    over: bool,
+}
+
+/// Listeners of one speech; one more makes his own.
+const LISTENERS_MAX: usize = 4096;
+
+impl Audience {
+    /// An empty hall; what is said is remembered as long as it takes no more than `room` octets.
+    pub(super) fn new(room: usize) -> Self {
+        let said = (room > 0).then(|| (Vec::new(), room));
+        let state = Mutex::new(Hall { listeners: Vec::new(), said, over: false });
+        Self { state, drained: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Hall> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more listener; `None` when it is too late to hear all of it.
+    pub(super) fn join(&self) -> Option<Speech> {
+        let mut hall = self.lock();
+        if hall.over || hall.listeners.len() >= LISTENERS_MAX {
+            return None;
+        }
+        // The first one misses nothing, whether it is remembered or not.
+        if hall.said.is_none() && !hall.listeners.is_empty() {
+            return None;
+        }
+        let (writer, speech) = Speech::pipe_with(Arc::clone(&self.drained));
+        for piece in hall.said.iter().flat_map(|(said, _)| said) {
+            writer.push(piece.clone());
+        }
+        hall.listeners.push(writer);
+        Some(speech)
+    }
+
+    pub(super) fn push(&self, piece: &SpeechPiece) {
+        let mut hall = self.lock();
+        let size = super::cache::size(std::slice::from_ref(piece));
+        if let Some((said, room)) = &mut hall.said {
+            if size > *room {
+                hall.said = None;
+            } else {
+                *room -= size;
+                said.push(piece.clone());
+            }
+        }
+        for listener in &hall.listeners {
+            listener.push(piece.clone());
+        }
+    }
+
+    /// Waits until somebody has taken all but `samples`; `false` when nobody listens any more.
+    pub(super) async fn room(&self, samples: usize) -> bool {
+        loop {
+            if self.is_empty() {
+                return false;
+            }
+            if self.lock().listeners.iter().any(|listener| listener.waiting() < samples) {
+                return true;
+            }
+            self.drained.notified().await;
+        }
+    }
+
+    /// Waits until nobody listens any more; nobody can join then.
+    pub(super) async fn closed(&self) {
+        while !self.is_empty() {
+            self.drained.notified().await;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        let mut hall = self.lock();
+        hall.listeners.retain(|listener| !listener.is_closed());
+        hall.over |= hall.listeners.is_empty();
+        hall.over
+    }
+
+    /// All that was said, if it was remembered.
+    pub(super) fn said(&self) -> Option<Pieces> {
+        self.lock().said.as_ref().map(|(said, _)| said.as_slice().into())
+    }
+
+    /// The end, with its reason if it came too soon.
+    pub(super) fn end(&self, error: Option<&str>) {
+        let mut hall = self.lock();
+        hall.over = true;
+        for listener in hall.listeners.drain(..) {
+            listener.end(error.map(str::to_owned));
+        }
     }
 }
 
@@ -291,6 +441,37 @@ mod tests {
         });
         drop(speech);
         assert_eq!(waiting.await.unwrap(), (false, false));
+    }
+
+    #[tokio::test]
+    async fn who_comes_later_hears_all_of_it_and_the_last_to_leave_ends_it() {
+        let audience = Arc::new(Audience::new(10_000));
+        let mut first = audience.join().unwrap();
+        audience.push(&piece(100, 1));
+        let mut second = audience.join().unwrap().repeated(2, 8000);
+        audience.push(&piece(200, 2));
+        assert!(!audience.is_empty());
+        assert_eq!(first.next().await, Some(Ok(piece(100, 1))));
+        // The one who is ahead sets the pace.
+        assert!(audience.room(201).await);
+        drop(first);
+        assert!(!audience.is_empty());
+        audience.end(None);
+        let mut all = Vec::new();
+        while let Some(piece) = second.next().await {
+            all.push(piece.unwrap().samples.len());
+        }
+        assert_eq!(all, [100, 200, 4000, 100, 200]);
+        assert!(audience.join().is_none());
+        assert_eq!(audience.said().unwrap().len(), 2);
+
+        let audience = Audience::new(100);
+        let alone = audience.join().unwrap();
+        audience.push(&piece(1000, 1));
+        assert!(audience.said().is_none() && audience.join().is_none(), "too much to remember");
+        drop(alone);
+        audience.closed().await;
+        assert!(!audience.room(1).await && audience.join().is_none());
     }
 
     #[test]

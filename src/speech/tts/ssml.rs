@@ -434,7 +434,7 @@ mod tests {
             &"x".repeat(70_000),
             "<!DOCTYPE speak SYSTEM \"file:///etc/passwd\"><speak>x</speak>",
         ] {
-            assert!(matches!(parse(text, "en"), Err(TtsError::Ssml(_))), "{:.40}", text);
+            assert!(matches!(parse(text, "en"), Err(TtsError::Ssml(_))), "{text:.40}");
         }
         let long = "a<break time='9999s'/>".repeat(20) + "b";
         let total: Duration = parse(&long, "en").unwrap().iter().map(|part| part.pause).sum();

@@ -122,6 +122,29 @@ async fn the_same_text_is_made_once_and_repeats_are_the_same() {
 }
 
 #[tokio::test]
+async fn calls_that_ask_for_the_same_words_share_their_making() {
+    let dir = tempfile::tempdir().unwrap();
+    let tts = start(dir.path());
+    let text = "This is said to everybody. And it is made only once, as it should be.";
+    let speeches: Vec<Speech> = (0..20).map(|_| say(&tts, "house", text).unwrap()).collect();
+    let mut heard = Vec::new();
+    for (number, speech) in speeches.into_iter().enumerate() {
+        // Some hang up; the others hear all of it.
+        if number % 3 != 0 {
+            heard.push(samples(&collect(speech).await.unwrap()));
+        }
+    }
+    assert!(heard.iter().all(|samples| *samples == heard[0] && samples.len() > 16_000));
+    assert_eq!(tts.stats()[0].sentences, 2);
+    assert!(tts.shared.making().is_empty());
+    // When all have hung up it ends, and the next begins anew.
+    drop(say(&tts, "house", "Nobody waits for this one.").unwrap());
+    let next = collect(say(&tts, "house", "Nobody waits for this one.").unwrap()).await;
+    assert!(seconds(&next.unwrap()) > 0.5);
+    assert_eq!(say(&tts, "house", &"x ".repeat(40_000)).err(), Some(TtsError::TooLong));
+}
+
+#[tokio::test]
 async fn the_ends_of_sentences_are_told_where_they_lie() {
     let dir = tempfile::tempdir().unwrap();
     let tts = start(dir.path());
@@ -133,6 +156,59 @@ async fn the_ends_of_sentences_are_told_where_they_lie() {
     let length = Duration::from_secs_f64(seconds(&pieces));
     assert!(words[0].end > Duration::from_millis(500) && words[0].end < words[1].end);
     assert!(words[1].end.abs_diff(length) < Duration::from_millis(1), "{words:?} {length:?}");
+}
+
+#[tokio::test]
+async fn ssml_pauses_speaks_in_manners_and_is_never_heard() {
+    let dir = tempfile::tempdir().unwrap();
+    let tts = start(dir.path());
+    let text = "<speak>Good morning &amp; welcome. <break time=\"2s\"/><prosody volume=\"x-soft\">\
+        This part is whispered.</prosody></speak>";
+    let request = SpeakRequest { ssml: true, ..SpeakRequest::new("en-US-001", text) };
+    let pieces = collect(tts.speak(request.clone()).unwrap()).await.unwrap();
+    let all = samples(&pieces);
+    let silent = |window: &[i16]| window.iter().all(|sample| *sample == 0);
+    let pause = all.windows(16_000).position(silent).expect("two seconds of silence");
+    let peak = |samples: &[i16]| samples.iter().map(|s| s.unsigned_abs()).max().unwrap();
+    assert!(peak(&all[pause + 16_000..]) < peak(&all[..pause]) / 2);
+    let ends: Vec<usize> =
+        pieces.iter().flat_map(|piece| &piece.words).map(|word| word.text_end).collect();
+    assert!(text[..ends[0]].ends_with("welcome.") && *ends.last().unwrap() > ends[0], "{ends:?}");
+    // The same as plain text is read out, markup and all that it says.
+    let plain = SpeakRequest { ssml: false, ..request };
+    let read = collect(tts.speak(plain).unwrap()).await.unwrap();
+    assert!(samples(&read) != all);
+    let bomb = "<!DOCTYPE x [<!ENTITY a \"b\">]><speak>&a;</speak>";
+    let bomb = SpeakRequest { ssml: true, ..SpeakRequest::new("en-US-001", bomb) };
+    assert!(matches!(tts.check(&bomb), Err(TtsError::Ssml(_))));
+    assert!(matches!(tts.speak(bomb), Err(TtsError::Ssml(_))));
+}
+
+#[tokio::test]
+async fn fallbacks_in_a_circle_end_and_every_sentence_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = spec(dir.path());
+    let mut dead = TtsEngineSpec::new("dead", TtsEngineKind::OpenAi);
+    dead.url = Some("http://127.0.0.1:1".into());
+    spec.engines.push(dead);
+    for (id, next) in [("a", "b"), ("b", "c"), ("c", "a")] {
+        let fallback = Some(next.to_owned());
+        spec.voices.push(Voice { fallback, ..Voice::new(id, "dead", id, "en-US") });
+    }
+    let tts = Tts::start(spec);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&told);
+    tts.observe(move |report| listener.lock().unwrap().push(report.clone()));
+    let error = collect(say(&tts, "a", "Hello there.").unwrap()).await.unwrap_err();
+    assert!(error.starts_with("speech engine dead: "), "{error}");
+    let error = collect(say(&tts, "a", "Hello again.").unwrap()).await.unwrap_err();
+    assert!(error.contains("left alone"), "{error}");
+    let told: Vec<SentenceReport> = told.lock().unwrap().clone();
+    let voices: Vec<&str> = told.iter().map(|report| report.voice.as_str()).collect();
+    assert_eq!(voices, ["a", "b", "c", "a", "b", "c"]);
+    let failed = |report: &SentenceReport| matches!(report.outcome, SentenceOutcome::Failed(_));
+    let skipped = |report: &SentenceReport| matches!(report.outcome, SentenceOutcome::Skipped(_));
+    assert!(told[..3].iter().all(failed) && told[3..].iter().all(skipped), "{told:?}");
 }
 
 #[tokio::test]
@@ -165,6 +241,11 @@ async fn bad_requests_are_named() {
     for voice in ["pico:xx", "pico:", "nobody:en-US", "pico:../en-US", "pico:-f", "pico:a\nb"] {
         assert!(tts.find(voice).is_err(), "{voice}");
     }
+    let stray = Voice::new("stray", "gone", "x", "en-US");
+    let stray = Tts::start(TtsSpec { voices: vec![stray], ..spec(dir.path()) });
+    let error = stray.check(&SpeakRequest::new("stray", "Hello.")).unwrap_err();
+    assert!(error.to_string().contains("\"gone\", which is not configured"), "{error}");
+    assert_eq!(tts.check(&SpeakRequest::new("house", "Hello.")), Ok(()));
     assert!(collect(say(&tts, "pico:de-DE", "Hallo.").unwrap()).await.is_ok());
     assert_eq!(say(&tts, "en-US-001", " \n.").err(), Some(TtsError::NothingToSay));
     let blocked = tempfile::NamedTempFile::new().unwrap();

@@ -119,8 +119,14 @@ pub fn cuts(text: &str) -> Vec<Range<usize>> {
         let end = at + sentence.len();
         let held = trimmed(text, start..end);
         let words = text.get(held.clone()).unwrap_or_default();
-        let short = words.chars().count() < PIECE_CHARS_MIN;
-        if words.is_empty() || (short && !sentence.contains('\n')) || ends_abbreviated(words) {
+        if words.is_empty() {
+            start = end;
+            continue;
+        }
+        let short = words.chars().take(PIECE_CHARS_MIN).count() < PIECE_CHARS_MIN;
+        // What is long is no longer a title in front of a name.
+        let goes_on = words.len() <= PIECE_CHARS_MAX && ends_abbreviated(words);
+        if (short && !sentence.contains('\n')) || goes_on {
             continue;
         }
         cut(text, held, &mut out);
@@ -213,6 +219,15 @@ mod tests {
             pieces("你好。今天天气很好，我们去公园吧。再见。").concat(),
             "你好。今天天气很好，我们去公园吧。再见。"
         );
+    }
+
+    #[test]
+    fn hostile_texts_take_no_longer_than_others() {
+        for part in ["\n", "Dr. ", ". ", "a\n", "\u{200b}"] {
+            // Quadratic work on these would take minutes.
+            let text = part.repeat(64 * 1024 / part.len());
+            assert!(cuts(&text).iter().all(|cut| cut.len() <= PIECE_CHARS_MAX * 4), "{part:?}");
+        }
     }
 
     #[test]

@@ -11,9 +11,9 @@
 use super::Shared;
 use super::cache::SpeechKey;
 use super::engine::{EngineError, Place, Sentence, Sink};
-use super::host::{Host, add};
+use super::host::{Host, SentenceOutcome, SentenceReport, add};
 use super::script::Segment;
-use super::speech::{Pieces, Replay};
+use super::speech::Audience;
 use super::voices::Voice;
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,10 +30,11 @@ pub(super) struct Utterance {
     pub segments: Vec<Arc<Segment>>,
     pub speed: f32,
     pub live: bool,
-    pub repeat: u32,
     pub sink: Sink,
-    /// Where the result is kept, if it is wanted again.
-    pub key: Option<SpeechKey>,
+    pub audience: Arc<Audience>,
+    /// What it is known by, and whether it is worth keeping.
+    pub key: SpeechKey,
+    pub keep: bool,
     /// Counts this speech among those on their way.
     pub _place: OwnedSemaphorePermit,
 }
@@ -51,29 +52,25 @@ enum Ended {
 impl Utterance {
     /// Speaks. Ends soon after nobody listens any more.
     pub(super) async fn run(mut self) {
-        let room = AHEAD_S * self.shared.spec.rate as usize;
         let mut first = 0;
-        let mut ended = self.speak(room, &mut first).await;
-        let kept = self.sink.flush();
-        if let (Ended::Complete, Some(kept)) = (&ended, kept) {
-            let pieces: Pieces = kept.into();
-            // What a fallback said is not what was asked for.
-            if let Some(key) = self.key.take().filter(|_| first == 0) {
-                self.shared.cache().keep(key, Arc::clone(&pieces));
-            }
-            if self.repeat > 1 {
-                ended = self.repeat(pieces, room).await;
-            }
+        let ended = self.speak(&mut first).await;
+        self.sink.flush();
+        // What a fallback said is not what was asked for.
+        if let (Ended::Complete, 0, true, Some(said)) =
+            (&ended, first, self.keep, self.audience.said())
+        {
+            self.shared.cache().keep(self.key.clone(), said);
         }
-        let Some(writer) = self.sink.take_writer() else { return };
+        self.shared.leave(&self.key, &self.audience);
         match ended {
-            Ended::Complete | Ended::Cancelled => writer.finish(),
-            Ended::Failed(detail) => writer.fail(detail),
+            Ended::Complete | Ended::Cancelled => self.audience.end(None),
+            Ended::Failed(detail) => self.audience.end(Some(&detail)),
         }
     }
 
     /// Says every sentence; `first` is the first voice that is still worth asking.
-    async fn speak(&mut self, room: usize, first: &mut usize) -> Ended {
+    async fn speak(&mut self, first: &mut usize) -> Ended {
+        let room = AHEAD_S * self.shared.spec.rate as usize;
         let mut broken = None;
         for segment in std::mem::take(&mut self.segments) {
             if !segment.pause.is_zero() {
@@ -116,7 +113,9 @@ impl Utterance {
             };
             let place = Place { segment: Arc::clone(segment), range: cut.clone() };
             self.sink.voice(&level_key(voice, host), voice.gain_db + segment.gain_db);
-            match host.say(&say, &place, &mut self.sink).await {
+            let result = host.say(&say, &place, &mut self.sink).await;
+            self.report(voice, &say, &result);
+            match result {
                 Ok(()) => {
                     self.sink.end();
                     return Ok(());
@@ -139,15 +138,17 @@ impl Utterance {
         Err(last)
     }
 
-    async fn repeat(&mut self, pieces: Pieces, room: usize) -> Ended {
-        let Some(writer) = self.sink.take_writer() else { return Ended::Cancelled };
-        for piece in Replay::again(pieces, self.repeat, self.shared.spec.rate) {
-            if !writer.room(room).await || !writer.push(piece) {
-                return Ended::Cancelled;
-            }
-        }
-        writer.finish();
-        Ended::Complete
+    fn report(&self, voice: &Voice, say: &Sentence, result: &Result<(), EngineError>) {
+        let Some(observer) = self.shared.observer.get() else { return };
+        let asked = !matches!(result, Err(EngineError::Open { .. }));
+        observer(&SentenceReport {
+            engine: voice.engine.clone(),
+            voice: voice.id.clone(),
+            live: self.live,
+            letters: say.text.as_str().chars().count(),
+            first_audio: self.sink.first_audio().filter(|_| asked),
+            outcome: SentenceOutcome::of(result),
+        });
     }
 }
 

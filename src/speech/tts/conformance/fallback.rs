@@ -50,6 +50,19 @@ async fn prompts_leave_a_place_for_agents() {
 }
 
 #[tokio::test]
+async fn an_engine_without_a_free_place_is_not_to_blame() {
+    let rig = Rig::new(Kind::OpenAi, Behaviour::SilentStall).await;
+    let host = rig.tts.host("x").unwrap();
+    let all = host.places.acquire_many(8).await.unwrap();
+    for _ in 0..4 {
+        let (_, _, error) = listen(rig.speak(TEXT)).await;
+        assert!(error.unwrap().contains("all its places are taken for 300 ms"));
+    }
+    assert_eq!((rig.stats().sentences, rig.stats().open), (0, None));
+    drop(all);
+}
+
+#[tokio::test]
 async fn espeak_speaks_if_it_is_there() {
     if std::process::Command::new("espeak-ng").arg("--version").output().is_err() {
         println!("skipped: espeak-ng is not installed");

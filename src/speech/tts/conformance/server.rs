@@ -162,7 +162,7 @@ fn command(spec: &mut TtsEngineSpec, behaviour: Behaviour, dir: &Path) {
             "head -c 1 sound; sleep 0.01; tail -c +2 sound | head -c 6; sleep 0.01; tail -c +8 sound"
         }
         Behaviour::SilentStall => "exec sleep 100",
-        Behaviour::StallMiddle => "head -c 9001 sound; exec sleep 100",
+        Behaviour::StallMiddle => "sleep 100 & echo $! > child; head -c 9001 sound; wait",
         Behaviour::BreakMiddle => "head -c 9001 sound; echo 'it bröke' >&2; exit 3",
         Behaviour::HalfClosed => "cat sound; exec sleep 100 >&-",
         Behaviour::WrongContent => "echo '{\"error\": \"no such voice\"}'",
@@ -483,9 +483,13 @@ pub(super) async fn check_stopped(kind: Kind, seen: &Seen, dir: &Path) {
             until("the connection is closed", || seen.with(|log| log.closed > 0)).await;
         }
         Kind::Command => {
-            let pid = std::fs::read_to_string(dir.join("pid")).unwrap();
-            let proc = format!("/proc/{}", pid.trim());
-            until("the process is gone", || !Path::new(&proc).exists()).await;
+            for name in ["pid", "child"] {
+                let Ok(pid) = std::fs::read_to_string(dir.join(name)) else { continue };
+                let status = format!("/proc/{}/status", pid.trim());
+                // One that is dead may still wait for its parent to look.
+                let runs = || std::fs::read_to_string(&status).is_ok_and(|s| !s.contains("Z (zom"));
+                until("the process is gone", || !runs()).await;
+            }
         }
     }
 }

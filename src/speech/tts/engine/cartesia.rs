@@ -33,7 +33,7 @@ impl Cartesia {
         SocketEngine::new(Self {
             url: format!("{}/tts/websocket", base.trim_end_matches('/')),
             key: spec.key.clone(),
-            model: spec.model.clone().unwrap_or_else(|| "sonic-2".to_owned()),
+            model: spec.model.clone().unwrap_or_else(|| "sonic-3".to_owned()),
             rate: spec.rate.unwrap_or(rate),
         })
     }

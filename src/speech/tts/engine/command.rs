@@ -7,12 +7,13 @@
 //! ```
 //!
 //! Owns the process: no shell is in between, the text is never an argument, the environment
-//! holds no secrets of ours, and the process dies when nobody listens any more. Bounded in time
+//! holds no secrets of ours, and the process dies with its children when nobody listens any more. Bounded in time
 //! and sound by [`Sink`], in complaints here.
 
 use super::{EngineError, Saying, Sentence, Sink, TtsEngine};
 use crate::audio::decode::LiveFormat;
 use crate::speech::tts::spec::TtsEngineSpec;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -122,8 +123,13 @@ impl Drop for Guard {
     }
 }
 
-/// Kills and reaps, wherever this runs.
+/// Kills it with all that it started, and reaps it, wherever this runs.
 fn end(mut child: Child) {
+    // Not reaped yet, so the group is still its own.
+    let leader = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(leader) = leader {
+        let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
+    }
     let _ = child.kill();
     if !matches!(child.try_wait(), Ok(Some(_))) {
         // It is dying; somebody must wait for it, but not a thread of the runtime.
@@ -141,6 +147,7 @@ fn start(arguments: &[String]) -> std::io::Result<Running> {
     let known = ENVIRONMENT.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
     let child = std::process::Command::new(program)
         .args(arguments)
+        .process_group(0)
         .env_clear()
         .envs(known)
         .stdin(Stdio::piped())

@@ -2,7 +2,7 @@
 //!
 //! The voice is the model and stands in the URL. `Flushed` follows the last sound; `Clear` drops
 //! what is not made yet. Binary sound bears no mark of its sentence, so a connection on which one
-//! was cancelled is not used again. At most 20 flushes a minute are taken: a connection serves 15.
+//! was cancelled is not used again. Speed is not offered and passes unheard. At most 20 flushes a minute are taken: a connection serves 15.
 //! Source: developers.deepgram.com/docs/streaming-text-to-speech.
 
 use super::socket::{Heard, SocketEngine, Vendor, encoded, told};

@@ -76,6 +76,9 @@ pub(super) enum EngineError {
         /// The last failure.
         reason: String,
     },
+    /// All its places were taken for too long: it was not asked.
+    #[error("all its places are taken for {} ms", .0.as_millis())]
+    Crowded(Duration),
     /// No sound in time.
     #[error("no sound within {} ms", .0.as_millis())]
     Late(Duration),
@@ -108,7 +111,7 @@ impl EngineError {
     /// Whether the engine is at fault, so that others should not try it either.
     pub(super) fn blames_engine(&self) -> bool {
         match self {
-            Self::Cancelled | Self::Open { .. } | Self::Refused(_) => false,
+            Self::Cancelled | Self::Open { .. } | Self::Crowded(_) | Self::Refused(_) => false,
             Self::Late(_)
             | Self::Stalled(_)
             | Self::Throttled { .. }

@@ -5,7 +5,7 @@ use crate::audio::decode::{LiveDecoder, LiveEvent, LiveFormat, LiveOutput};
 use crate::audio::rate::SampleRate;
 use crate::speech::tts::chain::{Chain, Levels};
 use crate::speech::tts::script::Segment;
-use crate::speech::tts::speech::{SpeechPiece, SpeechWriter, duration_of};
+use crate::speech::tts::speech::{Audience, SpeechPiece, duration_of};
 use crate::turn::interface::WordTime;
 use std::future::Future;
 use std::ops::Range;
@@ -31,15 +31,12 @@ pub(crate) struct Place {
 
 /// The far end of one speech: takes the sound of sentence after sentence.
 pub(crate) struct Sink {
-    writer: Option<SpeechWriter>,
+    audience: Arc<Audience>,
     chain: Chain,
     rate: u32,
     levels: Arc<Levels>,
     /// The voice of the chain, and what was known of its level when it began to speak.
     voice: Option<(String, Option<f32>)>,
-    /// All pieces so far, if they are wanted again, and how many bytes they may take.
-    kept: Option<Vec<SpeechPiece>>,
-    kept_room: usize,
     words: Vec<WordTime>,
     /// The last word that was told of.
     told: (usize, Duration),
@@ -64,20 +61,18 @@ struct Progress {
 
 impl Sink {
     pub(crate) fn new(
-        writer: SpeechWriter,
+        audience: Arc<Audience>,
         rate: SampleRate,
         target_dbov: Option<f32>,
         levels: Arc<Levels>,
     ) -> Self {
         let begun = Instant::now();
         Self {
-            writer: Some(writer),
+            audience,
             chain: Chain::new(rate, target_dbov),
             rate: rate.hz(),
             levels,
             voice: None,
-            kept: None,
-            kept_room: 0,
             words: Vec::new(),
             told: (0, Duration::ZERO),
             out: Vec::new(),
@@ -92,12 +87,6 @@ impl Sink {
             },
             decoder: None,
         }
-    }
-
-    /// Keeps the pieces, as long as they take no more than this many bytes.
-    pub(crate) fn keep(&mut self, bytes: usize) {
-        self.kept = Some(Vec::new());
-        self.kept_room = bytes;
     }
 
     /// Begins a sentence; sound is expected within `first_audio`.
@@ -144,26 +133,17 @@ impl Sink {
         self.hand_over();
     }
 
-    /// The speech is complete: what is held goes out. What was kept comes back.
-    pub(crate) fn flush(&mut self) -> Option<Vec<SpeechPiece>> {
+    /// The speech is over: what is held goes out.
+    pub(crate) fn flush(&mut self) {
         self.chain.flush(&mut self.out);
         if !self.out.is_empty() || !self.words.is_empty() {
             self.push();
         }
-        self.kept.take()
-    }
-
-    /// The way to the listener, once.
-    pub(crate) fn take_writer(&mut self) -> Option<SpeechWriter> {
-        self.writer.take()
     }
 
     /// Waits until fewer than `samples` wait; `false` when nobody listens.
     pub(crate) async fn room(&mut self, samples: usize) -> bool {
-        match &self.writer {
-            Some(writer) => writer.room(samples).await,
-            None => false,
-        }
+        self.audience.room(samples).await
     }
 
     /// Waits for anything, as long as somebody listens and the sentence is in time.
@@ -174,10 +154,9 @@ impl Sink {
         &mut self,
         what: impl Future<Output = T>,
     ) -> Result<T, EngineError> {
-        let Some(writer) = &self.writer else { return Err(EngineError::Cancelled) };
         tokio::select! {
             biased;
-            () = writer.closed() => Err(EngineError::Cancelled),
+            () = self.audience.closed() => Err(EngineError::Cancelled),
             got = tokio::time::timeout_at(self.sentence.deadline, what) => {
                 got.map_err(|_| self.overdue())
             }
@@ -313,17 +292,6 @@ impl Sink {
         let samples: Arc<[i16]> = self.out.as_slice().into();
         self.out.clear();
         let piece = SpeechPiece { samples, words: std::mem::take(&mut self.words) };
-        if let Some(kept) = &mut self.kept {
-            let size = crate::speech::tts::cache::size(std::slice::from_ref(&piece));
-            if size > self.kept_room {
-                self.kept = None;
-            } else {
-                self.kept_room -= size;
-                kept.push(piece.clone());
-            }
-        }
-        if let Some(writer) = &self.writer {
-            writer.push(piece);
-        }
+        self.audience.push(&piece);
     }
 }

@@ -40,13 +40,18 @@ fn web(rest: &str, language: Language) -> Option<(usize, String)> {
 
 fn mail(rest: &str, language: Language) -> Option<(usize, String)> {
     let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '%');
-    let local = rest.find(|c| !part(c)).filter(|at| (1..=64).contains(at))?;
+    let local = rest.char_indices().take(65).find(|(_, c)| !part(*c)).map(|(at, _)| at)?;
     let domain = rest.get(local..)?.strip_prefix('@')?;
     let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-    let end = domain.find(|c| !name(c)).unwrap_or(domain.len()).min(ADDRESS_MAX);
+    let end = domain.char_indices().take(ADDRESS_MAX).find(|(_, c)| !name(*c));
+    let end = end.map_or_else(|| bound(domain), |(end, _)| end);
     let domain = domain.get(..end)?.trim_end_matches(['.', '-']);
     let top = domain.rsplit('.').next()?;
-    if !domain.contains('.') || top.len() < 2 || !top.chars().all(|c| c.is_ascii_alphabetic()) {
+    if local == 0
+        || !domain.contains('.')
+        || top.len() < 2
+        || !top.chars().all(|c| c.is_ascii_alphabetic())
+    {
         return None;
     }
     let at = language.pick(["at", "at", "arroba", "arobase", "chiocciola"]);

@@ -7,7 +7,7 @@ use super::scan::{letter, rewrite};
 use crate::speech::tts::map::{Map, Rewriter};
 
 /// How far the end of an emphasis or a link is looked for.
-const AHEAD_MAX: usize = 400;
+const AHEAD_MAX: usize = 200;
 
 /// Takes the marks off.
 pub(super) fn strip(text: &str) -> (String, Map) {

@@ -305,12 +305,21 @@ impl Currency {
     }
 }
 
-/// "1st", "22nd": English only; elsewhere a dot or a small letter says too little.
+/// "1st", "22nd", "9am" in English, "22. November" in German; elsewhere the signs say too little.
 fn ordinal(rest: &str, language: Language) -> Found {
+    let (n, length) = small(rest, 9)?;
+    if language == Language::German && (1..=31).contains(&n) {
+        // "22. November": a day, for a month follows.
+        let tail = rest.get(length..)?.strip_prefix(". ")?;
+        let named = |month| language.month(month).is_some_and(|name| tail.starts_with(name));
+        return (1..=12).any(named).then(|| (length + 1, german_ordinal(u64::from(n))));
+    }
     if !matches!(language, Language::English { .. }) {
         return None;
     }
-    let (n, length) = small(rest, 9)?;
+    if let Some((more, half)) = half_of_day(rest.get(length..)?).filter(|_| (1..=12).contains(&n)) {
+        return Some((length + more, format!("{} {half}", cardinal(u64::from(n), language))));
+    }
     let suffix = rest.get(length..length + 2)?.to_ascii_lowercase();
     let known = ["st", "nd", "rd", "th"].contains(&suffix.as_str());
     (known && ends_word(rest, length + 2)).then(|| (length + 2, english_ordinal(u64::from(n))))
@@ -387,11 +396,21 @@ fn time(rest: &str, language: Language) -> Found {
         second = Some(value);
         end += 3;
     }
-    if !ends_number(rest, end) {
+    let english = matches!(language, Language::English { .. });
+    let half = half_of_day(rest.get(end..)?).filter(|_| english && (1..=12).contains(&hour));
+    if !ends_number(rest, end) && half.is_none() {
         return None;
     }
     let (hour, minute) = (u64::from(hour), u64::from(minute));
-    let mut words = clock(hour, minute, rest.get(end..)?, language);
+    let mut words = clock(hour, minute, half.is_some(), language);
+    if let Some((length, half)) = half {
+        return Some((end + length, format!("{words} {half}")));
+    }
+    // The word may stand behind the figures already; it has been said between them.
+    let uhr = rest.get(end..)?.strip_prefix(" Uhr").filter(|rest| ends_word(rest, 0));
+    if language == Language::German && uhr.is_some() {
+        end += " Uhr".len();
+    }
     if let Some(second) = second.filter(|second| *second > 0) {
         let and = language.pick(["and", "und", "y", "et", "e"]);
         let name = language.pick(["seconds", "Sekunden", "segundos", "secondes", "secondi"]);
@@ -400,30 +419,33 @@ fn time(rest: &str, language: Language) -> Found {
     Some((end, words))
 }
 
-fn clock(hour: u64, minute: u64, tail: &str, language: Language) -> String {
+/// "am" or "pm" behind a time, however it is written, and how much of the text that is.
+fn half_of_day(tail: &str) -> Option<(usize, &'static str)> {
+    let blank = usize::from(tail.starts_with(' '));
+    let forms = [("a.m.", "am"), ("p.m.", "pm"), ("am", "am"), ("pm", "pm")];
+    forms.into_iter().find_map(|(form, half)| {
+        let end = blank + form.len();
+        let found = tail.get(blank..end)?.eq_ignore_ascii_case(form) && ends_word(tail, end);
+        // The dot of "a.m." may be that of the sentence: nobody hears the difference.
+        found.then_some((if form.ends_with('.') { end - 1 } else { end }, half))
+    })
+}
+
+fn clock(hour: u64, minute: u64, half: bool, language: Language) -> String {
     let said = |n| cardinal(n, language);
     match language {
-        Language::English { .. } => {
-            let near: String = tail.trim_start().chars().take(2).collect();
-            let half = matches!(near.to_ascii_lowercase().as_str(), "am" | "pm" | "a." | "p.");
-            match minute {
-                0 if half => said(hour),
-                0 if hour == 0 => "midnight".to_owned(),
-                0 if hour <= 12 => format!("{} o'clock", said(hour)),
-                0 => format!("{} hundred", said(hour)),
-                1..=9 => format!("{} oh {}", said(hour), said(minute)),
-                _ => format!("{} {}", said(hour), said(minute)),
-            }
-        }
+        Language::English { .. } => match minute {
+            0 if half => said(hour),
+            0 if hour == 0 => "midnight".to_owned(),
+            0 if hour <= 12 => format!("{} o'clock", said(hour)),
+            0 => format!("{} hundred", said(hour)),
+            1..=9 => format!("{} oh {}", said(hour), said(minute)),
+            _ => format!("{} {}", said(hour), said(minute)),
+        },
         Language::German => {
             let hour = if hour == 1 { "ein".to_owned() } else { said(hour) };
-            // The word may stand behind the figures already.
-            let word = if tail.trim_start().starts_with("Uhr") { "" } else { " Uhr" };
             let minute = if minute == 0 { String::new() } else { format!(" {}", said(minute)) };
-            if word.is_empty() && !minute.is_empty() {
-                return format!("{hour} Uhr{minute},");
-            }
-            format!("{hour}{word}{minute}")
+            format!("{hour} Uhr{minute}")
         }
         Language::Spanish => {
             let hour = if hour == 1 { "una".to_owned() } else { said(hour) };
@@ -482,10 +504,13 @@ fn phone(rest: &str, language: Language) -> Found {
     }
     let total: usize = groups.iter().sum();
     let number = rest.get(..end)?;
-    let marked = number.starts_with(['+', '(', '0']);
+    let trunk = number.starts_with('0') && groups.first().is_some_and(|first| *first > 1);
+    let marked = number.starts_with(['+', '(']) || trunk;
     let american =
         matches!(groups[..], [3, 3, 4] | [3, 4] | [1, 3, 3, 4]) && !number.contains(['/']);
-    let dashed = number.contains('-') || number.starts_with(['+', '(']);
+    // "100-2000" is a range.
+    let round = number.split('-').any(|group| group.ends_with("00"));
+    let dashed = number.contains('-') && !round || number.starts_with(['+', '(']);
     // Without marks, only the shapes that nothing else has.
     let sure = marked && (groups.len() > 1 || number.starts_with('+')) || american && dashed;
     if open || !sure || !(7..=15).contains(&total) || !ends_number(rest, end) {

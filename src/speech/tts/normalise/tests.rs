@@ -26,6 +26,14 @@ fn english_is_read_as_it_is_said() {
         ("on 11/22/2026", "on November twenty-second, twenty twenty-six"),
         ("on 22/11/2026", "on November twenty-second, twenty twenty-six"),
         ("at 2:05 pm or 9:00", "at two oh five pm or nine o'clock"),
+        (
+            "at 2:05pm, 9 am or 5:30 P.M. today",
+            "at two oh five pm, nine am or five thirty pm. today",
+        ),
+        (
+            "100-2000 people, 0.5 1234567",
+            "one hundred-two thousand people, zero point five one two three, four five six, seven",
+        ),
         ("the 1st and 22nd", "the first and twenty-second"),
         (
             "Call +1 555 123 4567.",
@@ -62,8 +70,10 @@ fn other_languages_have_their_own_words() {
         (
             "de-DE",
             "am 22.11.2026 um 14:30 Uhr",
-            "am zweiundzwanzigster November zweitausendsechsundzwanzig um vierzehn Uhr dreißig, Uhr",
+            "am zweiundzwanzigster November zweitausendsechsundzwanzig um vierzehn Uhr dreißig",
         ),
+        ("de-DE", "am 3. Mai um 1:05", "am dritter Mai um ein Uhr fünf"),
+        ("de-DE", "Es waren 22. Mehr nicht.", "Es waren zweiundzwanzig. Mehr nicht."),
         ("de-DE", "um 14:00 Uhr", "um vierzehn Uhr"),
         ("es-ES", "12,50 € a las 14:30", "doce euros con cincuenta a las catorce y treinta"),
         ("es-ES", "el 50% de 21 euros", "el cincuenta por ciento de veintiuno euros"),
@@ -157,5 +167,59 @@ proptest! {
         let (read, _) = normalise(&text, "en-US");
         let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).collect::<String>();
         prop_assert_eq!(letters(&read), words.concat());
+    }
+}
+
+#[test]
+fn mixtures_of_everything_are_read_to_their_end() {
+    let parts = [
+        "*",
+        "_",
+        "`",
+        "[",
+        "](",
+        ")",
+        "www.",
+        "http://",
+        "a",
+        "1",
+        "12",
+        ".",
+        ",",
+        ":",
+        "-",
+        "+",
+        "(",
+        "\u{20ac}",
+        "$",
+        "%",
+        " ",
+        "\n",
+        "|",
+        "#",
+        "\u{e9}",
+        "\u{1f600}",
+        "@",
+        "x.de",
+        "/",
+        "2026-11-22",
+        "14:30",
+        "km",
+        "<",
+        "&",
+        "\u{200d}",
+        "0",
+        "Uhr",
+        "am",
+        "st",
+        "22. Mai",
+    ];
+    let mut random = crate::time::Rng::from_seed([7; 32]);
+    let mut below = |most: usize| usize::try_from(random.next_u64() % most as u64).unwrap();
+    for _ in 0..4000 {
+        let length = below(30);
+        let text: String = (0..length).map(|_| parts[below(parts.len())]).collect();
+        let tag = u8::try_from(below(7)).unwrap();
+        fuzz_normalise(&[&[tag], text.as_bytes()].concat());
     }
 }
