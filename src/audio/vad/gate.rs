@@ -91,10 +91,14 @@ mod tests {
 
     #[test]
     fn levels_are_dbov() {
-        let square: Vec<i16> = (0..128).map(|n| if n % 2 == 0 { 32_767 } else { -32_767 }).collect();
+        let square: Vec<i16> =
+            (0..128).map(|n| if n % 2 == 0 { 32_767 } else { -32_767 }).collect();
         assert!(mean_square_dbov(&square).abs() < 0.01);
         assert!((mean_square_dbov(&[0; 128]) - SILENCE_DBOV).abs() < 0.01);
-        assert!((mean_square_dbov(&[1_000; 128]) - SILENCE_DBOV).abs() < 0.01, "an offset is silent");
+        assert!(
+            (mean_square_dbov(&[1_000; 128]) - SILENCE_DBOV).abs() < 0.01,
+            "an offset is silent"
+        );
     }
 
     #[test]

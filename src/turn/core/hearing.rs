@@ -299,10 +299,10 @@ impl TurnCore {
     fn keys_are_answer(&mut self, digits: String, times: (Duration, Duration), by_rule: bool) {
         let stretch = self.caller.settle();
         let at = stretch.as_ref().and_then(|stretch| stretch.transcript_at);
-        let mut said = stretch.as_ref().map(Stretch::said).unwrap_or(Said {
-            started: times.0,
-            ..Said::default()
-        });
+        let mut said = stretch
+            .as_ref()
+            .map(Stretch::said)
+            .unwrap_or(Said { started: times.0, ..Said::default() });
         said.digits.push_str(&digits);
         said.started = said.started.min(times.0);
         said.ended = said.ended.max(times.1);
