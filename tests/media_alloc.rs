@@ -297,6 +297,7 @@ fn the_counter_counts() {
 }
 
 #[test]
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a sound")]
 fn listening_for_voices_and_beeps_does_not_allocate() {
     let rate = SampleRate::HZ_8000;
     let mut vad = Vad::new(rate);

@@ -232,9 +232,9 @@ impl TurnCore {
         }
         match self.phase {
             Phase::Idle => self.before_answer(input),
-            Phase::Closed => self.after_close(input),
+            Phase::Closed => self.after_close(&input),
             Phase::Greeting { .. } | Phase::Talking | Phase::Mailbox { .. } | Phase::Closing(_) => {
-                self.take(input)
+                self.take(input);
             }
         }
         for _ in 0..STEPS_MAX {

@@ -21,6 +21,13 @@ mod tone;
 mod upsample;
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::large_stack_arrays,
+    reason = "sounds are made of numbers"
+)]
 pub(crate) mod tests;
 
 use super::rate::SampleRate;

@@ -97,7 +97,9 @@ fn noise(samples: usize, level: f32, pink: bool, seed: u64) -> Vec<f32> {
         .collect();
     let power = out.iter().map(|s| s * s).sum::<f32>() / samples as f32;
     let gain = 32_768.0 * 10_f32.powf(level / 20.0) / power.sqrt();
-    out.iter_mut().for_each(|sample| *sample *= gain);
+    for sample in &mut out {
+        *sample *= gain;
+    }
     out
 }
 

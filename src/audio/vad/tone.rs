@@ -21,9 +21,9 @@ fn rest(samples: &[i16]) -> f64 {
     // Sums of products of: outer neighbours, inner neighbours, the sample.
     let [mut oo, mut oi, mut ox, mut ii, mut ix, mut xx] = [0_i64; 6];
     for near in samples.windows(5) {
-        let &[a, b, x, c, d] = near else { continue };
-        let [a, b, x, c, d] = [a, b, x, c, d].map(i64::from);
-        let (outer, inner) = (a + d, b + c);
+        let &[before, left, x, right, after] = near else { continue };
+        let [before, left, x, right, after] = [before, left, x, right, after].map(i64::from);
+        let (outer, inner) = (before + after, left + right);
         oo += outer * outer;
         oi += outer * inner;
         ox += outer * x;

@@ -83,8 +83,9 @@ impl TurnCore {
             return;
         }
         match (&self.phase, verdict) {
-            (Phase::Greeting { .. }, Answerer::Person) => self.start_talking(),
-            (Phase::Mailbox { messages: 0, .. }, Answerer::Person) => self.start_talking(),
+            (Phase::Greeting { .. } | Phase::Mailbox { messages: 0, .. }, Answerer::Person) => {
+                self.start_talking();
+            }
             (Phase::Mailbox { messages: 0, .. }, Answerer::Beep) => self.leave_message(),
             // It was a pause in the greeting: what was said so far is not recorded.
             (Phase::Mailbox { messages: 1, .. }, Answerer::Beep) => {
@@ -218,8 +219,8 @@ impl TurnCore {
     }
 
     /// After the end only utterances that had been cut come back.
-    pub(super) fn after_close(&mut self, input: Input) {
-        match input {
+    pub(super) fn after_close(&mut self, input: &Input) {
+        match *input {
             Input::PlayEnded(utterance) => self.play_ended(utterance),
             Input::PlayCut { utterance, played } => self.play_cut(utterance, played),
             Input::Answered

@@ -120,9 +120,10 @@ impl TurnCore {
     pub(super) fn play_ended(&mut self, utterance: UtteranceId) {
         let now = self.now;
         let Some(voice) = self.mouth.take(utterance, now) else { return };
-        let text = match voice.broken {
-            true => self.ledger.synthesised_words(utterance),
-            false => voice.text.clone(),
+        let text = if voice.broken {
+            self.ledger.synthesised_words(utterance)
+        } else {
+            voice.text.clone()
         };
         let started = voice.sounds_since.unwrap_or(now);
         self.mouth.last_sound = self.mouth.last_sound.max(now);

@@ -177,7 +177,7 @@ impl Leg {
         let text = &self.texts[&utterance].1;
         let ends = words(text).into_iter().map(|word| word.text_end);
         let heard = played.saturating_sub(self.delay);
-        let last = ends.filter(|&end| ms(end as u64 * LETTER_MS) <= heard).last();
+        let last = ends.rev().find(|&end| ms(end as u64 * LETTER_MS) <= heard);
         text[..last.unwrap_or(0)].to_owned()
     }
 
@@ -232,7 +232,7 @@ impl Leg {
         }
         self.check_core();
         for (utterance, since) in cut {
-            let played = since.map_or(Duration::ZERO, |since| self.now - since);
+            let played = since.map_or(Duration::ZERO, |since| self.now.saturating_sub(since));
             self.truth.push(self.heard(utterance, played));
             self.give(Input::PlayCut { utterance, played });
         }
