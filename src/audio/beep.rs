@@ -193,10 +193,4 @@ fn sound(piece: &[i16], hz: f32) -> Sound {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_precision_loss,
-    reason = "sounds are made of numbers"
-)]
 mod tests;

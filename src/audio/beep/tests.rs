@@ -1,3 +1,12 @@
+//! Beeps of mailboxes, and what is none: other tones and speech.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "sounds are made of numbers"
+)]
+
 use super::*;
 use crate::audio::vad::tests::{sentences, telephone, tones};
 

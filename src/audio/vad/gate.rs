@@ -3,7 +3,7 @@
 /// Level of digital silence. Units: dBov.
 pub(super) const SILENCE_DBOV: f32 = -96.0;
 /// No voice is as quiet as this. Units: dBov.
-const QUIET_DBOV: f32 = -58.0;
+pub(super) const QUIET_DBOV: f32 = -58.0;
 /// The gate opens so far over the floor. Units: dB.
 const OPEN_OVER_FLOOR_DB: f32 = 6.0;
 /// The floor stays within these. Units: dBov.

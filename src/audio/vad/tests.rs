@@ -1,6 +1,14 @@
 //! Speech of Pico as a telephone carries it, noise, and tones. Figures are printed with
 //! `--nocapture`.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::large_stack_arrays,
+    reason = "sounds are made of numbers"
+)]
+
 use super::*;
 use crate::audio::codec::g711::{decode_ulaw, encode_ulaw};
 use crate::audio::resample::resample_whole;

@@ -62,7 +62,7 @@ impl Upsampler {
 
 #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
 fn clip(sample: f32) -> i16 {
-    sample.round() as i16
+    (sample + 0.5_f32.copysign(sample)) as i16
 }
 
 /// Linear interpolation.

@@ -84,9 +84,9 @@ impl TurnCore {
     fn may_interrupt(&self) -> bool {
         let expect = self.expected();
         let by_voice = expect.speech || expect.wordless;
-        let head = self.mouth.head();
-        let sounding = head.is_none_or(|voice| voice.interruptible && self.spec.interruptible);
-        self.phase == Phase::Talking && by_voice && sounding
+        // A cut drops all that is queued, so what may not be cut protects what stands before it.
+        let open = !self.mouth.is_busy() || (self.spec.interruptible && !self.mouth.is_fixed());
+        self.phase == Phase::Talking && by_voice && open
     }
 
     /// Turns the agent down until it is clear what the voice is.
@@ -229,7 +229,7 @@ impl TurnCore {
     /// Keys wait while something is said that cannot be cut off, and after the answer to one rule
     /// until it is known what the next one is.
     fn takes_keys(&self) -> bool {
-        let fixed = self.mouth.head().is_some_and(|voice| !voice.interruptible);
+        let fixed = self.mouth.is_fixed();
         let unknown = |asked: &super::Asked| {
             asked.by_rule && !asked.speculative && asked.expect.is_none() && !asked.done
         };

@@ -408,6 +408,35 @@ fn disclosure_is_never_cut() {
 }
 
 #[test]
+fn what_must_be_said_protects_what_stands_before_it() {
+    expect(
+        plain(),
+        "0 answered
+        0 say 1 Well.
+        0 fixed 1 Terms apply.
+        0 say 1 Shall we go on?
+        0 done 1
+        100 voice
+        700 key 5
+        1400 quiet
+        1500 final Yes, go on.",
+        3_000,
+        "
+        0 ask 1 begin
+        0 speak 1 of 1: Well.
+        0 speak 2 of 1: Terms apply.
+        0 speak 3 of 1: Shall we go on?
+        300 line 1 agent 0-300: Well.
+        1020 cut
+        1020 abandon 1
+        1020 ask 2 said \"\" keys 5 1020-1020
+        1020 line 1 agent 300-1020: Terms apply.
+        1500 abandon 2
+        2000 ask 3 said \"Yes, go on.\" keys 5 1020-1400",
+    );
+}
+
+#[test]
 fn echo_of_our_own_voice() {
     expect(
         plain(),
