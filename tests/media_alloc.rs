@@ -5,7 +5,10 @@
 
 #![expect(unsafe_code, reason = "an allocator that counts can only be made so")]
 
+use bellwire::audio::beep::BeepDetector;
 use bellwire::audio::codec::CodecId;
+use bellwire::audio::rate::SampleRate;
+use bellwire::audio::vad::Vad;
 use bellwire::id::LegId;
 use bellwire::media::interface::{Command, JitterSpec, MediaParams};
 use bellwire::media::leg::LegConfig;
@@ -295,4 +298,33 @@ fn the_counter_counts() {
     assert_eq!(counted(|| drop(std::hint::black_box(Box::new(1)))), 2);
     drop(std::hint::black_box(Box::new(1)));
     assert_eq!(counted(|| ()), 0);
+}
+
+#[test]
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a sound")]
+fn listening_for_voices_and_beeps_does_not_allocate() {
+    let rate = SampleRate::HZ_8000;
+    let mut vad = Vad::new(rate);
+    let mut beeps = BeepDetector::new(rate);
+    // A buzz with a vowel's timbre and a tone come and go.
+    let sound = |n: usize| {
+        let seconds = n as f32 / 8_000.0;
+        let part = |hz: f32| (seconds * hz * std::f32::consts::TAU).sin();
+        let buzz = (1..20_u8).map(|k| part(130.0 * f32::from(k)) / f32::from(k)).sum::<f32>();
+        match n / 4_000 % 4 {
+            0 => (6_000.0 * buzz * (1.0 + 0.5 * part(4.0))) as i16,
+            1 => (6_000.0 * part(1_000.0)) as i16,
+            _ => 0,
+        }
+    };
+    let sound: Vec<i16> = (0..160_000).map(sound).collect();
+    let mut heard = 0;
+    let allocations = counted(|| {
+        for (n, packet) in sound.chunks(160).enumerate() {
+            vad.push(n as u64 * 160, packet, &mut |_| heard += 1);
+            beeps.push(n as u64 * 160, packet, &mut |_| heard += 1);
+        }
+    });
+    assert!(heard > 0);
+    assert_eq!(allocations, 0);
 }

@@ -61,9 +61,10 @@ enum Phase {
         latest: Duration,
     },
     Talking,
+    /// A mailbox, and how often the message was begun.
     Mailbox {
         since: Duration,
-        leaving: bool,
+        messages: u8,
     },
     Closing(Closing),
     Closed,
@@ -231,11 +232,10 @@ impl TurnCore {
         }
         match self.phase {
             Phase::Idle => self.before_answer(input),
-            Phase::Closed => self.after_close(input),
-            Phase::Greeting { .. }
-            | Phase::Talking
-            | Phase::Mailbox { .. }
-            | Phase::Closing(_) => self.take(input),
+            Phase::Closed => self.after_close(&input),
+            Phase::Greeting { .. } | Phase::Talking | Phase::Mailbox { .. } | Phase::Closing(_) => {
+                self.take(input);
+            }
         }
         for _ in 0..STEPS_MAX {
             if !self.step() {
@@ -319,8 +319,7 @@ impl TurnCore {
             Input::VoiceStopped { at } => self.voice_stopped(at),
             Input::Transcript { text, is_final, ended, confidence, constrained } => {
                 let text = text.as_str();
-                let words =
-                    super::caller::Words { text, is_final, ended, confidence, constrained };
+                let words = super::caller::Words { text, is_final, ended, confidence, constrained };
                 self.transcript(words);
             }
             Input::EngineTurnEnd { confidence } => self.engine_turn_end(confidence),
@@ -347,11 +346,7 @@ impl TurnCore {
 
     /// One thing that follows by itself; `false`: nothing does.
     fn step(&mut self) -> bool {
-        if self.release_held()
-            || self.take_kept_key()
-            || self.finish_turn()
-            || self.speculate()
-        {
+        if self.release_held() || self.take_kept_key() || self.finish_turn() || self.speculate() {
             return true;
         }
         let now = self.now;
@@ -384,7 +379,9 @@ impl TurnCore {
                 let cut = self.mouth.oldest_cut().filter(|_| live);
                 cut.map(|(_, at)| at + CUT_WAIT)
             }
-            Timer::Restore => self.barge.and_then(|barge| barge.stopped).map(|at| at + spec.restore),
+            Timer::Restore => {
+                self.barge.and_then(|barge| barge.stopped).map(|at| at + spec.restore)
+            }
             Timer::BargeIn => self.barge_in_due(),
             Timer::Keys => self.keys.collecting().then(|| self.keys.last + KEY_WAIT),
             Timer::TurnEnd => talking.then(|| self.turn_end_due()).flatten(),
@@ -497,11 +494,8 @@ impl TurnCore {
     /// Tells the lines that are settled, with nothing before them still open.
     fn tell_lines(&mut self) {
         let waiting = self.asked.as_ref().and_then(|asked| asked.line.as_ref());
-        let open = [
-            self.mouth.open_since(),
-            self.caller.open_since(),
-            waiting.map(|line| line.started),
-        ];
+        let open =
+            [self.mouth.open_since(), self.caller.open_since(), waiting.map(|line| line.started)];
         let open = open.into_iter().flatten().min();
         let open = open.filter(|_| self.phase != Phase::Closed);
         while let Some(line) = self.lines.next(open) {

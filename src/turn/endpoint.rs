@@ -67,9 +67,8 @@ pub(super) fn looks(hint: Hint<'_>, expect: &Expect, lists: &Lists) -> Looks {
     if goes_on || lists.hesitates(&words) || (lists.trails(&words) && !stopped) {
         return Looks::Incomplete;
     }
-    match lists.digits_at_end(&words) {
-        DIGITS_DICTATED..DIGITS_WHOLE => return Looks::Dictated,
-        _ => (),
+    if (DIGITS_DICTATED..DIGITS_WHOLE).contains(&lists.digits_at_end(&words)) {
+        return Looks::Dictated;
     }
     let phrase = expect.phrases.iter().any(|phrase| contains(&words, &normal(phrase)));
     let answered = hint.asked && lists.is_plain_answer(&words);
@@ -86,7 +85,7 @@ pub(super) fn silence(looks: Looks, spec: &TurnSpec) -> Duration {
     match looks {
         Looks::Complete => spec.silence_min,
         Looks::Open => plain,
-        Looks::Dictated => plain + (longest - plain) * 2 / 3,
+        Looks::Dictated => plain + longest.saturating_sub(plain) * 2 / 3,
         Looks::Incomplete => longest,
     }
 }

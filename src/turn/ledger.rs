@@ -113,7 +113,17 @@ impl Ledger {
     /// of which ended later than `played` less the network delay. Empty for an unknown utterance.
     pub fn heard(&self, utterance: UtteranceId, played: Duration) -> String {
         let Some(entry) = self.entry(utterance) else { return String::new() };
-        let heard = self.heard_time(entry, played);
+        self.words_until(entry, self.heard_time(entry, played))
+    }
+
+    /// The words that lie within what was synthesised: those of an utterance that the engine left
+    /// unfinished, once all of it has left.
+    pub fn synthesised_words(&self, utterance: UtteranceId) -> String {
+        let entry = self.entry(utterance);
+        entry.map(|entry| self.words_until(entry, entry.length)).unwrap_or_default()
+    }
+
+    fn words_until(&self, entry: &Entry, heard: Duration) -> String {
         let mut end = 0;
         for word_end in word_ends(&entry.text) {
             if self.end_of(entry, word_end).is_none_or(|at| at > heard) {

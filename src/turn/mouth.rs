@@ -77,6 +77,11 @@ impl Mouth {
         self.live().next()
     }
 
+    /// Whether something is given out that may not be cut off, now or further back.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.live().any(|voice| !voice.interruptible)
+    }
+
     /// Whether anything is given out and not cut.
     pub(super) fn is_busy(&self) -> bool {
         self.head().is_some()

@@ -1,3 +1,12 @@
+//! Beeps of mailboxes, and what is none: other tones and speech.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "sounds are made of numbers"
+)]
+
 use super::*;
 use crate::audio::vad::tests::{sentences, telephone, tones};
 
@@ -33,7 +42,9 @@ fn beeps_of_mailboxes_are_found() {
         for level in [-12.0, -30.0] {
             let length = ms * 8;
             let heard = beeps(&between_silences(&tones(&[hz], level, length)));
-            let [Beep { position, pitch_hz }] = heard[..] else { panic!("{hz} Hz {ms} ms: {heard:?}") };
+            let [Beep { position, pitch_hz }] = heard[..] else {
+                panic!("{hz} Hz {ms} ms: {heard:?}")
+            };
             assert!((pitch_hz - hz).abs() < hz * 0.02, "{hz} Hz taken for {pitch_hz}");
             let end = (4_003 + length) as i64;
             assert!((position as i64 - end).abs() <= 80, "{hz} Hz ends at {end}, not {position}");

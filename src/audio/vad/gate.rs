@@ -3,7 +3,7 @@
 /// Level of digital silence. Units: dBov.
 pub(super) const SILENCE_DBOV: f32 = -96.0;
 /// No voice is as quiet as this. Units: dBov.
-const QUIET_DBOV: f32 = -58.0;
+pub(super) const QUIET_DBOV: f32 = -58.0;
 /// The gate opens so far over the floor. Units: dB.
 const OPEN_OVER_FLOOR_DB: f32 = 6.0;
 /// The floor stays within these. Units: dBov.
@@ -91,10 +91,14 @@ mod tests {
 
     #[test]
     fn levels_are_dbov() {
-        let square: Vec<i16> = (0..128).map(|n| if n % 2 == 0 { 32_767 } else { -32_767 }).collect();
+        let square: Vec<i16> =
+            (0..128).map(|n| if n % 2 == 0 { 32_767 } else { -32_767 }).collect();
         assert!(mean_square_dbov(&square).abs() < 0.01);
         assert!((mean_square_dbov(&[0; 128]) - SILENCE_DBOV).abs() < 0.01);
-        assert!((mean_square_dbov(&[1_000; 128]) - SILENCE_DBOV).abs() < 0.01, "an offset is silent");
+        assert!(
+            (mean_square_dbov(&[1_000; 128]) - SILENCE_DBOV).abs() < 0.01,
+            "an offset is silent"
+        );
     }
 
     #[test]

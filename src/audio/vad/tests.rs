@@ -1,6 +1,14 @@
 //! Speech of Pico as a telephone carries it, noise, and tones. Figures are printed with
 //! `--nocapture`.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::large_stack_arrays,
+    reason = "sounds are made of numbers"
+)]
+
 use super::*;
 use crate::audio::codec::g711::{decode_ulaw, encode_ulaw};
 use crate::audio::resample::resample_whole;
@@ -97,7 +105,9 @@ fn noise(samples: usize, level: f32, pink: bool, seed: u64) -> Vec<f32> {
         .collect();
     let power = out.iter().map(|s| s * s).sum::<f32>() / samples as f32;
     let gain = 32_768.0 * 10_f32.powf(level / 20.0) / power.sqrt();
-    out.iter_mut().for_each(|sample| *sample *= gain);
+    for sample in &mut out {
+        *sample *= gain;
+    }
     out
 }
 
@@ -255,13 +265,16 @@ fn gaps_and_jumps_are_borne() {
 #[test]
 fn a_small_gap_does_not_split_a_voice() {
     let sentence = &sentences()[0];
-    let mut vad = Vad::new(SampleRate::HZ_8000);
-    let mut starts = 0;
-    let mut sink = |event: VadEvent| starts += u32::from(matches!(event, VadEvent::Started { .. }));
-    for (n, packet) in sentence.chunks(160).enumerate().filter(|(n, _)| n % 10 != 9) {
-        vad.push(n as u64 * 160, packet, &mut sink);
-    }
-    assert_eq!(starts, 1);
+    let starts = |lossy: bool| {
+        let mut vad = Vad::new(SampleRate::HZ_8000);
+        let mut starts = 0;
+        let mut sink = |event| starts += u32::from(matches!(event, VadEvent::Started { .. }));
+        for (n, packet) in sentence.chunks(160).enumerate().filter(|(n, _)| !lossy || n % 10 != 9) {
+            vad.push(n as u64 * 160, packet, &mut sink);
+        }
+        starts
+    };
+    assert_eq!(starts(true), starts(false));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 use super::FRAME;
 
+/// [`FRAME`] as a divisor.
+const FRAME_I32: i32 = 256;
 /// Neighbours on either side.
 const SIDE: usize = 6;
 
@@ -60,23 +62,23 @@ impl Upsampler {
 
 #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
 fn clip(sample: f32) -> i16 {
-    sample.round() as i16
+    (sample + 0.5_f32.copysign(sample)) as i16
 }
 
 /// Linear interpolation.
 fn stretch(samples: &[i16], out: &mut [i16; FRAME]) {
     let last = samples.len().saturating_sub(1);
     for (n, place) in out.iter_mut().enumerate() {
-        let at = n * samples.len();
-        let (index, part) = (at / FRAME, at % FRAME);
+        let (index, part) = (n * samples.len() / FRAME, n * samples.len() % FRAME);
         let pick = |i: usize| i32::from(samples.get(i.min(last)).copied().unwrap_or(0));
         let (left, right) = (pick(index), pick(index + 1));
-        let value = left + (right - left) * i32::try_from(part).unwrap_or(0) / FRAME as i32;
+        let value = left + (right - left) * i32::try_from(part).unwrap_or(0) / FRAME_I32;
         *place = i16::try_from(value).unwrap_or(0);
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "small counts")]
 mod tests {
     use super::*;
 

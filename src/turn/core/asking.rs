@@ -46,6 +46,8 @@ pub(super) struct Asked {
     /// Some of the brain's words sounded.
     pub heard: bool,
     pub filled: bool,
+    /// It was abandoned before, and only its known words are said again.
+    pub resumed: bool,
     pub watch: Stopwatch,
     /// What the caller said, until it is sure that nothing will be added to it.
     pub line: Option<Line>,
@@ -69,6 +71,7 @@ impl Asked {
             said: false,
             heard: false,
             filled: false,
+            resumed: false,
             watch: Stopwatch::new(ended),
             line: None,
         }
@@ -78,7 +81,7 @@ impl Asked {
     pub(super) fn resumed(turn: TurnId, expect: Option<Expect>, now: Duration) -> Self {
         let mut asked = Self::new(turn, Prompt::Begin, false, now);
         asked.expect = expect;
-        (asked.done, asked.said, asked.heard) = (true, true, true);
+        (asked.done, asked.said, asked.heard, asked.resumed) = (true, true, true, true);
         // Its times were told when it was cut.
         asked.watch.tell();
         asked
@@ -180,7 +183,9 @@ impl TurnCore {
     /// said is put in front of what is being said.
     pub(super) fn abandon(&mut self, merge: bool) {
         let Some(mut asked) = self.asked.take() else { return };
-        self.tell(Output::Abandon(asked.turn));
+        if !asked.resumed {
+            self.tell(Output::Abandon(asked.turn));
+        }
         self.tell_times(&mut asked);
         let Some(line) = asked.line.take() else { return };
         match (merge && !asked.heard, asked.said_before()) {
@@ -394,7 +399,7 @@ impl TurnCore {
     /// Lets the turn in flight go before the last words. `cancel`: the brain need not go on.
     pub(super) fn let_go(&mut self, cancel: bool) {
         let Some(mut asked) = self.asked.take() else { return };
-        if asked.speculative || cancel {
+        if (asked.speculative || cancel) && !asked.resumed {
             self.tell(Output::Abandon(asked.turn));
         }
         self.tell_times(&mut asked);

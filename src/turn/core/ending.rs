@@ -83,9 +83,16 @@ impl TurnCore {
             return;
         }
         match (&self.phase, verdict) {
-            (Phase::Greeting { .. }, Answerer::Person) => self.start_talking(),
-            (Phase::Mailbox { leaving: false, .. }, Answerer::Person) => self.start_talking(),
-            (Phase::Mailbox { leaving: false, .. }, Answerer::Beep) => self.leave_message(),
+            (Phase::Greeting { .. } | Phase::Mailbox { messages: 0, .. }, Answerer::Person) => {
+                self.start_talking();
+            }
+            (Phase::Mailbox { messages: 0, .. }, Answerer::Beep) => self.leave_message(),
+            // It was a pause in the greeting: what was said so far is not recorded.
+            (Phase::Mailbox { messages: 1, .. }, Answerer::Beep) => {
+                self.cut_all();
+                self.abandon(false);
+                self.leave_message();
+            }
             (Phase::Greeting { .. } | Phase::Talking, Answerer::Machine) => self.mailbox(),
             // A beep into a conversation is somebody's microwave oven.
             (Phase::Greeting { .. }, Answerer::Beep) => {
@@ -114,13 +121,13 @@ impl TurnCore {
         match self.spec.voicemail {
             VoicemailPolicy::Hangup => self.begin_closing(Closing::Machine, None),
             VoicemailPolicy::Message | VoicemailPolicy::Continue => {
-                self.phase = Phase::Mailbox { since: self.now, leaving: false };
+                self.phase = Phase::Mailbox { since: self.now, messages: 0 };
             }
         }
     }
 
     pub(super) fn mailbox_due(&self) -> Option<Duration> {
-        let Phase::Mailbox { since, leaving: false } = self.phase else { return None };
+        let Phase::Mailbox { since, messages: 0 } = self.phase else { return None };
         let latest = since + self.spec.beep_wait;
         if self.caller.speaks() {
             return Some(latest);
@@ -130,8 +137,8 @@ impl TurnCore {
 
     /// The mailbox listens.
     pub(super) fn leave_message(&mut self) {
-        let Phase::Mailbox { since, .. } = self.phase else { return };
-        self.phase = Phase::Mailbox { since, leaving: true };
+        let Phase::Mailbox { since, messages } = self.phase else { return };
+        self.phase = Phase::Mailbox { since, messages: messages + 1 };
         self.ask(Prompt::Voicemail, false);
         if let Some(stretch) = self.caller.settle().filter(super::super::caller::Stretch::has_words)
         {
@@ -212,8 +219,8 @@ impl TurnCore {
     }
 
     /// After the end only utterances that had been cut come back.
-    pub(super) fn after_close(&mut self, input: Input) {
-        match input {
+    pub(super) fn after_close(&mut self, input: &Input) {
+        match *input {
             Input::PlayEnded(utterance) => self.play_ended(utterance),
             Input::PlayCut { utterance, played } => self.play_cut(utterance, played),
             Input::Answered

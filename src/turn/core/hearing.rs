@@ -84,9 +84,9 @@ impl TurnCore {
     fn may_interrupt(&self) -> bool {
         let expect = self.expected();
         let by_voice = expect.speech || expect.wordless;
-        let head = self.mouth.head();
-        let sounding = head.is_none_or(|voice| voice.interruptible && self.spec.interruptible);
-        self.phase == Phase::Talking && by_voice && sounding
+        // A cut drops all that is queued, so what may not be cut protects what stands before it.
+        let open = !self.mouth.is_busy() || (self.spec.interruptible && !self.mouth.is_fixed());
+        self.phase == Phase::Talking && by_voice && open
     }
 
     /// Turns the agent down until it is clear what the voice is.
@@ -156,10 +156,8 @@ impl TurnCore {
             return None;
         }
         let silence = endpoint::silence(self.looks(), &self.spec);
-        let transcript = match self.wordless || stretch.is_final() {
-            true => Duration::ZERO,
-            false => self.spec.transcript_wait,
-        };
+        let told = self.wordless || stretch.is_final();
+        let transcript = if told { Duration::ZERO } else { self.spec.transcript_wait };
         Some(stretch.ended + silence.max(transcript))
     }
 
@@ -231,7 +229,7 @@ impl TurnCore {
     /// Keys wait while something is said that cannot be cut off, and after the answer to one rule
     /// until it is known what the next one is.
     fn takes_keys(&self) -> bool {
-        let fixed = self.mouth.head().is_some_and(|voice| !voice.interruptible);
+        let fixed = self.mouth.is_fixed();
         let unknown = |asked: &super::Asked| {
             asked.by_rule && !asked.speculative && asked.expect.is_none() && !asked.done
         };
@@ -243,7 +241,7 @@ impl TurnCore {
         let Some(rule) = self.expected().digits.clone() else {
             self.interrupt_by_key();
             let (started, ended) = (now, now);
-            return self.keys_are_answer(key.to_string(), (started, ended), false);
+            return self.keys_are_answer(&key.to_string(), (started, ended), false);
         };
         let pressed = self.keys.press(&rule, key, now);
         if pressed == Pressed::Ignored {
@@ -277,12 +275,11 @@ impl TurnCore {
     }
 
     fn rule_is_met(&mut self) {
-        let times = match self.keys.collecting() {
-            true => (self.keys.started, self.keys.last),
-            false => (self.now, self.now),
-        };
+        let collecting = self.keys.collecting();
+        let times =
+            if collecting { (self.keys.started, self.keys.last) } else { (self.now, self.now) };
         let digits = self.keys.take();
-        self.keys_are_answer(digits, times, true);
+        self.keys_are_answer(&digits, times, true);
     }
 
     fn too_few_keys(&mut self) {
@@ -296,14 +293,12 @@ impl TurnCore {
     }
 
     /// Keys answer, with whatever was said before them.
-    fn keys_are_answer(&mut self, digits: String, times: (Duration, Duration), by_rule: bool) {
+    fn keys_are_answer(&mut self, digits: &str, times: (Duration, Duration), by_rule: bool) {
         let stretch = self.caller.settle();
         let at = stretch.as_ref().and_then(|stretch| stretch.transcript_at);
-        let mut said = stretch.as_ref().map(Stretch::said).unwrap_or(Said {
-            started: times.0,
-            ..Said::default()
-        });
-        said.digits.push_str(&digits);
+        let mut said =
+            stretch.as_ref().map_or(Said { started: times.0, ..Said::default() }, Stretch::said);
+        said.digits.push_str(digits);
         said.started = said.started.min(times.0);
         said.ended = said.ended.max(times.1);
         self.ask_about(said, at, by_rule);

@@ -1,6 +1,8 @@
 //! The agent's voice: what is given out, what left, what was heard of it.
 
-use super::super::interface::{Expect, Line, Output, Prompt, Speaker, TurnId, UtteranceId, WordTime};
+use super::super::interface::{
+    Expect, Line, Output, Prompt, Speaker, TurnId, UtteranceId, WordTime,
+};
 use super::super::latency::Moment;
 use super::super::mouth::{Source, Voice};
 use super::asking::{Asked, Held};
@@ -118,10 +120,10 @@ impl TurnCore {
     pub(super) fn play_ended(&mut self, utterance: UtteranceId) {
         let now = self.now;
         let Some(voice) = self.mouth.take(utterance, now) else { return };
-        let length = self.ledger.length(utterance).unwrap_or_default().0;
-        let text = match voice.broken {
-            true => self.ledger.heard(utterance, length),
-            false => voice.text.clone(),
+        let text = if voice.broken {
+            self.ledger.synthesised_words(utterance)
+        } else {
+            voice.text.clone()
         };
         let started = voice.sounds_since.unwrap_or(now);
         self.mouth.last_sound = self.mouth.last_sound.max(now);
@@ -212,9 +214,9 @@ impl TurnCore {
         let mut sentences: Vec<_> = cut.into_iter().map(|v| (manner(&v), v.text)).collect();
         let asked = self.asked.as_mut().map(|asked| {
             let held = asked.held.drain(..);
-            sentences.extend(held.map(|Held { text, interruptible }| {
-                (Manner::brain(interruptible), text)
-            }));
+            sentences.extend(
+                held.map(|Held { text, interruptible }| (Manner::brain(interruptible), text)),
+            );
             (asked.expect.clone(), (!asked.done).then(|| asked.prompt.clone()))
         });
         let sentences = sentences.into_iter().map(|(manner, text)| (text, manner)).collect();

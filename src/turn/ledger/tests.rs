@@ -92,8 +92,7 @@ fn what_was_not_synthesised_cannot_have_been_played() {
 fn hostile_word_times_are_ignored() {
     let mut ledger = Ledger::new(Duration::ZERO);
     ledger.text(U, "Zürich Straße");
-    let words =
-        [word(900, 10), word(2, 50), word(2, 40), word(1, 10), word(7, 20), word(14, 500)];
+    let words = [word(900, 10), word(2, 50), word(2, 40), word(1, 10), word(7, 20), word(14, 500)];
     ledger.synthesised(U, ms(900), true, &words);
     for played in 0..1_000 {
         let heard = ledger.heard(U, ms(played));

@@ -92,7 +92,7 @@ impl Call {
                 }
                 Output::Cut => {
                     for Playing { utterance, since, .. } in self.queue.drain(..) {
-                        let played = since.map_or(Duration::ZERO, |since| at - since);
+                        let played = since.map_or(Duration::ZERO, |since| at.saturating_sub(since));
                         follow.push(Input::PlayCut { utterance, played });
                     }
                 }

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Names, specs and scripts of the recordings.
+#[expect(clippy::too_many_lines, reason = "scripts")]
 fn conversations() -> Vec<(&'static str, TurnSpec, &'static str, u64)> {
     let talk = TurnSpec {
         disclosure: Some("This call is made by a machine.".into()),

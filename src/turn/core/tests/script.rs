@@ -170,7 +170,8 @@ fn show_line(line: &Line) -> String {
         Speaker::Agent => "agent",
         Speaker::Caller => "caller",
     };
-    let keys = if line.digits.is_empty() { String::new() } else { format!(" keys {}", line.digits) };
+    let keys =
+        if line.digits.is_empty() { String::new() } else { format!(" keys {}", line.digits) };
     let cut = if line.interrupted { " interrupted" } else { "" };
     let (from, to) = (line.started.as_millis(), line.ended.as_millis());
     format!("{} {who} {from}-{to}{cut}{keys}: {}", line.turn.0, line.text)
