@@ -28,6 +28,7 @@ use super::endpoint;
 use super::interface::{
     Closing, Expect, Input, Output, Prompt, State, TurnId, TurnSpec, UtteranceId,
 };
+use super::latency::Stopwatch;
 use super::ledger::Ledger;
 use super::lines::LineLog;
 use super::mouth::Mouth;
@@ -169,6 +170,8 @@ pub struct TurnCore {
     ledger: Ledger,
     lines: LineLog,
     asked: Option<Asked>,
+    /// The answer that was let go for the last words, until it is heard.
+    leaving: Option<(TurnId, Stopwatch)>,
     /// What is waited for; while a turn is in flight, its own counts.
     expect: Expect,
     /// What is waited for when nothing is said about it.
@@ -208,6 +211,7 @@ impl TurnCore {
             mouth: Mouth::default(),
             lines: LineLog::default(),
             asked: None,
+            leaving: None,
             expect: Expect::default(),
             anything: Expect::default(),
             silence: Silence::default(),

@@ -384,6 +384,7 @@ impl TurnCore {
     /// Notes the first sound of an answer.
     pub(super) fn answer_sounds(&mut self, turn: TurnId) {
         let now = self.now;
+        self.note_leaving(turn, Moment::FirstRtp);
         let Some(mut asked) = self.asked.take() else { return };
         if asked.turn == turn {
             asked.heard = true;
@@ -402,15 +403,30 @@ impl TurnCore {
         if (asked.speculative || cancel) && !asked.resumed {
             self.tell(Output::Abandon(asked.turn));
         }
-        self.tell_times(&mut asked);
         if let Some(line) = asked.line.take() {
             self.lines.settle(line);
         }
         if asked.speculative || cancel {
-            return;
+            return self.tell_times(&mut asked);
         }
+        // Its words are still to be heard: their times are told then.
+        self.leaving = Some((asked.turn, std::mem::take(&mut asked.watch)));
         while let Some(held) = asked.held.pop_front().filter(|_| self.mouth.has_room()) {
             self.speak(&held.text, asked.turn, Manner::brain(false));
+        }
+    }
+
+    /// Notes a moment of the answer that is let go and still to be heard.
+    pub(super) fn note_leaving(&mut self, turn: TurnId, moment: Moment) {
+        let now = self.now;
+        if let Some((of, watch)) = self.leaving.as_mut().filter(|(of, _)| *of == turn) {
+            watch.note(moment, now);
+            if moment == Moment::FirstRtp
+                && let Some(times) = watch.tell()
+            {
+                let turn = *of;
+                self.tell(Output::Times(turn, times));
+            }
         }
     }
 

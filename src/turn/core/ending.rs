@@ -213,6 +213,11 @@ impl TurnCore {
         if let Some(stretch) = self.caller.settle() {
             self.aside(&stretch);
         }
+        if let Some((turn, mut watch)) = self.leaving.take()
+            && let Some(times) = watch.tell()
+        {
+            self.tell(Output::Times(turn, times));
+        }
         self.tell_lines();
         self.tell_state();
         self.tell(Output::Close(why));

@@ -85,6 +85,7 @@ impl TurnCore {
         let Some(turn) = voice.filter(|v| v.source == Source::Brain).map(|v| v.turn) else {
             return;
         };
+        self.note_leaving(turn, Moment::FirstAudio);
         if let Some(asked) = self.asked.as_mut().filter(|asked| asked.turn == turn) {
             asked.watch.note(Moment::FirstAudio, now);
         }
