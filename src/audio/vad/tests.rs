@@ -304,3 +304,19 @@ fn wide_band_speech_is_heard_alike() {
     let [VadEvent::Started { position, .. }, ..] = starts[..] else { panic!("{starts:?}") };
     assert!((16_000..22_000).contains(&position), "{position}");
 }
+
+#[test]
+fn a_crowd_raises_what_is_wanted_for_a_while() {
+    let mut vad = Vad::new(SampleRate::HZ_8000);
+    let frames = |vad: &mut Vad, voiced: bool, seconds: u64| {
+        (0..seconds * 1_000 / FRAME_MS).for_each(|_| vad.note(voiced, voiced));
+    };
+    frames(&mut vad, true, 4);
+    assert!(vad.crowd.abs() < f32::EPSILON, "4 s may be one talker");
+    frames(&mut vad, true, 6);
+    assert!(vad.crowd > 0.1);
+    frames(&mut vad, true, 60);
+    assert!(vad.crowd <= CROWD_MAX && BEGIN_SCORE_NOISY + vad.crowd < 1.0);
+    frames(&mut vad, false, 10);
+    assert!(vad.crowd.abs() < f32::EPSILON);
+}
