@@ -60,7 +60,10 @@ pub fn print(outcome: &Value) {
         let cut = if line["interrupted"] == true { " … [interrupted]" } else { "" };
         println!("     {:>5} ms  {speaker:<7} {text}{digits}{cut}", line["start_ms"]);
     }
-    println!("     result {} after {} interruption(s)", outcome["result"], outcome["interruptions"]);
+    println!(
+        "     result {} after {} interruption(s)",
+        outcome["result"], outcome["interruptions"]
+    );
     for turn in outcome["turns"].as_array().into_iter().flatten() {
         println!(
             "     turn {}: first RTP after {} ms, {} ms of it our own",
@@ -70,13 +73,19 @@ pub fn print(outcome: &Value) {
 }
 
 /// Two lanes: what the phone heard, and what it said, with who spoke when below.
-pub fn lanes<'a>(outcome: &Value, heard: &'a [i16], said: &'a mut Vec<i16>, words: &[i16]) -> Vec<Lane<'a>> {
+pub fn lanes<'a>(
+    outcome: &Value,
+    heard: &'a [i16],
+    said: &'a mut Vec<i16>,
+    words: &[i16],
+) -> Vec<Lane<'a>> {
     let mut spans = Vec::new();
     for line in lines(outcome) {
         let seconds = |key: &str| line[key].as_f64().unwrap_or(0.0) / 1000.0;
         let agent = line["speaker"] == "agent";
         let color = if agent { Rgb888::CSS_STEEL_BLUE } else { Rgb888::CSS_INDIAN_RED };
-        let label = if agent { "agent".to_owned() } else { format!("caller{}", text_of_keys(line)) };
+        let label =
+            if agent { "agent".to_owned() } else { format!("caller{}", text_of_keys(line)) };
         spans.push(Span { from: seconds("start_ms"), to: seconds("end_ms"), color, label });
         if !agent && text_of_keys(line).is_empty() && said.is_empty() {
             said.resize((seconds("start_ms") * 8000.0) as usize, 0);

@@ -115,7 +115,8 @@ fn draw_lane(canvas: &mut Canvas, lane: &Lane<'_>, index: i32, seconds: f64) -> 
 fn draw_spans(canvas: &mut Canvas, spans: &[Span], top: i32, seconds: f64) -> anyhow::Result<()> {
     let small = MonoTextStyle::new(&FONT_8X13, Rgb888::CSS_DIM_GRAY);
     for span in spans {
-        let (from, to) = (x_of(span.from, seconds), x_of(span.to, seconds).max(x_of(span.from, seconds) + 3));
+        let (from, to) =
+            (x_of(span.from, seconds), x_of(span.to, seconds).max(x_of(span.from, seconds) + 3));
         let style = PrimitiveStyle::with_fill(span.color);
         let size = Size::new(u32::try_from(to - from)?, 8);
         Rectangle::new(Point::new(from, top), size).into_styled(style).draw(canvas)?;

@@ -103,7 +103,8 @@ fn phone(
     count: &str,
     more: &[String],
 ) -> Result<Child> {
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(out.join("phone.jsonl"))?;
+    let log =
+        std::fs::OpenOptions::new().create(true).append(true).open(out.join("phone.jsonl"))?;
     Command::new(program()?)
         .args(["phone", "--listen", &format!("udp:{}", addresses.phone)])
         .args(["--ring", "600ms", "--count", count, "--json", "--record"])

@@ -29,8 +29,12 @@ use crate::api::error::Problem;
 pub fn fuzz_create(bytes: &[u8]) {
     let voices = [Voice::plain("en-US-001", "en-US")];
     for strict in [true, false] {
-        let context =
-            CreateContext { defaults: CreateDefaults::default(), strict, voices: &voices, engines: &[] };
+        let context = CreateContext {
+            defaults: CreateDefaults::default(),
+            strict,
+            voices: &voices,
+            engines: &[],
+        };
         match CreateCall::parse(bytes, &context) {
             Ok(call) => assert_in_bounds(&call),
             Err(problem) => assert_explains_itself(&problem),

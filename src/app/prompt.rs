@@ -11,8 +11,8 @@
 //! does afterwards.
 
 use super::line::{Ears, Line, dtmf_command, split};
-use super::{Control, Report};
 use super::transcribe::{Transcribe, Transcriber};
+use super::{Control, Report};
 use crate::media::interface::{Command, Event};
 use crate::media::ring::PlayoutWriter;
 use crate::speech::stt::{Stt, SttEvent};

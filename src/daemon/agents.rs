@@ -196,9 +196,10 @@ impl AgentDesk {
             Problem::new(Code::InvalidRequest, "the playbook cannot be followed")
                 .with_errors(errors.collect())
         })?;
-        let unknown = playbook.targets().into_iter().find(|target| {
-            !self.targets.iter().any(|known| known == target)
-        });
+        let unknown = playbook
+            .targets()
+            .into_iter()
+            .find(|target| !self.targets.iter().any(|known| known == target));
         if let Some(target) = unknown {
             let detail = format!(
                 "the playbook transfers to {target:?}; [[agent.target]] of the configuration has {}",
@@ -235,8 +236,7 @@ impl AgentDesk {
         result: Option<Schema>,
     ) -> Result<Toolbox, Problem> {
         let configured = self.http_tools.iter().map(|tool| tool.name.clone());
-        let all: Vec<String> =
-            BUILT_IN.into_iter().map(str::to_owned).chain(configured).collect();
+        let all: Vec<String> = BUILT_IN.into_iter().map(str::to_owned).chain(configured).collect();
         let permitted = match &self.profile.tools {
             Some(names) => names.iter().map(ToString::to_string).collect(),
             None => all,

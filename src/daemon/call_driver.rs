@@ -13,9 +13,9 @@ use super::agents::Agent;
 use super::parts::Parts;
 use crate::api::gateway::Content;
 use crate::app::agent::leg::AgentParts;
-use crate::app::{self, Control, Report};
 use crate::app::stream::wire::{Heard, Told};
 use crate::app::transcribe::Transcribe;
+use crate::app::{self, Control, Report};
 use crate::call::outcome::{Transcription, TranscriptionStatus};
 use crate::call::record::{CallRecord, EndReason, Quality};
 use crate::call::{Call, Input, Now, Output, cause};
@@ -546,8 +546,7 @@ impl CallActor {
         self.finished = true;
         let record = self.setup.call.record();
         // What comes in from here on is written with the last row.
-        let (reason, sip_code) =
-            (record.end_reason.map_or("error", cause::name), record.sip_code);
+        let (reason, sip_code) = (record.end_reason.map_or("error", cause::name), record.sip_code);
         let duration_ms = record.duration_ms.unwrap_or(0);
         let stop = || Control::Stop { reason, sip_code, duration_ms };
         if let Some(app) = self.app.take() {
@@ -598,7 +597,6 @@ async fn next_report(app: &mut Option<AppLeg>) -> Option<Report> {
         None => std::future::pending().await,
     }
 }
-
 
 /// The two clocks of this moment.
 pub(super) fn now() -> Now {

@@ -434,7 +434,10 @@ impl Switchboard {
             Problem::new(Code::CallEnded, format!("call {id} is over or was never there"))
         })?;
         let seats = call.seats.as_ref().ok_or_else(|| {
-            Problem::new(Code::Conflict, "only DYNAMIC_STREAM and DYNAMIC_AGENT calls have a stream")
+            Problem::new(
+                Code::Conflict,
+                "only DYNAMIC_STREAM and DYNAMIC_AGENT calls have a stream",
+            )
         })?;
         seats.reserve(options).map_err(|error| match error {
             SeatError::Taken => Problem::new(Code::StreamAlreadyAttached, error.to_string()),

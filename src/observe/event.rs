@@ -510,7 +510,8 @@ pub fn count_beats(late: impl Iterator<Item = (std::time::Duration, u64)>) {
 
 /// Publishes the latencies of an agent's answer, and tells of them.
 pub fn agent_latency(call_id: &str, latency: &TurnLatency) {
-    let seconds = |ms: Option<u64>| ms.and_then(|ms| u32::try_from(ms).ok()).map(|ms| f64::from(ms) / 1000.0);
+    let seconds =
+        |ms: Option<u64>| ms.and_then(|ms| u32::try_from(ms).ok()).map(|ms| f64::from(ms) / 1000.0);
     for (stage, ms) in [
         ("turn_end", latency.turn_end_ms),
         ("transcript", latency.transcript_ms),

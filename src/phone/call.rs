@@ -457,7 +457,6 @@ fn take_due(due: &mut Option<Instant>, now: Instant) -> bool {
     reached
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

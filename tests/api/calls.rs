@@ -109,7 +109,9 @@ async fn the_daemon_gets_what_was_asked() {
     assert_eq!(call.max_duration, Duration::from_hours(1));
     assert_eq!(call.settings.trunk.as_deref(), Some("carrier"));
     assert_eq!(call.settings.max_active_calls, 100);
-    let Content::Tts(Spoken { text, voice, repeat, .. }) = &call.content else { panic!("{call:?}") };
+    let Content::Tts(Spoken { text, voice, repeat, .. }) = &call.content else {
+        panic!("{call:?}")
+    };
     assert_eq!((text.as_str(), voice.as_str(), *repeat), ("Hello", "de-DE-001", 2));
 }
 

@@ -96,9 +96,9 @@ impl Rig {
             }),
             voice_engines: vec!["cloud".to_owned()],
             voice_sample: Arc::new(|voice| {
-                Box::pin(async move {
-                    Ok((voice == "en-US-001").then(|| Bytes::from_static(b"RIFF")))
-                })
+                Box::pin(
+                    async move { Ok((voice == "en-US-001").then(|| Bytes::from_static(b"RIFF"))) },
+                )
             }),
             check_agent: Arc::new(|agent, _| {
                 if agent.is_script() {

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 /// Transcript lines of one speaker.
 fn lines<'a>(outcome: &'a Value, speaker: &str) -> Vec<&'a str> {
     let lines = outcome["transcript"].as_array().unwrap().iter();
-    lines.filter(|line| line["speaker"] == speaker).map(|line| line["text"].as_str().unwrap()).collect()
+    lines
+        .filter(|line| line["speaker"] == speaker)
+        .map(|line| line["text"].as_str().unwrap())
+        .collect()
 }
 
 fn agent_call(agent: &Value) -> Value {
@@ -30,7 +33,11 @@ async fn without_a_brain_nothing_is_dialled() {
     let daemon = Daemon::start("127.0.0.1:9", "").await;
     let seed = json!({ "instructions": ["You are calling Mrs Smith to confirm her visit."] });
     let (status, problem) = daemon.post("/v1/calls", &agent_call(&seed)).await;
-    assert_eq!((status, &problem["code"]), (503, &json!("agent_engine_unavailable")), "{problem:#}");
+    assert_eq!(
+        (status, &problem["code"]),
+        (503, &json!("agent_engine_unavailable")),
+        "{problem:#}"
+    );
     assert!(problem["detail"].as_str().unwrap().contains("[[engine.llm]]"), "{problem:#}");
     let broken = json!({ "backend": "script", "steps": [{ "say": "x" }, { "sing": "y" }] });
     let (status, problem) = daemon.post("/v1/calls", &agent_call(&broken)).await;
@@ -65,7 +72,11 @@ async fn a_playbook_asks_hears_keys_and_reports() {
     )
     .await;
     let call = daemon.wait_for_end(&id).await;
-    assert_eq!((&call["status"], &call["end_reason"]), (&json!("COMPLETED"), &json!("completed")), "{call:#}");
+    assert_eq!(
+        (&call["status"], &call["end_reason"]),
+        (&json!("COMPLETED"), &json!("completed")),
+        "{call:#}"
+    );
     let outcome = &call["outcome"];
     assert_eq!(outcome["status"], "completed", "{call:#}");
     assert_eq!(outcome["result"], json!({ "choice": 1 }), "{outcome:#}");
@@ -122,7 +133,11 @@ async fn a_model_is_interrupted_uses_tools_and_brings_a_result_home() {
     )
     .await;
     let call = daemon.wait_for_end(&id).await;
-    assert_eq!((&call["status"], &call["end_reason"]), (&json!("COMPLETED"), &json!("completed")), "{call:#}");
+    assert_eq!(
+        (&call["status"], &call["end_reason"]),
+        (&json!("COMPLETED"), &json!("completed")),
+        "{call:#}"
+    );
     let outcome = &call["outcome"];
     assert_eq!(outcome["result"], json!({ "day": "monday" }), "{outcome:#}");
     assert_eq!(outcome["interruptions"], 1, "{outcome:#}");
@@ -146,7 +161,9 @@ async fn a_model_is_interrupted_uses_tools_and_brings_a_result_home() {
     assert!(!system["content"].to_string().contains("monday"), "{system}");
     let answered = outcome["turns"].as_array().unwrap().iter().rev();
     let turn = answered.into_iter().find(|turn| turn["first_rtp_ms"].is_u64()).unwrap();
-    for stage in ["turn_end_ms", "transcript_ms", "first_token_ms", "first_sentence_ms", "gateway_ms"] {
+    for stage in
+        ["turn_end_ms", "transcript_ms", "first_token_ms", "first_sentence_ms", "gateway_ms"]
+    {
         assert!(turn[stage].is_u64(), "{stage}: {turn:#}");
     }
     println!("latencies of the answer: {turn}");

@@ -54,7 +54,8 @@ async fn serve(
             let event = json!({ "object": "chat.completion.chunk", "choices": [choice] });
             chunk(&mut socket, &format!("data: {event}\n\n")).await?;
         }
-        let usage = json!({ "choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 20} });
+        let usage =
+            json!({ "choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 20} });
         chunk(&mut socket, &format!("data: {usage}\n\ndata: [DONE]\n\n")).await?;
         socket.write_all(b"0\r\n\r\n").await.ok()?;
     }

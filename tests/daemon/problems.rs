@@ -40,7 +40,11 @@ async fn a_draining_node_takes_no_calls_and_ends_with_its_last() {
     let drained = super::rig::http_client().post(drain).send().await.unwrap();
     assert_eq!(drained.status(), 202);
     check(create(&daemon, &tts("Too late.")).await, 503, "draining", true).await;
-    let ready = super::rig::http_client().get(format!("{}/health/ready", daemon.admin)).send().await.unwrap();
+    let ready = super::rig::http_client()
+        .get(format!("{}/health/ready", daemon.admin))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(ready.status(), 503);
     assert_eq!(daemon.call(&id).await["status"], "IN_PROGRESS", "the drain waits for it");
     assert_eq!(daemon.delete(&format!("/v1/calls/{id}")).await, 204);

@@ -67,8 +67,7 @@ pub(super) struct Conversation {
 impl Conversation {
     pub(super) fn new(setup: Setup) -> Self {
         let failure = (setup.turn.failure.clone(), setup.failure_voice);
-        let spec =
-            VoiceSpec { voice: setup.voice, failure, sample_rate: setup.sample_rate };
+        let spec = VoiceSpec { voice: setup.voice, failure, sample_rate: setup.sample_rate };
         let mut voice = Voice::new(spec, setup.tts);
         // What is surely said first is made while the phone still rings.
         for text in [&setup.turn.disclosure, &setup.turn.greeting].into_iter().flatten() {
@@ -278,11 +277,7 @@ impl Conversation {
     }
 
     /// A piece of speech came.
-    pub(super) fn on_piece(
-        &mut self,
-        now: Duration,
-        piece: Option<Result<SpeechPiece, String>>,
-    ) {
+    pub(super) fn on_piece(&mut self, now: Duration, piece: Option<Result<SpeechPiece, String>>) {
         self.voice.on_piece(piece);
         self.settle(now);
     }

@@ -325,7 +325,8 @@ mod tests {
     fn wishes_that_concern_the_call_are_acts() {
         let mut hands = hands();
         let mut act = |name: &str, arguments| hands.act(TurnId(7), &call("i", name, arguments));
-        let Act::Close(Closing::HangUp(reason), _) = act("hang_up", json!({"reason": "bye"})) else {
+        let Act::Close(Closing::HangUp(reason), _) = act("hang_up", json!({"reason": "bye"}))
+        else {
             panic!()
         };
         assert_eq!(reason, "bye");
@@ -334,7 +335,9 @@ mod tests {
         let rule = expect.digits.unwrap();
         assert_eq!((rule.max, rule.finish, expect.speech), (4, Some('#'), false));
         let message = json!({"message": "Call back."});
-        assert!(matches!(act("leave_voicemail", message), Act::Leave(_, text, _) if text == "Call back."));
+        assert!(
+            matches!(act("leave_voicemail", message), Act::Leave(_, text, _) if text == "Call back.")
+        );
         let Act::Answer(unknown) = act("sing", json!({})) else { panic!() };
         assert!(unknown.result["error"].is_string());
     }

@@ -338,7 +338,8 @@ impl LiveLeg {
             let Some(header) = line.capture.pop(&mut self.samples) else { return };
             if let Some(live) = self.live.as_ref().filter(|_| self.started.is_some()) {
                 let samples = self.samples.clone();
-                let _ = live.inputs.try_send(LiveInput::Audio { position: header.position, samples });
+                let _ =
+                    live.inputs.try_send(LiveInput::Audio { position: header.position, samples });
             }
         }
     }
@@ -371,9 +372,7 @@ impl LiveLeg {
             Some(LiveOutput::Tool(call)) => self.on_tool(&call),
             Some(LiveOutput::Usage { input, output, .. }) => self.on_usage(input, output),
             Some(LiveOutput::Failed { detail, fatal }) => self.on_failed(&detail, fatal),
-            Some(
-                LiveOutput::Ready | LiveOutput::TurnDone | LiveOutput::CallerText { .. },
-            ) => {}
+            Some(LiveOutput::Ready | LiveOutput::TurnDone | LiveOutput::CallerText { .. }) => {}
             None => {
                 self.live = None;
                 self.on_failed("the brain is gone", true);

@@ -124,12 +124,7 @@ impl Notes {
     }
 
     /// The outcome. `reason` is the name of the call's end.
-    pub(super) fn outcome(
-        self,
-        reason: &str,
-        duration: Duration,
-        schema_given: bool,
-    ) -> Outcome {
+    pub(super) fn outcome(self, reason: &str, duration: Duration, schema_given: bool) -> Outcome {
         let (status, ended_by) = match &self.closing {
             Some(closing) => (status(closing), "agent"),
             None => match reason {
@@ -259,7 +254,10 @@ mod tests {
     fn a_missing_result_has_a_reason_and_a_recorded_one_has_none() {
         let ended = |notes: Notes, reason| notes.outcome(reason, Duration::from_secs(3), true);
         let outcome = ended(Notes::default(), "callee_hangup");
-        assert_eq!((outcome.status, outcome.ended_by.as_str()), (OutcomeStatus::CallerLeft, "caller"));
+        assert_eq!(
+            (outcome.status, outcome.ended_by.as_str()),
+            (OutcomeStatus::CallerLeft, "caller")
+        );
         assert!(outcome.result.is_none() && outcome.result_error.is_some());
         let mut notes = Notes::default();
         notes.record(json!({"choice": 1}));

@@ -292,9 +292,7 @@ impl Voice {
         while let Some(fact) = self.queue.next_fact() {
             let input = match fact {
                 Fact::Started { utterance } => id(utterance.as_deref()).map(Input::PlayStarted),
-                Fact::Completed { utterance, .. } => {
-                    id(utterance.as_deref()).map(Input::PlayEnded)
-                }
+                Fact::Completed { utterance, .. } => id(utterance.as_deref()).map(Input::PlayEnded),
                 Fact::Cleared { utterance, played_ms, .. } => {
                     id(utterance.as_deref()).map(|utterance| {
                         let played = Duration::from_millis(played_ms);

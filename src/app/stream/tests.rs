@@ -179,9 +179,9 @@ fn spec() -> StreamSpec {
         buffer: Duration::from_mins(1),
         wait: Duration::from_secs(10),
         linger: Duration::from_secs(30),
-            observer: false,
-            stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
-            transcribe: None,
+        observer: false,
+        stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
+        transcribe: None,
     }
 }
 

@@ -530,9 +530,7 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         timestamp: String,
     }
     let (kind, text, event, detail) = match told {
-        Told::CallEvent { event, detail } => {
-            ("call_event", None, Some(*event), detail.as_deref())
-        }
+        Told::CallEvent { event, detail } => ("call_event", None, Some(*event), detail.as_deref()),
         Told::Transcript(heard) if heard.is_final => {
             ("transcript", Some(heard.text.as_str()), None, None)
         }

@@ -43,7 +43,8 @@ impl Session {
     pub(super) fn status(&self) -> &'static str {
         use crate::call::record::CallStatus;
         let told = |event: &str| {
-            let is = |told: &Told| matches!(told, Told::CallEvent { event: of, .. } if *of == event);
+            let is =
+                |told: &Told| matches!(told, Told::CallEvent { event: of, .. } if *of == event);
             self.history.iter().any(|past| is(&past.told))
         };
         let status = if self.started || told("answered") {
