@@ -3,7 +3,7 @@
 use super::super::{Stt, SttEngineKind, SttInput, SttSpec};
 use super::*;
 use crate::audio::codec::g711::{decode_ulaw, encode_ulaw};
-use crate::speech::tts::{Tts, TtsSpec};
+use crate::speech::tts::{SpeakRequest, Tts, TtsSpec};
 use tokio::sync::mpsc::Receiver;
 
 const PHRASES: [&str; 20] = [
@@ -37,25 +37,19 @@ const ELSE: [&str; 3] = [
 ];
 
 /// What Pico says, as it arrives over µ-law at 8 kHz.
-fn spoken(voice: &str, texts: &[&str]) -> Vec<Vec<i16>> {
+async fn spoken(voice: &str, texts: &[&str]) -> Vec<Vec<i16>> {
     let dir = tempfile::tempdir().unwrap();
-    let tts = Tts::start(TtsSpec {
-        voice_dir: dir.path().join("voices"),
-        threads: 1,
-        voices: Vec::new(),
-        level_dbov: Some(-20.0),
-        rate: 8000,
-        cache_bytes: 1 << 20,
-    });
-    let say = |text: &&str| {
-        let mut speech = tts.speak(voice, text, 1).unwrap();
+    let tts = Tts::start(TtsSpec::built_in(dir.path().join("voices")));
+    let mut all = Vec::new();
+    for text in texts {
+        let mut speech = tts.speak(SpeakRequest::new(voice, text)).unwrap();
         let mut samples = Vec::new();
-        while let Some(piece) = speech.blocking_recv() {
-            samples.extend_from_slice(&piece.unwrap());
+        while let Some(piece) = speech.next().await {
+            samples.extend_from_slice(&piece.unwrap().samples);
         }
-        samples.iter().map(|sample| decode_ulaw(encode_ulaw(*sample))).collect()
-    };
-    texts.iter().map(say).collect()
+        all.push(samples.iter().map(|sample| decode_ulaw(encode_ulaw(*sample))).collect());
+    }
+    all
 }
 
 fn engine() -> SttEngineSpec {
@@ -93,7 +87,7 @@ async fn pico_speaks_twenty_phrases_and_all_are_understood() {
 }
 
 async fn understands(voice: &'static str) {
-    let utterances = tokio::task::spawn_blocking(move || spoken(voice, &PHRASES)).await.unwrap();
+    let utterances = spoken(voice, &PHRASES).await;
     let stt = Stt::new(SttSpec { engines: vec![engine()] });
     let (mut input, mut events) = stt.open(request(&PHRASES)).unwrap();
     let mut position = 100_000;
@@ -123,8 +117,7 @@ async fn understands(voice: &'static str) {
 async fn speech_outside_the_list_is_labelled_and_lists_can_change() {
     let mut texts = ELSE.to_vec();
     texts.push(PHRASES[3]);
-    let utterances =
-        tokio::task::spawn_blocking(move || spoken("en-US-001", &texts)).await.unwrap();
+    let utterances = spoken("en-US-001", &texts).await;
     let stt = Stt::new(SttSpec { engines: vec![engine()] });
     let (mut input, mut events) = stt.open(request(&PHRASES[..3])).unwrap();
     let mut position = 0;
