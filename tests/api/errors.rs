@@ -208,7 +208,7 @@ async fn each_rule_of_a_create_request_is_checked() {
         (with("/tts/text", json!("x".repeat(5001))), "invalid_request", "/tts/text length"),
         (with("/tts/text", Value::Null), "missing_field", "/tts/text required"),
         (with("/tts/voiceId", Value::Null), "missing_field", "/tts/voiceId required"),
-        (with("/tts/ssml", json!(true)), "not_implemented", "/tts/ssml not_implemented"),
+        (with("/tts/ssml", json!(true)), "invalid_request", "/tts/text ssml"),
         (with("/tts/ssml", json!("yes")), "invalid_request", "/tts/ssml wrong_type"),
         (with("/tts/tone", json!(1)), "invalid_request", "/tts/tone unknown_field"),
         (with("/audio", json!({})), "invalid_request", "/audio not_for_type"),

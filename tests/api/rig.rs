@@ -107,6 +107,13 @@ impl Rig {
                 let detail = "configure [[engine.llm]]";
                 Err(Problem::new(Code::AgentEngineUnavailable, detail))
             }),
+            check_speech: Arc::new(|spoken| {
+                if spoken.ssml && !spoken.text.starts_with('<') {
+                    let problem = Problem::new(Code::InvalidRequest, "SSML: no element");
+                    return Err(problem.with_pointer("/tts/text", "ssml"));
+                }
+                Ok(())
+            }),
             strict: setup.strict,
             limits: setup.limits,
         };

@@ -45,8 +45,10 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
     if asked.target_is_sip {
         grant.require(Scope::CallsSip)?;
     }
-    if let RequestedContent::Agent(agent) = &asked.content {
-        (state.check_agent)(agent, asked.transcribe.as_ref())?;
+    match &asked.content {
+        RequestedContent::Agent(agent) => (state.check_agent)(agent, asked.transcribe.as_ref())?,
+        RequestedContent::Tts(spoken) => (state.check_speech)(spoken)?,
+        RequestedContent::Audio { .. } | RequestedContent::Stream { .. } => {}
     }
     let content = content(state, asked.content).await?;
     let call = NewCall {
