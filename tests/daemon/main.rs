@@ -24,6 +24,7 @@ mod bad_input;
 mod exact;
 mod hostile_rtp;
 mod inbound;
+mod live;
 mod problems;
 mod prompts;
 mod sound;
