@@ -134,6 +134,7 @@ impl LiveLeg {
         // Who was greeted already waits for the caller.
         spec.live.first_word &= spec.turn.greeting.is_none();
         spec.live.interruptible = spec.turn.interruptible;
+        spec.live.silence = spec.turn.silence;
         Self {
             mouth: Mouth::new(spec.sample_rate, spec.turn.network_delay, continuous),
             connect: Box::new(live::spawn),

@@ -363,3 +363,6 @@ impl Item {
 fn duration(samples: u64, rate: u32) -> Duration {
     Duration::from_micros(samples * 1_000_000 / u64::from(rate.max(1)))
 }
+
+#[cfg(test)]
+mod tests;
