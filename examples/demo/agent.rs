@@ -8,7 +8,7 @@ use embedded_graphics::prelude::WebColors;
 use serde_json::{Value, json};
 
 /// What the phone says over the agent's words.
-pub const INTERRUPTION: &str = "Sorry, just a moment, which restaurant is this?";
+pub const INTERRUPTION: &str = "Which restaurant is this please?";
 
 /// What the phone does in the course of the call.
 pub fn deeds(interruption: &str) -> Vec<String> {
@@ -30,9 +30,10 @@ fn playbook() -> Value {
             "required": ["choice"],
         },
         "steps": [
-            { "say": "Hello, this is the Blue Door with a friendly reminder. You have a table for \
-                      two at seven o'clock tomorrow evening, by the window, as you asked for when \
-                      you called us last week, and the cook has found some very good fish." },
+            { "ask": { "speech": true }, "timeout": 2,
+              "text": "Hello, this is the Blue Door with a friendly reminder. You have a table for \
+                       two at seven o'clock tomorrow evening, by the window, as you asked for when \
+                       you called us last week, and the cook has found some very good fish." },
             { "say": "It is the Blue Door. Press one to keep your table, or two to let it go." },
             { "ask": { "dtmf": ["1", "2"] }, "timeout": 8, "saveAs": "choice" },
             { "branch": { "on": "choice", "cases": {

@@ -30,7 +30,7 @@ use crate::observe::event::{self, Happening as _};
 use crate::observe::metrics;
 use crate::sip::endpoint::{Endpoint, EndpointStats};
 use crate::speech::stt::Stt;
-use crate::speech::tts::{Tts, TtsError};
+use crate::speech::tts::{SentenceOutcome, Tts, TtsError};
 use crate::store::{DeclaredInstance, Dedupe, InstanceSettings, Store, sha256};
 use crate::time::Rng;
 use agents::AgentDesk;
@@ -70,8 +70,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let seed = crate::net::entropy().context("reading random numbers")?;
     let mut rng = Rng::from_seed(seed);
     let store = open_store(&config).await?;
-    let tts = Tts::start(setup::tts(&config));
-    let agents = AgentDesk::new(&config, tts.clone(), Stt::new(setup::stt(&config)));
+    let agents = start_speech(&config);
     let routes = setup::routes(&config, &agents)?;
     let media = MediaPool::start(setup::media(&config, rng.next_u64()))
         .context("starting the media threads ([rtp] in the configuration)")?;
@@ -102,7 +101,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         stream: setup::stream_defaults(&config),
         trunks_down: TrunksDown::default(),
         seeds: Mutex::new(rng),
-        tts,
+        tts: agents.parts.tts.clone(),
         agents,
         store: store.clone(),
     });
@@ -138,6 +137,21 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     store.close().await.context("closing the store")?;
     event::GatewayStopped { calls_cut: 0 }.report();
     Ok(())
+}
+
+/// Starts voices and transcribers, and reports on what the voices do.
+fn start_speech(config: &Config) -> AgentDesk {
+    let tts = Tts::start(setup::tts(config));
+    tts.observe(|sentence| {
+        let engine = sentence.engine.as_str();
+        if let Some(wait) = sentence.first_audio {
+            event::SpeechStarted { engine, seconds: wait.as_secs_f64() }.report();
+        }
+        if let SentenceOutcome::Failed(detail) = &sentence.outcome {
+            event::EngineFailed { engine, detail }.report();
+        }
+    });
+    AgentDesk::new(config, tts, Stt::new(setup::stt(config)))
 }
 
 /// Waits for a signal or a drain by the API; a second signal does not wait for calls.

@@ -1,7 +1,7 @@
 //! DYNAMIC_AGENT calls over real SIP and RTP: a playbook, and a chat model with a transcriber.
 
 use super::client::Client;
-use super::engines::{ChatServer, tool, vosk, words};
+use super::engines::{Answer, ChatServer, tool, vosk, words};
 use super::rig::{Daemon, NUMBER, Phone, read_wav, spoken_wav};
 use serde_json::{Value, json};
 
@@ -88,6 +88,26 @@ async fn a_playbook_asks_hears_keys_and_reports() {
     phone.wait_for("ended");
 }
 
+/// A librarian that talks at length, hears a day, records it and hangs up.
+fn librarian(request: &Value) -> Answer {
+    let messages = request["messages"].as_array().unwrap();
+    let said = messages.iter().any(|message| message["content"].to_string().contains("monday"));
+    let tools = messages.iter().filter(|message| message["role"] == "tool").count();
+    match (said, tools) {
+        (false, _) => words(
+            "Good morning, this is the public library. The atlas that you borrowed is overdue. \
+             Somebody else has been waiting for it with great patience since last week.",
+        ),
+        (true, 0) => tool("t1", "record_result", &json!({ "day": "monday" })),
+        (true, _) => {
+            let mut answer = words("Monday it is. Goodbye.");
+            answer.pop();
+            answer.extend(tool("t2", "hang_up", &json!({ "reason": "all is said" })));
+            answer
+        }
+    }
+}
+
 /// The whole thing: interruption, tools, a structured result, and latencies.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_is_interrupted_uses_tools_and_brings_a_result_home() {
@@ -96,79 +116,54 @@ async fn a_model_is_interrupted_uses_tools_and_brings_a_result_home() {
     let answer = format!("play:{}", answer.display());
     let phone = Phone::start(&["--at", &format!("spoken:2s={answer}")]);
     let stt = vosk(&["yes i will bring it back on monday"]).await;
-    let chat = ChatServer::start(|request| {
-        let messages = request["messages"].as_array().unwrap();
-        let said = messages.iter().any(|message| message["content"].to_string().contains("monday"));
-        let tools = messages.iter().filter(|message| message["role"] == "tool").count();
-        match (said, tools) {
-            (false, _) => words(
-                "Good morning, this is the public library. The atlas that you borrowed is overdue. \
-                 Somebody else has been waiting for it with great patience since last week.",
-            ),
-            (true, 0) => tool("t1", "record_result", &json!({ "day": "monday" })),
-            (true, _) => {
-                let mut answer = words("Monday it is. Goodbye.");
-                answer.pop();
-                answer.extend(tool("t2", "hang_up", &json!({ "reason": "all is said" })));
-                answer
-            }
-        }
-    })
-    .await;
+    let chat = ChatServer::start(librarian).await;
     let engines = format!(
         "[[engine.stt]]\nname = \"vosk\"\nkind = \"vosk\"\nurl = \"{stt}\"\n\
          [[engine.llm]]\nname = \"local\"\nkind = \"openai-chat\"\nurl = \"{}\"\nmodel = \"m\"\n",
         chat.url
     );
     let daemon = Daemon::start(&phone.address, &engines).await;
-    let id = place(
-        &daemon,
-        &json!({
-            "instructions": ["Remind the reader of the overdue atlas.", "Ask for a day."],
-            "resultSchema": {
-                "type": "object",
-                "properties": { "day": { "type": "string" } },
-                "required": ["day"],
-            },
-        }),
-    )
-    .await;
+    let agent = json!({
+        "instructions": ["Remind the reader of the overdue atlas.", "Ask for a day."],
+        "resultSchema": {
+            "type": "object",
+            "properties": { "day": { "type": "string" } },
+            "required": ["day"],
+        },
+    });
+    let id = place(&daemon, &agent).await;
     let call = daemon.wait_for_end(&id).await;
-    assert_eq!(
-        (&call["status"], &call["end_reason"]),
-        (&json!("COMPLETED"), &json!("completed")),
-        "{call:#}"
-    );
+    let ended = (&call["status"], &call["end_reason"]);
+    assert_eq!(ended, (&json!("COMPLETED"), &json!("completed")), "{call:#}");
     let outcome = &call["outcome"];
     assert_eq!(outcome["result"], json!({ "day": "monday" }), "{outcome:#}");
     assert_eq!(outcome["interruptions"], 1, "{outcome:#}");
     assert_eq!(lines(outcome, "caller"), ["yes i will bring it back on monday"], "{outcome:#}");
-    let cut: Vec<&Value> = outcome["transcript"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|line| line["interrupted"] == true)
-        .collect();
-    assert_eq!(cut.len(), 1, "{outcome:#}");
+    let all = outcome["transcript"].as_array().unwrap();
+    let cut = all.iter().filter(|line| line["interrupted"] == true).count();
+    assert_eq!(cut, 1, "{outcome:#}");
     let heard = lines(outcome, "agent").join(" ");
     assert!(heard.starts_with("Good morning"), "{heard}");
     assert!(!heard.contains("last week"), "nobody heard the end: {heard}");
-    // The model is told what was heard, and nothing else.
+    told_what_was_heard(&chat);
+    let mut turns = outcome["turns"].as_array().unwrap().iter().rev();
+    let turn = turns.find(|turn| turn["first_rtp_ms"].is_u64()).unwrap();
+    let stages =
+        ["turn_end_ms", "transcript_ms", "first_token_ms", "first_sentence_ms", "gateway_ms"];
+    for stage in stages {
+        assert!(turn[stage].is_u64(), "{stage}: {turn:#}");
+    }
+    phone.wait_for("ended");
+}
+
+/// The model is told what was heard, and nothing else; the callee's words are no instructions.
+fn told_what_was_heard(chat: &ChatServer) {
     let last = chat.requests().pop().unwrap();
     let told = last["messages"].to_string();
     assert!(told.contains("[interrupted]") && !told.contains("last week"), "{told}");
     let system = &last["messages"][0];
     assert_eq!(system["role"], "system");
     assert!(!system["content"].to_string().contains("monday"), "{system}");
-    let answered = outcome["turns"].as_array().unwrap().iter().rev();
-    let turn = answered.into_iter().find(|turn| turn["first_rtp_ms"].is_u64()).unwrap();
-    for stage in
-        ["turn_end_ms", "transcript_ms", "first_token_ms", "first_sentence_ms", "gateway_ms"]
-    {
-        assert!(turn[stage].is_u64(), "{stage}: {turn:#}");
-    }
-    println!("latencies of the answer: {turn}");
-    phone.wait_for("ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

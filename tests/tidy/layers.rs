@@ -32,7 +32,7 @@ const LAYERS: [(&str, u8); 23] = [
 ];
 
 /// Who may use whom within a layer, and why. The first is empty for everybody.
-const MEETINGS: [(&str, &str, &str); 19] = [
+const MEETINGS: [(&str, &str, &str); 20] = [
     ("cli", "phone", "`bellwire phone` runs it"),
     ("", "observe", "every shell reports; nothing in `observe` calls back"),
     ("media::worker", "net::rtp", "the worker owns the RTP sockets"),
@@ -41,6 +41,7 @@ const MEETINGS: [(&str, &str, &str); 19] = [
     ("app", "media::worker", "an application leg owns a leg's handle"),
     ("app", "speech", "prompts are spoken by an engine"),
     ("app::agent", "net::http", "brains and tools ask other people's servers"),
+    ("app::agent", "net::sleep_until", "and wait for a deadline that may not be there"),
     ("app::agent", "net::ws", "or hold a socket to them"),
     ("speech", "net::http", "engines are other people's servers"),
     ("speech", "net::ws", "or sockets"),

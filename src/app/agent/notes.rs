@@ -200,8 +200,9 @@ fn latency(turn: TurnId, times: &TurnTimes) -> TurnLatency {
 }
 
 /// From the end of the turn to the first packet, without the waits for the brain's first sentence
-/// and for the voice's first samples.
+/// and for the voice's first samples. Nobody waits for what an agent says of its own accord.
 fn own_share(times: &TurnTimes) -> Option<Duration> {
+    times.speech_ended?;
     let (ended, first_rtp) = (times.turn_ended?, times.first_rtp?);
     let sentence = times.first_sentence?.max(ended);
     let audio = times.first_audio?.max(sentence);
