@@ -197,6 +197,7 @@ async fn a_client_watches_an_agent_and_cannot_speak_for_it() {
     assert!(states.contains(&json!("agent_speaking")), "{states:?}");
     let first = watcher.next("transcript").await;
     assert_eq!(first["text"], "Press one.", "{first}");
+    assert_eq!(watcher.next("dtmf").await["digit"], "1");
     let outcome = watcher.next("outcome").await;
     assert_eq!(outcome["outcome"]["status"], "completed", "{outcome}");
     let stop = watcher.next("stop").await;
