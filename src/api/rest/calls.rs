@@ -45,10 +45,8 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
     if asked.target_is_sip {
         grant.require(Scope::CallsSip)?;
     }
-    match &asked.content {
-        RequestedContent::Agent(agent) => (state.check_agent)(agent, asked.transcribe.as_ref())?,
-        RequestedContent::Tts(spoken) => (state.check_speech)(spoken)?,
-        RequestedContent::Audio { .. } | RequestedContent::Stream { .. } => {}
+    if let RequestedContent::Agent(agent) = &asked.content {
+        (state.check_agent)(agent, asked.transcribe.as_ref())?;
     }
     let content = content(state, asked.content).await?;
     let call = NewCall {
@@ -141,7 +139,10 @@ pub(super) fn known_trunk(state: &ApiState, trunk: &str) -> Result<(), Problem> 
 
 async fn content(state: &ApiState, asked: RequestedContent) -> Result<Content, Problem> {
     match asked {
-        RequestedContent::Tts(spoken) => Ok(Content::Tts(spoken)),
+        RequestedContent::Tts(spoken) => {
+            (state.check_speech)(&spoken)?;
+            Ok(Content::Tts(spoken))
+        }
         RequestedContent::Stream { options, wait } => Ok(Content::Stream { options, wait }),
         RequestedContent::Audio { bytes, repeat } => {
             let samples = decode(state, bytes).await?;

@@ -69,7 +69,8 @@ pub async fn run(
     control: mpsc::Receiver<Control>,
     reports: mpsc::Sender<Report>,
 ) {
-    LiveLeg::new(spec, parts, control, reports).run().await;
+    // On the heap: it holds everything of its call.
+    Box::pin(LiveLeg::new(spec, parts, control, reports).run()).await;
 }
 
 enum Wake {
@@ -437,13 +438,12 @@ impl LiveLeg {
     fn on_tool(&mut self, call: &ToolCall) {
         let answer = match self.hands.act(TurnId(self.turn), call) {
             Act::Later => return,
-            Act::Answer(answer) => answer,
+            // The brain hears keys as they are pressed.
+            Act::Answer(answer) | Act::Expect(_, _, answer) => answer,
             Act::Record(result, answer) => {
                 self.notes.record(result);
                 answer
             }
-            // The brain hears keys as they are pressed.
-            Act::Expect(_, _, answer) => answer,
             // After these there is nothing more to be said.
             Act::Leave(_, text, _) => {
                 if self.close(Closing::VoicemailLeft) {

@@ -216,7 +216,9 @@ impl Mouth {
         self.ticket += 1;
         if !spared {
             if self.queue.clear(self.ticket).is_ok() {
-                ids.into_iter().for_each(|id| self.barge(id));
+                for id in ids {
+                    self.barge(id);
+                }
             }
             return;
         }

@@ -238,9 +238,10 @@ async fn the_callers_sound_reaches_the_brain_from_the_answer_on() {
         rig.leg.hear(&[level; 160]);
         rig.beats(1).await;
     }
-    for level in 1..=5 {
+    for level in 1..=5_i16 {
         let Ok(LiveInput::Audio { position, samples }) = brain.inputs.try_recv() else { panic!() };
-        assert_eq!((position, samples), (160 * (4 + level as u64), vec![level; 160]));
+        let captured = u64::from(level.unsigned_abs()) + 4;
+        assert_eq!((position, samples), (160 * captured, vec![level; 160]));
     }
     assert!(brain.inputs.try_recv().is_err());
 }

@@ -135,7 +135,9 @@ proptest! {
     #[test]
     fn what_is_told_adds_up_to_what_left(deeds in deeds()) {
         let mut rig = Rig::new(Duration::ZERO);
-        deeds.iter().for_each(|deed| rig.do_it(deed));
+        for deed in &deeds {
+            rig.do_it(deed);
+        }
         rig.finish();
         let (mut settled, mut truncated, mut lost) = (0, 0, 0);
         for said in &rig.said {
