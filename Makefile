@@ -19,7 +19,7 @@ help: ## tells what there is
 	@sed -nE 's/^([a-z]+):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do
 		printf '  make %-7s %s\n' "$$name" "$$what"; done
 
-demo: ## three real calls on this machine: demo/out has what they sounded like
+demo: ## four real calls on this machine: demo/out has what they sounded like
 	@.ci/setup demo
 	# One build for both: the example's dependencies would otherwise be compiled twice.
 	$(CARGO) build --release --bin bellwire --example demo
@@ -32,6 +32,8 @@ test: ## every test; installs what they need
 check: ## what a change must pass: format, lints, tests, docs, licences
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	if pkg-config --exists pocketsphinx; then
+		$(CARGO) clippy --all-targets --features sphinx -- -D warnings; fi
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
 	$(CARGO) test
 	if command -v cargo-deny >/dev/null; then $(CARGO) deny check; else

@@ -50,10 +50,10 @@ pub type DecodeAudio = Arc<dyn Fn(Bytes) -> Result<Arc<[i16]>, AudioProblem> + S
 /// trunk would take.
 pub type TrunkLookup = Arc<dyn Fn(Option<&str>) -> TrunkState + Send + Sync>;
 
-/// Whether a call like this could be conducted: the brain, voice and tools that it asks for are
-/// there. Asked before anything is dialled.
+/// Whether a call like this could be conducted: the brain, tools and transcriber that it asks for
+/// are there. Asked before anything is dialled; without an agent for calls of other types.
 pub type CheckAgent =
-    Arc<dyn Fn(&AgentRequest, Option<&Transcribe>) -> Result<(), Problem> + Send + Sync>;
+    Arc<dyn Fn(Option<&AgentRequest>, Option<&Transcribe>) -> Result<(), Problem> + Send + Sync>;
 
 /// Whether a text could be spoken: its voice is there, its SSML is some, and there is something to
 /// say. Asked before anything is dialled.

@@ -127,7 +127,8 @@ section! {
         parameters: Metadata => {}, Call;
         /// Where it is.
         url: Url => "https://shop.example/tools/order", Call;
-        /// Signs the body: HMAC-SHA256 in `x-bellwire-signature`.
+        /// Signs the request as Standard Webhooks does (`webhook-id`, `webhook-timestamp`,
+        /// `webhook-signature`).
         secret: Option<Secret> => "TOOL_SECRET", Call;
         /// How long it may take.
         timeout: Duration ["100ms"..="60s"] = "5s", Call;

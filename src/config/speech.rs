@@ -78,8 +78,6 @@ choice! {
         AssemblyAi = "assemblyai",
         /// PocketSphinx with phrase lists; a build with the feature `sphinx`.
         Sphinx = "sphinx",
-        /// Whisper with a model file of yours; a build with the feature `whisper`.
-        Whisper = "whisper",
     }
 }
 
@@ -98,8 +96,10 @@ section! {
         model: Option<String> => "nova-3", Restart;
         /// The language unless a request names one.
         language: Option<String> => "en-US", Restart;
-        /// `sphinx`, `whisper`: the model's directory or file; `sphinx` finds Debian's without it.
+        /// `sphinx`: the model's directory; Debian's is found without it.
         model_path: Option<PathBuf> => "/usr/share/pocketsphinx/model/en-us", Restart;
+        /// `openai`: rate in Hz of linear samples, for servers that take no G.711 (Speaches: 24000).
+        linear_rate: Option<u32> [8000..=48_000] => 24000, Restart;
         /// Calls that it serves at once.
         max_parallel: u32 [1..=100_000] = 1000, Restart;
     }

@@ -93,10 +93,14 @@ impl AgentDesk {
     /// Whether such a call can be conducted.
     pub(super) fn check(
         &self,
-        request: &AgentRequest,
+        request: Option<&AgentRequest>,
         transcribe: Option<&Transcribe>,
     ) -> Result<(), Problem> {
-        self.plan(request, transcribe).map(drop)
+        let engine = transcribe.and_then(|wanted| wanted.engine.as_deref());
+        match request {
+            Some(request) => self.plan(request, transcribe).map(drop),
+            None => known_transcriber(&self.parts.stt, engine),
+        }
     }
 
     /// The agent of a call.
@@ -328,7 +332,7 @@ impl AgentDesk {
 }
 
 /// Refuses the name of a transcriber that there is not.
-pub(super) fn known_transcriber(stt: &Stt, name: Option<&str>) -> Result<(), Problem> {
+fn known_transcriber(stt: &Stt, name: Option<&str>) -> Result<(), Problem> {
     let names = stt.names();
     match name {
         Some(name) if !names.contains(&name) => {

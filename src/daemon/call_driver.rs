@@ -25,6 +25,7 @@ use crate::media::worker::{LegControl, LegHandle};
 use crate::observe::event::{self, Happening as _};
 use crate::sdp::{self, LocalMedia, Negotiated};
 use crate::sip::interface::{Command, Event, Invite};
+use crate::speech::stt::SttUnavailable;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -265,7 +266,15 @@ impl CallActor {
                 record.transcription = Some(Box::new(Transcription::available(&engine)));
             }
             Report::Transcribing(Err(reason)) => {
-                event::TranscriptionLost { call_id: record.id.as_str(), reason: &reason }.report();
+                let had = record
+                    .transcription
+                    .as_ref()
+                    .is_some_and(|known| known.status == TranscriptionStatus::Available);
+                // A node without any engine is no news.
+                if had || reason != SttUnavailable::NoEngine.to_string() {
+                    let call_id = record.id.as_str();
+                    event::TranscriptionLost { call_id, reason: &reason }.report();
+                }
                 let lost = Transcription::unavailable(&reason);
                 let known = record.transcription.get_or_insert_with(|| Box::new(lost));
                 known.status = TranscriptionStatus::Unavailable;

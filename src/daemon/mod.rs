@@ -293,7 +293,7 @@ fn api_voice(voice: &crate::speech::tts::voices::Voice) -> Voice {
         language: voice.language.clone(),
         engine: voice.engine.clone(),
         gender: voice.gender.clone(),
-        sample_url: None,
+        sample_url: Some(format!("/v1/voices/{}/sample", voice.id)),
         native_rate: Some(voice.native_rate),
     }
 }

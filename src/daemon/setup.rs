@@ -226,7 +226,6 @@ pub(super) fn stt(config: &Config) -> SttSpec {
             // Refused by the check of the configuration.
             #[cfg(not(feature = "sphinx"))]
             SttKind::Sphinx => return None,
-            SttKind::Whisper => return None,
         };
         Some(SttEngineSpec {
             url: engine.url.as_ref().map(ToString::to_string),
@@ -234,6 +233,7 @@ pub(super) fn stt(config: &Config) -> SttSpec {
             model: engine.model.clone(),
             language: engine.language.clone(),
             model_path: engine.model_path.clone(),
+            linear_rate: engine.linear_rate,
             max_parallel: engine.max_parallel as usize,
             ..SttEngineSpec::new(&engine.name, kind)
         })
@@ -251,7 +251,7 @@ pub(super) fn routes(config: &Config, agents: &AgentDesk) -> anyhow::Result<Vec<
     let routes = config.route.iter().enumerate().map(|(index, route)| {
         let made = inbound_route(config, route, &voice)?;
         if let Content::Agent(request) = &made.action.content {
-            let checked = agents.check(request, None);
+            let checked = agents.check(Some(request), None);
             checked.map_err(|problem| anyhow::anyhow!("route[{index}]: {}", problem.in_words()))?;
         }
         Ok(made)

@@ -17,7 +17,8 @@ const LOUD_SAMPLES: usize = 8;
 pub enum When {
     /// This long after the answer.
     After(Duration),
-    /// When the other side has spoken (since the last deed) and been silent for this long.
+    /// When the other side has spoken (since the last deed, and since we were silent ourselves) and
+    /// been silent for this long.
     Quiet(Duration),
     /// When the other side has spoken for this long since the last deed: to interrupt it.
     Spoken(Duration),
@@ -50,11 +51,18 @@ pub(super) struct Deeds {
     answered: Option<Instant>,
     /// When the other side was first and last heard since the last deed.
     heard: Option<(Instant, Instant)>,
+    /// Until then we speak ourselves, and what is heard is no answer.
+    speaks_until: Option<Instant>,
 }
 
 impl Deeds {
     pub(super) fn new(deeds: &[Deed]) -> Self {
-        Self { left: deeds.iter().cloned().collect(), answered: None, heard: None }
+        Self {
+            left: deeds.iter().cloned().collect(),
+            answered: None,
+            heard: None,
+            speaks_until: None,
+        }
     }
 
     /// The call is answered.
@@ -65,7 +73,8 @@ impl Deeds {
     /// Caller audio came.
     pub(super) fn listen(&mut self, now: Instant, samples: &[i16]) {
         let loud = samples.iter().filter(|sample| sample.unsigned_abs() > LOUD).count();
-        if self.answered.is_some() && loud >= LOUD_SAMPLES {
+        let speaks = self.speaks_until.is_some_and(|until| now < until);
+        if self.answered.is_some() && !speaks && loud >= LOUD_SAMPLES {
             let first = self.heard.map_or(now, |(first, _)| first);
             self.heard = Some((first, now));
         }
@@ -87,7 +96,12 @@ impl Deeds {
             return None;
         }
         self.heard = None;
-        self.left.pop_front().map(|deed| deed.what)
+        let what = self.left.pop_front()?.what;
+        if let What::Play(samples) = &what {
+            let micros = samples.len() as u64 * 125;
+            self.speaks_until = Some(now + Duration::from_micros(micros));
+        }
+        Some(what)
     }
 }
 
@@ -121,5 +135,22 @@ mod tests {
         deeds.listen(at(3000), &[-5000; 160]);
         assert_eq!(deeds.take(at(3200)), Some(press("3")));
         assert_eq!((deeds.due(), deeds.take(at(9000))), (None, None));
+    }
+
+    #[test]
+    fn what_is_heard_while_we_speak_is_no_answer() {
+        let ms = Duration::from_millis;
+        let second: Arc<[i16]> = vec![0; 8000].into();
+        let mut deeds = Deeds::new(&[
+            Deed { when: When::After(ms(0)), what: What::Play(second) },
+            Deed { when: When::Quiet(ms(100)), what: What::HangUp },
+        ]);
+        let start = Instant::now();
+        deeds.start(start);
+        assert!(matches!(deeds.take(start), Some(What::Play(_))));
+        deeds.listen(start + ms(999), &[5000; 160]);
+        assert_eq!(deeds.due(), None);
+        deeds.listen(start + ms(1000), &[5000; 160]);
+        assert_eq!(deeds.due(), Some(start + ms(1100)));
     }
 }

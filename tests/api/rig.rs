@@ -101,7 +101,7 @@ impl Rig {
                 )
             }),
             check_agent: Arc::new(|agent, _| {
-                if agent.is_script() {
+                if agent.is_none_or(|agent| agent.is_script()) {
                     return Ok(());
                 }
                 let detail = "configure [[engine.llm]]";

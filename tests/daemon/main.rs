@@ -21,6 +21,8 @@ mod speech;
 
 mod agent;
 mod bad_input;
+#[cfg(feature = "sphinx")]
+mod closed_loop;
 mod exact;
 mod hostile_rtp;
 mod inbound;

@@ -45,9 +45,13 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
     if asked.target_is_sip {
         grant.require(Scope::CallsSip)?;
     }
-    if let RequestedContent::Agent(agent) = &asked.content {
-        (state.check_agent)(agent, asked.transcribe.as_ref())?;
-    }
+    let agent = match &asked.content {
+        RequestedContent::Agent(agent) => Some(&**agent),
+        RequestedContent::Tts(_)
+        | RequestedContent::Audio { .. }
+        | RequestedContent::Stream { .. } => None,
+    };
+    (state.check_agent)(agent, asked.transcribe.as_ref())?;
     let content = content(state, asked.content).await?;
     let call = NewCall {
         id: fresh::call_id(),

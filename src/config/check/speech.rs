@@ -2,7 +2,7 @@
 
 use super::PICO_VOICES;
 use crate::config::reader::{Reader, unknown_word};
-use crate::config::speech::{LlmKind, SttKind, TtsEngine, TtsKind};
+use crate::config::speech::{LlmKind, SttKind, TtsKind};
 use crate::config::{Config, Name};
 
 /// Reports what does not go together among engines, voices and agents.
@@ -53,8 +53,7 @@ fn recognisers(config: &Config, reader: &mut Reader<'_>) {
                 }
             }
             SttKind::Sphinx if cfg!(feature = "sphinx") => {}
-            SttKind::Whisper if cfg!(feature = "whisper") => {}
-            SttKind::Sphinx | SttKind::Whisper => reader.error_at(
+            SttKind::Sphinx => reader.error_at(
                 &path,
                 format!(
                     "kind \"{kind}\" is not in this build: build with --features {kind}, or use \
@@ -90,13 +89,7 @@ fn brains(config: &Config, reader: &mut Reader<'_>) {
 /// Whether a voice of this id is there, built-in ones included.
 pub(super) fn knows_voice(config: &Config, id: &Name) -> bool {
     let built_in = PICO_VOICES.iter().any(|(known, _)| *known == &**id);
-    built_in || config.voice.iter().any(|known| known.id == *id) || direct(config, id).is_some()
-}
-
-/// The engine of a voice id of the form `engine:voice`.
-fn direct<'a>(config: &'a Config, id: &Name) -> Option<&'a TtsEngine> {
-    let (engine, _) = id.split_once(':')?;
-    config.engine.tts.iter().find(|known| &*known.name == engine)
+    built_in || config.voice.iter().any(|known| known.id == *id)
 }
 
 fn voices(config: &Config, reader: &mut Reader<'_>) {

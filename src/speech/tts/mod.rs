@@ -116,8 +116,11 @@ impl Tts {
     pub fn start(spec: TtsSpec) -> Self {
         let mut voices = voices::built_in();
         for voice in &spec.voices {
-            voices.retain(|known| known.id != voice.id);
-            voices.push(voice.clone());
+            // One that replaces another takes its place: the first one is the default.
+            match voices.iter_mut().find(|known| known.id == voice.id) {
+                Some(known) => *known = voice.clone(),
+                None => voices.push(voice.clone()),
+            }
         }
         let shared = engine::Shared {
             http: crate::net::http::HttpClient::new(),
