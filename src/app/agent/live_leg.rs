@@ -383,7 +383,15 @@ impl LiveLeg {
                     self.mouth.complete(None);
                 }
             }
-            Some(LiveOutput::Ready | LiveOutput::CallerText { .. }) => {}
+            Some(LiveOutput::CallerText { .. }) => {
+                // One stream does not tell otherwise that the caller speaks.
+                if self.spec.live.kind == LiveKind::GptLive {
+                    let now = self.now();
+                    self.caller_since.get_or_insert(now);
+                    self.state(State::CallerSpeaking);
+                }
+            }
+            Some(LiveOutput::Ready) => {}
             None => self.on_failed("the brain is gone", true),
         }
     }

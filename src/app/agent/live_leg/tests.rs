@@ -565,7 +565,11 @@ async fn keys_that_belong_together_are_told_together() {
 
 #[tokio::test(start_paused = true)]
 async fn one_stream_without_items_is_told_turn_by_turn() {
-    let (mut rig, brain) = Rig::talking(|spec| spec.live.kind = LiveKind::GptLive).await;
+    let (mut rig, brain) = Rig::talking(|spec| {
+        spec.live.kind = LiveKind::GptLive;
+        spec.turn.give_up = Some(Duration::from_secs(5));
+    })
+    .await;
     for text in ["Hello.", "Goodbye."] {
         brain.sound("live", &ramp(1600));
         brain.words("live", text);
@@ -574,6 +578,10 @@ async fn one_stream_without_items_is_told_turn_by_turn() {
         rig.beats(1).await;
     }
     assert_eq!(rig.leg.sent, [ramp(1600), ramp(1600)].concat());
+    brain.tell(LiveOutput::CallerText { text: "Well".to_owned(), is_final: false });
+    rig.beats_with_caller(400).await;
+    assert_eq!(rig.states().last(), Some(&State::CallerSpeaking));
+    assert_eq!(rig.ended(), None, "who speaks is not silent");
     let outcome = rig.stop("callee_hangup").await;
     assert_eq!(lines(&outcome, "agent"), [("Hello.", false), ("Goodbye.", false)]);
 }
