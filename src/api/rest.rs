@@ -24,7 +24,7 @@ pub use serve::{ServeLimits, serve};
 
 use crate::api::auth::{ConfigKey, Grant, GrantError, Keyring};
 use crate::api::error::Problem;
-use crate::api::gateway::{Command, Gateway};
+use crate::api::gateway::{Command, Gateway, Spoken};
 use crate::api::limit::{Limiter, Rate};
 use crate::api::tickets::Tickets;
 use crate::api::types::{AudioProblem, CreateDefaults, Voice};
@@ -54,6 +54,10 @@ pub type TrunkLookup = Arc<dyn Fn(Option<&str>) -> TrunkState + Send + Sync>;
 /// are there. Asked before anything is dialled; without an agent for calls of other types.
 pub type CheckAgent =
     Arc<dyn Fn(Option<&AgentRequest>, Option<&Transcribe>) -> Result<(), Problem> + Send + Sync>;
+
+/// Whether a text could be spoken: its voice is there, its SSML is some, and there is something to
+/// say. Asked before anything is dialled.
+pub type CheckSpeech = Arc<dyn Fn(&Spoken) -> Result<(), Problem> + Send + Sync>;
 
 /// A sentence in this voice as a WAV file; `None`: there is no such voice.
 pub type VoiceSample = Arc<
@@ -133,6 +137,8 @@ pub struct ApiParts {
     pub voice_sample: VoiceSample,
     /// Says whether an agent's call can be conducted.
     pub check_agent: CheckAgent,
+    /// Says whether a text can be spoken.
+    pub check_speech: CheckSpeech,
     /// Whether unknown fields of requests are wrong.
     pub strict: bool,
     /// Limits.
@@ -167,6 +173,7 @@ pub struct Shared {
     voice_engines: Vec<String>,
     voice_sample: VoiceSample,
     check_agent: CheckAgent,
+    check_speech: CheckSpeech,
     strict: bool,
     limits: ApiLimits,
     requests: Limiter<KeyId>,
@@ -213,6 +220,7 @@ impl ApiState {
             voice_engines: parts.voice_engines,
             voice_sample: parts.voice_sample,
             check_agent: parts.check_agent,
+            check_speech: parts.check_speech,
             strict: parts.strict,
             limits,
             requests: Limiter::new(limits.rate, BUCKETS_MAX),

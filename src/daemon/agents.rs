@@ -377,15 +377,16 @@ fn conductor(engine: &LlmEngine, request: &AgentRequest) -> Conductor {
 }
 
 fn live(kind: LiveKind, engine: &LlmEngine, model: String, first_word: bool) -> LiveSpec {
+    let usual = LiveSpec::new(kind);
     LiveSpec {
         url: engine.url.to_string(),
         key: engine.key.as_ref().map(key),
-        model,
+        model: if model.is_empty() { usual.model.clone() } else { model },
         voice: engine.voice.clone(),
         first_word,
         ready: engine.first_token,
         idle: engine.idle,
-        ..LiveSpec::new(kind)
+        ..usual
     }
 }
 

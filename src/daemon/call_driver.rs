@@ -281,6 +281,10 @@ impl CallActor {
                 known.reason = Some(reason);
             }
             Report::Turn(state) => return self.show_told(Told::Turn { state }),
+            Report::Dtmf { digit, duration_ms } => {
+                let (digit, method) = (char::from(digit), "rfc4733");
+                return self.show_told(Told::Dtmf { digit, duration_ms, method });
+            }
             Report::Interrupted { heard } => return self.show_told(Told::Interrupted { heard }),
             Report::Said(line) => {
                 let lines = record.transcription.as_ref().map_or(0, |known| known.lines.len());
@@ -327,6 +331,7 @@ impl CallActor {
             Event::Reoffer { sdp } => self.reanswer(sdp).await,
             Event::InfoDtmf { digit, duration_ms } => {
                 if let Ok(digit) = u8::try_from(digit) {
+                    self.show(Control::Dtmf { digit, duration_ms });
                     self.tell_app(Control::Dtmf { digit, duration_ms });
                 }
             }

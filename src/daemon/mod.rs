@@ -14,7 +14,7 @@ mod setup;
 mod switchboard;
 mod tell;
 
-use crate::api::error::Problem;
+use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Gateway};
 use crate::api::rest::{
     AdminParts, ApiLimits, ApiParts, ApiState, ServeLimits, TrunkState, admin_router, router, serve,
@@ -230,6 +230,7 @@ async fn start_api(
         voice_engines: config.engine.tts.iter().map(|engine| engine.name.to_string()).collect(),
         voice_sample: voice_sample(&parts.tts),
         check_agent: check_agent(Arc::clone(parts)),
+        check_speech: check_speech(parts.tts.clone()),
         strict: config.api.strict_requests,
         limits: ApiLimits {
             body_max: config.limits.max_body.as_usize(),
@@ -300,6 +301,25 @@ fn api_voice(voice: &crate::speech::tts::voices::Voice) -> Voice {
 /// Says whether an agent's call can be conducted.
 fn check_agent(parts: Arc<Parts>) -> crate::api::rest::CheckAgent {
     Arc::new(move |request, transcribe| parts.agents.check(request, transcribe))
+}
+
+/// Says whether a text can be spoken.
+fn check_speech(tts: Tts) -> crate::api::rest::CheckSpeech {
+    Arc::new(move |spoken| {
+        tts.check(&parts::speak_request(spoken)).map_err(|error| {
+            let detail = error.to_string();
+            let (code, pointer, kind) = match error {
+                TtsError::UnknownVoice { .. } | TtsError::NoEngine { .. } => {
+                    (Code::UnknownVoice, "/tts/voiceId", "unknown")
+                }
+                TtsError::Ssml(_) => (Code::InvalidRequest, "/tts/text", "ssml"),
+                TtsError::TooLong => (Code::InvalidRequest, "/tts/text", "length"),
+                TtsError::NothingToSay => (Code::InvalidRequest, "/tts/text", "empty"),
+                TtsError::Busy | TtsError::NoRuntime => return Problem::capacity_exceeded(detail),
+            };
+            Problem::new(code, detail).with_pointer(pointer, kind)
+        })
+    })
 }
 
 /// Speaks a sentence in a voice and writes it as WAV.

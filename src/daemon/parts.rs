@@ -172,15 +172,7 @@ impl Parts {
     }
 
     fn speak(&self, spoken: &Spoken) -> Result<Speech, String> {
-        let request = SpeakRequest {
-            voice: spoken.voice.clone(),
-            text: spoken.text.clone(),
-            ssml: spoken.ssml,
-            speed: spoken.speed,
-            repeat: spoken.repeat,
-            live: false,
-        };
-        self.tts.speak(request).map_err(|error| error.to_string())
+        self.tts.speak(speak_request(spoken)).map_err(|error| error.to_string())
     }
 
     /// Hands a record to the store; what cannot be written is counted there.
@@ -197,5 +189,17 @@ impl Parts {
             Ok(Err(error)) => tracing::warn!(call_id = %call, %error, "call record not on disk"),
             Err(_) => tracing::warn!(call_id = %call, "the store is slow"),
         }
+    }
+}
+
+/// What the voices are asked for.
+pub(super) fn speak_request(spoken: &Spoken) -> SpeakRequest {
+    SpeakRequest {
+        voice: spoken.voice.clone(),
+        text: spoken.text.clone(),
+        ssml: spoken.ssml,
+        speed: spoken.speed,
+        repeat: spoken.repeat,
+        live: false,
     }
 }

@@ -7,6 +7,7 @@ use bellwire::api::rest::{
     AdminParts, ApiLimits, ApiParts, ApiState, PeerAddr, TrunkState, admin_router, router,
 };
 use bellwire::api::types::{AudioProblem, Voice};
+use bellwire::app::agent::request::AgentRequest;
 use bellwire::call::record::{CallRecord, CallStatus, Direction, EndReason, StreamState};
 use bellwire::id::CallId;
 use bellwire::store::{DeclaredInstance, Dedupe, InstanceSettings, Store};
@@ -101,11 +102,18 @@ impl Rig {
                 )
             }),
             check_agent: Arc::new(|agent, _| {
-                if agent.is_none_or(|agent| agent.is_script()) {
+                if agent.is_none_or(AgentRequest::is_script) {
                     return Ok(());
                 }
                 let detail = "configure [[engine.llm]]";
                 Err(Problem::new(Code::AgentEngineUnavailable, detail))
+            }),
+            check_speech: Arc::new(|spoken| {
+                if spoken.ssml && !spoken.text.starts_with('<') {
+                    let problem = Problem::new(Code::InvalidRequest, "SSML: no element");
+                    return Err(problem.with_pointer("/tts/text", "ssml"));
+                }
+                Ok(())
             }),
             strict: setup.strict,
             limits: setup.limits,

@@ -1,7 +1,8 @@
 //! DYNAMIC_AGENT calls over real SIP and RTP: a playbook, and a chat model with a transcriber.
 
+use super::client::Client;
 use super::engines::{Answer, ChatServer, tool, vosk, words};
-use super::rig::{Daemon, NUMBER, Phone, spoken_wav};
+use super::rig::{Daemon, NUMBER, Phone, read_wav, spoken_wav};
 use serde_json::{Value, json};
 
 /// Transcript lines of one speaker.
@@ -163,4 +164,91 @@ fn told_what_was_heard(chat: &ChatServer) {
     let system = &last["messages"][0];
     assert_eq!(system["role"], "system");
     assert!(!system["content"].to_string().contains("monday"), "{system}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_watches_an_agent_and_cannot_speak_for_it() {
+    let phone = Phone::start(&["--ring", "700ms", "--at", "quiet:700ms=dtmf:1"]);
+    let daemon = Daemon::start(&phone.address, "").await;
+    let id = place(
+        &daemon,
+        &json!({
+            "backend": "script",
+            "steps": [
+                { "say": "Press one." },
+                { "ask": { "dtmf": ["1"] }, "timeout": 8, "saveAs": "choice" },
+                { "say": "Thank you." },
+                { "hangup": {} },
+            ],
+        }),
+    )
+    .await;
+    let mut watcher = Client::attach(&daemon, &id, "?protocol=native").await;
+    let start = watcher.next("start").await;
+    assert_eq!(start["call_id"], id.as_str(), "{start}");
+    watcher.event("answered").await;
+    watcher.send_audio(&[1000; 800], 320).await;
+    let error = watcher.next("error").await;
+    assert_eq!((&error["code"], &error["fatal"]), (&json!("conflict"), &json!(false)), "{error}");
+    let mut states = Vec::new();
+    while states.last() != Some(&json!("closing")) {
+        states.push(watcher.next("turn").await["state"].clone());
+    }
+    assert!(states.contains(&json!("agent_speaking")), "{states:?}");
+    let first = watcher.next("transcript").await;
+    assert_eq!(first["text"], "Press one.", "{first}");
+    assert_eq!(watcher.next("dtmf").await["digit"], "1");
+    let outcome = watcher.next("outcome").await;
+    assert_eq!(outcome["outcome"]["status"], "completed", "{outcome}");
+    let stop = watcher.next("stop").await;
+    assert_eq!(stop["reason"], "completed", "{stop}");
+    assert!(watcher.audio.is_empty(), "a watcher hears nothing");
+    let call = daemon.wait_for_end(&id).await;
+    assert_eq!(call["status"], "COMPLETED", "{call:#}");
+    assert_eq!(call["outcome"]["status"], "completed", "{call:#}");
+    phone.wait_for("ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn voices_let_themselves_be_heard() {
+    let daemon = Daemon::start("127.0.0.1:9", "").await;
+    let sample = daemon.request("GET", "/v1/voices/en-US-001/sample").send().await.unwrap();
+    assert_eq!(sample.status(), 200);
+    assert_eq!(sample.headers()["content-type"], "audio/wav");
+    let octets = sample.bytes().await.unwrap();
+    assert!(octets.starts_with(b"RIFF") && octets.len() > 16_000, "{} octets", octets.len());
+    let (status, problem) = daemon.get("/v1/voices/nobody/sample").await;
+    assert_eq!(status, 404, "{problem:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ssml_is_spoken_without_its_tags_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let heard = dir.path().join("heard.wav");
+    let phone = Phone::start(&["--record", heard.to_str().unwrap()]);
+    let daemon = Daemon::start(&phone.address, "").await;
+    let tts = |text: &str| json!({ "text": text, "voiceId": "en-GB-001", "ssml": true });
+    let good = "<speak>Your visit is on <emphasis>Monday</emphasis> at noon.</speak>";
+    let id = daemon.create("FIXED_TTS", "tts", tts(good)).await;
+    assert_eq!(daemon.wait_for_end(&id).await["status"], "COMPLETED");
+    phone.wait_for("ended");
+    let sounding = |samples: Vec<i16>| {
+        let loud = |sample: &i16| sample.unsigned_abs() > 500;
+        let (first, last) = (samples.iter().position(loud), samples.iter().rposition(loud));
+        last.unwrap() - first.unwrap()
+    };
+    let plain = spoken_wav(dir.path(), "plain.wav", "Your visit is on Monday at noon.").await;
+    let (heard, plain) = (sounding(read_wav(&heard)), sounding(read_wav(&plain)));
+    assert!(heard.abs_diff(plain) < plain / 5, "{heard} samples for {plain} without tags");
+    for bad in ["<speak>Hello", "<speak><audio src=\"x\"/></speak>", "<speak></speak>"] {
+        let body = json!({
+            "instanceId": "inst_demo",
+            "type": "FIXED_TTS",
+            "target": { "phoneNumber": NUMBER },
+            "tts": tts(bad),
+        });
+        let (status, problem) = daemon.post("/v1/calls", &body).await;
+        assert_eq!((status, &problem["code"]), (400, &json!("invalid_request")), "{problem:#}");
+        assert_eq!(problem["errors"][0]["pointer"], "/tts/text", "{problem:#}");
+    }
 }

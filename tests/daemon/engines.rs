@@ -1,5 +1,9 @@
-//! Loopback servers that speak the documented shapes of a chat model and of a transcriber.
+//! Loopback servers that speak the documented shapes of a chat model, of a speech-to-speech model
+//! and of a transcriber.
 
+use super::rig::{rms, tone};
+use bellwire::audio::codec::g711::{decode_ulaw, encode_ulaw};
+use bellwire::speech::base64;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -110,6 +114,150 @@ pub fn tool(id: &str, name: &str, arguments: &Value) -> Answer {
         call(json!({ "tool_calls": [{ "index": 0, "function": { "arguments": second } }] })),
         json!({ "index": 0, "delta": {}, "finish_reason": "tool_calls" }),
     ]
+}
+
+/// What a speech-to-speech model does next.
+pub enum Act {
+    /// Says words with a tone of so many hertz and seconds.
+    Say(&'static str, f64, f64),
+    /// Calls a tool.
+    Call(&'static str, Value),
+}
+
+/// A server of OpenAI's Realtime protocol; ends with the test.
+pub struct RealtimeServer {
+    pub url: String,
+    /// What it was told but sound, in order.
+    seen: Arc<Mutex<Vec<Value>>>,
+}
+
+impl RealtimeServer {
+    /// Makes these answers, one after the other: when it is asked to, and when the caller, whose
+    /// words are `said`, has stopped speaking.
+    pub async fn start(said: &'static str, answers: Vec<Vec<Act>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/v1/realtime", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        tokio::spawn(async move {
+            if let Ok((socket, _)) = listener.accept().await {
+                let socket = tokio_tungstenite::accept_async(socket).await.unwrap();
+                let answers = answers.into_iter();
+                let (loud, quiet, made) = (0, 0, 0);
+                Model { socket, said, answers, log, loud, quiet, made }.talk().await;
+            }
+        });
+        Self { url, seen }
+    }
+
+    /// Messages of a type that it got.
+    pub fn seen(&self, kind: &str) -> Vec<Value> {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().filter(|message| message["type"] == kind).cloned().collect()
+    }
+}
+
+/// One session of it.
+struct Model {
+    socket: tokio_tungstenite::WebSocketStream<TcpStream>,
+    said: &'static str,
+    answers: std::vec::IntoIter<Vec<Act>>,
+    log: Arc<Mutex<Vec<Value>>>,
+    /// Samples of the caller's voice, and of the silence after it.
+    loud: usize,
+    quiet: usize,
+    /// Items so far.
+    made: usize,
+}
+
+impl Model {
+    async fn talk(&mut self) -> Option<()> {
+        loop {
+            let Message::Text(text) = self.socket.next().await?.ok()? else { continue };
+            let message: Value = serde_json::from_str(&text).ok()?;
+            match message["type"].as_str()? {
+                "input_audio_buffer.append" => self.hear(message["audio"].as_str()?).await?,
+                kind => {
+                    self.log.lock().unwrap().push(message.clone());
+                    match kind {
+                        "session.update" => self.tell(json!({"type": "session.updated"})).await?,
+                        "response.create" => self.answer().await?,
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn tell(&mut self, message: Value) -> Option<()> {
+        self.socket.send(Message::text(message.to_string())).await.ok()
+    }
+
+    /// Finds the caller's voice: 100 ms of it begin a turn, 400 ms of silence end it.
+    async fn hear(&mut self, sound: &str) -> Option<()> {
+        const BEGINS: usize = 800;
+        let octets = base64::decode(sound)?;
+        let samples: Vec<i16> = octets.iter().map(|octet| decode_ulaw(*octet)).collect();
+        if rms(&samples) > 300.0 {
+            let before = self.loud;
+            (self.loud, self.quiet) = (before + samples.len(), 0);
+            if before < BEGINS && self.loud >= BEGINS {
+                let kind = "input_audio_buffer.speech_started";
+                self.tell(json!({"type": kind, "audio_start_ms": 0})).await?;
+            }
+            return Some(());
+        }
+        self.quiet += samples.len();
+        if self.quiet < 3200 {
+            return Some(());
+        }
+        if std::mem::take(&mut self.loud) >= BEGINS {
+            let kind = "input_audio_buffer.speech_stopped";
+            self.tell(json!({"type": kind, "audio_end_ms": 0})).await?;
+            let kind = "conversation.item.input_audio_transcription.completed";
+            self.tell(json!({"type": kind, "transcript": self.said})).await?;
+            self.answer().await?;
+        }
+        Some(())
+    }
+
+    async fn answer(&mut self) -> Option<()> {
+        let Some(acts) = self.answers.next() else { return Some(()) };
+        self.tell(json!({"type": "response.created", "response": {}})).await?;
+        for act in acts {
+            self.made += 1;
+            let item = format!("item_{}", self.made);
+            match act {
+                Act::Say(words, hz, seconds) => self.say(&item, words, hz, seconds).await?,
+                Act::Call(name, arguments) => {
+                    let call = json!({"type": "function_call", "call_id": item, "name": name,
+                        "arguments": arguments.to_string()});
+                    self.tell(json!({"type": "response.output_item.done", "item": call})).await?;
+                }
+            }
+        }
+        let usage = json!({"input_tokens": 50, "output_tokens": 70});
+        let done = json!({"status": "completed", "usage": usage});
+        self.tell(json!({"type": "response.done", "response": done})).await
+    }
+
+    /// Sound comes faster than it is spoken, words before it.
+    async fn say(&mut self, item: &str, words: &str, hz: f64, seconds: f64) -> Option<()> {
+        for word in words.split_inclusive(' ') {
+            let kind = "response.output_audio_transcript.delta";
+            self.tell(json!({"type": kind, "item_id": item, "delta": word})).await?;
+        }
+        let octets: Vec<u8> =
+            tone(8000, hz, seconds).iter().map(|sample| encode_ulaw(*sample)).collect();
+        for piece in octets.chunks(3200) {
+            let delta = base64::encode(piece);
+            let kind = "response.output_audio.delta";
+            self.tell(json!({"type": kind, "item_id": item, "delta": delta})).await?;
+        }
+        self.tell(json!({"type": "response.output_audio.done", "item_id": item})).await?;
+        let kind = "response.output_audio_transcript.done";
+        self.tell(json!({"type": kind, "item_id": item, "transcript": words})).await
+    }
 }
 
 /// Starts a Vosk server that hears `phrases`, one after the other: each is told when loud audio

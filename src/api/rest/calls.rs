@@ -143,7 +143,10 @@ pub(super) fn known_trunk(state: &ApiState, trunk: &str) -> Result<(), Problem> 
 
 async fn content(state: &ApiState, asked: RequestedContent) -> Result<Content, Problem> {
     match asked {
-        RequestedContent::Tts(spoken) => Ok(Content::Tts(spoken)),
+        RequestedContent::Tts(spoken) => {
+            (state.check_speech)(&spoken)?;
+            Ok(Content::Tts(spoken))
+        }
         RequestedContent::Stream { options, wait } => Ok(Content::Stream { options, wait }),
         RequestedContent::Audio { bytes, repeat } => {
             let samples = decode(state, bytes).await?;

@@ -78,7 +78,8 @@ pub async fn run(
     control: mpsc::Receiver<Control>,
     reports: mpsc::Sender<Report>,
 ) {
-    AgentLeg::new(spec, &parts, control, reports).run().await;
+    // On the heap: it holds everything of its call.
+    Box::pin(AgentLeg::new(spec, &parts, control, reports).run()).await;
 }
 
 /// What woke the task.

@@ -73,6 +73,8 @@ pub struct LiveSpec {
     pub delegate: Option<String>,
     /// Whether the agent has the first word.
     pub first_word: bool,
+    /// Realtime: whether the caller's voice ends an answer that is being made.
+    pub interruptible: bool,
     /// From opening the connection to a session that is ready.
     pub ready: Duration,
     /// Between two events while an answer is made.
@@ -98,6 +100,7 @@ impl LiveSpec {
             silence: Duration::from_millis(500),
             delegate: None,
             first_word: true,
+            interruptible: true,
             ready: Duration::from_secs(10),
             idle: Duration::from_secs(10),
         }

@@ -2,28 +2,30 @@
 //! truth about what was heard.
 //!
 //! ```text
-//!  capture ring ─> LiveInput::Audio ─> brain ─> LiveOutput::Audio ─> PlayoutQueue ─> ring
-//!  brain hears the caller begin ─> clear ─> Cleared{played} ─> Truncate{audio_end_ms}
+//!  capture ring ─> LiveInput::Audio ─> brain ─> LiveOutput::Audio ─> Mouth ─> playout ring
+//!  brain hears the caller begin ─> cut ─> Settled{heard} ─> Truncate{audio_end_ms}
 //! ```
 //!
-//! The brain takes the turns; the leg owns playout, the ledger of what left, tools, limits and
-//! notes. An item of the brain is an utterance of the queue, so that a truncation says, to the
-//! packet, what the caller heard.
+//! The brain takes the turns; the leg owns tools, limits, notes and the sentences that must be
+//! exact, which the built-in voice says. Its [`Mouth`] owns playout and knows, to the packet, what
+//! the caller heard. Does not find out who answered and does not ask again after silence.
 
+mod ending;
+mod mouth;
+
+use self::mouth::{Mouth, Said, Sound};
 use super::hands::{Act, Answer, Hands};
-use super::interface::{BrainContext, STOP_WITHIN};
+use super::interface::{BrainContext, ToolCall};
 use super::leg::{AgentParts, next, notified};
-use super::live::{self, LiveHandle, LiveInput, LiveOutput, LiveSpec};
+use super::live::{self, LiveHandle, LiveInput, LiveKind, LiveOutput, LiveSpec};
 use super::notes::Notes;
 use super::tools::Toolbox;
 use crate::app::line::{Ears, Line, split};
-use crate::app::playout::{Fact, PlayoutQueue};
 use crate::app::{Control, Report};
 use crate::media::interface::{Command, Event};
 use crate::observe::event;
-use crate::speech::tts::{SpeakRequest, Speech, SpeechPiece};
-use crate::turn::interface::{Closing, Speaker, State, TurnId, TurnSpec, TurnTimes, UtteranceId};
-use crate::turn::ledger::Ledger;
+use crate::speech::tts::{SpeakRequest, Speech, SpeechPiece, TtsError};
+use crate::turn::interface::{Closing, Speaker, State, TurnId, TurnSpec, TurnTimes};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -34,13 +36,12 @@ use tokio::time::Instant;
 const RETRY: Duration = Duration::from_millis(20);
 /// How often it is looked for events that were lost, and at limits.
 const LOOK: Duration = Duration::from_secs(1);
-/// How much of the brain's sound may be queued; more is dropped and told.
-const BUFFER_MS: u32 = 120_000;
-/// Items that are remembered until they have been played.
-const ITEMS_MAX: usize = 64;
-/// Reports that may wait for the call.
+/// Reports that may wait for the call; states and cuts beyond are not told.
 const REPORTS_MAX: usize = 256;
-
+/// The brain hears keys together when none has come for this long, or after `#`.
+const KEYS_PAUSE: Duration = Duration::from_millis(1500);
+/// Keys that may wait for that; more are dropped.
+const KEYS_MAX: usize = 64;
 /// What a live call is made of.
 pub struct LiveAgentSpec {
     /// What the brain knows.
@@ -68,18 +69,8 @@ pub async fn run(
     control: mpsc::Receiver<Control>,
     reports: mpsc::Sender<Report>,
 ) {
-    LiveLeg::new(spec, parts, control, reports).run().await;
-}
-
-/// One item of the brain on its way to the caller.
-struct Item {
-    name: String,
-    id: UtteranceId,
-    /// Samples that were accepted.
-    received: u64,
-    started: Option<Duration>,
-    /// No more sound of it comes.
-    done: bool,
+    // On the heap: it holds everything of its call.
+    Box::pin(LiveLeg::new(spec, parts, control, reports).run()).await;
 }
 
 enum Wake {
@@ -92,28 +83,37 @@ enum Wake {
     Clock,
 }
 
+/// Connects a brain.
+type Connect = Box<dyn FnMut(LiveSpec, BrainContext) -> LiveHandle + Send>;
+/// Speaks a sentence.
+type Voice = Box<dyn FnMut(SpeakRequest) -> Result<Speech, TtsError> + Send>;
+
 struct LiveLeg {
     spec: LiveAgentSpec,
-    parts: AgentParts,
+    connect: Connect,
+    voice: Voice,
     control: mpsc::Receiver<Control>,
     reports: mpsc::Sender<Report>,
     live: Option<LiveHandle>,
     leg: Option<(Line, Ears)>,
     started: Option<Instant>,
-    queue: PlayoutQueue,
-    ledger: Ledger,
-    items: VecDeque<Item>,
-    next_item: u64,
-    ticket: u64,
-    /// A fixed sentence that is being made; the brain is connected behind the disclosure.
+    mouth: Mouth,
+    /// A fixed sentence that is being made; the brain is connected behind the first.
     speech: Option<Speech>,
     notes: Notes,
-    hands: Option<Hands>,
+    hands: Hands,
     turn: u64,
     times: TurnTimes,
+    state: State,
+    state_since: Duration,
     caller_since: Option<Duration>,
-    closing: Option<Closing>,
-    closed: bool,
+    /// When the brain's last sound came.
+    sounded: Duration,
+    keys: String,
+    keys_since: Duration,
+    /// Why the call is ending, and since when.
+    closing: Option<(Closing, Duration)>,
+    /// When the agent was done.
     lasted: Option<Duration>,
     orders: Vec<Command>,
     waiting: VecDeque<Report>,
@@ -123,33 +123,40 @@ struct LiveLeg {
 
 impl LiveLeg {
     fn new(
-        spec: LiveAgentSpec,
+        mut spec: LiveAgentSpec,
         parts: AgentParts,
         control: mpsc::Receiver<Control>,
         reports: mpsc::Sender<Report>,
     ) -> Self {
-        let hands =
-            Hands::new(spec.tools.clone(), spec.context.call_id.clone(), parts.http.clone());
+        let call_id = spec.context.call_id.clone();
+        let AgentParts { tts, http, stt: _ } = parts;
+        let hands = Hands::new(spec.tools.clone(), call_id, http);
+        let continuous = spec.live.kind == LiveKind::GptLive;
+        // Who was greeted already waits for the caller.
+        spec.live.first_word &= spec.turn.greeting.is_none();
+        spec.live.interruptible = spec.turn.interruptible;
+        spec.live.silence = spec.turn.silence;
         Self {
-            queue: PlayoutQueue::new(spec.sample_rate, BUFFER_MS),
-            ledger: Ledger::new(spec.turn.network_delay),
-            parts,
+            mouth: Mouth::new(spec.sample_rate, spec.turn.network_delay, continuous),
+            connect: Box::new(live::spawn),
+            voice: Box::new(move |request| tts.speak(request)),
             control,
             reports,
             live: None,
             leg: None,
             started: None,
-            items: VecDeque::new(),
-            next_item: 0,
-            ticket: 0,
             speech: None,
             notes: Notes::default(),
-            hands: Some(hands),
+            hands,
             turn: 0,
             times: TurnTimes::default(),
+            state: State::Idle,
+            state_since: Duration::ZERO,
             caller_since: None,
+            sounded: Duration::ZERO,
+            keys: String::new(),
+            keys_since: Duration::ZERO,
             closing: None,
-            closed: false,
             lasted: None,
             orders: Vec::new(),
             waiting: VecDeque::new(),
@@ -172,18 +179,12 @@ impl LiveLeg {
                 Wake::Live(output) => self.on_live(output),
                 Wake::Piece(piece) => self.on_piece(piece),
                 Wake::Answer(answer) => self.answer(answer),
-                Wake::Clock => self.on_time(),
+                Wake::Clock => {}
             }
+            self.on_time();
             self.pump();
-            while let Some(report) = self.waiting.pop_front() {
-                match self.reports.try_send(report) {
-                    Ok(()) | Err(TrySendError::Closed(_)) => {}
-                    Err(TrySendError::Full(report)) => {
-                        self.waiting.push_front(report);
-                        break;
-                    }
-                }
-            }
+            self.end_if_done();
+            self.send_reports();
         }
     }
 
@@ -192,13 +193,12 @@ impl LiveLeg {
     }
 
     async fn wake(&mut self) -> Wake {
-        let refused = !self.orders.is_empty() || !self.waiting.is_empty();
-        let nap = if refused || self.queue.has_commands() { RETRY } else { LOOK };
+        let nap = self.nap();
         let mut leg = self.leg.as_mut().map(|(_, ears)| ears);
         let ready = leg.as_ref().map(|ears| ears.ready.clone());
         let events = leg.as_mut().map(|ears| &mut ears.events);
         let live = self.live.as_mut().map(|live| &mut live.outputs);
-        let (speech, hands) = (self.speech.as_mut(), self.hands.as_mut());
+        let (speech, hands) = (self.speech.as_mut(), &mut self.hands);
         tokio::select! {
             biased;
             event = next(events) => Wake::Leg(event),
@@ -206,26 +206,33 @@ impl LiveLeg {
             () = notified(ready) => Wake::Ready,
             output = next(live) => Wake::Live(output),
             piece = next_piece(speech) => Wake::Piece(piece),
-            answer = next_answer(hands) => Wake::Answer(answer),
-            () = tokio::time::sleep(nap) => Wake::Clock,
+            answer = hands.next() => Wake::Answer(answer),
+            () = tokio::time::sleep_until(nap) => Wake::Clock,
         }
+    }
+
+    /// When to look again at the latest.
+    fn nap(&self) -> Instant {
+        let refused = !self.orders.is_empty() || !self.waiting.is_empty();
+        let closing = self.closing.is_some() && self.lasted.is_none();
+        let soon = refused || closing || self.mouth.has_commands() || !self.keys.is_empty();
+        let look = self.looked + LOOK;
+        if soon { look.min(Instant::now() + RETRY) } else { look }
     }
 
     fn on_control(&mut self, control: Control) {
         match control {
-            Control::Leg(leg) => {
-                self.leg = Some(split(*leg));
-                self.orders.push(Command::Listen(true));
-            }
+            Control::Leg(leg) => self.take_leg(split(*leg)),
             Control::Start => self.start(),
             Control::Dtmf { digit, .. } => self.on_digit(digit),
-            Control::SendDtmf(digits) => {
-                if let Some(hands) = &mut self.hands {
-                    hands.dial(&digits);
-                }
-            }
+            Control::SendDtmf(digits) => self.hands.dial(&digits),
             Control::CallEvent { .. } | Control::Tell(_) | Control::Stop { .. } => {}
         }
+    }
+
+    fn take_leg(&mut self, leg: (Line, Ears)) {
+        self.leg = Some(leg);
+        self.orders.push(Command::Listen(true));
     }
 
     fn start(&mut self) {
@@ -233,12 +240,13 @@ impl LiveLeg {
             return;
         }
         self.started = Some(Instant::now());
-        self.queue.start();
-        let engine = if self.spec.live.transcription.is_some() {
-            Ok(self.spec.live.model.clone())
-        } else {
-            Err("the brain writes nothing down".to_owned())
+        self.mouth.start();
+        let live = &self.spec.live;
+        let writer = match live.kind {
+            LiveKind::Realtime => live.transcription.clone(),
+            LiveKind::GptLive => Some(live.model.clone()),
         };
+        let engine = writer.ok_or_else(|| "the brain writes nothing down".to_owned());
         self.report(Report::Transcribing(engine));
         let fixed = [self.spec.turn.disclosure.clone(), self.spec.turn.greeting.clone()];
         let fixed: Vec<String> = fixed.into_iter().flatten().collect();
@@ -253,11 +261,9 @@ impl LiveLeg {
     fn speak(&mut self, text: &str) {
         let voice = self.spec.failure_voice.clone();
         let request = SpeakRequest { live: true, ..SpeakRequest::new(&voice, text) };
-        match self.parts.tts.speak(request) {
+        match (self.voice)(request) {
             Ok(speech) => {
-                self.open(String::new());
-                let id = UtteranceId(self.next_item);
-                self.ledger.text(id, text);
+                self.mouth.begin_fixed(text);
                 self.speech = Some(speech);
             }
             Err(error) => {
@@ -270,35 +276,35 @@ impl LiveLeg {
     fn on_piece(&mut self, piece: Option<Result<SpeechPiece, String>>) {
         match piece {
             Some(Ok(piece)) => {
-                self.play(&piece.samples);
-                self.ledger_length(false, &piece.words);
+                if !self.mouth.fixed(&piece.samples, &piece.words) {
+                    self.notes.trouble("a fixed sentence is longer than can be kept");
+                }
             }
             Some(Err(detail)) => {
                 self.notes.trouble(&detail);
-                self.speech_done();
+                self.speech_done(false);
             }
-            None => self.speech_done(),
+            None => self.speech_done(true),
         }
     }
 
-    fn speech_done(&mut self) {
+    fn speech_done(&mut self, whole: bool) {
         self.speech = None;
-        self.ledger_length(true, &[]);
-        self.queue.close();
-        if let Some(item) = self.items.back_mut() {
-            item.done = true;
-        }
-        if self.closing.is_none() {
-            self.connect();
-        }
+        self.mouth.end_fixed(whole);
+        self.connect();
     }
 
+    /// Connects the brain, once, unless the call is ending.
     fn connect(&mut self) {
         if self.live.is_none() && self.closing.is_none() {
-            let handle = live::spawn(self.spec.live.clone(), self.spec.context.clone());
-            self.live = Some(handle);
+            let first_word = self.spec.live.first_word;
+            let (spec, context) = (self.spec.live.clone(), self.spec.context.clone());
+            self.live = Some((self.connect)(spec, context));
             self.turn = 1;
             self.times = TurnTimes { turn_ended: Some(self.now()), ..TurnTimes::default() };
+            if self.mouth.is_idle() {
+                self.state(if first_word { State::Thinking } else { State::Listening });
+            }
         }
     }
 
@@ -309,14 +315,13 @@ impl LiveLeg {
                 self.on_digit(digit);
             }
             Some(Event::DtmfDone { sent }) => {
-                let answer = self.hands.as_mut().and_then(|hands| hands.dialled(sent));
-                if let Some(answer) = answer {
+                if let Some(answer) = self.hands.dialled(sent) {
                     self.answer(answer);
                 }
             }
             Some(Event::Flowing { .. }) => self.report(Report::Flowing),
             Some(Event::Quiet { .. }) => self.report(Report::Quiet),
-            Some(event) => self.queue.handle(&event),
+            Some(event) => self.mouth.handle(&event),
             None => {
                 self.leg = None;
                 let detail = "the media leg is gone".to_owned();
@@ -326,8 +331,25 @@ impl LiveLeg {
     }
 
     fn on_digit(&mut self, digit: u8) {
-        let digits = char::from(digit).to_string();
-        self.tell(LiveInput::Digits(digits));
+        if self.started.is_none() || self.keys.len() >= KEYS_MAX {
+            return;
+        }
+        self.keys_since = self.now();
+        self.keys.push(char::from(digit));
+        if digit == b'#' {
+            self.tell_keys();
+        }
+    }
+
+    /// Keys that belong together are one thing that the caller says.
+    fn tell_keys(&mut self) {
+        let digits = std::mem::take(&mut self.keys);
+        if digits.is_empty() {
+            return;
+        }
+        let (began, now) = (self.keys_since, self.now());
+        self.tell(LiveInput::Digits(digits.clone()));
+        self.line(Speaker::Caller, (String::new(), digits), (began, now), false);
     }
 
     /// The caller's sound goes to the brain as it comes; a full queue loses it, not the beat.
@@ -345,100 +367,70 @@ impl LiveLeg {
     }
 
     fn on_live(&mut self, output: Option<LiveOutput>) {
-        let now = self.now();
         match output {
             Some(LiveOutput::Audio { item, samples }) => self.on_audio(&item, &samples),
-            Some(LiveOutput::ItemDone { item }) => {
-                let last = self.items.iter_mut().find(|known| known.name == item);
-                if let Some(known) = last {
-                    known.done = true;
-                    self.ledger_length(true, &[]);
-                    self.queue.close();
-                }
-            }
-            Some(LiveOutput::SpeechStarted { .. }) => {
-                self.caller_since = Some(now);
-                self.report(Report::Turn(State::CallerSpeaking));
-                self.interrupt();
-            }
-            Some(LiveOutput::SpeechStopped { .. }) => {
-                self.turn += 1;
-                let times = TurnTimes { speech_ended: Some(now), ..TurnTimes::default() };
-                self.times = TurnTimes { turn_ended: Some(now), ..times };
-                self.report(Report::Turn(State::Thinking));
-            }
+            Some(LiveOutput::ItemDone { item }) => self.mouth.complete(Some(&item)),
+            Some(LiveOutput::SpeechStarted { .. }) => self.on_caller_started(),
+            Some(LiveOutput::SpeechStopped { .. }) => self.on_caller_stopped(),
             Some(LiveOutput::CallerText { text, is_final: true }) => self.on_caller(text),
-            Some(LiveOutput::AgentText { item, text, .. }) => self.on_agent_text(&item, &text),
+            Some(LiveOutput::AgentText { item, text, .. }) => self.mouth.text(&item, &text),
             Some(LiveOutput::Tool(call)) => self.on_tool(&call),
             Some(LiveOutput::Usage { input, output, .. }) => self.on_usage(input, output),
             Some(LiveOutput::Failed { detail, fatal }) => self.on_failed(&detail, fatal),
-            Some(LiveOutput::Ready | LiveOutput::TurnDone | LiveOutput::CallerText { .. }) => {}
-            None => {
-                self.live = None;
-                self.on_failed("the brain is gone", true);
+            Some(LiveOutput::TurnDone) => {
+                // One stream has no other end of what was said.
+                if self.spec.live.kind == LiveKind::GptLive {
+                    self.mouth.complete(None);
+                }
             }
+            Some(LiveOutput::CallerText { .. }) => {
+                // One stream does not tell otherwise that the caller speaks.
+                if self.spec.live.kind == LiveKind::GptLive {
+                    let now = self.now();
+                    self.caller_since.get_or_insert(now);
+                    self.state(State::CallerSpeaking);
+                }
+            }
+            Some(LiveOutput::Ready) => {}
+            None => self.on_failed("the brain is gone", true),
         }
     }
 
     fn on_audio(&mut self, item: &str, samples: &[i16]) {
-        if self.closing.is_some() {
+        if !self.is_heard_out() {
             return;
         }
-        if self.items.back().is_none_or(|last| last.name != item || last.done) {
-            // Sound of an item that was cut is of no more use.
-            if self.items.iter().any(|known| known.name == item) {
-                return;
+        let now = self.now();
+        self.sounded = now;
+        match self.mouth.sound(item, samples) {
+            Sound::First => {
+                self.times.first_sentence.get_or_insert(now);
+                self.times.first_token.get_or_insert(now);
+                self.times.first_audio.get_or_insert(now);
             }
-            self.open(item.to_owned());
-            let now = self.now();
-            self.times.first_sentence.get_or_insert(now);
-            self.times.first_token.get_or_insert(now);
-            self.times.first_audio.get_or_insert(now);
-        }
-        self.play(samples);
-        self.ledger_length(false, &[]);
-    }
-
-    /// Begins an utterance for an item.
-    fn open(&mut self, name: String) {
-        self.next_item += 1;
-        let id = UtteranceId(self.next_item);
-        let _ = self.queue.open(Some(id.0.to_string().into()));
-        if self.items.len() >= ITEMS_MAX {
-            self.items.pop_front();
-        }
-        self.items.push_back(Item { name, id, received: 0, started: None, done: false });
-        self.ledger.text(id, "");
-    }
-
-    fn play(&mut self, samples: &[i16]) {
-        let accepted = self.queue.push(samples);
-        if accepted < samples.len() {
-            self.notes.trouble("the brain spoke further ahead than can be kept");
-        }
-        if let Some(item) = self.items.back_mut() {
-            item.received += accepted as u64;
+            Sound::Full => self.notes.trouble("the brain spoke further ahead than can be kept"),
+            Sound::More | Sound::Unwanted => {}
         }
     }
 
-    fn ledger_length(&mut self, complete: bool, words: &[crate::turn::interface::WordTime]) {
-        let rate = self.spec.sample_rate;
-        if let Some(item) = self.items.back() {
-            let length = duration(item.received, rate);
-            self.ledger.synthesised(item.id, length, complete, words);
+    /// The caller begins: what has not left will not.
+    fn on_caller_started(&mut self) {
+        self.caller_since = Some(self.now());
+        self.state(State::CallerSpeaking);
+        if self.spec.turn.interruptible && self.closing.is_none() {
+            self.mouth.cut();
         }
     }
 
-    fn on_agent_text(&mut self, item: &str, text: &str) {
-        let Some(id) = self.items.iter().find(|known| known.name == item).map(|known| known.id)
-        else {
-            return;
-        };
-        // The ledger grows a text; what is there already is a prefix of what comes.
-        let known = self.ledger.full(id).len();
-        if let Some(more) = text.get(known..) {
-            self.ledger.text(id, more);
+    fn on_caller_stopped(&mut self) {
+        let now = self.now();
+        if self.turn >= u64::from(self.spec.turn.max_turns) {
+            return self.wrap_up(Closing::MaxTurns);
         }
+        self.turn += 1;
+        let times = TurnTimes { speech_ended: Some(now), ..TurnTimes::default() };
+        self.times = TurnTimes { turn_ended: Some(now), ..times };
+        self.state(State::Thinking);
     }
 
     fn on_caller(&mut self, text: String) {
@@ -446,44 +438,30 @@ impl LiveLeg {
         self.times.transcript.get_or_insert(now);
         let started = self.caller_since.take().unwrap_or(now);
         let ended = self.times.speech_ended.unwrap_or(now).max(started);
-        self.line(Speaker::Caller, text, started, ended, false);
+        if !text.trim().is_empty() {
+            self.line(Speaker::Caller, (text, String::new()), (started, ended), false);
+        }
     }
 
-    /// The caller begins: what has not left will not.
-    fn interrupt(&mut self) {
-        if self.queue.queued() == 0 || !self.spec.turn.interruptible || self.closing.is_some() {
-            return;
-        }
-        // A fixed sentence is said to its end.
-        if self.speech.is_some() || self.items.front().is_some_and(|item| item.name.is_empty()) {
-            return;
-        }
-        for item in &mut self.items {
-            item.done = true;
-        }
-        self.ticket += 1;
-        let _ = self.queue.clear(self.ticket);
-    }
-
-    fn on_tool(&mut self, call: &super::interface::ToolCall) {
-        let Some(hands) = &mut self.hands else { return };
-        let answer = match hands.act(TurnId(self.turn), call) {
+    fn on_tool(&mut self, call: &ToolCall) {
+        let answer = match self.hands.act(TurnId(self.turn), call) {
             Act::Later => return,
-            Act::Answer(answer) => answer,
+            // The brain hears keys as they are pressed.
+            Act::Answer(answer) | Act::Expect(_, _, answer) => answer,
             Act::Record(result, answer) => {
                 self.notes.record(result);
                 answer
             }
-            // The brain hears keys as they are pressed.
-            Act::Expect(_, _, answer) => answer,
-            Act::Leave(_, text, answer) => {
-                self.close(Closing::VoicemailLeft);
-                self.speak(&text);
-                answer
+            // After these there is nothing more to be said.
+            Act::Leave(_, text, _) => {
+                if self.close(Closing::VoicemailLeft) {
+                    self.speak(&text);
+                }
+                return;
             }
-            Act::Close(closing, answer) => {
+            Act::Close(closing, _) => {
                 self.close(closing);
-                answer
+                return;
             }
         };
         self.answer(answer);
@@ -497,91 +475,85 @@ impl LiveLeg {
         self.notes.usage(input, output);
         let cost = self.notes.cost(self.spec.prices.0, self.spec.prices.1);
         if self.spec.max_cost.is_some_and(|max| cost > max) {
-            self.close(Closing::MaxCost);
+            self.wrap_up(Closing::MaxCost);
         }
     }
 
     fn on_failed(&mut self, detail: &str, fatal: bool) {
+        if fatal {
+            self.live = None;
+        }
+        // That a server goes away from a call that is ending says nothing.
+        if self.closing.is_some() {
+            return;
+        }
         self.notes.trouble(detail);
         tracing::warn!(call_id = %self.spec.context.call_id, detail, fatal, "brain failed");
-        if fatal && self.closing.is_none() {
-            self.close(Closing::Failed(detail.to_owned()));
+        if fatal && self.close(Closing::Failed(detail.to_owned())) {
             let sentence = self.spec.turn.failure.clone();
             self.speak(&sentence);
         }
     }
 
-    /// Ends the call when what is queued has left.
-    fn close(&mut self, closing: Closing) {
-        if self.closing.is_none() {
-            self.closing = Some(closing);
-            self.report(Report::Turn(State::Closing));
-        }
-    }
-
+    /// What time brings.
     fn on_time(&mut self) {
         let now = self.now();
-        if self.started.is_none() || self.looked.elapsed() < LOOK {
+        if now >= self.keys_since + KEYS_PAUSE {
+            self.tell_keys();
+        }
+        if self.looked.elapsed() < LOOK {
             return;
         }
         self.looked = Instant::now();
-        if let Some((line, _)) = &self.leg
-            && self.queue.is_waiting()
-        {
-            self.queue.catch_up(line.port.sent_samples());
+        if let Some((line, _)) = &self.leg {
+            self.mouth.catch_up(line.port.sent_samples());
         }
-        if now >= self.spec.turn.max_duration {
-            self.close(Closing::MaxDuration);
+        if self.started.is_some() {
+            self.look_at_limits(now);
         }
     }
 
     fn pump(&mut self) {
         if let Some((line, _)) = &mut self.leg {
-            self.orders.extend(self.hands.as_mut().and_then(Hands::take_dial));
-            self.queue.pump(&mut line.playout);
+            self.orders.extend(self.hands.take_dial());
+            self.mouth.pump(&mut line.playout);
             let port = &line.port;
             while let Some(order) = self.orders.first()
                 && port.send(*order)
             {
                 self.orders.remove(0);
             }
-            self.queue.send_commands(|command| port.send(command));
+            self.mouth.send_commands(|command| port.send(command));
         }
-        while let Some(fact) = self.queue.next_fact() {
-            self.on_fact(fact);
-        }
-        if let Some(closing) = self.closing.clone()
-            && !self.closed
-            && self.speech.is_none()
-            && self.queue.queued() == 0
-            && !self.queue.is_waiting()
-        {
-            self.closed = true;
-            self.lasted = Some(self.now());
-            let reason = self.notes.close(closing);
-            let detail = self.notes.closing_detail();
-            self.report(Report::Ended { reason, detail });
-        }
+        self.take_said();
     }
 
-    fn on_fact(&mut self, fact: Fact) {
+    fn take_said(&mut self) {
         let now = self.now();
-        match fact {
-            Fact::Started { utterance } => self.on_started(utterance.as_deref(), now),
-            Fact::Completed { utterance, .. } => self.settle(utterance.as_deref(), None, now),
-            Fact::Cleared { utterance, played_ms, .. } => {
-                self.settle(utterance.as_deref(), Some(Duration::from_millis(played_ms)), now);
+        while let Some(said) = self.mouth.next(now) {
+            match said {
+                Said::Started { fixed } => self.on_started(fixed, now),
+                Said::Settled { text, started, cut, interrupted, truncate } => {
+                    if let Some((item, audio_end_ms)) = truncate {
+                        self.tell(LiveInput::Truncate { item, audio_end_ms });
+                    }
+                    if interrupted {
+                        self.notes.interrupted();
+                        self.report(Report::Interrupted { heard: text.clone() });
+                    }
+                    if !text.trim().is_empty() {
+                        self.line(Speaker::Agent, (text, String::new()), (started, now), cut);
+                    }
+                    if self.mouth.is_idle() && self.state == State::AgentSpeaking {
+                        self.state(State::Listening);
+                    }
+                }
             }
-            Fact::Mark { .. } | Fact::Flow { .. } | Fact::ClearDone { .. } | Fact::Drained => {}
         }
     }
 
-    fn on_started(&mut self, utterance: Option<&str>, now: Duration) {
-        let fixed = self.item(utterance).is_none_or(|item| item.name.is_empty());
-        if let Some(item) = self.item(utterance) {
-            item.started = Some(now);
-        }
-        self.report(Report::Turn(State::AgentSpeaking));
+    fn on_started(&mut self, fixed: bool, now: Duration) {
+        self.state(State::AgentSpeaking);
         if !fixed && self.times.first_audio.is_some() && self.times.first_rtp.is_none() {
             self.times.first_rtp = Some(now);
             let latency = self.notes.times(TurnId(self.turn), &self.times);
@@ -589,46 +561,14 @@ impl LiveLeg {
         }
     }
 
-    fn item(&mut self, utterance: Option<&str>) -> Option<&mut Item> {
-        let id = utterance?.parse().ok().map(UtteranceId)?;
-        self.items.iter_mut().find(|item| item.id == id)
-    }
-
-    /// An utterance has ended, or was cut after `played`.
-    fn settle(&mut self, utterance: Option<&str>, cut: Option<Duration>, now: Duration) {
-        let Some(item) = self.item(utterance) else { return };
-        let (id, name, started, received) =
-            (item.id, item.name.clone(), item.started.unwrap_or(now), item.received);
-        self.items.retain(|item| item.id != id);
-        let length = duration(received, self.spec.sample_rate);
-        let text = match cut {
-            None => self.ledger.full(id).to_owned(),
-            Some(played) => {
-                if !name.is_empty() {
-                    let audio_end_ms = self.ledger.audio_end_ms(id, played, length);
-                    self.tell(LiveInput::Truncate { item: name, audio_end_ms });
-                }
-                self.ledger.heard(id, played)
-            }
-        };
-        if cut.is_some_and(|played| played > Duration::ZERO) {
-            self.notes.interrupted();
-            self.report(Report::Interrupted { heard: text.clone() });
-        }
-        if !text.trim().is_empty() {
-            self.line(Speaker::Agent, text, started, now, cut.is_some());
-        }
-    }
-
     fn line(
         &mut self,
         speaker: Speaker,
-        text: String,
-        started: Duration,
-        ended: Duration,
+        (text, digits): (String, String),
+        (started, ended): (Duration, Duration),
         interrupted: bool,
     ) {
-        let (turn, digits) = (TurnId(self.turn), String::new());
+        let turn = TurnId(self.turn);
         let line = crate::turn::interface::Line {
             turn,
             speaker,
@@ -649,34 +589,30 @@ impl LiveLeg {
         }
     }
 
+    /// Where the conversation stands, if that changes; a call that is ending stays so.
+    fn state(&mut self, state: State) {
+        if self.state != state && self.closing.is_none() {
+            self.state = state;
+            self.state_since = self.now();
+            self.report(Report::Turn(state));
+        }
+    }
+
     fn report(&mut self, report: Report) {
-        if self.waiting.len() < REPORTS_MAX {
+        let must = matches!(report, Report::Ended { .. } | Report::Failed { .. });
+        if must || self.waiting.len() < REPORTS_MAX {
             self.waiting.push_back(report);
         }
     }
 
-    async fn finish(mut self, reason: &'static str) {
-        let Some(started) = self.started else { return };
-        let now = started.elapsed();
-        if let Some((line, _)) = &self.leg {
-            self.queue.halt(line.port.sent_samples());
+    /// Hands reports over; those that find no room wait.
+    fn send_reports(&mut self) {
+        while let Some(report) = self.waiting.pop_front() {
+            match self.reports.try_send(report) {
+                Ok(()) | Err(TrySendError::Closed(_)) => {}
+                Err(TrySendError::Full(report)) => return self.waiting.push_front(report),
+            }
         }
-        while let Some(fact) = self.queue.next_fact() {
-            self.on_fact(fact);
-        }
-        self.leg = None;
-        if let Some(mut live) = self.live.take() {
-            let _ = live.inputs.try_send(LiveInput::Stop);
-            let _ = tokio::time::timeout(STOP_WITHIN, &mut live.task).await;
-            live.task.abort();
-        }
-        let schema_given = self.spec.context.result_schema.is_some();
-        let lasted = self.lasted.unwrap_or(now);
-        let outcome = self.notes.outcome(reason, lasted, schema_given);
-        for report in self.waiting {
-            let _ = self.reports.send(report).await;
-        }
-        let _ = self.reports.send(Report::Outcome(Box::new(outcome))).await;
     }
 }
 
@@ -687,13 +623,5 @@ async fn next_piece(speech: Option<&mut Speech>) -> Option<Result<SpeechPiece, S
     }
 }
 
-async fn next_answer(hands: Option<&mut Hands>) -> Answer {
-    match hands {
-        Some(hands) => hands.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn duration(samples: u64, rate: u32) -> Duration {
-    Duration::from_micros(samples * 1_000_000 / u64::from(rate.max(1)))
-}
+#[cfg(test)]
+mod tests;

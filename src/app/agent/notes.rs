@@ -206,8 +206,8 @@ fn own_share(times: &TurnTimes) -> Option<Duration> {
     let (ended, first_rtp) = (times.turn_ended?, times.first_rtp?);
     let sentence = times.first_sentence?.max(ended);
     let audio = times.first_audio?.max(sentence);
-    let brain = sentence - ended;
-    let voice = audio - sentence;
+    let brain = sentence.saturating_sub(ended);
+    let voice = audio.saturating_sub(sentence);
     Some(first_rtp.saturating_sub(ended).saturating_sub(brain + voice))
 }
 
@@ -225,6 +225,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::unnecessary_wraps, reason = "the fields are optional")]
     fn at(ms: u64) -> Option<Duration> {
         Some(Duration::from_millis(ms))
     }

@@ -4,6 +4,7 @@ mod bare;
 mod hostile;
 mod lifetime;
 mod native;
+mod watch;
 
 use super::options::StreamOptions;
 use super::seat::{ClientSocket, CloseCode, Incoming, Outgoing, SocketError};

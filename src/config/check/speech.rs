@@ -19,11 +19,10 @@ fn synthesisers(config: &Config, reader: &mut Reader<'_>) {
         let path = format!("engine.tts[{index}]");
         let kind = engine.kind.as_str();
         match engine.kind {
-            TtsKind::Pico => {}
             TtsKind::Command if engine.command.is_empty() => {
                 reader.error_at(&path, "kind \"command\" needs command");
             }
-            TtsKind::Command => {}
+            TtsKind::Pico | TtsKind::Command => {}
             TtsKind::OpenAi | TtsKind::Piper => {
                 if engine.url.is_none() {
                     reader.error_at(&path, format!("kind \"{kind}\" needs url"));

@@ -52,6 +52,10 @@ pub(super) struct Codec {
     pub(super) seconds: f64,
     names: VecDeque<(String, String)>,
     called: VecDeque<String>,
+    /// Realtime: calls whose results the model waits for, and whether it is to go on with them as
+    /// soon as it can: a server makes one answer at a time.
+    outstanding: VecDeque<String>,
+    pub(super) owed: bool,
     origin: Option<u64>,
     sent: u64,
 }
@@ -68,6 +72,8 @@ impl Codec {
             seconds: 0.0,
             names: VecDeque::new(),
             called: VecDeque::new(),
+            outstanding: VecDeque::new(),
+            owed: false,
             origin: None,
             sent: 0,
         }
@@ -125,29 +131,43 @@ impl Codec {
 
     /// The caller heard no more of an item.
     pub(super) fn truncate(&mut self, item: &str, audio_end_ms: u64) -> Vec<String> {
-        let Some(end) = self.ledger.truncate(item, audio_end_ms) else { return Vec::new() };
         match self.kind {
-            LiveKind::Realtime => realtime::truncate(item, end, self.answering),
+            LiveKind::Realtime => match self.ledger.truncate(item, audio_end_ms) {
+                Some(end) => realtime::truncate(item, end, self.answering),
+                None => Vec::new(),
+            },
             // Its sound comes at the pace of speech, and it hears for itself that it is cut off.
             LiveKind::GptLive => Vec::new(),
         }
     }
 
-    pub(super) fn tool_result(&self, id: &str, result: &Value) -> Vec<String> {
-        let kind = match self.kind {
-            LiveKind::Realtime => "conversation.item.create",
-            LiveKind::GptLive => "response.item.create",
-        };
+    pub(super) fn tool_result(&mut self, id: &str, result: &Value) -> Vec<String> {
         let output = result.to_string();
         let item = json!({"type": "function_call_output", "call_id": id, "output": output});
-        let create = json!({"type": kind, "item": item});
-        vec![create.to_string(), json!({"type": "response.create"}).to_string()]
+        self.outstanding.retain(|call| call != id);
+        match self.kind {
+            LiveKind::Realtime => {
+                let create = json!({"type": "conversation.item.create", "item": item});
+                [create.to_string()].into_iter().chain(self.ask()).collect()
+            }
+            LiveKind::GptLive => {
+                let create = json!({"type": "response.item.create", "item": item});
+                vec![create.to_string(), json!({"type": "response.create"}).to_string()]
+            }
+        }
     }
 
-    pub(super) fn digits(&self, digits: &str) -> Vec<String> {
+    /// Asks for an answer, or remembers to: while one is made there is no other, and before all
+    /// tools have answered there is nothing to say.
+    pub(super) fn ask(&mut self) -> Option<String> {
+        self.owed = self.answering || !self.outstanding.is_empty();
+        (!self.owed).then(|| json!({"type": "response.create"}).to_string())
+    }
+
+    pub(super) fn digits(&mut self, digits: &str) -> Vec<String> {
         let keys: String = digits.chars().filter(|c| "0123456789*#ABCD".contains(*c)).collect();
         match self.kind {
-            LiveKind::Realtime => realtime::digits(&keys),
+            LiveKind::Realtime => [realtime::digits(&keys)].into_iter().chain(self.ask()).collect(),
             LiveKind::GptLive => {
                 let text = format!("The caller pressed these keys: {keys}");
                 vec![gpt_live::append("thinking", &text).to_string()]
@@ -205,6 +225,10 @@ impl Codec {
             self.called.pop_front();
         }
         self.called.push_back(id.clone());
+        if self.outstanding.len() >= CALLS_MAX {
+            self.outstanding.pop_front();
+        }
+        self.outstanding.push_back(id.clone());
         let raw = item.get("arguments").and_then(Value::as_str).unwrap_or("{}");
         let raw = if raw.trim().is_empty() { "{}" } else { raw };
         let parsed = (raw.len() <= ARGUMENTS_MAX).then(|| serde_json::from_str(raw).ok()).flatten();

@@ -50,7 +50,7 @@ pub(super) fn open(spec: &LiveSpec, context: &BrainContext) -> Value {
                     "prefix_padding_ms": 300,
                     "silence_duration_ms": silence,
                     "create_response": true,
-                    "interrupt_response": true,
+                    "interrupt_response": spec.interruptible,
                 },
             },
             "output": output,
@@ -68,11 +68,11 @@ pub(super) fn truncate(item: &str, end: u64, answering: bool) -> Vec<String> {
     cancel.into_iter().chain([truncate.to_string()]).collect()
 }
 
-pub(super) fn digits(keys: &str) -> Vec<String> {
+/// Keys as words of the caller, without asking for an answer.
+pub(super) fn digits(keys: &str) -> String {
     let content = json!([{"type": "input_text", "text": format!("[pressed {keys}]")}]);
     let item = json!({"type": "message", "role": "user", "content": content});
-    let create = json!({"type": "conversation.item.create", "item": item});
-    vec![create.to_string(), json!({"type": "response.create"}).to_string()]
+    json!({"type": "conversation.item.create", "item": item}).to_string()
 }
 
 pub(super) fn say(text: &str) -> String {
@@ -152,9 +152,16 @@ fn done(codec: &mut Codec, event: &Value, heard: &mut Vec<Heard>) {
     if input + output > 0 {
         heard.push(Heard::Output(LiveOutput::Usage { input, output, seconds: 0.0 }));
     }
-    if response.get("status").and_then(Value::as_str) == Some("failed") {
+    let status = response.get("status").and_then(Value::as_str);
+    if status == Some("failed") {
         let details = response.get("status_details").unwrap_or(&Value::Null);
         heard.push(complaint(details));
     }
     heard.push(Heard::Output(LiveOutput::TurnDone));
+    if status == Some("cancelled") {
+        // The caller has the word, and the server answers that by itself.
+        codec.owed = false;
+    } else if codec.owed {
+        heard.extend(codec.ask().map(Heard::Reply));
+    }
 }

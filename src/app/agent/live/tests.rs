@@ -222,6 +222,55 @@ async fn texts_tools_and_costs_are_told() {
     rig.brain.task.await.unwrap();
 }
 
+/// What a codec asks for, without the items: how many answers.
+fn asks(messages: &[String]) -> usize {
+    messages.iter().filter(|message| message.contains("\"response.create\"")).count()
+}
+
+#[test]
+fn an_answer_is_asked_for_when_none_is_made_and_all_tools_have_answered() {
+    let call = |id: &str| {
+        json!({"type": "response.output_item.done", "item": {"type": "function_call",
+            "call_id": id, "name": "wait", "arguments": "{}"}})
+    };
+    let done = |status: &str| json!({"type": "response.done", "response": {"status": status}});
+    let replies = |heard: Vec<Heard>| -> Vec<String> {
+        let reply = |heard| match heard {
+            Heard::Reply(text) => Some(text),
+            _ => None,
+        };
+        heard.into_iter().filter_map(reply).collect()
+    };
+    for (status, asked) in [("completed", 1), ("cancelled", 0)] {
+        let mut codec = Codec::new(&LiveSpec::new(LiveKind::Realtime));
+        let read = |codec: &mut Codec, event: Value| codec.read(&event.to_string()).unwrap();
+        read(&mut codec, json!({"type": "response.created"}));
+        read(&mut codec, call("a"));
+        read(&mut codec, call("b"));
+        assert_eq!(asks(&codec.tool_result("a", &json!({}))), 0, "an answer is being made");
+        assert_eq!(asks(&codec.tool_result("b", &json!({}))), 0);
+        assert_eq!(asks(&replies(read(&mut codec, done(status)))), asked, "{status}");
+        assert_eq!(asks(&replies(read(&mut codec, done("completed")))), 0, "only once");
+        // One of two is quick, the other slow.
+        read(&mut codec, json!({"type": "response.created"}));
+        read(&mut codec, call("c"));
+        read(&mut codec, call("d"));
+        assert_eq!(asks(&codec.tool_result("c", &json!({}))), 0);
+        assert_eq!(asks(&replies(read(&mut codec, done("completed")))), 0, "d is still out");
+        assert_eq!(asks(&codec.digits("1")), 0);
+        assert_eq!(asks(&codec.tool_result("d", &json!({}))), 1);
+    }
+}
+
+#[test]
+fn a_stream_without_items_goes_on_after_a_cut() {
+    let mut codec = Codec::new(&LiveSpec::new(LiveKind::GptLive));
+    let event = json!({"type": "session.output_audio.delta", "delta": sound(8)}).to_string();
+    assert_eq!(codec.read(&event).unwrap().len(), 1);
+    assert!(codec.truncate("live", 0).is_empty());
+    assert_eq!(codec.read(&event).unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn gpt_live_is_one_stream_each_way() {
     let mut rig = Rig::start(LiveKind::GptLive).await;

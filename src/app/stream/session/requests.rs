@@ -88,7 +88,10 @@ impl Session {
                 self.dial(Digits { rest, duration_ms, gap_ms, id }, now);
                 return Ok(());
             }
-            Request::Hangup { reason, after_playback } => self.hang_up(reason, after_playback),
+            Request::Hangup { reason, after_playback } => {
+                // Who watches has nothing playing.
+                self.hang_up(reason, after_playback && !self.spec.observer);
+            }
             Request::Ping => {
                 self.tell(&Told::Pong { id }, now);
                 return Ok(());
