@@ -171,6 +171,6 @@ section! {
         /// How much louder than the common level, in dB.
         gain_db: f64 [-20.0..=12.0] = 0.0, Call;
         /// The voice that speaks when its engine does not.
-        fallback: Option<Name> => "en-US-001", Call;
+        fallback: Option<Name> => "en-GB-001", Call;
     }
 }

@@ -153,6 +153,7 @@ async fn a_model_is_interrupted_uses_tools_and_brings_a_result_home() {
     for stage in stages {
         assert!(turn[stage].is_u64(), "{stage}: {turn:#}");
     }
+    eprintln!("latencies of the answers: {}", outcome["turns"]);
     phone.wait_for("ended");
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn sentences() -> Vec<Vec<i16>> {
         let mut voice = PicoVoice::load(&assets.join(analysis), &assets.join(signal)).unwrap();
         for text in texts {
             let mut samples = Vec::new();
-            let text = PicoText::new(&EngineText::clean(text, language).0, 45, 100);
+            let text = PicoText::new(&EngineText::clean(text, language).0, 100, 100);
             voice
                 .speak(&text, |piece| {
                     samples.extend_from_slice(piece);

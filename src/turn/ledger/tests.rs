@@ -98,7 +98,25 @@ fn hostile_word_times_are_ignored() {
         let heard = ledger.heard(U, ms(played));
         assert!("Zürich Straße".starts_with(&heard));
     }
-    assert_eq!(ledger.heard(U, ms(499)), "");
+    // Of the marks only those that rise in text and time count: 2 at 50 ms and 14 at 500 ms.
+    assert_eq!(ledger.heard(U, ms(50)), "");
+    assert_eq!(ledger.heard(U, ms(499)), "Zürich");
+    assert_eq!(ledger.heard(U, ms(900)), "Zürich Straße");
+}
+
+#[test]
+fn words_within_a_marked_sentence_are_counted_by_their_letters() {
+    let mut ledger = Ledger::new(Duration::ZERO);
+    ledger.text(U, "Good morning to you. Goodbye.");
+    ledger.synthesised(U, ms(3_000), true, &[word(20, 2_000), word(29, 3_000)]);
+    let heard = |played| ledger.heard(U, ms(played));
+    assert_eq!(heard(100), "");
+    assert_eq!(heard(1_300), "Good morning");
+    assert_eq!(
+        (heard(1_999), heard(2_000)),
+        ("Good morning to".into(), "Good morning to you.".into())
+    );
+    assert_eq!(heard(2_500), "Good morning to you.", "no word of the next before its mark");
 }
 
 #[test]
