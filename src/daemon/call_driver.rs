@@ -550,7 +550,15 @@ impl CallActor {
     }
 
     /// Shows the record to readers and hands it to the store, which never blocks.
+    /// Shows and stores the record. That of a call that is over comes with all that belongs to it,
+    /// when its legs have said their last.
     fn publish(&mut self) {
+        if self.setup.call.record().ended_at.is_none() {
+            self.publish_last();
+        }
+    }
+
+    fn publish_last(&mut self) {
         let record = self.setup.call.record().clone();
         self.parts.store_call(&record);
         self.record.send_replace(record);
@@ -580,7 +588,7 @@ impl CallActor {
         if let Some(stream) = &mut self.setup.call.record_mut().stream {
             stream.connected = false;
         }
-        self.publish();
+        self.publish_last();
         let record = self.setup.call.record();
         super::tell::ended(record);
         self.parts.settle_store(&record.id).await;
