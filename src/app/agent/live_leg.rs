@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The brain takes the turns; the leg owns tools, limits, notes and the sentences that must be
-//! exact, which the built-in voice says. Its [`Mouth`] owns playout and knows, to the packet, what
+//! exact, which the built-in voice says. Its `Mouth` owns playout and knows, to the packet, what
 //! the caller heard. Does not find out who answered and does not ask again after silence.
 
 mod ending;

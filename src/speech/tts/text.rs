@@ -1,7 +1,7 @@
 //! From a user's text to pieces that are safe to give to an engine.
 //!
 //! Owns the cleaning (markup and control characters lose their power) and the cutting into
-//! sentences. Does not rewrite numbers or dates: [`super::normalise`] does.
+//! sentences. Does not rewrite numbers or dates: `normalise` does.
 
 use super::map::{Map, Rewriter};
 use std::ffi::CString;
