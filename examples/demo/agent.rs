@@ -103,7 +103,12 @@ pub fn lanes<'a>(
     };
     vec![
         lane("DYNAMIC_AGENT: the phone heard (8 kHz)", heard, HEARD, Vec::new()),
-        lane("DYNAMIC_AGENT: the phone said; below, who spoke when: agent blue, caller red, keys in brackets", said, RECEIVED, spans),
+        lane(
+            "DYNAMIC_AGENT: the phone said; below, who spoke when: agent blue, caller red, keys in brackets",
+            said,
+            RECEIVED,
+            spans,
+        ),
     ]
 }
 

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How often the call is looked at.
@@ -21,6 +21,8 @@ const FAILED_POLLS_MAX: u32 = 20;
 #[command(after_help = "Examples:\n  \
     bellwire call --to +15550100 --say 'Your table is ready.'\n  \
     bellwire call --to +15550100 --audio jingle.mp3 --json\n  \
+    bellwire call --to +15550100 --agent 'Ask when the atlas comes back.'\n  \
+    bellwire call --to +15550100 --script reminder.json\n  \
     bellwire call --to +15550100 --stream     then attach a WebSocket to the URL it prints\n\n\
     Ctrl-C ends the call.\n\
     Exit codes: 0 the call completed, 1 it failed, 2 wrong arguments, 3 the API cannot be\n\
@@ -36,12 +38,18 @@ pub(super) struct CallArgs {
     /// Speak this text.
     #[arg(long, value_name = "TEXT", group = "content")]
     say: Option<String>,
-    /// The voice that speaks.
-    #[arg(long, requires = "say", default_value = "en-US-001")]
-    voice: String,
+    /// The voice that speaks; without it en-US-001, or the agent's own.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["audio", "stream"])]
+    voice: Option<String>,
     /// Play this MP3 or WAV file.
     #[arg(long, value_name = "FILE", group = "content")]
     audio: Option<PathBuf>,
+    /// Let an agent conduct the call by this instruction; may be given several times.
+    #[arg(long, value_name = "TEXT", group = "content")]
+    agent: Vec<String>,
+    /// Let an agent follow the playbook in this JSON file; needs no model.
+    #[arg(long, value_name = "FILE", group = "content")]
+    script: Option<PathBuf>,
     /// Let a WebSocket client speak and hear.
     #[arg(long, group = "content")]
     stream: bool,
@@ -164,6 +172,7 @@ impl Watch<'_> {
             _ => None,
         };
         if over.is_some() && !self.json {
+            conversation(&call).into_iter().for_each(&mut *say);
             say(verdict(&call));
         }
         Ok(over)
@@ -195,6 +204,28 @@ fn progress(call: &Value) -> String {
         line.push_str(" (stream attached)");
     }
     line
+}
+
+/// What an agent's call brought home: who said what, and the result.
+fn conversation(call: &Value) -> Vec<String> {
+    let Some(outcome) = call["outcome"].as_object() else { return Vec::new() };
+    let line = |said: &Value| {
+        let text = |key: &str| said[key].as_str().unwrap_or_default();
+        let keys =
+            if text("digits").is_empty() { String::new() } else { format!("[{}]", text("digits")) };
+        let cut = if said["interrupted"] == true { " … [interrupted]" } else { "" };
+        format!("{:>7}  {}{keys}{cut}", text("speaker"), text("text"))
+    };
+    let said = outcome.get("transcript").and_then(Value::as_array);
+    let mut lines: Vec<String> = said.into_iter().flatten().map(line).collect();
+    lines.push(match outcome.get("result") {
+        Some(result) if !result.is_null() => format!(" result  {result}"),
+        _ => {
+            let why = outcome.get("result_error").and_then(Value::as_str).unwrap_or_default();
+            format!(" result  none: {why}")
+        }
+    });
+    lines
 }
 
 /// The last line: why the call ended, and how it sounded.
@@ -234,17 +265,36 @@ fn body(args: &CallArgs, instance: &str) -> Result<Value, ClientError> {
     let mut body = json!({"instanceId": instance, "target": {"phoneNumber": args.to}});
     if let Some(text) = &args.say {
         body["type"] = "FIXED_TTS".into();
-        body["tts"] = json!({"text": text, "voiceId": args.voice});
+        let voice = args.voice.as_deref().unwrap_or("en-US-001");
+        body["tts"] = json!({"text": text, "voiceId": voice});
     } else if let Some(file) = &args.audio {
         let bytes = std::fs::read(file)
             .map_err(|error| ClientError::Usage(format!("{}: {error}", file.display())))?;
         body["type"] = "FIXED_AUDIO".into();
         let audio = base64::engine::general_purpose::STANDARD.encode(bytes);
         body["audio"] = json!({"audioBase64": audio});
+    } else if !args.agent.is_empty() {
+        body["type"] = "DYNAMIC_AGENT".into();
+        body["agent"] = json!({"instructions": args.agent, "voiceId": args.voice});
+    } else if let Some(file) = &args.script {
+        body["type"] = "DYNAMIC_AGENT".into();
+        let script = playbook(file)?;
+        body["agent"] = json!({"backend": "script", "script": script, "voiceId": args.voice});
     } else {
         body["type"] = "DYNAMIC_STREAM".into();
     }
     Ok(body)
+}
+
+/// The playbook of a file: a list of steps, or an object with them.
+fn playbook(file: &Path) -> Result<Value, ClientError> {
+    let usage = |what: String| ClientError::Usage(format!("{}: {what}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| usage(error.to_string()))?;
+    let script = serde_json::from_str(&text).map_err(|error| usage(error.to_string()))?;
+    Ok(match script {
+        Value::Array(steps) => json!({ "steps": steps }),
+        script => script,
+    })
 }
 
 /// The id of the only instance there is.
@@ -398,6 +448,36 @@ mod tests {
         let requests = served.await.unwrap();
         assert!(requests[0].contains("authorization: Bearer secret-key"), "{}", requests[0]);
         assert!(requests[0].contains("\"audioBase64\":\"c2VjcmV0LWtleQo=\""), "{}", requests[0]);
+    }
+
+    #[tokio::test]
+    async fn an_agents_call_shows_what_was_said_and_what_came_of_it() {
+        let made = r#"{"id":"call_1","status":"QUEUED"}"#;
+        let ended = r#"{"id":"call_1","status":"COMPLETED","end_reason":"completed","outcome":{
+            "transcript":[{"speaker":"agent","text":"Good morning","interrupted":true},
+                {"speaker":"caller","text":"","digits":"1"}],"result":{"choice":1}}}"#;
+        let (url, served) = api(&[(201, made), (200, ended)]).await;
+        let words = ["--instance", "inst_a", "--agent", "Ask.", "--agent", "Be brief."];
+        let (done, lines) = place_at(&url, &words, std::future::pending()).await;
+        assert!(done.unwrap());
+        assert!(lines.contains(&"  agent  Good morning … [interrupted]".to_owned()), "{lines:?}");
+        assert!(lines.contains(&" caller  [1]".to_owned()), "{lines:?}");
+        assert!(lines.contains(&" result  {\"choice\":1}".to_owned()), "{lines:?}");
+        let requests = served.await.unwrap();
+        let asked = r#""instructions":["Ask.","Be brief."]"#;
+        assert!(requests[0].contains(asked), "{}", requests[0]);
+    }
+
+    #[test]
+    fn a_playbook_is_read_from_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), r#"[{"say": "Hello."}]"#).unwrap();
+        let path = file.path().to_str().unwrap();
+        let made = body(&args(&["--script", path]), "inst_a").unwrap();
+        assert_eq!(made["agent"]["script"]["steps"][0]["say"], "Hello.");
+        std::fs::write(file.path(), "steps").unwrap();
+        let error = body(&args(&["--script", path]), "inst_a").unwrap_err();
+        assert!(matches!(error, ClientError::Usage(_)), "{error}");
     }
 
     #[tokio::test]

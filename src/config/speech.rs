@@ -144,6 +144,8 @@ section! {
         summary: bool = false, Call;
         /// Speech to speech: the vendor's voice.
         voice: Option<String> => "marin", Call;
+        /// `gpt-live`: the model that calls tools for it; without one it has no tools.
+        delegate: Option<String> => "gpt-5.1", Call;
         /// Price of a million tokens that it reads, for `agent.default.max_cost`.
         price_in: f64 [0.0..=10_000.0] = 0.0, Call;
         /// Price of a million tokens that it writes.

@@ -383,6 +383,7 @@ fn live(kind: LiveKind, engine: &LlmEngine, model: String, first_word: bool) -> 
         key: engine.key.as_ref().map(key),
         model: if model.is_empty() { usual.model.clone() } else { model },
         voice: engine.voice.clone(),
+        delegate: engine.delegate.clone(),
         first_word,
         ready: engine.first_token,
         idle: engine.idle,
