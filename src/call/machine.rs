@@ -547,7 +547,7 @@ mod tests {
     }
 
     fn ending(cause: EndCause, code: Option<u16>) -> Input {
-        Input::SessionEnded(Ending { cause, code, reason: String::new() })
+        Input::SessionEnded(Ending::new(cause, code))
     }
 
     fn result(rig: &Rig) -> (CallStatus, Option<EndReason>, Option<HangupParty>) {

@@ -310,7 +310,7 @@ impl CallActor {
     async fn hear_sip(&mut self, event: Event) {
         match event {
             Event::Dialing { sip_call_id } => self.feed(Input::Dialing { sip_call_id }),
-            Event::Provisional { code, sdp } => {
+            Event::Provisional { code, sdp, fork: _ } => {
                 let early_media = sdp.is_some_and(|sdp| self.accept(&sdp));
                 self.feed(Input::Provisional { code, early_media });
             }
@@ -336,7 +336,14 @@ impl CallActor {
                 }
             }
             Event::Ended(ending) => self.feed(Input::SessionEnded(ending)),
-            Event::Incoming(_) => {}
+            Event::Incoming(_)
+            | Event::Offered { .. }
+            | Event::Redirected { .. }
+            | Event::Agreed { .. }
+            | Event::Reoffered(_)
+            | Event::Authenticated { .. }
+            | Event::ReferAsked { .. }
+            | Event::Transfer(_) => {}
         }
     }
 
@@ -396,7 +403,9 @@ impl CallActor {
             from_user: dial.from_user,
             from_display: dial.from_display,
             headers: dial.headers,
-            sdp: sdp::offer(local),
+            sdp: Some(sdp::offer(local)),
+            identity: None,
+            replaces: None,
         };
         self.tell_sip(Command::Invite(Box::new(invite))).await;
     }

@@ -67,6 +67,9 @@ mod tests {
             from_display: None,
             sip_call_id: String::new(),
             headers: Vec::new(),
+            watched: Vec::new(),
+            identity: crate::sip::interface::PeerIdentity::default(),
+            replaces: None,
             sdp: None,
             remote: "127.0.0.1:5060".parse().unwrap(),
         }

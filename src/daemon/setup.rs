@@ -39,27 +39,25 @@ pub(super) fn endpoint(
 ) -> EndpointSpec {
     let agent = || format!("bellwire/{}", env!("CARGO_PKG_VERSION"));
     EndpointSpec {
-        listen: listen.to_vec(),
         public_address: config.node.public_address,
         trunks: config.trunk.iter().map(trunk).collect(),
         user_agent: config.sip.user_agent.clone().unwrap_or_else(agent),
         sessions_max: config.limits.max_calls as usize,
         setup_rate: config.limits.setup_rate,
-        seed,
         t1: config.sip.t1,
+        ..EndpointSpec::new(listen.to_vec(), seed)
     }
 }
 
 fn trunk(trunk: &Trunk) -> TrunkSpec {
     TrunkSpec {
-        name: trunk.name.to_string(),
-        proxies: trunk.proxy.iter().map(ToString::to_string).collect(),
         username: trunk.username.clone(),
         password: trunk.password.as_ref().map(crate::config::Secret::to_secret_string),
         realm: trunk.realm.clone(),
         from_domain: trunk.from_domain.clone(),
         sources: trunk.sources.iter().map(|source| (source.address, source.prefix)).collect(),
         ping: trunk.ping.get(),
+        ..TrunkSpec::new(&trunk.name, trunk.proxy.iter().map(ToString::to_string).collect())
     }
 }
 

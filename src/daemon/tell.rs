@@ -66,6 +66,7 @@ pub(super) fn sip_note(note: &Note) {
     match note {
         Note::Dropped { remote, why } => event::SipDropped { remote: *remote, why }.report(),
         Note::TrunkState { trunk, up } => event::trunk_state(trunk, *up),
+        Note::Registration { .. } | Note::Quarantined { .. } | Note::Banned { .. } => {}
     }
 }
 

@@ -128,7 +128,7 @@ impl PhoneCall {
         let ending = if ready {
             self.talk(leg, &local, offer, dialled, &mut events).await
         } else {
-            Ending { cause: EndCause::Rejected, code: Some(488), reason: String::new() }
+            Ending::new(EndCause::Rejected, Some(488))
         };
         let _ = ending;
     }
@@ -141,7 +141,7 @@ impl PhoneCall {
             (self.tell)(PhoneEvent::Ringing { call: self.number });
         }
         let mut ending =
-            Ending { cause: EndCause::Rejected, code: Some(code), reason: String::new() };
+            Ending::new(EndCause::Rejected, Some(code));
         let rung = tokio::time::timeout(self.spec.ring, async {
             loop {
                 match events.recv().await {
@@ -201,7 +201,7 @@ impl PhoneCall {
         dialled: bool,
         events: &mut mpsc::Receiver<Event>,
     ) -> Ending {
-        let lost = Ending { cause: EndCause::Protocol, code: None, reason: String::new() };
+        let lost = Ending::new(EndCause::Protocol, None);
         let ready = Arc::clone(&leg.ready);
         let control = leg.control.clone();
         loop {
@@ -265,7 +265,17 @@ impl PhoneCall {
             Event::InfoDtmf { digit, .. } => {
                 (self.tell)(PhoneEvent::Digit { call: self.number, digit });
             }
-            Event::Incoming(_) | Event::Dialing { .. } | Event::Ended(_) => {}
+            // A phone makes its own offers and never transfers.
+            Event::Incoming(_)
+            | Event::Dialing { .. }
+            | Event::Offered { .. }
+            | Event::Redirected { .. }
+            | Event::Agreed { .. }
+            | Event::Reoffered(_)
+            | Event::Authenticated { .. }
+            | Event::ReferAsked { .. }
+            | Event::Transfer(_)
+            | Event::Ended(_) => {}
         }
     }
 

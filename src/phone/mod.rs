@@ -220,27 +220,18 @@ fn media_spec(spec: &PhoneSpec, address: IpAddr) -> MediaSpec {
 
 fn endpoint_spec(sockets: &SipSockets, seed: [u8; 32]) -> EndpointSpec {
     let anybody = TrunkSpec {
-        name: "anybody".to_owned(),
-        proxies: Vec::new(),
-        username: None,
-        password: None,
-        realm: None,
-        from_domain: None,
         sources: vec![
             (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
             (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
         ],
-        ping: None,
+        ..TrunkSpec::new("anybody", Vec::new())
     };
     EndpointSpec {
-        listen: sockets.addresses().to_vec(),
-        public_address: None,
         trunks: vec![anybody],
         user_agent: concat!("bellwire-phone/", env!("CARGO_PKG_VERSION")).to_owned(),
         sessions_max: CALLS_MAX,
         setup_rate: 10_000,
-        seed,
-        t1: Duration::from_millis(500),
+        ..EndpointSpec::new(sockets.addresses().to_vec(), seed)
     }
 }
 
@@ -352,13 +343,5 @@ impl Phone {
 
 /// The INVITE of a phone that dials.
 fn invite(session: SessionId, uri: &str, sdp: Vec<u8>) -> Command {
-    Command::Invite(Box::new(Invite {
-        session,
-        trunk: "anybody".to_owned(),
-        to: uri.to_owned(),
-        from_user: "phone".to_owned(),
-        from_display: None,
-        headers: Vec::new(),
-        sdp,
-    }))
+    Command::Invite(Box::new(Invite::new(session, "anybody", uri, "phone", sdp)))
 }

@@ -155,6 +155,12 @@ impl Dialog {
         self.shape(method, self.local_cseq)
     }
 
+    /// Counts CSeq up for a request that is sent again with credentials (RFC 3261 §22.2).
+    pub fn next_cseq(&mut self) -> u32 {
+        self.local_cseq += 1;
+        self.local_cseq
+    }
+
     /// The ACK to the 2xx of the INVITE with this CSeq number (§13.2.2.4).
     #[must_use]
     pub fn ack(&self, cseq: u32) -> Request {

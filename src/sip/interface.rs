@@ -4,6 +4,7 @@
 
 use crate::id::SessionId;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A transport protocol of RFC 3261 §18.
@@ -76,6 +77,9 @@ pub enum Output {
         flow: Flow,
         /// The whole message.
         bytes: Vec<u8>,
+        /// The name that the peer's certificate must show, if a TLS connection has to be opened:
+        /// the domain of the URI, not what it resolved to (RFC 5922 §4). `None`: its address.
+        server_name: Option<Arc<str>>,
     },
     /// Look a host up; answer with [`Input::Resolved`]. Never asked for IP literals.
     Resolve {
@@ -109,7 +113,8 @@ pub enum Command {
     Invite(Box<Invite>),
     /// Send 180 Ringing (incoming, not yet answered).
     Ring(SessionId),
-    /// Send 183 Session Progress with this description: early media.
+    /// Send 183 Session Progress with this description: early media. Reliably, if the peer and the
+    /// trunk want it so (RFC 3262).
     Progress {
         /// The session.
         session: SessionId,
@@ -146,8 +151,84 @@ pub enum Command {
         /// The SDP answer.
         sdp: Vec<u8>,
     },
+    /// Answer the offer of [`Event::Offered`].
+    Acknowledge {
+        /// The session.
+        session: SessionId,
+        /// The SDP answer.
+        sdp: Vec<u8>,
+    },
+    /// Offer a new description in a confirmed session (hold, resume, another codec or address);
+    /// [`Event::Reoffered`] tells what became of it. A second one waits for the first.
+    Reoffer {
+        /// The session.
+        session: SessionId,
+        /// The SDP offer.
+        sdp: Vec<u8>,
+    },
+    /// Follow a redirection: send the INVITE to this target of [`Event::Redirected`].
+    Redirect {
+        /// The session.
+        session: SessionId,
+        /// The Request-URI.
+        to: String,
+    },
+    /// Ask the peer of a confirmed session to call somebody else (RFC 3515);
+    /// [`Event::Transfer`] tells how that goes.
+    Refer {
+        /// The session.
+        session: SessionId,
+        /// The URI to call.
+        to: String,
+        /// Attended: the session that the new call is to replace (RFC 3891).
+        replaces: Option<SessionId>,
+        /// Extra header fields, already checked.
+        headers: Vec<(String, String)>,
+    },
+    /// Answer the REFER of [`Event::ReferAsked`]: 202 takes it on, 300 to 699 refuses.
+    AnswerRefer {
+        /// The session.
+        session: SessionId,
+        /// The status.
+        code: u16,
+    },
+    /// Tell the peer whose REFER was taken on how it goes; from 200 on it is the last word.
+    NotifyRefer {
+        /// The session.
+        session: SessionId,
+        /// The status that the new call has got.
+        code: u16,
+    },
+    /// Send a digit by INFO (`application/dtmf-relay`).
+    Info {
+        /// The session.
+        session: SessionId,
+        /// One of `0-9*#A-D`.
+        digit: char,
+        /// How long the key was held.
+        duration_ms: u32,
+    },
+    /// Ask the caller of an incoming, unanswered session for credentials: [`Event::Authenticated`]
+    /// when the INVITE has them; else it is challenged and the session ends (`Rejected`, 401).
+    Authenticate {
+        /// The session.
+        session: SessionId,
+        /// The realm.
+        realm: String,
+        /// The user that may call.
+        username: String,
+        /// The password.
+        password: secrecy::SecretString,
+    },
+    /// The node is at its limits: new INVITEs get 503 with this Retry-After; `None`: all is well.
+    Load {
+        /// When to try again.
+        retry_after: Option<Duration>,
+    },
     /// Refuse new INVITEs, ours too, with 503 and answer OPTIONS with 503 from here on.
     Drain,
+    /// Take all registrations back; [`Note::Registration`] tells when each is gone.
+    Unregister,
 }
 
 /// An outgoing call.
@@ -163,10 +244,52 @@ pub struct Invite {
     pub from_user: String,
     /// The display name of From.
     pub from_display: Option<String>,
-    /// Extra header fields, already checked: `X-` names, no CR or LF.
+    /// Extra header fields, already checked: no CR or LF.
     pub headers: Vec<(String, String)>,
-    /// The SDP offer.
-    pub sdp: Vec<u8>,
+    /// The SDP offer; `None` lets the callee make it (delayed offer).
+    pub sdp: Option<Vec<u8>>,
+    /// Our number as the trunk's network is told it (P-Asserted-Identity or P-Preferred-Identity,
+    /// as the trunk wants it); with an empty `from_user` it goes with `Privacy: id`.
+    pub identity: Option<String>,
+    /// Value of a Replaces header field (RFC 3891): the call takes the place of another one.
+    pub replaces: Option<String>,
+}
+
+impl Invite {
+    /// A call with an offer and nothing special.
+    #[must_use]
+    pub fn new(session: SessionId, trunk: &str, to: &str, from_user: &str, sdp: Vec<u8>) -> Self {
+        Self {
+            session,
+            trunk: trunk.to_owned(),
+            to: to.to_owned(),
+            from_user: from_user.to_owned(),
+            from_display: None,
+            headers: Vec::new(),
+            sdp: Some(sdp),
+            identity: None,
+            replaces: None,
+        }
+    }
+}
+
+/// Who the peer says is calling, and what the network says about that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeerIdentity {
+    /// URIs of P-Asserted-Identity (RFC 3325), e.g. `sip:+1555@carrier` and `tel:+1555`; at most 2.
+    pub asserted: Vec<String>,
+    /// URI of P-Preferred-Identity.
+    pub preferred: Option<String>,
+    /// From is anonymous, or Privacy asks for `id`, `user` or `header` (RFC 3323).
+    pub anonymous: bool,
+    /// URIs of Diversion (RFC 5806), newest first; at most 8.
+    pub diversion: Vec<String>,
+    /// URIs of History-Info (RFC 7044), oldest first; at most 8.
+    pub history: Vec<String>,
+    /// `verstat` of the From or P-Asserted-Identity number, e.g. `TN-Validation-Passed`.
+    pub verstat: Option<String>,
+    /// Identity header fields (RFC 8224) as they came; at most 4 of 4096 bytes.
+    pub identity: Vec<String>,
 }
 
 /// An incoming call, as far as routing needs it.
@@ -174,7 +297,7 @@ pub struct Invite {
 pub struct Incoming {
     /// The trunk whose `sources` matched.
     pub trunk: String,
-    /// User part of the Request-URI, unescaped.
+    /// User part of the Request-URI (or the number of a tel: URI), unescaped.
     pub to_user: String,
     /// User part of From (or the number of a tel: URI), unescaped; empty when anonymous.
     pub from_user: String,
@@ -184,6 +307,13 @@ pub struct Incoming {
     pub sip_call_id: String,
     /// Header fields whose names begin with `X-`, in order; at most 32.
     pub headers: Vec<(String, String)>,
+    /// Header fields named in [`EndpointSpec::watch_headers`], for routes that match on them.
+    pub watched: Vec<(String, String)>,
+    /// Who calls, as the network says.
+    pub identity: PeerIdentity,
+    /// The session whose place this call is to take (Replaces, RFC 3891); the application either
+    /// answers it and hangs that one up, or refuses.
+    pub replaces: Option<SessionId>,
     /// The SDP offer; `None` when the INVITE carried none (delayed offer).
     pub sdp: Option<Vec<u8>>,
     /// The peer's address.
@@ -206,10 +336,28 @@ pub enum Event {
         code: u16,
         /// Answer SDP of early media.
         sdp: Option<Vec<u8>>,
+        /// Which early dialog speaks, counted from 0: a forked call has several, and the media of
+        /// the last one that spoke is heard.
+        fork: u32,
+    },
+    /// The callee made the offer that our INVITE lacked, in a reliable 1xx or in the 2xx:
+    /// [`Command::Acknowledge`] it, or hang up. [`Event::Answered`] follows the one in a 2xx.
+    Offered {
+        /// The offer.
+        sdp: Vec<u8>,
+    },
+    /// The callee names others to call instead (3xx): [`Command::Redirect`] to one of them, or
+    /// hang up, which ends the session as refused.
+    Redirected {
+        /// 300 to 399.
+        code: u16,
+        /// URIs in the order to be tried; at most 8.
+        targets: Vec<String>,
     },
     /// The callee answered; the ACK is out.
     Answered {
-        /// The answer, unless an earlier reliable answer stands.
+        /// The answer of the dialog that is kept, from its 2xx or from a 1xx before; `None` after
+        /// [`Event::Offered`].
         sdp: Option<Vec<u8>>,
     },
     /// The ACK for our 200 arrived: the incoming session is confirmed; once more after a
@@ -230,8 +378,54 @@ pub enum Event {
         /// As stated, else 0.
         duration_ms: u32,
     },
+    /// The peer answered, outside of 2xx and ACK, the offer that we made: in the PRACK to our
+    /// reliable 1xx (incoming, delayed offer).
+    Agreed {
+        /// The answer.
+        sdp: Vec<u8>,
+    },
+    /// What became of [`Command::Reoffer`]: the peer's answer, or the status that refused it (408
+    /// without one) and left the session as it was.
+    Reoffered(Result<Vec<u8>, u16>),
+    /// The INVITE's credentials are right.
+    Authenticated {
+        /// The user.
+        username: String,
+    },
+    /// The peer asks us to call somebody else: [`Command::AnswerRefer`].
+    ReferAsked {
+        /// The URI to call, without header components.
+        to: String,
+        /// The Replaces value that the new INVITE is to carry.
+        replaces: Option<String>,
+        /// Who asks (Referred-By), if it says so.
+        referred_by: Option<String>,
+    },
+    /// How a transfer of ours goes.
+    Transfer(TransferState),
     /// The session is over; its state is gone or only absorbs retransmissions.
     Ended(Ending),
+}
+
+/// How a transfer by REFER goes; after `Succeeded` or `Failed` nothing more comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransferState {
+    /// The peer takes it on.
+    Accepted,
+    /// The new call has got this provisional status.
+    Progress {
+        /// 100 to 199.
+        code: u16,
+    },
+    /// The new call was answered. Our session goes on until somebody hangs up.
+    Succeeded,
+    /// The peer refused, the new call failed, or nothing was heard of it in time.
+    Failed {
+        /// The status; 408 when nothing was heard.
+        code: u16,
+        /// Its reason phrase.
+        reason: String,
+    },
 }
 
 /// How and by whom a session ended.
@@ -243,6 +437,16 @@ pub struct Ending {
     pub code: Option<u16>,
     /// The reason phrase that came with it, or the text of a Reason header field.
     pub reason: String,
+    /// The Q.850 cause of a Reason header field (RFC 3326, RFC 6432).
+    pub q850: Option<u8>,
+}
+
+impl Ending {
+    /// An ending without a reason.
+    #[must_use]
+    pub const fn new(cause: EndCause, code: Option<u16>) -> Self {
+        Self { cause, code, reason: String::new(), q850: None }
+    }
 }
 
 /// Who or what ended a session.
@@ -284,6 +488,50 @@ pub enum Note {
         /// Whether it answers.
         up: bool,
     },
+    /// The registration of a trunk changed.
+    Registration {
+        /// Trunk name.
+        trunk: String,
+        /// Where it stands.
+        state: RegistrationState,
+        /// Status or reason of a failure, in words.
+        detail: String,
+    },
+    /// A gateway is left alone for a while: it answered 503, timed out or could not be reached.
+    Quarantined {
+        /// Trunk name.
+        trunk: String,
+        /// Its address.
+        gateway: SocketAddr,
+        /// For how long.
+        length: Duration,
+    },
+    /// A source that sends what no trunk would send is dropped unread for a while.
+    Banned {
+        /// The address.
+        source: IpAddr,
+        /// For how long.
+        length: Duration,
+    },
+}
+
+/// Where the registration of a trunk stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistrationState {
+    /// The first REGISTER, or one after a failure, is under way or waits for its turn.
+    Registering,
+    /// The registrar knows us for this long from now on, unless refreshed.
+    Registered {
+        /// What it granted.
+        expires: Duration,
+    },
+    /// The registrar refuses or cannot be reached; tried again after this time.
+    Failed {
+        /// When the next attempt is.
+        retry_in: Duration,
+    },
+    /// Taken back.
+    Unregistered,
 }
 
 /// How the endpoint is set up; plain values, no `Config`.
@@ -302,10 +550,37 @@ pub struct EndpointSpec {
     pub sessions_max: usize,
     /// New INVITE sessions a second, both directions; beyond it 503.
     pub setup_rate: u32,
+    /// Names of header fields that [`Incoming::watched`] shows, in any case; at most 32.
+    pub watch_headers: Vec<String>,
+    /// Messages from an unknown source, or wrong credentials, within a minute after which it is
+    /// banned; 0: never.
+    pub ban_after: u32,
+    /// How long it is banned.
+    pub ban_length: Duration,
     /// Seed of tags, branches, Call-IDs and nonces.
     pub seed: [u8; 32],
     /// T1 of RFC 3261 §17.1.1.1; 500 ms.
     pub t1: Duration,
+}
+
+impl EndpointSpec {
+    /// An endpoint without trunks and with the limits of a small node.
+    #[must_use]
+    pub fn new(listen: Vec<(Transport, SocketAddr)>, seed: [u8; 32]) -> Self {
+        Self {
+            listen,
+            public_address: None,
+            trunks: Vec::new(),
+            user_agent: "bellwire".to_owned(),
+            sessions_max: 100,
+            setup_rate: 100,
+            watch_headers: Vec::new(),
+            ban_after: 0,
+            ban_length: Duration::ZERO,
+            seed,
+            t1: Duration::from_millis(500),
+        }
+    }
 }
 
 /// One carrier.
@@ -327,4 +602,73 @@ pub struct TrunkSpec {
     pub sources: Vec<(IpAddr, u8)>,
     /// OPTIONS ping interval; `None`: no ping.
     pub ping: Option<Duration>,
+    /// Every request to this trunk takes its first hop here, whatever its Request-URI.
+    pub outbound_proxy: Option<String>,
+    /// Registers with the proxy; `None`: the carrier knows us.
+    pub register: Option<RegisterSpec>,
+    /// Session-Expires that we ask for and grant (RFC 4028); `None`: none of our own.
+    pub session_timer: Option<Duration>,
+    /// Reliable provisional responses.
+    pub reliable: Reliable,
+    /// How our number is told to the network.
+    pub identity: IdentityHeader,
+    /// Written into Via and Contact on this trunk, instead of [`EndpointSpec::public_address`].
+    pub public_address: Option<IpAddr>,
+    /// Answer REFER with 603 at once, unless this is set; then [`Event::ReferAsked`] asks.
+    pub take_refer: bool,
+}
+
+impl TrunkSpec {
+    /// A trunk that takes calls from nowhere, pings nobody, registers nowhere.
+    #[must_use]
+    pub fn new(name: &str, proxies: Vec<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            proxies,
+            username: None,
+            password: None,
+            realm: None,
+            from_domain: None,
+            sources: Vec::new(),
+            ping: None,
+            outbound_proxy: None,
+            register: None,
+            session_timer: None,
+            reliable: Reliable::Supported,
+            identity: IdentityHeader::None,
+            public_address: None,
+            take_refer: false,
+        }
+    }
+}
+
+/// How we register with a trunk's proxy (RFC 3261 §10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisterSpec {
+    /// User part of the address of record and of Contact.
+    pub user: String,
+    /// Lifetime asked for.
+    pub expires: Duration,
+}
+
+/// Whether provisional responses are made reliable (RFC 3262).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reliable {
+    /// Never offered; a peer that requires it gets 420.
+    Off,
+    /// Offered, and used when the peer requires it.
+    Supported,
+    /// Used whenever the peer supports it, and required of callees.
+    Required,
+}
+
+/// How our number is told to a trunk's network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityHeader {
+    /// By From alone.
+    None,
+    /// By P-Asserted-Identity (RFC 3325 §9.1): the trunk trusts us.
+    Asserted,
+    /// By P-Preferred-Identity (RFC 3325 §9.2).
+    Preferred,
 }

@@ -32,15 +32,8 @@ fn faults(seed: u64) -> Faults {
 
 fn invite(pair: &mut Pair, which: usize, number: u64) -> Command {
     let sdp = if pair.rng.chance(200) { vec![b'x'; 1500] } else { OFFER.to_vec() };
-    Command::Invite(Box::new(Invite {
-        session: SessionId(number),
-        trunk: "carrier".into(),
-        to: format!("sip:callee@10.0.0.{}", 2 - which),
-        from_user: "caller".into(),
-        from_display: None,
-        headers: Vec::new(),
-        sdp,
-    }))
+    let to = format!("sip:callee@10.0.0.{}", 2 - which);
+    Command::Invite(Box::new(Invite::new(SessionId(number), "carrier", &to, "caller", sdp)))
 }
 
 fn hangup(session: SessionId) -> Command {

@@ -56,7 +56,7 @@ impl Agent {
         self.endpoint.handle(now, input);
         for _ in 0..100_000 {
             match self.endpoint.poll_output() {
-                Output::Transmit { flow, bytes } => net.send(
+                Output::Transmit { flow, bytes, .. } => net.send(
                     now,
                     Packet {
                         transport: flow.transport,
@@ -111,27 +111,21 @@ fn flow_at(packet: &Packet, local: SocketAddr, remote: SocketAddr) -> Flow {
 /// A trunk whose only proxy and source is the carrier.
 pub fn trunk(proxies: &[&str]) -> TrunkSpec {
     TrunkSpec {
-        name: "carrier".into(),
-        proxies: proxies.iter().map(ToString::to_string).collect(),
         username: Some("user".into()),
         password: Some("secret".into()),
-        realm: None,
-        from_domain: None,
         sources: vec![("10.0.0.2".parse().expect("ip"), 31)],
-        ping: None,
+        ..TrunkSpec::new("carrier", proxies.iter().map(ToString::to_string).collect())
     }
 }
 
 pub fn spec(seed: u64) -> EndpointSpec {
+    let listen = vec![(Transport::Udp, addr(US)), (Transport::Tcp, addr(US))];
     EndpointSpec {
-        listen: vec![(Transport::Udp, addr(US)), (Transport::Tcp, addr(US))],
-        public_address: None,
         trunks: vec![trunk(&["sip:10.0.0.2"])],
         user_agent: "Bellwire".into(),
         sessions_max: 100,
         setup_rate: 1000,
-        seed: seed_of(seed, 2),
-        t1: ms(500),
+        ..EndpointSpec::new(listen, seed_of(seed, 2))
     }
 }
 
@@ -193,15 +187,13 @@ impl World {
     pub fn call_with(&mut self, change: impl FnOnce(&mut Invite)) -> SessionId {
         self.calls += 1;
         let session = SessionId(self.calls);
-        let mut invite = Invite {
+        let mut invite = Invite::new(
             session,
-            trunk: "carrier".into(),
-            to: "sip:+14155550123@carrier.example".into(),
-            from_user: "+14155550100".into(),
-            from_display: None,
-            headers: Vec::new(),
-            sdp: OFFER.to_vec(),
-        };
+            "carrier",
+            "sip:+14155550123@carrier.example",
+            "+14155550100",
+            OFFER.to_vec(),
+        );
         change(&mut invite);
         self.command(Command::Invite(Box::new(invite)));
         session
@@ -391,7 +383,7 @@ pub fn name(event: &Event) -> String {
     match event {
         Event::Incoming(_) => "incoming".into(),
         Event::Dialing { .. } => "dialing".into(),
-        Event::Provisional { code, sdp } => {
+        Event::Provisional { code, sdp, .. } => {
             format!("{code}{}", if sdp.is_some() { " sdp" } else { "" })
         }
         Event::Answered { .. } => "answered".into(),

@@ -222,7 +222,7 @@ impl Driver {
     async fn drain(&mut self) {
         loop {
             match self.endpoint.poll_output() {
-                Output::Transmit { flow, bytes } => self.transmit(flow, bytes),
+                Output::Transmit { flow, bytes, server_name: _ } => self.transmit(flow, bytes),
                 Output::Event { session, event } => {
                     let _ = self.events.send(SipEvent::Session(session, event)).await;
                 }

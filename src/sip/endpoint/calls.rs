@@ -5,10 +5,13 @@ use super::compose::Answer;
 use super::requests::{Outgoing, Owner, RequestId};
 use crate::id::SessionId;
 use crate::sip::dialog::Request;
-use crate::sip::interface::{Command, EndCause, Ending, Event, Flow, Incoming, Invite, Output};
+use crate::sip::interface::{
+    Command, EndCause, Ending, Event, Flow, Incoming, Invite, Output, PeerIdentity,
+};
 use crate::sip::message::{Message, Method, NameAddr, Uri, escape_user, quoted, unfold};
-use crate::sip::session::{Ask, Effect, Input, Purpose, Reply, Session, tame};
+use crate::sip::session::{Ask, Effect, Input, Policy, Purpose, Reply, Session, Tag, tame};
 use crate::sip::transaction::table::{ServerId, ServerInput};
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -31,6 +34,10 @@ pub(super) struct Call {
     pub contact_user: String,
     /// Our INVITE, if we are the caller.
     pub invite: Option<RequestId>,
+    /// What our INVITE says, to be said again elsewhere; until it is answered.
+    pub first: Option<Box<Request>>,
+    /// Our last re-INVITE, whose credentials the ACK to its 2xx repeats.
+    pub reinvite: Option<(Tag, RequestId)>,
     /// How the peer was last seen.
     pub seen: Option<Flow>,
     /// The application has been told that the INVITE is out.
@@ -65,8 +72,31 @@ impl Endpoint {
             Command::Reject { session, code, reason } => (session, Ask::Reject { code, reason }),
             Command::Hangup { session, reason } => (session, Ask::Hangup { reason }),
             Command::Reanswer { session, sdp } => (session, Ask::Reanswer(sdp)),
+            Command::Acknowledge { session, sdp } => (session, Ask::Acknowledge(sdp)),
+            Command::Reoffer { session, sdp } => (session, Ask::Reoffer(sdp)),
+            Command::Redirect { session, to } => (session, Ask::Redirect(to)),
+            Command::Refer { session, to, replaces, headers } => {
+                (session, Ask::Refer { refer_to: self.refer_to(&to, replaces), headers })
+            }
+            Command::AnswerRefer { session, code } => (session, Ask::AnswerRefer(code)),
+            Command::NotifyRefer { session, code } => (session, Ask::NotifyRefer(code)),
+            Command::Info { session, digit, duration_ms } => {
+                (session, Ask::Info { digit, duration_ms })
+            }
+            Command::Authenticate { .. } | Command::Load { .. } | Command::Unregister => return,
         };
         self.step(now, session, Input::Ask(ask));
+    }
+
+    /// The value of Refer-To; for an attended transfer it names the dialog to be replaced.
+    //= RFC 3891 §3: call-id;to-tag;from-tag, as the one who is replaced sees them
+    fn refer_to(&self, to: &str, replaces: Option<SessionId>) -> String {
+        let dialog = replaces.and_then(|id| self.calls.get(&id)?.session.dialog());
+        let Some(dialog) = dialog else { return format!("<{to}>") };
+        let (call_id, theirs, ours) =
+            (dialog.call_id(), dialog.remote_tag(), dialog.local_tag());
+        let value = format!("{call_id};to-tag={theirs};from-tag={ours}");
+        format!("<{to}?Replaces={}>", escape_header(&value))
     }
 
     /// Starts an outgoing session, or ends it at once with a reason.
@@ -79,7 +109,7 @@ impl Endpoint {
         let refusal = self.refusal_of(now, &invite);
         if let Some((code, reason)) = refusal {
             let cause = EndCause::Rejected;
-            let ending = Ending { cause, code: Some(code), reason: reason.to_owned() };
+            let ending = Ending { cause, code: Some(code), reason: reason.to_owned(), q850: None };
             self.out.push_back(Output::Event { session: id, event: Event::Ended(ending) });
             return;
         }
@@ -88,16 +118,69 @@ impl Endpoint {
         let request = self.first_invite(trunk, &tag, &invite);
         let key = (request.call_id.clone(), tag);
         self.by_dialog.insert(key.clone(), id);
-        let session = Session::outgoing(self.t1, invite.to);
-        let contact_user = invite.from_user;
-        let call =
-            Call { session, trunk, key, contact_user, invite: None, seen: None, dialed: false };
+        let session = Session::outgoing(self.policy(trunk), invite.to);
+        let call = Call {
+            session,
+            trunk,
+            key,
+            contact_user: invite.from_user,
+            invite: None,
+            first: Some(Box::new(request.clone())),
+            reinvite: None,
+            seen: None,
+            dialed: false,
+        };
         self.calls.insert(id, call);
         let outgoing = Outgoing::new(Owner::Invite(id), trunk, request);
         let gateways = self.trunks.get(trunk).map(|trunk| trunk.hops().collect::<Vec<_>>());
         let outgoing = match gateways {
             Some(hops) if !hops.is_empty() => outgoing.by_gateways(hops.into_iter()),
             Some(_) | None => outgoing.by_itself(None),
+        };
+        let request = self.start(now, outgoing);
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.invite = Some(request);
+        }
+    }
+
+    /// How sessions of a trunk behave.
+    pub(super) fn policy(&self, trunk: usize) -> Policy {
+        let trunk = self.trunks.get(trunk);
+        trunk.map_or(Policy::plain(self.t1), |trunk| trunk.policy(self.t1))
+    }
+
+    /// Sends the first INVITE of a session once more, elsewhere or with other header fields.
+    fn redial(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        to: Option<String>,
+        headers: Vec<(String, String)>,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let trunk = call.trunk;
+        let Some(first) = &mut call.first else { return };
+        first.cseq += 1;
+        for (name, value) in headers {
+            first.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
+            if !value.is_empty() {
+                first.headers.push((name, value));
+            }
+        }
+        let elsewhere = to.is_some();
+        if let Some(to) = to {
+            first.uri.clone_from(&to);
+            first.next_hop = to;
+        }
+        let outgoing = Outgoing::new(Owner::Invite(id), trunk, (**first).clone());
+        let hops: Vec<_> = match self.trunks.get(trunk) {
+            Some(trunk) if !elsewhere => trunk.hops().collect(),
+            Some(_) | None => Vec::new(),
+        };
+        let outgoing = if hops.is_empty() {
+            outgoing.by_itself(None)
+        } else {
+            outgoing.by_gateways(hops.into_iter())
         };
         let request = self.start(now, outgoing);
         if let Some(call) = self.calls.get_mut(&id) {
@@ -149,7 +232,7 @@ impl Endpoint {
             routes: Vec::new(),
             headers: invite.headers.clone(),
             contact_user: Some(invite.from_user.clone()),
-            body: ("application/sdp", invite.sdp.clone()),
+            body: ("application/sdp", invite.sdp.clone().unwrap_or_default()),
         }
     }
 
@@ -174,6 +257,8 @@ impl Endpoint {
             key,
             contact_user,
             invite: None,
+            first: None,
+            reinvite: None,
             seen: Some(flow),
             dialed: true,
         };
@@ -220,9 +305,11 @@ impl Endpoint {
 
     fn carry_out(&mut self, now: Instant, id: SessionId, effect: Effect) {
         let Some(call) = self.calls.get(&id) else { return };
-        let (trunk, seen, invite) = (call.trunk, call.seen, call.invite);
+        let (trunk, seen, invite, reinvite) = (call.trunk, call.seen, call.invite, call.reinvite);
         match effect {
-            Effect::Ack { to_tag, mut request } => {
+            Effect::Ack { to_tag, mut request, of } => {
+                let again = reinvite.filter(|(tag, _)| Some(*tag) == of).map(|(_, id)| id);
+                let invite = if of.is_some() { again } else { invite };
                 //= RFC 3261 §13.2.2.4: the ACK has the same credentials as the INVITE
                 request.headers.extend(self.credentials_of(invite));
                 let owner = Owner::Ack { invite, to_tag };
@@ -232,9 +319,18 @@ impl Endpoint {
                 let owner = match purpose {
                     Purpose::Bye => Owner::Bye(id),
                     Purpose::Stray => Owner::Nobody,
+                    Purpose::InDialog(tag) => Owner::InDialog(id, tag),
                 };
-                self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
+                let is_invite = request.method == Method::Invite;
+                let request =
+                    self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
+                if let (Purpose::InDialog(tag), true) = (purpose, is_invite)
+                    && let Some(call) = self.calls.get_mut(&id)
+                {
+                    call.reinvite = Some((tag, request));
+                }
             }
+            Effect::Redial { to, headers } => self.redial(now, id, to, headers),
             Effect::Cancel { reason } => {
                 if let Some(invite) = invite {
                     self.withdraw(now, invite, reason);
@@ -260,12 +356,13 @@ impl Endpoint {
     ) {
         for effect in effects {
             let (owner, request) = match effect {
-                Effect::Ack { to_tag, mut request } => {
+                Effect::Ack { to_tag, mut request, .. } => {
                     request.headers.extend(self.credentials_of(Some(invite)));
                     (Owner::Ack { invite: Some(invite), to_tag }, request)
                 }
                 Effect::Request { request, .. } => (Owner::Nobody, request),
                 Effect::Cancel { .. }
+                | Effect::Redial { .. }
                 | Effect::Reply { .. }
                 | Effect::RepeatOk { .. }
                 | Effect::Event(_) => continue,
@@ -320,6 +417,20 @@ impl Endpoint {
     }
 }
 
+/// Writes a header value as a component of a URI (RFC 3261 §19.1.1).
+fn escape_header(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() * 2);
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
 /// Whether a header field of the application stays one line.
 fn can_be_written(name: &str, value: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
@@ -351,6 +462,9 @@ fn incoming(trunk: &str, flow: &Flow, message: &Message<'_>) -> Incoming {
         from_display: from.and_then(|from| Some(tame(&from.display_name()?))),
         sip_call_id: message.call_id().unwrap_or("").to_owned(),
         headers,
+        watched: Vec::new(),
+        identity: PeerIdentity::default(),
+        replaces: None,
         sdp: message.has_body("application", "sdp").then(|| message.body().to_vec()),
         remote: flow.remote,
     }

@@ -54,24 +54,18 @@ fn flow() -> Flow {
 }
 
 fn spec() -> EndpointSpec {
+    let listen = vec![(Transport::Udp, address(1)), (Transport::Tcp, address(1))];
     EndpointSpec {
-        listen: vec![(Transport::Udp, address(1)), (Transport::Tcp, address(1))],
-        public_address: None,
         trunks: vec![TrunkSpec {
-            name: "t".to_owned(),
-            proxies: vec!["sip:10.0.0.2".to_owned()],
             username: Some("u".to_owned()),
             password: Some("p".to_owned().into()),
             realm: Some("r".to_owned()),
-            from_domain: None,
             sources: vec![(address(2).ip(), 32)],
-            ping: None,
+            ..TrunkSpec::new("t", vec!["sip:10.0.0.2".to_owned()])
         }],
         user_agent: "fuzz".to_owned(),
         sessions_max: 8,
-        setup_rate: 100,
-        seed: [7; 32],
-        t1: Duration::from_millis(500),
+        ..EndpointSpec::new(listen, [7; 32])
     }
 }
 
@@ -113,15 +107,13 @@ impl Script {
     fn call(&mut self) {
         self.calls += 1;
         let session = SessionId(self.calls);
-        self.feed(Input::Command(Command::Invite(Box::new(Invite {
+        self.feed(Input::Command(Command::Invite(Box::new(Invite::new(
             session,
-            trunk: "t".to_owned(),
-            to: "sip:b@10.0.0.2".to_owned(),
-            from_user: "a".to_owned(),
-            from_display: None,
-            headers: Vec::new(),
-            sdp: b"v=0".to_vec(),
-        }))));
+            "t",
+            "sip:b@10.0.0.2",
+            "a",
+            b"v=0".to_vec(),
+        )))));
     }
 
     fn ask(&mut self, letter: u8) {

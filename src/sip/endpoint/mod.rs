@@ -38,6 +38,7 @@ use limit::Rate;
 use requests::{Outgoing, RequestId, User};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use trunk::Trunk;
 
@@ -217,8 +218,13 @@ impl Endpoint {
     }
 
     fn transmit(&mut self, flow: Flow, bytes: Vec<u8>) {
+        self.transmit_to(flow, bytes, None);
+    }
+
+    /// Sends where a TLS connection may have to be opened to a peer of this name.
+    fn transmit_to(&mut self, flow: Flow, bytes: Vec<u8>, server_name: Option<Arc<str>>) {
         if self.out.len() < OUTPUTS_MAX {
-            self.out.push_back(Output::Transmit { flow, bytes });
+            self.out.push_back(Output::Transmit { flow, bytes, server_name });
         }
     }
 

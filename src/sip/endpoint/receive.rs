@@ -182,7 +182,7 @@ impl Endpoint {
         let Some(server) = self.serve(arrival, merge, id, &tag, message) else {
             return self.refuse_full(flow, message);
         };
-        let Ok(session) = Session::incoming(now, self.t1, server, message, &tag) else {
+        let Ok(session) = Session::incoming(now, self.policy(trunk), server, message, &tag) else {
             self.servers.remove(server);
             return self.plain(flow, message, 400, &[]);
         };

@@ -14,7 +14,7 @@ use crate::sip::auth::{Attempt, SignedRequest};
 use crate::sip::dialog::Request;
 use crate::sip::interface::{Event, Flow, Output, Transport};
 use crate::sip::message::{Message, Method, Name};
-use crate::sip::session::{self, Failure, Input};
+use crate::sip::session::{self, Failure, Input, Tag};
 use crate::sip::transaction::Tell;
 use crate::sip::transaction::client_invite::Acknowledged;
 use crate::sip::transaction::table::{ClientId, ClientInput, ClientKey, ClientStep};
@@ -51,6 +51,8 @@ pub(super) enum Owner {
     Invite(SessionId),
     /// The session's BYE.
     Bye(SessionId),
+    /// Another request in a dialog of the session.
+    InDialog(SessionId, Tag),
     /// The ACK to one fork of this INVITE; it has no transaction.
     Ack { invite: Option<RequestId>, to_tag: String },
     /// A ping of a trunk's gateway.
@@ -249,6 +251,7 @@ impl Endpoint {
             Owner::Invite(session) if first => Some((*session, outgoing.request.call_id.clone())),
             Owner::Invite(_)
             | Owner::Bye(_)
+            | Owner::InDialog(..)
             | Owner::Ack { .. }
             | Owner::Ping(_)
             | Owner::Nobody => None,
@@ -328,11 +331,21 @@ impl Endpoint {
                     }
                     Outcome::Unreachable => Input::Failed(Failure::Unreachable),
                     Outcome::TimedOut => Input::Failed(Failure::TimedOut),
-                    Outcome::Refused { code, reason } => Input::Refused { code, reason },
+                    Outcome::Refused { code, reason } => {
+                        Input::Refused { code, reason, message: None }
+                    }
                 };
+                self.used(session, outgoing.request.cseq);
                 self.step(now, session, input);
             }
             Owner::Bye(session) => self.step(now, session, Input::Left),
+            Owner::InDialog(session, tag) => {
+                let failure = match outgoing.last {
+                    Outcome::Unreachable => Failure::Unreachable,
+                    Outcome::TimedOut | Outcome::Refused { .. } => Failure::TimedOut,
+                };
+                self.step(now, session, Input::NoAnswer { tag, failure });
+            }
             Owner::Ping(gateway) => self.pinged(gateway, false),
             Owner::Ack { .. } | Owner::Nobody => {}
         }
@@ -538,14 +551,28 @@ impl Endpoint {
     fn invite_owner(&self, id: RequestId) -> Option<SessionId> {
         match self.requests.get(&id)?.owner {
             Owner::Invite(session) => Some(session),
-            Owner::Bye(_) | Owner::Ack { .. } | Owner::Ping(_) | Owner::Nobody => None,
+            Owner::Bye(_)
+            | Owner::InDialog(..)
+            | Owner::Ack { .. }
+            | Owner::Ping(_)
+            | Owner::Nobody => None,
         }
     }
 
     /// A 2xx to an INVITE; its session may be long over.
     fn accepted(&mut self, now: Instant, id: RequestId, flow: Flow, message: &Message<'_>) {
+        if let Some(Owner::InDialog(session, tag)) =
+            self.requests.get(&id).map(|outgoing| outgoing.owner.clone())
+            && self.calls.contains_key(&session)
+        {
+            self.saw(session, flow);
+            return self.step(now, session, Input::Response { tag, message });
+        }
         let session = self.invite_owner(id).filter(|session| self.calls.contains_key(session));
         if let Some(session) = session {
+            if let Some(call) = self.calls.get_mut(&session) {
+                call.first = None;
+            }
             self.saw(session, flow);
             self.step(now, session, Input::Accepted(message));
         } else {
@@ -587,7 +614,13 @@ impl Endpoint {
             .position(|digest| digest.take_challenge(message, &mut outgoing.auth).is_ok());
         let Some(digest) = taken else { return false };
         outgoing.digest = digest;
-        outgoing.request.cseq += 1;
+        let in_dialog = match &outgoing.owner {
+            Owner::InDialog(session, _) | Owner::Bye(session) => Some(*session),
+            Owner::Invite(_) | Owner::Ack { .. } | Owner::Ping(_) | Owner::Nobody => None,
+        };
+        // Another request of the dialog may have gone out in the meantime.
+        let next = in_dialog.and_then(|id| self.calls.get_mut(&id)?.session.next_cseq());
+        outgoing.request.cseq = next.unwrap_or(outgoing.request.cseq + 1);
         outgoing.targets.push_front(target);
         outgoing.stage = Stage::Idle;
         self.advance(now, id);
@@ -608,11 +641,23 @@ impl Endpoint {
         match outgoing.owner {
             Owner::Invite(session) => {
                 let reason = reason_phrase_of(message);
-                self.step(now, session, Input::Refused { code, reason });
+                self.used(session, outgoing.request.cseq);
+                let message = Some(message);
+                self.step(now, session, Input::Refused { code, reason, message });
             }
             Owner::Bye(session) => self.step(now, session, Input::Left),
+            Owner::InDialog(session, tag) => {
+                self.step(now, session, Input::Response { tag, message });
+            }
             Owner::Ping(gateway) => self.pinged(gateway, !matches!(code, 408 | 503)),
             Owner::Ack { .. } | Owner::Nobody => {}
+        }
+    }
+
+    /// Notes the CSeq that the first INVITE of a session has come to.
+    fn used(&mut self, session: SessionId, cseq: u32) {
+        if let Some(first) = self.calls.get_mut(&session).and_then(|call| call.first.as_mut()) {
+            first.cseq = cseq;
         }
     }
 

@@ -4,8 +4,9 @@ use super::route::Hop;
 use super::{Endpoint, compose};
 use crate::sip::auth::{Credentials, DigestClient};
 use crate::sip::dialog::Request;
-use crate::sip::interface::{Note, TrunkSpec};
+use crate::sip::interface::{Note, Reliable, TrunkSpec};
 use crate::sip::message::{Host, Method};
+use crate::sip::session::Policy;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,9 @@ pub(super) struct Trunk {
     pub digests: Vec<DigestClient>,
     sources: Vec<(IpAddr, u8)>,
     up: Option<bool>,
+    session_timer: Option<Duration>,
+    reliable: Reliable,
+    take_refer: bool,
 }
 
 /// One proxy of a trunk.
@@ -87,7 +91,16 @@ impl Trunk {
             ping: spec.ping,
             sources: spec.sources,
             up: None,
+            session_timer: spec.session_timer,
+            reliable: spec.reliable,
+            take_refer: spec.take_refer,
         }
+    }
+
+    /// How sessions of this trunk behave.
+    pub(super) fn policy(&self, t1: Duration) -> Policy {
+        let Self { session_timer, reliable, take_refer, .. } = *self;
+        Policy { t1, session_timer, reliable, take_refer }
     }
 
     /// Whether a request from this address is this trunk's.
@@ -204,14 +217,8 @@ mod tests {
 
     fn trunk(proxies: &[&str], sources: &[(&str, u8)]) -> Trunk {
         Trunk::new(TrunkSpec {
-            name: "t".into(),
-            proxies: proxies.iter().map(ToString::to_string).collect(),
-            username: None,
-            password: None,
-            realm: None,
-            from_domain: None,
             sources: sources.iter().map(|(ip, len)| (ip.parse().unwrap(), *len)).collect(),
-            ping: None,
+            ..TrunkSpec::new("t", proxies.iter().map(ToString::to_string).collect())
         })
     }
 

@@ -47,6 +47,10 @@ impl Invited {
         })
     }
 
+    pub(super) fn dialog_mut(&mut self) -> &mut Dialog {
+        &mut self.dialog
+    }
+
     pub(super) fn deadline(&self) -> Option<(Instant, &'static str)> {
         let ringing = self.ringing.as_ref().map(|(_, at)| (*at, "provisional_refresh"));
         let expires = self.expires.map(|at| (at, "invite_expires"));
@@ -74,6 +78,8 @@ impl Invited {
             | Input::Refused { .. }
             | Input::Failed(_)
             | Input::Left
+            | Input::Response { .. }
+            | Input::NoAnswer { .. }
             | Input::Ack(_) => {}
         }
         State::Invited(self)
@@ -95,7 +101,14 @@ impl Invited {
                 let reply = Reply { code: 480, headers, ..Reply::default() };
                 return self.refuse(context, reply, exit);
             }
-            Ask::Reanswer(_) => {}
+            Ask::Reanswer(_)
+            | Ask::Acknowledge(_)
+            | Ask::Reoffer(_)
+            | Ask::Redirect(_)
+            | Ask::Refer { .. }
+            | Ask::AnswerRefer(_)
+            | Ask::NotifyRefer(_)
+            | Ask::Info { .. } => {}
         }
         State::Invited(self)
     }
@@ -177,6 +190,14 @@ pub(super) struct Confirming {
 }
 
 impl Confirming {
+    pub(super) fn dialog(&self) -> &Dialog {
+        &self.dialog
+    }
+
+    pub(super) fn dialog_mut(&mut self) -> &mut Dialog {
+        &mut self.dialog
+    }
+
     pub(super) fn deadline(&self) -> (Instant, &'static str) {
         self.repeat.deadline()
     }
@@ -205,13 +226,22 @@ impl Confirming {
                 | Ask::Progress(_)
                 | Ask::Answer(_)
                 | Ask::Reject { .. }
-                | Ask::Reanswer(_),
+                | Ask::Reanswer(_)
+                | Ask::Acknowledge(_)
+                | Ask::Reoffer(_)
+                | Ask::Redirect(_)
+                | Ask::Refer { .. }
+                | Ask::AnswerRefer(_)
+                | Ask::NotifyRefer(_)
+                | Ask::Info { .. },
             )
             | Input::Provisional(_)
             | Input::Accepted(_)
             | Input::Refused { .. }
             | Input::Failed(_)
             | Input::Left
+            | Input::Response { .. }
+            | Input::NoAnswer { .. }
             | Input::Ack(_) => {}
         }
         State::Confirming(self)

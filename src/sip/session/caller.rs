@@ -34,7 +34,7 @@ impl Inviting {
         match input {
             Input::Provisional(answer) => self.ringing(context, answer),
             Input::Accepted(answer) => return self.accepted(context, answer),
-            Input::Refused { code, reason } => return self.refused(context, code, &reason),
+            Input::Refused { code, reason, .. } => return self.refused(context, code, &reason),
             Input::Failed(failure) => return self.failed(context, failure),
             Input::Request { server, message } => self.request(context, server, message),
             Input::Ask(Ask::Hangup { reason }) => {
@@ -49,9 +49,18 @@ impl Inviting {
                 | Ask::Progress(_)
                 | Ask::Answer(_)
                 | Ask::Reject { .. }
-                | Ask::Reanswer(_),
+                | Ask::Reanswer(_)
+                | Ask::Acknowledge(_)
+                | Ask::Reoffer(_)
+                | Ask::Redirect(_)
+                | Ask::Refer { .. }
+                | Ask::AnswerRefer(_)
+                | Ask::NotifyRefer(_)
+                | Ask::Info { .. },
             )
             | Input::Left
+            | Input::Response { .. }
+            | Input::NoAnswer { .. }
             | Input::Ack(_)
             | Input::Cancel { .. }
             | Input::Timeout => {}
@@ -68,7 +77,7 @@ impl Inviting {
         }
         if self.exit.is_none() {
             let code = answer.code().unwrap_or(183);
-            context.event(Event::Provisional { code, sdp: sdp_of(answer) });
+            context.event(Event::Provisional { code, sdp: sdp_of(answer), fork: 0 });
         }
     }
 
@@ -87,7 +96,7 @@ impl Inviting {
         }
         //= RFC 3261 §13.2.2.4: the UAC core MUST generate an ACK for each 2xx
         let to_tag = dialog.remote_tag().to_owned();
-        context.effects.push(Effect::Ack { to_tag, request: dialog.ack(cseq) });
+        context.effects.push(Effect::Ack { to_tag, request: dialog.ack(cseq), of: None });
         //= RFC 3261 §15: CANCEL crossed the 2xx: the session exists and is ended by BYE
         if let Some(exit) = self.exit.take() {
             return context.leave(dialog, exit);

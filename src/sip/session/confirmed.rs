@@ -48,6 +48,14 @@ impl Confirmed {
         Self { dialog, offer: PeerOffer::None, refresh_by, exit: None }
     }
 
+    pub(super) fn dialog(&self) -> &Dialog {
+        &self.dialog
+    }
+
+    pub(super) fn dialog_mut(&mut self) -> &mut Dialog {
+        &mut self.dialog
+    }
+
     pub(super) fn deadline(&self) -> Option<(Instant, &'static str)> {
         let repeat = match &self.offer {
             PeerOffer::None | PeerOffer::Asked { .. } => None,
@@ -67,7 +75,20 @@ impl Confirmed {
             Input::Cancel { server, .. } => self.cancel(context, server),
             Input::Accepted(answer) => self.accepted_again(context, answer),
             Input::Timeout => return self.timeout(context),
-            Input::Ask(Ask::Ring | Ask::Progress(_) | Ask::Answer(_))
+            Input::Ask(
+                Ask::Ring
+                | Ask::Progress(_)
+                | Ask::Answer(_)
+                | Ask::Acknowledge(_)
+                | Ask::Reoffer(_)
+                | Ask::Redirect(_)
+                | Ask::Refer { .. }
+                | Ask::AnswerRefer(_)
+                | Ask::NotifyRefer(_)
+                | Ask::Info { .. },
+            )
+            | Input::Response { .. }
+            | Input::NoAnswer { .. }
             | Input::Provisional(_)
             | Input::Refused { .. }
             | Input::Failed(_)
@@ -253,6 +274,8 @@ impl Leaving {
             Input::Provisional(_)
             | Input::Refused { .. }
             | Input::Failed(_)
+            | Input::Response { .. }
+            | Input::NoAnswer { .. }
             | Input::Ack(_)
             | Input::Cancel { .. }
             | Input::Ask(
@@ -261,7 +284,14 @@ impl Leaving {
                 | Ask::Answer(_)
                 | Ask::Reject { .. }
                 | Ask::Hangup { .. }
-                | Ask::Reanswer(_),
+                | Ask::Reanswer(_)
+                | Ask::Acknowledge(_)
+                | Ask::Reoffer(_)
+                | Ask::Redirect(_)
+                | Ask::Refer { .. }
+                | Ask::AnswerRefer(_)
+                | Ask::NotifyRefer(_)
+                | Ask::Info { .. },
             )
             | Input::Timeout => {}
         }
@@ -274,7 +304,7 @@ fn accepted_again(dialog: &Dialog, context: &mut Context<'_>, answer: &Message<'
     if tag == dialog.remote_tag() {
         if let Ok(cseq) = answer.cseq() {
             let to_tag = tag.to_owned();
-            context.effects.push(Effect::Ack { to_tag, request: dialog.ack(cseq.number) });
+            context.effects.push(Effect::Ack { to_tag, request: dialog.ack(cseq.number), of: None });
         }
     } else {
         context.effects.extend(dismiss_fork(answer));

@@ -15,9 +15,10 @@ mod callee;
 mod caller;
 mod confirmed;
 mod dtmf;
+mod timer;
 
 use crate::sip::dialog::{Dialog, DialogError, Order, Request};
-use crate::sip::interface::{EndCause, Ending, Event};
+use crate::sip::interface::{EndCause, Ending, Event, Reliable};
 use crate::sip::message::{Message, Method, Name, unfold};
 use crate::sip::transaction::table::ServerId;
 use crate::sip::transaction::timers::Resend;
@@ -25,6 +26,7 @@ use crate::time::Rng;
 use callee::{Confirming, Invited};
 use caller::Inviting;
 use confirmed::{Confirmed, Leaving};
+use timer::SessionTimer;
 use std::time::{Duration, Instant};
 
 /// Longest reason text that is passed on.
@@ -47,10 +49,35 @@ enum State {
     Ended,
 }
 
+/// How sessions of a trunk behave; plain values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// T1 of RFC 3261 §17.1.1.1.
+    pub t1: Duration,
+    /// Session-Expires that we ask for and grant.
+    pub session_timer: Option<Duration>,
+    /// Reliable provisional responses.
+    pub reliable: Reliable,
+    /// Whether the application is asked about REFER.
+    pub take_refer: bool,
+}
+
+impl Policy {
+    /// Nothing beyond RFC 3261.
+    #[must_use]
+    pub const fn plain(t1: Duration) -> Self {
+        Self { t1, session_timer: None, reliable: Reliable::Supported, take_refer: false }
+    }
+}
+
+/// Names a request of a session among its others, until its final answer; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag(pub u32);
+
 /// One INVITE session.
 #[derive(Debug)]
 pub struct Session {
-    t1: Duration,
+    policy: Policy,
     state: State,
 }
 
@@ -67,6 +94,23 @@ pub enum Input<'m> {
         code: u16,
         /// Its reason phrase.
         reason: String,
+        /// The response; `None` when it came from a gateway that was given up before.
+        message: Option<&'m Message<'m>>,
+    },
+    /// The final answer, 200 to 699, to a request in the dialog; never 401 or 407 that was answered
+    /// with credentials. Its CSeq may be higher than that of the request.
+    Response {
+        /// From [`Purpose::InDialog`].
+        tag: Tag,
+        /// The answer.
+        message: &'m Message<'m>,
+    },
+    /// A request in the dialog got no final answer.
+    NoAnswer {
+        /// From [`Purpose::InDialog`].
+        tag: Tag,
+        /// Why.
+        failure: Failure,
     },
     /// Our INVITE got no final answer.
     Failed(Failure),
@@ -128,6 +172,30 @@ pub enum Ask {
     },
     /// Answer the pending offer of the peer.
     Reanswer(Vec<u8>),
+    /// Answer the offer of a 2xx or reliable 1xx to our INVITE.
+    Acknowledge(Vec<u8>),
+    /// Offer a new description.
+    Reoffer(Vec<u8>),
+    /// Send the INVITE to this Request-URI of a 3xx.
+    Redirect(String),
+    /// Ask the peer to call somebody else.
+    Refer {
+        /// Value of Refer-To, Replaces included.
+        refer_to: String,
+        /// Further header fields.
+        headers: Vec<(String, String)>,
+    },
+    /// Answer the pending REFER of the peer.
+    AnswerRefer(u16),
+    /// Tell the peer what the call that it asked for has got.
+    NotifyRefer(u16),
+    /// Send a digit by INFO.
+    Info {
+        /// One of `0-9*#A-D`.
+        digit: char,
+        /// How long the key was held.
+        duration_ms: u32,
+    },
 }
 
 /// One thing that a session wants done.
@@ -139,6 +207,16 @@ pub enum Effect {
         to_tag: String,
         /// The ACK.
         request: Request,
+        /// The re-INVITE that it belongs to; `None`: the session's first INVITE.
+        of: Option<Tag>,
+    },
+    /// Send our first INVITE again as a new request (RFC 3261 §8.1.3.5, RFC 4028 §7.3): higher
+    /// CSeq, same Call-ID and From.
+    Redial {
+        /// Another Request-URI, to be asked by itself; `None`: the same, by the trunk's gateways.
+        to: Option<String>,
+        /// Header fields that replace those of the same name; an empty value takes one out.
+        headers: Vec<(String, String)>,
     },
     /// Send a request in a transaction of its own.
     Request {
@@ -175,6 +253,8 @@ pub enum Purpose {
     Bye,
     /// It ends a fork that is not wanted: nobody waits for its answer.
     Stray,
+    /// Any other: its end is told by [`Input::Response`] or [`Input::NoAnswer`].
+    InDialog(Tag),
 }
 
 /// A reply as the session shapes it: complete but for what is copied from the request.
@@ -203,8 +283,8 @@ impl Reply {
 impl Session {
     /// A session whose INVITE is about to be sent to `target`.
     #[must_use]
-    pub fn outgoing(t1: Duration, target: String) -> Self {
-        Self { t1, state: State::Inviting(Inviting::new(target)) }
+    pub fn outgoing(policy: Policy, target: String) -> Self {
+        Self { policy, state: State::Inviting(Inviting::new(target)) }
     }
 
     /// A session for an INVITE that came without a To tag; `local_tag` will be ours.
@@ -213,18 +293,18 @@ impl Session {
     /// [`DialogError`]; the peer's fault: 400.
     pub fn incoming(
         now: Instant,
-        t1: Duration,
+        policy: Policy,
         server: ServerId,
         message: &Message<'_>,
         local_tag: &str,
     ) -> Result<Self, DialogError> {
         let invited = Invited::new(now, server, message, local_tag)?;
-        Ok(Self { t1, state: State::Invited(invited) })
+        Ok(Self { policy, state: State::Invited(invited) })
     }
 
     /// Makes one step and gives back what is to be done for it, in order.
     pub fn handle(&mut self, now: Instant, rng: &mut Rng, input: Input<'_>) -> Vec<Effect> {
-        let mut context = Context { now, t1: self.t1, rng, effects: Vec::new() };
+        let mut context = Context { now, policy: self.policy, rng, effects: Vec::new() };
         let state = std::mem::replace(&mut self.state, State::Ended);
         self.state = match state {
             State::Inviting(state) => state.handle(&mut context, input),
@@ -245,6 +325,27 @@ impl Session {
             State::Invited(state) => state.deadline(),
             State::Confirming(state) => Some(state.deadline()),
             State::Confirmed(state) => state.deadline(),
+        }
+    }
+
+    /// The dialog that stands, once there is one.
+    #[must_use]
+    pub fn dialog(&self) -> Option<&Dialog> {
+        match &self.state {
+            State::Confirming(state) => Some(state.dialog()),
+            State::Confirmed(state) => Some(state.dialog()),
+            State::Inviting(_) | State::Invited(_) | State::Leaving(_) | State::Ended => None,
+        }
+    }
+
+    /// The number of the next request in the dialog, for one that is sent again with credentials.
+    pub fn next_cseq(&mut self) -> Option<u32> {
+        match &mut self.state {
+            State::Invited(state) => Some(state.dialog_mut().next_cseq()),
+            State::Confirming(state) => Some(state.dialog_mut().next_cseq()),
+            State::Confirmed(state) => Some(state.dialog_mut().next_cseq()),
+            State::Leaving(state) => Some(state.dialog.next_cseq()),
+            State::Inviting(_) | State::Ended => None,
         }
     }
 
@@ -273,7 +374,7 @@ pub fn dismiss_fork(answer: &Message<'_>) -> Vec<Effect> {
         return Vec::new();
     };
     let to_tag = dialog.remote_tag().to_owned();
-    let ack = Effect::Ack { to_tag, request: dialog.ack(cseq.number) };
+    let ack = Effect::Ack { to_tag, request: dialog.ack(cseq.number), of: None };
     let bye = Effect::Request { purpose: Purpose::Stray, request: dialog.request(Method::Bye) };
     vec![ack, bye]
 }
@@ -281,7 +382,7 @@ pub fn dismiss_fork(answer: &Message<'_>) -> Vec<Effect> {
 /// What every state needs for one step.
 struct Context<'c> {
     now: Instant,
-    t1: Duration,
+    policy: Policy,
     rng: &'c mut Rng,
     effects: Vec<Effect>,
 }
@@ -297,8 +398,8 @@ impl Context<'_> {
 
     /// Ends the session with the one and only `Ended`.
     fn end(&mut self, exit: Exit) -> State {
-        let Exit { cause, code, reason, header: _ } = exit;
-        self.event(Event::Ended(Ending { cause, code, reason }));
+        let Exit { cause, code, reason, q850, header: _ } = exit;
+        self.event(Event::Ended(Ending { cause, code, reason, q850 }));
         State::Ended
     }
 
@@ -368,8 +469,8 @@ impl Context<'_> {
     /// The first retransmission of a 2xx, on any transport.
     //= RFC 3261 §13.3.1.4: T1, doubling until T2, regardless of the transport
     fn first_repeat(&self) -> Repeat {
-        let resend = Resend { at: self.now + self.t1, interval: self.t1 };
-        Repeat { resend, give_up: self.now + self.t1 * 64 }
+        let resend = Resend { at: self.now + self.policy.t1, interval: self.policy.t1 };
+        Repeat { resend, give_up: self.now + self.policy.t1 * 64 }
     }
 }
 
@@ -380,22 +481,24 @@ struct Exit {
     code: Option<u16>,
     /// For the application.
     reason: String,
+    /// Cause of the peer's Reason header field.
+    q850: Option<u8>,
     /// For the peer: a Reason header field.
     header: Option<String>,
 }
 
 impl Exit {
     fn new(cause: EndCause, reason: String) -> Self {
-        Self { cause, code: None, reason, header: None }
+        Self { cause, code: None, reason, q850: None, header: None }
     }
 
     fn with_code(cause: EndCause, code: u16, reason: String) -> Self {
-        Self { cause, code: Some(code), reason, header: None }
+        Self { cause, code: Some(code), reason, q850: None, header: None }
     }
 
     /// The application hung up.
     fn hangup(header: Option<String>) -> Self {
-        Self { cause: EndCause::LocalHangup, code: None, reason: String::new(), header }
+        Self { header, ..Self::new(EndCause::LocalHangup, String::new()) }
     }
 }
 
@@ -422,57 +525,6 @@ impl Repeat {
             self.resend = self.resend.doubled_to_t2(context.now);
         }
     }
-}
-
-/// The session timer that a request asks for and that the peer itself will keep alive.
-///
-/// A request that wants *us* to refresh is treated as if we knew no session timers (RFC 4028 §9
-/// allows it): the peer then refreshes by itself or goes without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct SessionTimer {
-    seconds: u32,
-}
-
-impl SessionTimer {
-    fn asked_by(message: &Message<'_>) -> Option<Self> {
-        let supported =
-            message.lists(Name::Supported, "timer") || message.lists(Name::Require, "timer");
-        let seconds = message.seconds(Name::SessionExpires).ok()?;
-        let ours = refresher(message).is_some_and(|side| side.eq_ignore_ascii_case("uas"));
-        (supported && !ours && seconds > 0).then_some(Self { seconds })
-    }
-
-    /// The one that a 2xx to our request sets, if the peer refreshes.
-    fn granted_by(message: &Message<'_>) -> Option<Self> {
-        let seconds = message.seconds(Name::SessionExpires).ok()?;
-        let theirs = refresher(message).is_some_and(|side| side.eq_ignore_ascii_case("uas"));
-        (theirs && seconds > 0).then_some(Self { seconds })
-    }
-
-    //= RFC 4028 §9: Session-Expires with the refresher, and Require when it is the UAC
-    fn headers(timer: Option<Self>) -> Vec<(Name, String)> {
-        let Some(Self { seconds }) = timer else { return Vec::new() };
-        vec![
-            (Name::Require, "timer".to_owned()),
-            (Name::SessionExpires, format!("{seconds};refresher=uac")),
-        ]
-    }
-
-    /// When the session is dead if no refresh comes.
-    //= RFC 4028 §10: BYE the lesser of 32 seconds and a third of the interval before its end
-    fn expiry(timer: Option<Self>, now: Instant) -> Option<Instant> {
-        let seconds = u64::from(timer?.seconds);
-        Some(now + Duration::from_secs(seconds - (seconds / 3).min(32)))
-    }
-}
-
-fn refresher<'a>(message: &Message<'a>) -> Option<&'a str> {
-    let value = message.header(Name::SessionExpires)?;
-    let (_, params) = value.split_once(';')?;
-    params.split(';').find_map(|param| {
-        let (name, value) = param.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("refresher").then(|| value.trim())
-    })
 }
 
 /// The body, if it is a description.
