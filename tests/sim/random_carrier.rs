@@ -27,12 +27,7 @@ fn application(world: &mut World, rng: &mut Rng, session: SessionId, event: &Eve
             plan(2000, Command::Reanswer { session, sdp: ANSWER.to_vec() });
             plan(2000, Command::Reject { session, code: 488, reason: String::new() });
         }
-        Event::Dialing { .. }
-        | Event::Provisional { .. }
-        | Event::Answered { .. }
-        | Event::Confirmed { .. }
-        | Event::InfoDtmf { .. }
-        | Event::Ended(_) => {}
+        _ => {}
     }
 }
 

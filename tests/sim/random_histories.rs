@@ -54,11 +54,7 @@ fn application(pair: &mut Pair, which: usize, session: SessionId, event: &Event)
                 pair.plan(secs(120), which, hangup(session));
             }
         }
-        Event::Dialing { .. }
-        | Event::Provisional { .. }
-        | Event::Reoffer { .. }
-        | Event::InfoDtmf { .. }
-        | Event::Ended(_) => {}
+        _ => {}
     }
 }
 

@@ -121,7 +121,7 @@ fn anonymous_and_displayed_callers() {
 }
 
 fn long(invite: &mut bellwire::sip::interface::Invite) {
-    invite.sdp = vec![b'x'; 1500];
+    invite.sdp = Some(vec![b'x'; 1500]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! what must hold after every call.
 
 use crate::carrier::Inbox;
-use crate::clock::{ms, origin, secs};
+use crate::clock::{origin, secs};
 use crate::net::{Delivery, Faults, Net, Packet, seed_of};
 use bellwire::id::SessionId;
 use bellwire::sip::endpoint::{Endpoint, EndpointStats};
@@ -390,6 +390,14 @@ pub fn name(event: &Event) -> String {
         Event::Confirmed { .. } => "confirmed".into(),
         Event::Reoffer { .. } => "reoffer".into(),
         Event::InfoDtmf { digit, .. } => format!("dtmf {digit}"),
+        Event::Offered { .. } => "offered".into(),
+        Event::Redirected { code, targets } => format!("redirected {code} {}", targets.join(" ")),
+        Event::Agreed { .. } => "agreed".into(),
+        Event::Reoffered(Ok(_)) => "reoffered".into(),
+        Event::Reoffered(Err(code)) => format!("reoffered {code}"),
+        Event::Authenticated { username } => format!("authenticated {username}"),
+        Event::ReferAsked { to, .. } => format!("refer asked {to}"),
+        Event::Transfer(state) => format!("transfer {state:?}"),
         Event::Ended(ending) => match ending.code {
             Some(code) => format!("ended {:?} {code}", ending.cause),
             None => format!("ended {:?}", ending.cause),

@@ -20,16 +20,19 @@ pub(super) const METHODS: &[Method<'static>] = &[
     Method::Options,
     Method::Info,
     Method::Update,
+    Method::Prack,
+    Method::Refer,
+    Method::Notify,
 ];
 
 /// Allow, as a header value.
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
 
 /// The option tags that Require may name.
-pub(super) const EXTENSIONS: &[&str] = &["timer"];
+pub(super) const EXTENSIONS: &[&str] = &["timer", "100rel", "replaces"];
 
 /// The body types that are read.
-pub(super) const BODIES: &[&str] = &["application/sdp"];
+pub(super) const BODIES: &[&str] = &["application/sdp", "message/sipfrag"];
 
 /// What every message says about us.
 #[derive(Debug)]
