@@ -89,6 +89,14 @@ text_id!(
     InstanceId,
     "inst"
 );
+impl InstanceId {
+    /// The line of calls that belong to none: those that no route takes.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self("inst_none".into())
+    }
+}
+
 text_id!(
     /// An API key, by its public name; never the secret.
     KeyId,

@@ -37,6 +37,8 @@ pub struct NewCall {
     pub ring_timeout: Duration,
     /// How long it may last after the answer.
     pub max_duration: Duration,
+    /// Name of the API key that asks, for its limits; `None`: an API without keys.
+    pub key: Option<String>,
     /// The user's own object.
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// Whether and how the caller's words are written down.

@@ -42,6 +42,13 @@ pub enum Plan {
         /// How long it may last after the answer.
         longest: Duration,
     },
+    /// Let the stream's client decide; nothing within `ring` refuses with 480.
+    Ask {
+        /// How long it may take.
+        ring: Duration,
+        /// How long the call may last after the answer.
+        longest: Duration,
+    },
     /// Let an incoming call ring and never answer it.
     RingOnly {
         /// Refuse with 480 after this long.
@@ -272,7 +279,7 @@ impl Call {
                 self.push_all([Output::Dial, Output::Tell("dialing", None), Output::Changed]);
             }
             Plan::Inbound { ring, early_media, .. } => self.offer(now, ring, early_media),
-            Plan::RingOnly { ring } => {
+            Plan::RingOnly { ring } | Plan::Ask { ring, .. } => {
                 self.state =
                     State::Offered { until: Some(now.mono + ring), then: AfterRing::Reject };
                 self.ringing(now);

@@ -16,5 +16,6 @@ pub mod machine;
 pub mod outcome;
 pub mod queue;
 pub mod record;
+pub mod toll;
 
 pub use machine::{Call, Input, Now, Output, Plan};

@@ -232,6 +232,9 @@ pub struct CallRecord {
     pub from: Option<String>,
     /// The trunk.
     pub trunk: Option<String>,
+    /// Name of the API key that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// When it was made.
     pub created_at: i64,
     /// When ringing was first heard of.
@@ -291,6 +294,7 @@ impl CallRecord {
             direction,
             from: None,
             trunk: None,
+            key: None,
             created_at,
             ringing_at: None,
             answered_at: None,

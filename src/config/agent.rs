@@ -104,6 +104,16 @@ section! {
     }
 }
 
+choice! {
+    /// How a call is handed over.
+    TransferMode {
+        /// By REFER: the call leaves us.
+        Refer = "refer",
+        /// By a second call that is joined with the first one.
+        Bridge = "bridge",
+    }
+}
+
 section! {
     /// Somebody whom calls may be handed over to.
     TransferTarget {
@@ -111,6 +121,8 @@ section! {
         name: Name => "desk", Call;
         /// Where it is.
         uri: SipUri => "sip:desk@192.0.2.10", Call;
+        /// `refer` asks the carrier to move the call there; `bridge` dials it and joins both here.
+        mode: TransferMode = "refer", Call;
         /// What it is for, told to the model.
         description: Option<String> => "A person at the help desk", Call;
     }

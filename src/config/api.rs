@@ -1,6 +1,6 @@
 //! `[api]` and `[[api.key]]`: the listeners of REST and WebSocket, and who may use them.
 
-use super::address::{InstanceScope, Sha256Hex};
+use super::address::{InstanceScope, Prefix, Sha256Hex};
 use super::declare::{choice, section};
 use super::secret::Secret;
 use super::value::Name;
@@ -70,5 +70,14 @@ section! {
         ///
         /// None by default: a key sees only what it is given.
         instances: Vec<InstanceScope> => ["inst_demo"], Hot;
+        /// Most active outgoing calls of this key; 0 is no limit.
+        max_calls: u32 [0..=100_000] = 0, Hot;
+        /// Most calls that it may make in a second; 0 is no limit.
+        max_cps: u32 [0..=10_000] = 0, Hot;
+        /// Minutes of answered calls that it may make in a day (UTC); 0 is no limit.
+        max_minutes_per_day: u32 [0..=10_000_000] = 0, Hot;
+        /// Destinations that it may call, by prefix; they must be among those of the trunk as well.
+        /// Without any, those of the trunk.
+        allow: Vec<Prefix> => ["+1"], Hot;
     }
 }

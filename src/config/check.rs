@@ -3,17 +3,16 @@
 //! Owns every rule between options, and the fallbacks that depend on more than one (the built-in
 //! engine and its voices). Does not read values.
 
+mod sip;
 mod speech;
 
 use super::declare::Setting;
 use super::line::{Action, Route};
 use super::reader::Reader;
 use super::rtp::JitterMode;
-use super::sip::{DtmfMode, SrtpMode};
 use super::speech::{TtsEngine, TtsKind, Voice};
 use super::tree::{Node, Tree};
 use super::{Config, Name};
-use crate::sip::interface::Transport;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,11 +33,10 @@ const STREAM_RATES: [u32; 6] = [8000, 16_000, 24_000, 32_000, 44_100, 48_000];
 pub(super) fn check(config: &mut Config, reader: &mut Reader<'_>) {
     complete(config);
     unavailable(config, reader);
-    without_effect(config, reader);
     duplicates(config, reader);
     api(config, reader);
     media(config, reader);
-    trunks(config, reader);
+    sip::check(config, reader);
     instances(config, reader);
     routes(config, reader);
     speech::check(config, reader);
@@ -77,65 +75,12 @@ fn unavailable(config: &Config, reader: &mut Reader<'_>) {
     let mut refuse = |path: &str, what: &str| {
         reader.error_at(path, format!("{what} is not available in this version"));
     };
-    for (index, listen) in config.sip.listen.iter().enumerate() {
-        if listen.transport == Transport::Tls {
-            refuse(&format!("sip.listen[{index}]"), "SIP over TLS");
-        }
-    }
     if config.jitter.mode == JitterMode::Paced {
         refuse("jitter.mode", "mode \"paced\"");
     }
-    for (index, trunk) in config.trunk.iter().enumerate() {
-        if trunk.register {
-            refuse(&format!("trunk[{index}].register"), "registration with a carrier");
-        }
-        if trunk.srtp != SrtpMode::Off {
-            refuse(&format!("trunk[{index}].srtp"), "encrypted media");
-        }
-        match trunk.dtmf {
-            DtmfMode::Auto | DtmfMode::Rfc4733 => {}
-            DtmfMode::Info | DtmfMode::Inband => refuse(
-                &format!("trunk[{index}].dtmf"),
-                &format!("sending digits by \"{}\"", trunk.dtmf.as_str()),
-            ),
-        }
-    }
     for (index, route) in config.route.iter().enumerate() {
-        match route.action {
-            Action::Webhook => refuse(
-                &format!("route[{index}].action"),
-                &format!("action \"{}\"", route.action.as_str()),
-            ),
-            Action::Answer
-            | Action::Play
-            | Action::Say
-            | Action::Stream
-            | Action::Agent
-            | Action::Ring
-            | Action::Reject => {}
-        }
-        if route.url.is_some() {
+        if route.url.is_some() && route.action == Action::Stream {
             refuse(&format!("route[{index}].url"), "dialling a stream client");
-        }
-        if route.auth.is_some() {
-            refuse(&format!("route[{index}].auth"), "asking callers for credentials");
-        }
-    }
-}
-
-/// Warns of options that were written although nothing acts on them in this version.
-fn without_effect(config: &Config, reader: &mut Reader<'_>) {
-    let mut paths = Vec::new();
-    for index in 0..config.trunk.len() {
-        paths.push(format!("trunk[{index}].session_timer"));
-        paths.push(format!("trunk[{index}].expires"));
-    }
-    for key in ["paced_min", "paced_start", "paced_max"] {
-        paths.push(format!("jitter.{key}"));
-    }
-    for path in paths {
-        if reader.is_written(&path) {
-            reader.warning_at(&path, "has no effect in this version");
         }
     }
 }
@@ -265,43 +210,6 @@ fn media(config: &Config, reader: &mut Reader<'_>) {
     }
 }
 
-fn trunks(config: &Config, reader: &mut Reader<'_>) {
-    for (index, trunk) in config.trunk.iter().enumerate() {
-        let path = format!("trunk[{index}]");
-        if trunk.codecs.is_empty() {
-            reader.error_at(&format!("{path}.codecs"), "is empty");
-        }
-        if trunk.password.is_some() && trunk.username.is_none() {
-            reader.error_at(&path, "has a password but no username");
-        }
-        if trunk.username.is_some() && trunk.password.is_none() {
-            reader.error_at(
-                &path,
-                "has a username but no password: give password_file, password_env or \
-                 password_credential",
-            );
-        }
-        let used = config.instance.iter().any(|line| *line.trunk == *trunk.name);
-        if used && trunk.proxy.is_empty() {
-            reader.warning_at(&path, "has no proxy: no call can go out over it");
-        }
-        if used && trunk.allow.is_empty() {
-            reader.warning_at(&path, "allows no destination: no call can go out; see `allow`");
-        }
-        if trunk.sources.is_empty() {
-            reader.warning_at(&path, "has no sources: nobody can call us through it");
-        }
-        for (place, source) in trunk.sources.iter().enumerate() {
-            if source.prefix == 0 {
-                reader.warning_at(
-                    &format!("{path}.sources[{place}]"),
-                    "is everybody: any host on the network can call through this trunk",
-                );
-            }
-        }
-    }
-}
-
 fn instances(config: &Config, reader: &mut Reader<'_>) {
     for (index, line) in config.instance.iter().enumerate() {
         known_trunk(config, reader, &format!("instance[{index}].trunk"), &line.trunk);
@@ -376,13 +284,21 @@ fn action(route: &Route, path: &str, reader: &mut Reader<'_>) {
     if route.action == Action::Say && route.text.as_deref().is_none_or(|t| t.trim().is_empty()) {
         reader.error_at(path, "action \"say\" needs text");
     }
+    if route.action == Action::Webhook && route.url.is_none() {
+        reader.error_at(path, "action \"webhook\" needs a url");
+    }
+    let asks = route.action == Action::Webhook;
     let idle = [
+        ("url", matches!(route.action, Action::Webhook | Action::Stream)),
+        ("timeout", asks),
+        ("secret", asks),
+        ("ask", route.action == Action::Stream),
         ("audio", route.action == Action::Play),
         ("text", route.action == Action::Say),
         ("voice", matches!(route.action, Action::Say | Action::Agent)),
         ("instructions", route.action == Action::Agent),
         ("script", route.action == Action::Agent),
-        ("sip_code", route.action == Action::Reject),
+        ("sip_code", asks || route.action == Action::Reject),
         ("repeat", plays),
         ("early_media", plays),
         ("ring", answers),

@@ -1,7 +1,7 @@
 //! `[limits]`: how much of everything.
 
 use super::declare::section;
-use super::value::ByteSize;
+use super::value::{ByteSize, Switch};
 use std::time::Duration;
 
 section! {
@@ -26,6 +26,9 @@ section! {
         max_duration: Duration ["1s"..="24h"] = "4h", Call;
         /// How long an answered stream call waits for its client when the request does not say.
         stream_wait: Duration ["1s"..="5m"] = "10s", Call;
+        /// New calls get 503 while the media threads send later than this (99th percentile over a
+        /// second): those that are there stay clean.
+        overload_lateness: Switch<Duration> ["1ms"..="1s"] = "10ms", Hot;
         /// How long a stopping gateway waits for its calls before it ends them.
         ///
         /// Stay below `TimeoutStopSec` of the systemd unit.

@@ -71,6 +71,10 @@ section! {
         /// Regular expression on the user part of the request URI; it may match anywhere in it,
         /// so write `^` and `$` for an exact match.
         to: Pattern = "", Call;
+        /// Regular expression on the user part of From; empty for anonymous callers.
+        from: Pattern = "", Call;
+        /// Header fields that the INVITE must have.
+        header: Vec<RouteHeader>, Call;
         /// The instance that the call belongs to; may be left out for `ring` and `reject`.
         instance: Option<InstanceId> => "inst_demo", Call;
         /// What the call meets.
@@ -85,9 +89,17 @@ section! {
         script: Option<PathBuf> => "/etc/bellwire/reminder.json", Call;
         /// `say`, `agent`: the voice; without it the first one.
         voice: Option<Name> => "en-US-001", Call;
-        /// `stream`: where we find the client; without it the client attaches through the API.
-        url: Option<Url> => "wss://bot.example/stream", Call;
-        /// `reject`: the SIP status.
+        /// `webhook`: what is asked. `stream`: where we find the client; without it the client
+        /// attaches through the API.
+        url: Option<Url> => "https://bot.example/calls", Call;
+        /// `webhook`: how long it may take; then the call is refused with `sip_code`.
+        timeout: Duration ["100ms"..="30s"] = "3s", Call;
+        /// `webhook`: signs the request as Standard Webhooks does.
+        secret: Option<Secret> => "HOOK_SECRET", Call;
+        /// `stream`: the client decides over the API or its stream whether the call is answered;
+        /// nothing within `ring` (60 s when that is 0) refuses it with 480.
+        ask: bool = false, Call;
+        /// `reject`: the SIP status; `webhook`: that of a call whose webhook does not answer.
         sip_code: u16 [400..=699] = 486, Call;
         /// `play`, `say`: how often; 0 until the caller hangs up.
         repeat: u32 [0..=1000] = 0, Call;
@@ -103,11 +115,23 @@ section! {
 }
 
 section! {
+    /// A header field that an INVITE must have to take a route.
+    RouteHeader {
+        /// Its name, in any case.
+        name: String => "X-Campaign", Call;
+        /// Regular expression on one of its values.
+        value: Pattern = "", Call;
+    }
+}
+
+section! {
     /// Digest credentials that a caller must have.
     RouteAuth {
         /// The user.
         username: String => "user", Call;
         /// The password.
         password: Secret => "CALLER_PASSWORD", Call;
+        /// The realm of the challenge.
+        realm: String = "bellwire", Call;
     }
 }

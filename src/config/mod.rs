@@ -32,16 +32,18 @@ pub mod tree;
 pub mod value;
 
 pub use address::{CallerId, Cidr, InstanceScope, Listen, PortRange, Prefix, SipUri, Url};
-pub use agent::{Agent, AgentProfile, HttpTool, TransferTarget, Voicemail};
+pub use agent::{Agent, AgentProfile, HttpTool, TransferMode, TransferTarget, Voicemail};
 pub use api::{Api, ApiKey, Scope};
 pub use limits::Limits;
-pub use line::{Action, Dedupe, Instance, Route, RouteAuth};
+pub use line::{Action, Dedupe, Instance, Route, RouteAuth, RouteHeader};
 pub use node::{Level, Log, LogFormat, Node, Webhook};
 pub use reader::Variables;
 pub use report::{ConfigErrors, Place, Problem};
 pub use rtp::{Jitter, JitterMode, Playout, Rtp};
 pub use secret::Secret;
-pub use sip::{DtmfMode, Sip, SrtpMode, Trunk};
+pub use sip::{
+    DtmfMode, IdentityMode, OfferMode, RedirectMode, ReliableMode, Sip, SrtpMode, Trunk,
+};
 pub use speech::{Engine, LlmEngine, LlmKind, SttEngine, SttKind, TtsEngine, TtsKind, Voice};
 pub use value::{ByteSize, DataDir, Metadata, Name, Pattern, Switch};
 

@@ -5,6 +5,8 @@ use super::declare::{choice, section};
 use super::secret::Secret;
 use super::value::{Name, Switch};
 use crate::audio::codec::CodecId;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 section! {
@@ -20,6 +22,28 @@ section! {
         t1: Duration ["100ms"..="4s"] = "500ms", Restart;
         /// Value of User-Agent and Server; without it `bellwire/` and the version.
         user_agent: Option<String> => "bellwire", Restart;
+        /// PEM file of our certificate and its chain, for `tls:` sockets and for carriers that ask
+        /// us for one. It is read again on `reload`; calls and connections go on.
+        tls_certificate: Option<PathBuf> => "/etc/bellwire/tls.crt", Hot;
+        /// PEM file of its private key.
+        tls_key: Option<PathBuf> => "/etc/bellwire/tls.key", Hot;
+        /// PEM file of certificate authorities that are trusted beside the system's.
+        tls_ca: Option<PathBuf> => "/etc/bellwire/carrier-ca.crt", Hot;
+        /// Peers that connect to us must show a certificate of one of `tls_ca` (mutual TLS).
+        tls_require_client_certificate: bool = false, Hot;
+        /// Most TCP and TLS connections of peers; the longest idle one makes room.
+        connections: u32 [1..=100_000] = 4096, Restart;
+        /// Most of them from one address.
+        connections_per_source: u32 [1..=100_000] = 64, Restart;
+        /// Name servers to ask instead of the system's, e.g. a resolver beside the gateway.
+        nameservers: Vec<SocketAddr> => ["127.0.0.1:53"], Restart;
+        /// Messages from an unknown source, or wrong credentials, within a minute after which that
+        /// source is dropped unread for `ban`; 0 never.
+        ///
+        /// A scanner sends hundreds; a misconfigured neighbour a few.
+        ban_after: u32 [0..=100_000] = 50, Restart;
+        /// How long.
+        ban: Duration ["1s"..="24h"] = "10m", Restart;
     }
 }
 
@@ -49,6 +73,52 @@ choice! {
     }
 }
 
+choice! {
+    /// Whether provisional answers are made reliable (RFC 3262).
+    ReliableMode {
+        /// Never; a peer that requires it gets 420.
+        Off = "off",
+        /// When the peer requires it.
+        Supported = "supported",
+        /// Whenever the peer can, and callees must.
+        Required = "required",
+    }
+}
+
+choice! {
+    /// Who makes the offer of an outgoing call.
+    OfferMode {
+        /// We do, in the INVITE.
+        Early = "early",
+        /// The callee does, in its answer.
+        Delayed = "delayed",
+    }
+}
+
+choice! {
+    /// How our number is told to the carrier's network, beside From.
+    IdentityMode {
+        /// Not at all.
+        None = "none",
+        /// P-Asserted-Identity: the carrier trusts us.
+        Asserted = "asserted",
+        /// P-Preferred-Identity: the carrier checks it.
+        Preferred = "preferred",
+    }
+}
+
+choice! {
+    /// Which targets of a 3xx answer are followed.
+    RedirectMode {
+        /// None: the call ends.
+        Off = "off",
+        /// Those at hosts that are this trunk's proxies or sources.
+        Trunk = "trunk",
+        /// Those at any host.
+        Any = "any",
+    }
+}
+
 section! {
     /// A carrier: where to send calls, whom to take them from, and how many.
     Trunk {
@@ -64,8 +134,15 @@ section! {
         ///
         /// Stops a third party from collecting answers made with your password.
         realm: Option<String> => "carrier.example", Call;
+        /// Where every request of this trunk takes its first hop, whatever it is addressed to.
+        outbound_proxy: Option<SipUri> => "sip:edge.carrier.example;transport=tls", Call;
+        /// The address written into Via, Contact and SDP on this trunk instead of
+        /// `node.public_address`.
+        public_address: Option<IpAddr> => "203.0.113.10", Call;
         /// Registers with the carrier, for trunks that find us that way.
         register: bool = false, Call;
+        /// User that is registered; without it `username`.
+        register_user: Option<String> => "15550100", Call;
         /// Lifetime of a registration; renewed before it ends.
         expires: Duration ["60s"..="24h"] = "300s", Call;
         /// Domain of From; without it our own address.
@@ -86,12 +163,34 @@ section! {
         ///
         /// 1800 s is the RFC's recommendation.
         session_timer: Switch<Duration> ["90s"..="24h"] = "1800s", Call;
+        /// Whether provisional answers are made reliable.
+        reliable: ReliableMode = "supported", Call;
+        /// Who makes the offer of an outgoing call.
+        ///
+        /// `early` is what carriers expect; some Cisco trunks want `delayed`.
+        offer: OfferMode = "early", Call;
+        /// How our number is told to the carrier's network, beside From.
+        identity: IdentityMode = "none", Call;
+        /// Which targets of a 3xx answer are followed; their numbers must be among `allow` as well.
+        redirects: RedirectMode = "trunk", Call;
+        /// Lets the far end move a call elsewhere by REFER: we dial the target, which must be among
+        /// `allow`, and join both.
+        ///
+        /// Off, because each such call is one that you pay for.
+        refer: bool = false, Call;
         /// How often an OPTIONS request asks whether the carrier is there.
         ping: Switch<Duration> ["5s"..="1h"] = "30s", Call;
         /// Most calls at once over this trunk, both directions: your contract with the carrier.
         max_calls: u32 [1..=100_000] = 200, Hot;
         /// Most new outgoing calls a second; more of them wait in the queue.
         max_cps: u32 [1..=10_000] = 20, Hot;
+        /// Minutes of answered outgoing calls in a day (UTC); beyond it no call goes out. 0 is no
+        /// limit.
+        ///
+        /// The last line of defence against a stolen key.
+        max_minutes_per_day: u32 [0..=10_000_000] = 0, Hot;
+        /// Longest call; a request may ask for less.
+        max_duration: Switch<Duration> ["1s"..="24h"] = "off", Call;
         /// Our number on outgoing calls that name none.
         caller_id: Option<CallerId> => "+15550100", Call;
         /// Further numbers that a request may show with `from`.

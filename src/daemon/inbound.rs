@@ -1,5 +1,6 @@
 //! Which route an incoming call takes, and what it will do there.
 
+use super::decision::Hook;
 use crate::api::gateway::Content;
 use crate::call::Plan;
 use crate::config::Pattern;
@@ -12,10 +13,36 @@ pub(super) struct InboundRoute {
     pub trunk: Option<String>,
     /// On the user part of the request URI.
     pub to: Pattern,
+    /// On the user part of From.
+    pub from: Pattern,
+    /// Header fields that must be there: name, and what one of its values matches.
+    pub headers: Vec<(String, Pattern)>,
+    /// Who may take it.
+    pub auth: Option<Credentials>,
     /// The line that the call belongs to.
     pub instance: InstanceId,
-    /// What it meets.
-    pub action: InboundAction,
+    /// What it meets, or who says so.
+    pub meets: Meets,
+}
+
+/// Digest credentials that a caller must have.
+#[derive(Clone)]
+pub(super) struct Credentials {
+    /// The realm.
+    pub realm: String,
+    /// The user.
+    pub username: String,
+    /// The password.
+    pub password: secrecy::SecretString,
+}
+
+/// What an incoming call meets, or who says so.
+#[derive(Clone)]
+pub(super) enum Meets {
+    /// This.
+    Action(InboundAction),
+    /// What a webhook decides.
+    Hook(Hook),
 }
 
 /// What an incoming call meets.
@@ -27,14 +54,25 @@ pub(super) struct InboundAction {
     pub content: Content,
 }
 
-/// The first route that matches.
+/// The place of the first route that matches, and the credentials that it asks for.
 pub(super) fn choose<'a>(
     routes: &'a [InboundRoute],
     incoming: &Incoming,
-) -> Option<&'a InboundRoute> {
-    routes.iter().find(|route| {
+) -> Option<(usize, Option<&'a Credentials>)> {
+    let matches = |route: &InboundRoute| {
         let trunk = route.trunk.as_ref().is_none_or(|trunk| *trunk == incoming.trunk);
-        trunk && route.to.is_match(&incoming.to_user)
+        let numbers =
+            route.to.is_match(&incoming.to_user) && route.from.is_match(&incoming.from_user);
+        trunk && numbers && route.headers.iter().all(|(name, value)| has(incoming, name, value))
+    };
+    let place = routes.iter().position(matches)?;
+    Some((place, routes.get(place)?.auth.as_ref()))
+}
+
+fn has(incoming: &Incoming, name: &str, value: &Pattern) -> bool {
+    let fields = incoming.watched.iter().chain(&incoming.headers);
+    fields.into_iter().any(|(known, text)| {
+        known.eq_ignore_ascii_case(name) && value.is_match(text)
     })
 }
 
@@ -51,11 +89,22 @@ mod tests {
     use super::*;
 
     fn route(trunk: Option<&str>, to: &str, code: u16) -> InboundRoute {
+        let action = InboundAction { plan: Plan::Reject { code }, content: silence() };
         InboundRoute {
             trunk: trunk.map(str::to_owned),
             to: to.parse().unwrap(),
+            from: "".parse().unwrap(),
+            headers: Vec::new(),
+            auth: None,
             instance: "inst_demo".parse().unwrap(),
-            action: InboundAction { plan: Plan::Reject { code }, content: silence() },
+            meets: Meets::Action(action),
+        }
+    }
+
+    fn code(routes: &[InboundRoute], incoming: &Incoming) -> Option<u16> {
+        match &routes[choose(routes, incoming)?.0].meets {
+            Meets::Action(InboundAction { plan: Plan::Reject { code }, .. }) => Some(*code),
+            Meets::Action(_) | Meets::Hook(_) => None,
         }
     }
 
@@ -79,11 +128,35 @@ mod tests {
     fn the_first_matching_route_wins() {
         let routes =
             [route(Some("a"), "^1", 400), route(None, "^12$", 401), route(None, "^2", 402)];
-        let code = |trunk: &str, to: &str| {
-            choose(&routes, &incoming(trunk, to)).map(|route| route.action.plan)
+        assert_eq!(code(&routes, &incoming("a", "12")), Some(400));
+        assert_eq!(code(&routes, &incoming("b", "12")), Some(401));
+        assert_eq!(code(&routes, &incoming("b", "13")), None);
+    }
+
+    #[test]
+    fn from_and_header_fields_narrow_a_route() {
+        let from = InboundRoute { from: "^[+]49".parse().unwrap(), ..route(None, "", 400) };
+        let anonymous = InboundRoute { from: "^$".parse().unwrap(), ..route(None, "", 401) };
+        let headers = vec![("x-campaign".to_owned(), "^4[0-9]$".parse().unwrap())];
+        let header = InboundRoute { headers, ..route(None, "", 402) };
+        let routes = [from, anonymous, header];
+        let call = |from: &str, header: Option<(&str, &str)>| {
+            let headers = header.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Incoming {
+                from_user: from.to_owned(),
+                headers: headers.into_iter().collect(),
+                ..incoming("a", "1")
+            }
         };
-        assert_eq!(code("a", "12"), Some(Plan::Reject { code: 400 }));
-        assert_eq!(code("b", "12"), Some(Plan::Reject { code: 401 }));
-        assert_eq!(code("b", "13"), None);
+        for (from, header, expected) in [
+            ("+4930", None, Some(400)),
+            ("", None, Some(401)),
+            ("+1415", None, None),
+            ("+1415", Some(("X-Campaign", "42")), Some(402)),
+            ("+1415", Some(("X-Campaign", "442")), None),
+            ("+1415", Some(("X-Other", "42")), None),
+        ] {
+            assert_eq!(code(&routes, &call(from, header)), expected, "{from} {header:?}");
+        }
     }
 }

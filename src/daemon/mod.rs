@@ -7,9 +7,11 @@
 
 mod agents;
 mod call_driver;
+mod decision;
 mod health;
 mod inbound;
 mod parts;
+mod reception;
 mod setup;
 mod switchboard;
 mod tell;
@@ -19,10 +21,11 @@ use crate::api::gateway::{Command, Gateway};
 use crate::api::rest::{
     AdminParts, ApiLimits, ApiParts, ApiState, ServeLimits, TrunkState, admin_router, router, serve,
 };
-use crate::api::types::{AudioProblem, CreateDefaults, Voice};
+use crate::api::types::{AudioProblem, Voice};
 use crate::audio::decode::DecodeError;
 use crate::audio::prompt::prepare_prompt;
 use crate::audio::rate::SampleRate;
+use crate::call::toll::{Payer, TollGuard};
 use crate::config::Config;
 use crate::media::worker::MediaPool;
 use crate::net::sip::{SipQueues, SipSockets};
@@ -36,7 +39,9 @@ use crate::time::Rng;
 use agents::AgentDesk;
 use anyhow::Context as _;
 use parts::{Parts, TrunksDown};
+use reception::Reception;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use switchboard::{Switchboard, SwitchboardSpec};
@@ -72,6 +77,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let store = open_store(&config).await?;
     let agents = start_speech(&config);
     let routes = setup::routes(&config, &agents)?;
+    let mut toll = setup::toll(&config);
+    enter_used(&store, &mut toll).await.context("reading the minutes of this day")?;
     let media = MediaPool::start(setup::media(&config, rng.next_u64()))
         .context("starting the media threads ([rtp] in the configuration)")?;
     let listen: Vec<_> = config.sip.listen.iter().map(|l| (l.transport, l.address)).collect();
@@ -100,6 +107,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         quiet_after: config.rtp.timeout.get().unwrap_or(Duration::ZERO),
         stream: setup::stream_defaults(&config),
         trunks_down: TrunksDown::default(),
+        toll: Mutex::new(toll),
+        key_destinations: setup::key_destinations(&config),
+        overloaded: AtomicBool::new(false),
         seeds: Mutex::new(rng),
         tts: agents.parts.tts.clone(),
         agents,
@@ -108,7 +118,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let board = Switchboard::new(SwitchboardSpec {
         parts: Arc::clone(&parts),
         queue: setup::queue(&config),
-        routes,
+        reception: Reception::new(routes, setup::decision_desk(&config, &parts)),
         lines: setup::lines(&config),
         sip_stats,
         drain_timeout: config.limits.drain_timeout,
@@ -136,6 +146,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     store.close().await.context("closing the store")?;
     event::GatewayStopped { calls_cut: 0 }.report();
+    Ok(())
+}
+
+/// Enters the minutes that the day has seen before this start: a restart opens no second budget.
+async fn enter_used(store: &Store, toll: &mut TollGuard) -> anyhow::Result<()> {
+    let now = call_driver::now().unix_ms;
+    for (trunk, key, used) in store.answered_since(TollGuard::midnight(now)).await? {
+        let payers = [trunk.map(Payer::Trunk), key.map(Payer::Key)];
+        for payer in payers.into_iter().flatten() {
+            toll.enter(now, &payer, used);
+        }
+    }
     Ok(())
 }
 
@@ -234,12 +256,7 @@ async fn start_api(
         strict: config.api.strict_requests,
         limits: ApiLimits {
             body_max: config.limits.max_body.as_usize(),
-            create: CreateDefaults {
-                ring_timeout: config.limits.ring_timeout,
-                max_duration: config.limits.max_duration,
-                stream_wait: config.limits.stream_wait,
-                text_max: config.limits.max_text as usize,
-            },
+            create: setup::create_defaults(config),
             ..ApiLimits::default()
         },
     })

@@ -2,22 +2,25 @@
 //! configuration.
 
 use super::agents::AgentDesk;
-use super::call_driver::{AppLeg, agent_leg, prompt_leg};
+use super::call_driver::{AppLeg, agent_leg, now, prompt_leg};
 use crate::api::gateway::{Content, Spoken};
 use crate::app::prompt::{PromptSpec, Source};
 use crate::app::transcribe::Transcribe;
 use crate::audio::codec::CodecId;
 use crate::call::destination::Destinations;
 use crate::call::record::CallRecord;
+use crate::call::toll::{Payer, TollError, TollGuard};
+use crate::config::{DtmfMode, RedirectMode, SrtpMode};
 use crate::id::CallId;
 use crate::media::worker::{LegHandle, LegSetup, MediaError, MediaPool};
 use crate::sdp::LocalMedia;
-use crate::sip::interface::Command;
+use crate::sip::interface::{Command, network_holds};
 use crate::speech::tts::{SpeakRequest, Speech, Tts};
 use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -40,6 +43,24 @@ pub(super) struct TrunkFacts {
     pub domain: String,
     /// Which numbers may be dialled.
     pub destinations: Destinations,
+    /// The callee makes the offer.
+    pub delayed_offer: bool,
+    /// Our number is told to the network beside From.
+    pub identity: bool,
+    /// Which targets of a 3xx are followed.
+    pub redirects: RedirectMode,
+    /// Hosts of its proxies, in lower case.
+    pub hosts: Vec<String>,
+    /// Networks of its own elements.
+    pub sources: Vec<(IpAddr, u8)>,
+    /// How digits travel.
+    pub dtmf: DtmfMode,
+    /// Whether media is encrypted.
+    pub srtp: SrtpMode,
+    /// Written into SDP on this trunk.
+    pub public_address: Option<IpAddr>,
+    /// Longest call.
+    pub longest: Option<Duration>,
 }
 
 impl TrunkFacts {
@@ -80,6 +101,12 @@ pub(super) struct Parts {
     pub stream: StreamDefaults,
     /// Trunks that answer no OPTIONS.
     pub trunks_down: TrunksDown,
+    /// The guard against toll fraud.
+    pub toll: Mutex<TollGuard>,
+    /// Destinations of API keys that have their own.
+    pub key_destinations: BTreeMap<String, Destinations>,
+    /// The media threads are late: no new calls.
+    pub overloaded: AtomicBool,
     /// Draws SSRCs, session ids and the like.
     pub seeds: Mutex<crate::time::Rng>,
 }
@@ -127,6 +154,85 @@ impl Parts {
             direction: crate::sdp::Direction { send: true, receive: true },
         };
         Ok((leg, local))
+    }
+
+    /// Whether a number or SIP URI may be dialled over a trunk by whoever holds this key: the one
+    /// gate of requests, transfers, redirections and inbound REFER alike.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub(super) fn may_dial(
+        &self,
+        trunk: &str,
+        key: Option<&str>,
+        target: &str,
+    ) -> Result<(), String> {
+        let Some(facts) = self.trunks.get(trunk) else {
+            return Err(format!("there is no trunk {trunk}"));
+        };
+        let number = target_number(target);
+        if !facts.destinations.permits(number) {
+            return Err(format!(
+                "{number} is not among the destinations that trunk {trunk} may dial; `allow` of \
+                 the trunk lists them"
+            ));
+        }
+        let own = key.and_then(|key| self.key_destinations.get(key));
+        if own.is_some_and(|own| !own.permits(number)) {
+            return Err(format!(
+                "{number} is not among the destinations that this key may call; `allow` of the \
+                 key lists them"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a target of a 3xx may be followed on this trunk.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub(super) fn may_follow(
+        &self,
+        trunk: &str,
+        key: Option<&str>,
+        target: &str,
+    ) -> Result<(), String> {
+        self.may_dial(trunk, key, target)?;
+        let Some(facts) = self.trunks.get(trunk) else { return Ok(()) };
+        let uri = crate::sip::message::Uri::parse(target).map_err(|error| error.to_string())?;
+        let host = uri.host.to_string().to_ascii_lowercase();
+        let ours = facts.hosts.contains(&host)
+            || uri.host.ip().is_some_and(|ip| {
+                facts.sources.iter().any(|network| network_holds(*network, ip))
+            });
+        match facts.redirects {
+            RedirectMode::Any => Ok(()),
+            RedirectMode::Trunk if ours => Ok(()),
+            RedirectMode::Trunk => {
+                Err(format!("{host} is no host of trunk {trunk}; see `redirects` of the trunk"))
+            }
+            RedirectMode::Off => Err(format!("trunk {trunk} follows no redirections")),
+        }
+    }
+
+    /// Enters a call on the accounts of those who pay for it.
+    ///
+    /// # Errors
+    /// [`TollError`] of the first that may not.
+    pub(super) fn admit_toll(
+        &self,
+        call: &CallId,
+        trunk: &str,
+        key: Option<&str>,
+    ) -> Result<(), TollError> {
+        let key = key.map(|key| Payer::Key(key.to_owned()));
+        let payers: Vec<Payer> = [Payer::Trunk(trunk.to_owned())].into_iter().chain(key).collect();
+        self.toll().admit(now(), call, &payers)
+    }
+
+    /// The guard against toll fraud.
+    pub(super) fn toll(&self) -> MutexGuard<'_, TollGuard> {
+        self.toll.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers whether a trunk answers.
@@ -189,6 +295,15 @@ impl Parts {
             Ok(Err(error)) => tracing::warn!(call_id = %call, %error, "call record not on disk"),
             Err(_) => tracing::warn!(call_id = %call, "the store is slow"),
         }
+    }
+}
+
+/// The part of a target that the destination rules look at.
+pub(super) fn target_number(target: &str) -> &str {
+    let rest = target.strip_prefix("sips:").or_else(|| target.strip_prefix("sip:"));
+    match rest.or_else(|| target.strip_prefix("tel:")) {
+        Some(rest) => rest.split(['@', ';', '?']).next().unwrap_or(rest),
+        None => target,
     }
 }
 

@@ -1,28 +1,36 @@
 //! From the configuration to the plain values that shells and cores are made with.
 
 use super::agents::AgentDesk;
-use super::inbound::{InboundAction, InboundRoute, silence};
-use super::parts::{StreamDefaults, TrunkFacts};
+use super::decision::{Desk, Hook};
+use super::inbound::{Credentials, InboundAction, InboundRoute, Meets, silence};
+use super::parts::{Parts, StreamDefaults, TrunkFacts};
 use crate::api::gateway::{Content, Spoken};
+use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::stream::StreamOptions;
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
 use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
+use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
-    Action, Config, Instance, Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind,
+    Action, ApiKey as KeyConfig, Config, IdentityMode, Instance, OfferMode, ReliableMode, Route,
+    SttEngine, SttKind,
+    Trunk, TtsEngine, TtsKind,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
 use crate::media::worker::{MediaSpec, StartRule};
-use crate::sip::interface::{EndpointSpec, Transport, TrunkSpec};
+use crate::net::http::HttpClient;
+use crate::sip::interface::{
+    EndpointSpec, IdentityHeader, RegisterSpec, Reliable, Transport, TrunkSpec,
+};
 use crate::speech::key::ApiKey;
 use crate::speech::stt::{SttEngineKind, SttEngineSpec, SttSpec};
 use crate::speech::tts::voices::{Voice, pico_alias};
 use crate::speech::tts::{TtsEngineKind, TtsEngineSpec, TtsSpec};
-use anyhow::{Context as _, bail};
-use std::collections::BTreeMap;
+use anyhow::Context as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,9 +52,19 @@ pub(super) fn endpoint(
         user_agent: config.sip.user_agent.clone().unwrap_or_else(agent),
         sessions_max: config.limits.max_calls as usize,
         setup_rate: config.limits.setup_rate,
+        watch_headers: watched(config),
+        ban_after: config.sip.ban_after,
+        ban_length: config.sip.ban,
         t1: config.sip.t1,
         ..EndpointSpec::new(listen.to_vec(), seed)
     }
+}
+
+/// The header fields that routes look at.
+fn watched(config: &Config) -> Vec<String> {
+    let all = config.route.iter().flat_map(|route| &route.header);
+    let names: BTreeSet<String> = all.map(|header| header.name.to_ascii_lowercase()).collect();
+    names.into_iter().collect()
 }
 
 fn trunk(trunk: &Trunk) -> TrunkSpec {
@@ -57,8 +75,28 @@ fn trunk(trunk: &Trunk) -> TrunkSpec {
         from_domain: trunk.from_domain.clone(),
         sources: trunk.sources.iter().map(|source| (source.address, source.prefix)).collect(),
         ping: trunk.ping.get(),
+        outbound_proxy: trunk.outbound_proxy.as_ref().map(ToString::to_string),
+        register: registration(trunk),
+        session_timer: trunk.session_timer.get(),
+        reliable: match trunk.reliable {
+            ReliableMode::Off => Reliable::Off,
+            ReliableMode::Supported => Reliable::Supported,
+            ReliableMode::Required => Reliable::Required,
+        },
+        identity: match trunk.identity {
+            IdentityMode::None => IdentityHeader::None,
+            IdentityMode::Asserted => IdentityHeader::Asserted,
+            IdentityMode::Preferred => IdentityHeader::Preferred,
+        },
+        public_address: trunk.public_address,
+        take_refer: trunk.refer,
         ..TrunkSpec::new(&trunk.name, trunk.proxy.iter().map(ToString::to_string).collect())
     }
+}
+
+fn registration(trunk: &Trunk) -> Option<RegisterSpec> {
+    let user = trunk.register_user.clone().or_else(|| trunk.username.clone())?;
+    trunk.register.then_some(RegisterSpec { user, expires: trunk.expires })
 }
 
 /// What calls must know of each trunk.
@@ -68,12 +106,81 @@ pub(super) fn trunk_facts(config: &Config) -> BTreeMap<String, TrunkFacts> {
         caller_id: trunk.caller_id.as_ref().map(ToString::to_string),
         caller_ids: trunk.caller_ids.iter().map(ToString::to_string).collect(),
         domain: proxy_domain(trunk),
+        delayed_offer: trunk.offer == OfferMode::Delayed,
+        identity: trunk.identity != IdentityMode::None,
+        redirects: trunk.redirects,
+        hosts: trunk.proxy.iter().filter_map(host_of).collect(),
+        sources: trunk.sources.iter().map(|source| (source.address, source.prefix)).collect(),
+        dtmf: trunk.dtmf,
+        srtp: trunk.srtp,
+        public_address: trunk.public_address,
+        longest: trunk.max_duration.get(),
         destinations: Destinations {
             allow: trunk.allow.iter().map(ToString::to_string).collect(),
             deny: trunk.deny.iter().map(ToString::to_string).collect(),
         },
     };
     config.trunk.iter().map(|trunk| (trunk.name.to_string(), facts(trunk))).collect()
+}
+
+/// The host of a proxy, in lower case.
+fn host_of(proxy: &crate::config::SipUri) -> Option<String> {
+    let text = proxy.to_string();
+    let uri = crate::sip::message::Uri::parse(&text).ok()?;
+    Some(uri.host.to_string().to_ascii_lowercase())
+}
+
+/// The accounts of the guard against toll fraud.
+pub(super) fn toll(config: &Config) -> TollGuard {
+    let some = |limit: u32| Some(limit).filter(|limit| *limit > 0);
+    let minutes = |limit: u32| some(limit).map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
+    let trunk = |trunk: &Trunk| {
+        // Calls at once and a second are paced by the queue.
+        let caps = Caps { per_day: minutes(trunk.max_minutes_per_day), ..Caps::default() };
+        (Payer::Trunk(trunk.name.to_string()), caps)
+    };
+    let key = |key: &KeyConfig| {
+        let caps = Caps {
+            calls: some(key.max_calls),
+            per_second: some(key.max_cps),
+            per_day: minutes(key.max_minutes_per_day),
+        };
+        (Payer::Key(key.name.to_string()), caps)
+    };
+    TollGuard::new(config.trunk.iter().map(trunk).chain(config.api.key.iter().map(key)))
+}
+
+/// The destinations of keys that have their own.
+pub(super) fn key_destinations(config: &Config) -> BTreeMap<String, Destinations> {
+    let narrow = config.api.key.iter().filter(|key| !key.allow.is_empty());
+    let rules = |key: &KeyConfig| Destinations {
+        allow: key.allow.iter().map(ToString::to_string).collect(),
+        deny: Vec::new(),
+    };
+    narrow.map(|key| (key.name.to_string(), rules(key))).collect()
+}
+
+/// What answers of decision webhooks are read and carried out with.
+pub(super) fn decision_desk(config: &Config, parts: &Parts) -> Desk {
+    Desk {
+        client: HttpClient::new(),
+        voices: parts.tts.voices().iter().map(super::api_voice).collect(),
+        engines: config.engine.tts.iter().map(|engine| engine.name.to_string()).collect(),
+        defaults: create_defaults(config),
+        limits: prompt_limits(config),
+        level: prompt_level(config),
+        longest: config.limits.max_duration,
+    }
+}
+
+/// What a request for a call gets for what it does not say.
+pub(super) fn create_defaults(config: &Config) -> CreateDefaults {
+    CreateDefaults {
+        ring_timeout: config.limits.ring_timeout,
+        max_duration: config.limits.max_duration,
+        stream_wait: config.limits.stream_wait,
+        text_max: config.limits.max_text as usize,
+    }
 }
 
 /// Host and port of the first proxy, for the Request-URI of a number.
@@ -248,7 +355,7 @@ pub(super) fn routes(config: &Config, agents: &AgentDesk) -> anyhow::Result<Vec<
     let voice = first.map(|voice| voice.id.clone()).unwrap_or_default();
     let routes = config.route.iter().enumerate().map(|(index, route)| {
         let made = inbound_route(config, route, &voice)?;
-        if let Content::Agent(request) = &made.action.content {
+        if let Meets::Action(InboundAction { content: Content::Agent(request), .. }) = &made.meets {
             let checked = agents.check(Some(request), None);
             checked.map_err(|problem| anyhow::anyhow!("route[{index}]: {}", problem.in_words()))?;
         }
@@ -266,12 +373,16 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
         longest,
     };
     let (plan, content) = match route.action {
+        Action::Webhook => return webhook_route(route),
         Action::Answer => (answer, silence()),
         Action::Play => (answer, play(config, route)?),
         Action::Say => (answer, say(route, voice)),
         Action::Stream => {
             let wait = config.limits.stream_wait;
-            (answer, Content::Stream { options: StreamOptions::default(), wait })
+            let zero = route.ring.is_zero();
+            let ring = if zero { Duration::from_secs(60) } else { route.ring };
+            let plan = if route.ask { Plan::Ask { ring, longest } } else { answer };
+            (plan, Content::Stream { options: StreamOptions::default(), wait })
         }
         Action::Ring => {
             let forever = route.ring.is_zero();
@@ -280,21 +391,38 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
         }
         Action::Reject => (Plan::Reject { code: route.sip_code }, silence()),
         Action::Agent => (answer, agent(route)?),
-        Action::Webhook => {
-            bail!("route action {:?} is not available in this version", route.action)
-        }
     };
-    let nobody = || "inst_none".parse::<InstanceId>();
-    let instance = match &route.instance {
-        Some(instance) => instance.clone(),
-        None => nobody()?,
+    Ok(taken_by(route, Meets::Action(InboundAction { plan, content })))
+}
+
+fn webhook_route(route: &Route) -> anyhow::Result<InboundRoute> {
+    let url = route.url.as_ref().context("route action \"webhook\" needs a url")?;
+    let hook = Hook {
+        url: url.to_string(),
+        timeout: route.timeout,
+        secret: route.secret.as_ref().map(|secret| ApiKey::new(secret.expose())),
+        sip_code: route.sip_code,
     };
-    Ok(InboundRoute {
+    Ok(taken_by(route, Meets::Hook(hook)))
+}
+
+/// A route with what it is matched by.
+fn taken_by(route: &Route, meets: Meets) -> InboundRoute {
+    let instance = route.instance.clone().unwrap_or_else(InstanceId::nobody);
+    let auth = route.auth.as_ref().map(|auth| Credentials {
+        realm: auth.realm.clone(),
+        username: auth.username.clone(),
+        password: auth.password.to_secret_string(),
+    });
+    InboundRoute {
         trunk: route.trunk.as_ref().map(ToString::to_string),
         to: route.to.clone(),
+        from: route.from.clone(),
+        headers: route.header.iter().map(|h| (h.name.clone(), h.value.clone())).collect(),
+        auth,
         instance,
-        action: InboundAction { plan, content },
-    })
+        meets,
+    }
 }
 
 fn play(config: &Config, route: &Route) -> anyhow::Result<Content> {

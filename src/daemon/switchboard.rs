@@ -9,23 +9,27 @@
 //! Owns the table of live calls, the queue and admission. Does not drive calls: each has its actor,
 //! and a panic in one ends that call and no other.
 
-use super::call_driver::{AppLeg, CallActor, CallSetup, CallView, Dial, Message, app_leg, now};
-use super::inbound::{InboundRoute, choose};
-use super::parts::{Parts, RATE};
+use super::call_driver::{
+    AppLeg, CallActor, CallSetup, CallView, Dial, Message, app_leg, now,
+};
+use super::parts::{Parts, RATE, target_number};
+use super::reception::Reception;
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Content, Created, NewCall, Status};
 use crate::app::stream::{SeatError, StreamOptions, StreamSeats, StreamSpec};
 use crate::app::transcribe::Transcribe;
 use crate::call::queue::{CallQueue, Line, QueueError};
 use crate::call::record::{CallRecord, CallStatus, Direction, EndReason, HangupParty};
+use crate::call::toll::TollError;
 use crate::call::{Call, Plan};
 use crate::id::{CallId, InstanceId, SessionId};
 use crate::net::sip::SipEvent;
 use crate::sip::endpoint::EndpointStats;
-use crate::sip::interface::{Command as SipCommand, Event, Incoming, Note};
+use crate::sip::interface::{Command as SipCommand, Event, Note};
 use crate::store::{Dedupe, InstanceSettings};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
@@ -37,8 +41,8 @@ const INBOX_MAX: usize = 64;
 /// The first id of our own sessions; the endpoint numbers incoming ones from the other end.
 const OUTGOING_SESSIONS: u64 = 1;
 
-struct LiveCall {
-    inbox: mpsc::Sender<Message>,
+pub(super) struct LiveCall {
+    pub(super) inbox: mpsc::Sender<Message>,
     view: CallView,
     session: SessionId,
     instance: InstanceId,
@@ -51,8 +55,8 @@ pub(super) struct SwitchboardSpec {
     pub parts: Arc<Parts>,
     /// Paces outgoing calls.
     pub queue: CallQueue,
-    /// Inbound routes in order.
-    pub routes: Vec<InboundRoute>,
+    /// How inbound calls find their way.
+    pub reception: Reception,
     /// Limits of the lines that routes name.
     pub lines: BTreeMap<InstanceId, Line>,
     /// Table sizes of the endpoint.
@@ -63,14 +67,14 @@ pub(super) struct SwitchboardSpec {
 
 /// The task's state.
 pub(super) struct Switchboard {
-    spec: SwitchboardSpec,
-    calls: HashMap<CallId, LiveCall>,
-    sessions: HashMap<SessionId, CallId>,
+    pub(super) spec: SwitchboardSpec,
+    pub(super) calls: HashMap<CallId, LiveCall>,
+    pub(super) sessions: HashMap<SessionId, CallId>,
     actors: JoinSet<CallId>,
     tasks: HashMap<Id, CallId>,
     next_session: u64,
     next_call: Option<Instant>,
-    draining: Option<Instant>,
+    pub(super) draining: Option<Instant>,
 }
 
 impl Switchboard {
@@ -101,6 +105,7 @@ impl Switchboard {
                 Some(command) = commands.recv() => self.serve(command).await,
                 Some(event) = sip.recv() => self.hear_sip(event).await,
                 Some(ended) = self.actors.join_next_with_id() => self.forget(ended).await,
+                taken = self.spec.reception.decided() => self.take_decided(taken).await,
                 () = crate::net::sleep_until(wake) => {}
             }
             self.dial_next();
@@ -173,9 +178,18 @@ impl Switchboard {
             return Ok(Created::Existing(existing));
         }
         let (line, dial) = self.plan_dial(&new)?;
+        let parts = &self.spec.parts;
+        if parts.overloaded.load(Ordering::Relaxed) {
+            return Err(Problem::capacity_exceeded("the media threads are at their limit"));
+        }
+        parts.admit_toll(&new.id, &line.trunk, new.key.as_deref()).map_err(|error| toll(&error))?;
         let record = outgoing_record(&new, &line.trunk, &dial);
-        let plan = Plan::Outbound { ring: new.ring_timeout, longest: new.max_duration };
+        let facts = parts.trunks.get(&line.trunk);
+        let trunk_longest = facts.and_then(|facts| facts.longest).unwrap_or(Duration::MAX);
+        let longest = new.max_duration.min(trunk_longest);
+        let plan = Plan::Outbound { ring: new.ring_timeout, longest };
         self.spec.queue.push(new.id.clone(), &new.instance, line.clone()).map_err(|error| {
+            self.spec.parts.toll().ended(now(), &new.id);
             match error {
                 QueueError::Full => Problem::new(
                     Code::TrunkCpsExceeded,
@@ -225,13 +239,9 @@ impl Switchboard {
         let trunk = trunk.ok_or_else(no_trunk)?;
         let facts = parts.trunks.get(&trunk).ok_or_else(no_trunk)?;
         let number = target_number(&new.target);
-        if !facts.destinations.permits(number) {
-            let detail = format!(
-                "{number} is not among the destinations that trunk {trunk} may dial; \
-                 `allow` of the trunk lists them"
-            );
-            return Err(Problem::new(Code::DestinationNotAllowed, detail));
-        }
+        parts
+            .may_dial(&trunk, new.key.as_deref(), &new.target)
+            .map_err(|detail| Problem::new(Code::DestinationNotAllowed, detail))?;
         let is_uri = new.target.starts_with("sip:") || new.target.starts_with("sips:");
         let uri =
             if is_uri { new.target.clone() } else { format!("sip:{number}@{}", facts.domain) };
@@ -257,12 +267,12 @@ impl Switchboard {
         Ok((line_of(settings, trunk), dial))
     }
 
-    fn codecs(&self, trunk: &str) -> Vec<crate::audio::codec::CodecId> {
+    pub(super) fn codecs(&self, trunk: &str) -> Vec<crate::audio::codec::CodecId> {
         self.spec.parts.trunks.get(trunk).map(|facts| facts.codecs.clone()).unwrap_or_default()
     }
 
     /// Starts the application leg of a stream call, so that a client can come before the answer.
-    fn stream_leg(
+    pub(super) fn stream_leg(
         &self,
         record: &CallRecord,
         content: &Content,
@@ -300,7 +310,7 @@ impl Switchboard {
     }
 
     /// Starts a call's actor and remembers it.
-    fn enter(&mut self, setup: CallSetup, seats: Option<StreamSeats>) {
+    pub(super) fn enter(&mut self, setup: CallSetup, seats: Option<StreamSeats>) {
         let id = setup.call.record().id.clone();
         let instance = setup.call.record().instance_id.clone();
         let session = setup.session;
@@ -343,6 +353,7 @@ impl Switchboard {
         };
         let Some(id) = self.tasks.remove(&task) else { return };
         self.spec.queue.finish(&id);
+        self.spec.parts.toll().ended(now(), &id);
         let Some(call) = self.calls.remove(&id) else { return };
         self.sessions.remove(&call.session);
         if panicked {
@@ -364,6 +375,9 @@ impl Switchboard {
             SipEvent::Session(session, Event::Incoming(incoming)) => {
                 self.incoming(session, *incoming).await;
             }
+            SipEvent::Session(session, event) if self.spec.reception.holds(session) => {
+                self.hear_waiting(session, &event).await;
+            }
             SipEvent::Session(session, event) => {
                 let id = self.sessions.get(&session);
                 let Some(call) = id.and_then(|id| self.calls.get(id)) else { return };
@@ -381,42 +395,6 @@ impl Switchboard {
             self.spec.parts.note_trunk(trunk, *up);
         }
         super::tell::sip_note(note);
-    }
-
-    async fn incoming(&mut self, session: SessionId, incoming: Incoming) {
-        let refuse = |code| SipCommand::Reject { session, code, reason: String::new() };
-        let Some(route) = choose(&self.spec.routes, &incoming) else {
-            let _ = self.spec.parts.sip.send(refuse(404)).await;
-            return;
-        };
-        let action = route.action.clone();
-        let instance = route.instance.clone();
-        let id = crate::api::fresh::call_id();
-        let line = self.spec.lines.get(&instance).cloned().unwrap_or(Line {
-            trunk: incoming.trunk.clone(),
-            active_max: usize::MAX,
-            queue_max: 0,
-        });
-        let line = Line { trunk: incoming.trunk.clone(), ..line };
-        if self.draining.is_some() || !self.spec.queue.enter_inbound(&id, &instance, line) {
-            let _ = self.spec.parts.sip.send(refuse(503)).await;
-            return;
-        }
-        let record = incoming_record(id.clone(), instance, &incoming, &action.content);
-        let (app, seats) = match action.plan {
-            Plan::Inbound { .. } => self.stream_leg(&record, &action.content, None),
-            Plan::Outbound { .. } | Plan::RingOnly { .. } | Plan::Reject { .. } => (None, None),
-        };
-        let codecs = self.codecs(&incoming.trunk);
-        let call = Call::new(record, action.plan);
-        let content = action.content;
-        let offer = incoming.sdp;
-        let setup =
-            CallSetup { call, session, content, transcribe: None, dial: None, offer, codecs, app };
-        self.enter(setup, seats);
-        if let Some(call) = self.calls.get(&id) {
-            let _ = call.inbox.try_send(Message::Begin);
-        }
     }
 
     fn terminate(&self, id: &CallId) -> bool {
@@ -488,6 +466,14 @@ impl Switchboard {
     }
 }
 
+fn toll(error: &TollError) -> Problem {
+    let code = match error {
+        TollError::Rate(..) => Code::RateLimited,
+        TollError::Calls(..) | TollError::Minutes(..) => Code::CapacityExceeded,
+    };
+    Problem::new(code, error.to_string()).with_retry_after(Duration::from_secs(1))
+}
+
 fn no_trunk() -> Problem {
     Problem::new(Code::TrunkUnavailable, "the instance has no trunk; configure one in [[trunk]]")
 }
@@ -500,19 +486,11 @@ fn line_of(settings: &InstanceSettings, trunk: String) -> Line {
     }
 }
 
-/// The part of a target that the destination rules look at.
-fn target_number(target: &str) -> &str {
-    let rest = target.strip_prefix("sips:").or_else(|| target.strip_prefix("sip:"));
-    match rest {
-        Some(rest) => rest.split(['@', ';', '?']).next().unwrap_or(rest),
-        None => target,
-    }
-}
-
 fn outgoing_record(new: &NewCall, trunk: &str, dial: &Dial) -> CallRecord {
     CallRecord {
         from: Some(dial.from_user.clone()).filter(|from| !from.is_empty()),
         trunk: Some(trunk.to_owned()),
+        key: new.key.clone(),
         metadata: new.metadata.clone(),
         ..CallRecord::new(
             new.id.clone(),
@@ -520,28 +498,6 @@ fn outgoing_record(new: &NewCall, trunk: &str, dial: &Dial) -> CallRecord {
             new.content.call_type(),
             new.target.clone(),
             Direction::Outbound,
-            now().unix_ms,
-        )
-    }
-}
-
-fn incoming_record(
-    id: CallId,
-    instance: InstanceId,
-    incoming: &Incoming,
-    content: &Content,
-) -> CallRecord {
-    let target = incoming.to_user.clone();
-    CallRecord {
-        from: Some(incoming.from_user.clone()).filter(|from| !from.is_empty()),
-        trunk: Some(incoming.trunk.clone()),
-        sip_call_id: Some(incoming.sip_call_id.clone()),
-        ..CallRecord::new(
-            id,
-            instance,
-            content.call_type(),
-            target,
-            Direction::Inbound,
             now().unix_ms,
         )
     }

@@ -642,6 +642,20 @@ impl TrunkSpec {
     }
 }
 
+/// Whether a network, given by its address and prefix length, holds an address.
+#[must_use]
+pub fn network_holds((network, prefix): (IpAddr, u8), address: IpAddr) -> bool {
+    let same = |a: u128, b: u128, width: u32| {
+        let shift = width - u32::from(prefix).min(width);
+        prefix == 0 || (a >> shift) == (b >> shift)
+    };
+    match (address.to_canonical(), network.to_canonical()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+    }
+}
+
 /// How we register with a trunk's proxy (RFC 3261 §10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisterSpec {

@@ -6,6 +6,7 @@ use crate::id::{CallId, InstanceId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde_json::Map;
+use std::time::Duration;
 
 /// What a list of calls is narrowed to; nothing set: all calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,6 +68,31 @@ impl Store {
             let _ = self.flush().await;
         }
         self.read(move |connection| list(connection, &filter, cursor.as_ref(), limit)).await
+    }
+
+    /// The answered time of outgoing calls that ended at or after `since`, as far as it lies behind
+    /// it: trunk, name of the API key, and the sum of both.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn answered_since(
+        &self,
+        since: i64,
+    ) -> Result<Vec<(Option<String>, Option<String>, Duration)>, StoreError> {
+        self.read(move |connection| {
+            let mut rows = connection.prepare(
+                "SELECT trunk, record ->> '$.key', SUM(MIN(ended_at - answered_at, ended_at - ?1))
+                 FROM calls WHERE direction = 'outbound' AND answered_at IS NOT NULL
+                 AND ended_at >= ?1 GROUP BY 1, 2",
+            )?;
+            let rows = rows.query_map([since], |row| {
+                let ms = row.get::<_, Option<i64>>(2)?.unwrap_or(0);
+                let used = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+                Ok((row.get(0)?, row.get(1)?, used))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     /// Replaces the metadata of a call that is not active (active ones belong to the daemon).

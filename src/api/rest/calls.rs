@@ -64,6 +64,7 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
         content,
         ring_timeout: asked.ring_timeout,
         max_duration: asked.max_duration,
+        key: Some(grant.name.clone()),
         metadata: asked.metadata,
         transcribe: asked.transcribe,
     };

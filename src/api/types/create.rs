@@ -19,6 +19,7 @@ use std::time::Duration;
 
 mod agent;
 mod base64;
+pub mod decision;
 
 /// Header fields that a request may add to the INVITE.
 pub const HEADERS_MAX: usize = 32;

@@ -115,17 +115,26 @@ impl HttpCall {
         if let Some(secret) = &spec.hmac_secret {
             // The id of a model's call is foreign; a header field takes letters and digits only.
             let id: String = self.id.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
-            let (id, seconds) = (format!("{call_id}.{id}"), now.as_secs());
-            let mut signed = format!("{id}.{seconds}.").into_bytes();
-            signed.extend_from_slice(&request.body);
-            let code = base64::encode(&hmac_sha256(&key_octets(secret), &signed));
-            request = request
-                .with_header("webhook-id", &id)
-                .with_header("webhook-timestamp", &seconds.to_string())
-                .with_header("webhook-signature", &format!("v1,{code}"));
+            request = signed(request, &format!("{call_id}.{id}"), now, secret);
         }
         request
     }
+}
+
+/// Signs a request as Standard Webhooks are: `webhook-id`, `webhook-timestamp`, and
+/// `webhook-signature: v1,<base64 of HMAC-SHA256 over "id.timestamp.body">`.
+///
+/// `now` is the time since 1970; `id` is letters, digits and dots.
+#[must_use]
+pub fn signed(request: HttpRequest, id: &str, now: Duration, secret: &ApiKey) -> HttpRequest {
+    let seconds = now.as_secs();
+    let mut text = format!("{id}.{seconds}.").into_bytes();
+    text.extend_from_slice(&request.body);
+    let code = base64::encode(&hmac_sha256(&key_octets(secret), &text));
+    request
+        .with_header("webhook-id", id)
+        .with_header("webhook-timestamp", &seconds.to_string())
+        .with_header("webhook-signature", &format!("v1,{code}"))
 }
 
 fn key_octets(secret: &ApiKey) -> Vec<u8> {

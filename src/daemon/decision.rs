@@ -1,0 +1,266 @@
+//! Decision webhooks: a POST that says what an inbound call meets.
+//!
+//! Owns the question and how its answer becomes what the call does. One attempt within the route's
+//! time: a caller waits. Whatever goes wrong, the call is refused with the route's `sip_code`.
+
+use super::inbound::{InboundAction, silence};
+use crate::api::gateway::Content;
+use crate::api::types::create::decision::{Decided, Decision};
+use crate::api::types::{CreateContext, CreateDefaults, RequestedContent, Voice};
+use crate::app::agent::tools::http::signed;
+use crate::audio::decode::DecodeLimits;
+use crate::audio::prompt::prepare_prompt;
+use crate::call::Plan;
+use crate::id::CallId;
+use crate::net::http::{HttpClient, HttpRequest, HttpTimes};
+use crate::sip::interface::Incoming;
+use crate::speech::key::ApiKey;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Octets of an answer; audio comes as base64.
+const ANSWER_MAX: usize = 4 << 20;
+
+/// Longest time that a call rings when the webhook names none.
+const RING_MAX: Duration = Duration::from_secs(180);
+
+/// Where a route asks.
+#[derive(Debug, Clone)]
+pub(super) struct Hook {
+    /// http or https.
+    pub url: String,
+    /// From the first octet sent to the last one received.
+    pub timeout: Duration,
+    /// Signs the request.
+    pub secret: Option<ApiKey>,
+    /// The status of a call whose webhook does not answer.
+    pub sip_code: u16,
+}
+
+/// What answers are read and carried out with.
+#[derive(Clone)]
+pub(super) struct Desk {
+    /// Shares its connections.
+    pub client: HttpClient,
+    /// The voices that there are.
+    pub voices: Arc<[Voice]>,
+    /// Names of the engines.
+    pub engines: Arc<[String]>,
+    /// What stands in for absent fields.
+    pub defaults: CreateDefaults,
+    /// How much audio an answer may bring.
+    pub limits: DecodeLimits,
+    /// Level of its speech.
+    pub level: Option<f32>,
+    /// Longest call.
+    pub longest: Duration,
+}
+
+/// What a webhook has decided.
+pub(super) struct Verdict {
+    /// What the call meets.
+    pub action: InboundAction,
+    /// The user's own object.
+    pub metadata: Map<String, Value>,
+}
+
+impl Desk {
+    /// Asks, and reads the answer.
+    ///
+    /// # Errors
+    /// Why there is no usable answer, in words.
+    pub(super) async fn ask(
+        &self,
+        hook: &Hook,
+        call: &CallId,
+        incoming: &Incoming,
+        unix_ms: i64,
+    ) -> Result<Verdict, String> {
+        let asked = tokio::time::timeout(hook.timeout, self.post(hook, call, incoming, unix_ms));
+        let late = |_| format!("the webhook did not answer within {:?}", hook.timeout);
+        let body = asked.await.map_err(late)??;
+        let desk = self.clone();
+        let read = tokio::task::spawn_blocking(move || desk.read(&body));
+        read.await.map_err(|_| "the webhook's answer could not be read".to_owned())?
+    }
+
+    async fn post(
+        &self,
+        hook: &Hook,
+        call: &CallId,
+        incoming: &Incoming,
+        unix_ms: i64,
+    ) -> Result<Vec<u8>, String> {
+        let times = HttpTimes { first_byte: hook.timeout, idle: hook.timeout };
+        let body = question(call, incoming, unix_ms);
+        let mut request = HttpRequest { times, ..HttpRequest::post_json(&hook.url, &body) };
+        if let Some(secret) = &hook.secret {
+            let now = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
+            request = signed(request, call.as_str(), now, secret);
+        }
+        let answer = self.client.send(request).await.map_err(|error| error.to_string())?;
+        if !answer.is_success() {
+            return Err(format!("the webhook answered with status {}", answer.status()));
+        }
+        answer.body(ANSWER_MAX).await.map_err(|error| error.to_string())
+    }
+
+    fn read(&self, body: &[u8]) -> Result<Verdict, String> {
+        let context = CreateContext {
+            defaults: self.defaults,
+            strict: false,
+            voices: &self.voices,
+            engines: &self.engines,
+        };
+        let decision = Decision::parse(body, &context).map_err(|problem| problem.in_words())?;
+        let ring = decision.ring.unwrap_or(Duration::ZERO);
+        let answer = Plan::Inbound {
+            ring,
+            early_media: decision.early_media,
+            hangup_after: decision.hangup_after.unwrap_or(Duration::ZERO),
+            longest: self.longest,
+        };
+        let (plan, content) = match decision.decided {
+            Decided::Answer => (answer, silence()),
+            Decided::Content(content) => (answer, self.content(content)?),
+            Decided::Ask(content) => {
+                let ring = decision.ring.unwrap_or(Duration::from_secs(60));
+                (Plan::Ask { ring, longest: self.longest }, self.content(content)?)
+            }
+            Decided::Ring => {
+                (Plan::RingOnly { ring: decision.ring.unwrap_or(RING_MAX) }, silence())
+            }
+            Decided::Reject { code, .. } => (Plan::Reject { code }, silence()),
+        };
+        Ok(Verdict { action: InboundAction { plan, content }, metadata: decision.metadata })
+    }
+
+    fn content(&self, asked: RequestedContent) -> Result<Content, String> {
+        Ok(match asked {
+            RequestedContent::Tts(spoken) => Content::Tts(spoken),
+            RequestedContent::Stream { options, wait } => Content::Stream { options, wait },
+            RequestedContent::Agent(agent) => Content::Agent(agent),
+            RequestedContent::Audio { bytes, repeat } => {
+                let samples = prepare_prompt(&bytes, &self.limits, self.level);
+                Content::Audio { samples: samples.map_err(|error| error.to_string())?, repeat }
+            }
+        })
+    }
+}
+
+/// What a webhook is told of a call.
+fn question(call: &CallId, incoming: &Incoming, unix_ms: i64) -> Value {
+    let headers: Map<String, Value> = incoming
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::String(value.clone())))
+        .collect();
+    let identity = &incoming.identity;
+    let at = jiff::Timestamp::from_millisecond(unix_ms).map_or_else(|_| String::new(), |at| at.to_string());
+    json!({
+        "type": "call.incoming",
+        "timestamp": at,
+        "data": {"call": {
+            "id": call.as_str(),
+            "direction": "inbound",
+            "trunk_id": incoming.trunk,
+            "to": incoming.to_user,
+            "from": Some(&incoming.from_user).filter(|from| !from.is_empty()),
+            "from_name": incoming.from_display,
+            "sip": {
+                "call_id": incoming.sip_call_id,
+                "remote": incoming.remote.to_string(),
+                "headers": headers,
+            },
+            "identity": {
+                "asserted": identity.asserted,
+                "preferred": identity.preferred,
+                "anonymous": identity.anonymous,
+                "diversion": identity.diversion,
+                "history": identity.history,
+                "verstat": identity.verstat,
+                "identity": identity.identity,
+            },
+        }},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::agent::loopback::{Loopback, Reply};
+
+    fn desk() -> Desk {
+        Desk {
+            client: HttpClient::new(),
+            voices: Arc::new([]),
+            engines: Arc::new([]),
+            defaults: CreateDefaults::default(),
+            limits: DecodeLimits::default(),
+            level: None,
+            longest: Duration::from_secs(60),
+        }
+    }
+
+    fn incoming() -> Incoming {
+        Incoming {
+            trunk: "carrier".into(),
+            to_user: "100".into(),
+            from_user: "+4930".into(),
+            from_display: None,
+            sip_call_id: "x@y".into(),
+            headers: vec![("X-Ref".into(), "7".into())],
+            watched: Vec::new(),
+            identity: crate::sip::interface::PeerIdentity::default(),
+            replaces: None,
+            sdp: None,
+            remote: "127.0.0.1:5060".parse().unwrap(),
+        }
+    }
+
+    async fn ask(reply: Reply) -> (Result<Verdict, String>, Value, Option<String>) {
+        let server = Loopback::start(vec![reply]).await;
+        let hook = Hook {
+            url: server.url(),
+            timeout: Duration::from_millis(400),
+            secret: Some(ApiKey::new("whsec_c2VjcmV0")),
+            sip_code: 480,
+        };
+        let call = CallId::from_tail("1").unwrap();
+        let verdict = desk().ask(&hook, &call, &incoming(), 1_000).await;
+        let seen = server.requests().remove(0);
+        (verdict, seen.json(), seen.header("webhook-signature").map(str::to_owned))
+    }
+
+    #[tokio::test]
+    async fn a_webhook_is_told_who_calls_and_decides() {
+        let (verdict, seen, signature) =
+            ask(Reply::json(200, &json!({"action": "reject", "sipCode": 486}))).await;
+        assert_eq!(verdict.unwrap().action.plan, Plan::Reject { code: 486 });
+        assert_eq!(seen["data"]["call"]["to"], "100");
+        assert_eq!(seen["data"]["call"]["sip"]["headers"]["X-Ref"], "7");
+        assert_eq!(seen["timestamp"], "1970-01-01T00:00:01Z");
+        assert!(signature.unwrap().starts_with("v1,"));
+        let answer = json!({"action": "answer", "ring": 1, "metadata": {"k": 1}});
+        let verdict = ask(Reply::json(200, &answer)).await.0.unwrap();
+        assert!(matches!(verdict.action.plan, Plan::Inbound { ring, .. } if ring.as_secs() == 1));
+        assert_eq!(verdict.metadata["k"], 1);
+    }
+
+    #[tokio::test]
+    async fn every_failure_is_told_in_words() {
+        let cases = [
+            (Reply::text(500, "no"), "status 500"),
+            (Reply::text(200, "no"), "not JSON"),
+            (Reply::json(200, &json!({"action": "dance"})), "dance"),
+            (Reply::json(200, &json!({"action": "play", "audio": {"audioBase64": "AAAA"}})), ""),
+            (Reply::stall(), "did not"),
+            (Reply::hang_up(), ""),
+        ];
+        for (reply, words) in cases {
+            let error = ask(reply).await.0.err().unwrap();
+            assert!(error.contains(words) && !error.is_empty(), "{error}");
+        }
+    }
+}
