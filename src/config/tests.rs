@@ -160,10 +160,6 @@ fn every_key_of_the_contract_is_read() {
     assert!(config.route[0].to.is_match("answer") && !config.route[0].to.is_match("answers"));
     assert_eq!(config.engine.llm[0].key.as_ref().unwrap().expose(), "k");
     assert_eq!(config.log.format, Some(LogFormat::Json));
-    for warned in ["session_timer", "paced_start"] {
-        let found = loaded.warnings.iter().any(|warning| warning.path.contains(warned));
-        assert!(found, "{warned} has no effect and nobody said so");
-    }
 }
 
 #[test]
@@ -303,20 +299,37 @@ fn what_is_not_built_is_refused_not_ignored() {
     let route = "[[instance]]\nid=\"inst_a\"\ntrunk=\"t\"\n[[trunk]]\nname=\"t\"\n\
                  [[route]]\ninstance=\"inst_a\"\n";
     for text in [
-        "[sip]\nlisten=[\"tls:127.0.0.1:5061\"]".to_owned(),
         "[jitter]\nmode=\"paced\"".to_owned(),
-        format!("{trunk}register=true"),
-        format!("{trunk}srtp=\"required\""),
-        format!("{trunk}dtmf=\"inband\""),
         format!("{trunk}codecs=[\"opus\"]"),
-        format!("{route}action=\"webhook\""),
         format!("{route}action=\"stream\"\nurl=\"wss://bot.example\""),
-        format!("{route}action=\"answer\"\nauth={{username=\"u\",password=\"p\"}}"),
     ] {
         let found = errors(&text);
         let said = found.iter().any(|found| found.contains("not available in this version"));
         assert!(said && found.len() == 1, "{text}\n{found:#?}");
     }
+}
+
+#[test]
+fn what_signalling_needs_is_asked_for() {
+    let trunk = "[[trunk]]\nname=\"t\"\nproxy=[\"sip:a\"]\n";
+    let route = "[[instance]]\nid=\"inst_a\"\ntrunk=\"t\"\n[[trunk]]\nname=\"t\"\n\
+                 [[route]]\ninstance=\"inst_a\"\n";
+    for (text, message) in [
+        ("[sip]\nlisten=[\"tls:127.0.0.1:5061\"]".to_owned(), "needs sip.tls_certificate"),
+        ("[sip]\ntls_certificate=\"/dev/null/x\"".to_owned(), "needs tls_key"),
+        ("[sip]\ntls_key=\"/dev/null/x\"".to_owned(), "needs tls_certificate"),
+        ("[sip]\ntls_require_client_certificate=true".to_owned(), "needs sip.tls_ca"),
+        ("[sip]\ntls_ca=\"/dev/null/x\"".to_owned(), "is not a file"),
+        (format!("{trunk}register=true"), "neither register_user nor username"),
+        (trunk.replace("proxy", "register=true\n#"), "no proxy to register with"),
+        (format!("{route}action=\"webhook\""), "needs a url"),
+    ] {
+        let found = errors(&text);
+        assert!(found.iter().any(|found| found.contains(message)), "{message}\n{found:#?}");
+    }
+    let idle = format!("{route}action=\"answer\"\nask=true\ntimeout=\"1s\"");
+    let warnings = load(&idle, &[], &[]).unwrap().warnings;
+    assert_eq!(warnings.iter().filter(|w| w.message.contains("has no effect")).count(), 2);
 }
 
 #[test]

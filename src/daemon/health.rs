@@ -1,5 +1,6 @@
 //! The self-check that feeds the watchdog, and the gauges.
 
+use super::overload::{Overload, RETRY_AFTER};
 use super::parts::Parts;
 use super::tell;
 use crate::api::auth::{ConfigKey, hash_secret};
@@ -8,7 +9,9 @@ use crate::config::{ApiKey, InstanceScope};
 use crate::media::stats::Spread;
 use crate::observe::event::{self, Happening as _};
 use crate::observe::{metrics, notify};
+use crate::sip::interface::Command as SipCommand;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,7 +29,9 @@ pub(super) async fn watch(
     parts: Arc<Parts>,
     gateway: Gateway,
     sip: mpsc::Sender<oneshot::Sender<()>>,
+    late_max: Option<Duration>,
 ) {
+    let mut overload = Overload::new(late_max);
     let watched = notify::watchdog_interval();
     let mut interval = tokio::time::interval(watched.unwrap_or(INTERVAL).min(INTERVAL));
     let metrics = metrics::install();
@@ -35,6 +40,9 @@ pub(super) async fn watch(
         interval.tick().await;
         let now_late = parts.media.late();
         event::count_beats(now_late.since(&late));
+        if let Some(overloaded) = overload.second(now_late.since(&late)) {
+            tell_overload(&parts, overloaded).await;
+        }
         late = now_late;
         metrics.upkeep();
         if let Ok(status) = gateway.ask(Command::Status).await {
@@ -47,6 +55,14 @@ pub(super) async fn watch(
             notify::watchdog();
         }
     }
+}
+
+/// Closes or opens the doors for new calls.
+async fn tell_overload(parts: &Parts, overloaded: bool) {
+    parts.overloaded.store(overloaded, Ordering::Relaxed);
+    let retry_after = overloaded.then_some(RETRY_AFTER);
+    let _ = parts.sip.send(SipCommand::Load { retry_after }).await;
+    event::overload(overloaded, parts.media.lateness().p99_us);
 }
 
 async fn check(parts: &Parts, sip: &mpsc::Sender<oneshot::Sender<()>>) -> bool {

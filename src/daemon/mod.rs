@@ -10,6 +10,7 @@ mod call_driver;
 mod decision;
 mod health;
 mod inbound;
+mod overload;
 mod parts;
 mod reception;
 mod setup;
@@ -52,6 +53,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Questions to the switchboard, commands to and events from the SIP task that may wait.
 const QUEUE_MAX: usize = 4096;
+
+/// How long carriers have to take a registration back: one retransmission and its answer.
+const UNREGISTER: Duration = Duration::from_millis(1500);
 
 /// How long the SIP task goes on after the last call, to answer retransmissions.
 const LINGER: Duration = Duration::from_millis(200);
@@ -129,13 +133,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let api_stop = CancellationToken::new();
     let api = start_api(&config, &gateway, &parts, metrics, &api_stop).await?;
-    let health = tokio::spawn(health::watch(Arc::clone(&parts), gateway.clone(), sip_probe));
+    let health = tokio::spawn(health::watch(
+        Arc::clone(&parts),
+        gateway.clone(),
+        sip_probe,
+        config.limits.overload_lateness.get(),
+    ));
     tell_ready(&config, &addresses, &api, begun);
 
     wait_for_end(&gateway, &drained, config.limits.drain_timeout).await;
     crate::observe::notify::stopping();
     board.await.context("the switchboard failed")?;
-    tokio::time::sleep(LINGER).await;
+    let registers = config.trunk.iter().any(|trunk| trunk.register);
+    let _ = parts.sip.send(crate::sip::interface::Command::Unregister).await;
+    tokio::time::sleep(if registers { UNREGISTER } else { LINGER }).await;
     sip_stop.cancel();
     sip.await.context("the SIP task failed")?;
     health.abort();

@@ -306,6 +306,16 @@ happenings! {
         /// The trunk.
         trunk: &'a str,
     }
+    /// The media threads are late: new calls get 503.
+    OverloadBegan = WARN "overload began" {
+        /// Lateness of their beats since the start, 99th percentile.
+        p99_us: u64,
+    }
+    /// They are in time again.
+    OverloadEnded = INFO "overload ended" {
+        /// As above.
+        p99_us: u64,
+    }
     /// A bounded queue had no room.
     QueueFull<'a> = WARN "queue full", counts QUEUE_DROPS [queue] {
         /// Which queue.
@@ -539,6 +549,16 @@ pub fn trunk_state(trunk: &str, up: bool) {
         TrunkUp { trunk }.report();
     } else {
         TrunkDown { trunk }.report();
+    }
+}
+
+/// Tells that the media threads are late, or in time again.
+pub fn overload(overloaded: bool, p99_us: u64) {
+    metrics::OVERLOADED.set(if overloaded { 1.0 } else { 0.0 }, &[]);
+    if overloaded {
+        OverloadBegan { p99_us }.report();
+    } else {
+        OverloadEnded { p99_us }.report();
     }
 }
 

@@ -144,6 +144,8 @@ metrics_catalogue! {
     OPEN_FDS = Gauge "bellwire_open_fds" [] NONE;
     /// 1 while calls are drained before the end, else 0.
     DRAINING = Gauge "bellwire_draining" [] NONE;
+    /// 1 while the media threads are late and new calls get 503, else 0.
+    OVERLOADED = Gauge "bellwire_overloaded" [] NONE;
     /// Always 1; the labels tell what runs.
     BUILD_INFO = Gauge "bellwire_build_info" ["version", "node"] NONE;
 }
