@@ -303,3 +303,41 @@ async fn hear(socket: TcpStream, phrases: &[&str]) -> Option<()> {
     }
     None
 }
+
+/// A webhook's receiver; ends with the test.
+pub struct HookServer {
+    pub url: String,
+    /// Bodies of the requests, in order.
+    pub requests: Arc<Mutex<Vec<Value>>>,
+}
+
+impl HookServer {
+    /// Answers each request with status and body.
+    pub async fn start(decide: impl Fn(&Value) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/calls", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (seen, decide) = (Arc::clone(&requests), Arc::new(decide));
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let (seen, decide) = (Arc::clone(&seen), Arc::clone(&decide));
+                tokio::spawn(async move {
+                    while let Some(body) = read_request(&mut socket).await {
+                        seen.lock().unwrap().push(body.clone());
+                        let (status, answer) = decide(&body);
+                        let text = answer.to_string();
+                        let head = format!(
+                            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\
+                             Content-Length: {}\r\n\r\n{text}",
+                            text.len()
+                        );
+                        if socket.write_all(head.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { url, requests }
+    }
+}
