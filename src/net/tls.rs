@@ -8,7 +8,7 @@ mod setup;
 pub(crate) mod testing;
 mod validity;
 
-pub use setup::{Tls, TlsError, TlsFacts, TlsSpec};
+pub use setup::{Tls, TlsConnection, TlsError, TlsFacts, TlsSpec};
 
 use std::sync::{Arc, OnceLock};
 

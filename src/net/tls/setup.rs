@@ -80,6 +80,9 @@ pub struct TlsFacts {
     pub expired: bool,
 }
 
+/// A TCP connection whose TLS handshake is over, from either side.
+pub type TlsConnection = TlsStream<TcpStream>;
+
 /// The setup that handshakes take; clones share it.
 #[derive(Clone)]
 pub struct Tls(Arc<RwLock<Arc<Setup>>>);
@@ -130,7 +133,7 @@ impl Tls {
     ///
     /// # Errors
     /// What failed; the peer has been told.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsConnection> {
         let server = Arc::clone(&self.current().server);
         TlsAcceptor::from(server).accept(stream).await.map(TlsStream::from)
     }
@@ -147,7 +150,7 @@ impl Tls {
         stream: TcpStream,
         name: Option<&str>,
         address: SocketAddr,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    ) -> io::Result<TlsConnection> {
         // Carriers use wildcard certificates, which RFC 5922 §7.2 forbids: they are accepted.
         let name = match name {
             Some(name) => {
