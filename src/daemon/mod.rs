@@ -29,7 +29,7 @@ use crate::audio::rate::SampleRate;
 use crate::call::toll::{Payer, TollGuard};
 use crate::config::Config;
 use crate::media::worker::MediaPool;
-use crate::net::sip::{SipQueues, SipSockets};
+use crate::net::sip::{SipQueues, SipSockets, SocketSpec};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::metrics;
 use crate::sip::endpoint::{Endpoint, EndpointStats};
@@ -86,7 +86,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let media = MediaPool::start(setup::media(&config, rng.next_u64()))
         .context("starting the media threads ([rtp] in the configuration)")?;
     let listen: Vec<_> = config.sip.listen.iter().map(|l| (l.transport, l.address)).collect();
-    let sockets = SipSockets::bind(&listen).await.context("sip.listen")?;
+    let sockets = SipSockets::bind(&SocketSpec::new(listen)).await.context("sip.listen")?;
     let addresses = sockets.addresses().to_vec();
     let mut endpoint_seed = [0; 32];
     rng.fill(&mut endpoint_seed);

@@ -1,8 +1,14 @@
-//! The door to `rustls` for connections that Bellwire opens: one client setup for HTTP and
-//! WebSocket.
+//! The door to `rustls`: one client setup for HTTP and WebSocket, and [`Tls`] for SIP.
 //!
 //! Trusts the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others). Does not
 //! open sockets.
+
+mod setup;
+#[cfg(test)]
+pub(crate) mod testing;
+mod validity;
+
+pub use setup::{Tls, TlsConnection, TlsError, TlsFacts, TlsSpec};
 
 use std::sync::{Arc, OnceLock};
 
@@ -39,10 +45,14 @@ fn roots() -> &'static rustls::RootCertStore {
     })
 }
 
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<rustls::crypto::CryptoProvider>> = OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider())))
+}
+
 fn build() -> rustls::ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions =
-        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let versions = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions();
     match versions {
         Ok(builder) => builder.with_root_certificates(roots().clone()).with_no_client_auth(),
         // The provider that we name ourselves supports both versions.

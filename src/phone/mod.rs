@@ -15,7 +15,7 @@ pub mod deeds;
 use crate::audio::codec::CodecId;
 use crate::id::SessionId;
 use crate::media::worker::{MediaPool, MediaSpec, StartRule};
-use crate::net::sip::{SipEvent, SipQueues, SipSockets};
+use crate::net::sip::{SipEvent, SipQueues, SipSockets, SocketSpec};
 use crate::sip::endpoint::{Endpoint, EndpointStats};
 use crate::sip::interface::{Command, EndpointSpec, Event, Invite, Transport, TrunkSpec};
 use call::PhoneCall;
@@ -167,7 +167,7 @@ pub async fn run(
     stop: CancellationToken,
     tell: impl Fn(PhoneEvent) + Send + Sync + 'static,
 ) -> Result<(), PhoneError> {
-    let sockets = SipSockets::bind(&spec.listen).await?;
+    let sockets = SipSockets::bind(&SocketSpec::new(spec.listen.clone())).await?;
     let address = sockets.addresses().first().ok_or(PhoneError::NoAddress)?.1;
     let media = MediaPool::start(media_spec(&spec, address.ip()))?;
     let seed = crate::net::entropy().map_err(PhoneError::Entropy)?;

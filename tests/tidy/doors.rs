@@ -27,6 +27,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("crossbeam_queue", &["src/media/worker"]),
     ("earshot", &["src/audio/vad"]),
     ("futures_util", &["src/api/", "src/app/stream", "src/net/ws.rs"]),
+    ("hickory_resolver", &["src/net/dns/upstream.rs"]),
     ("hound", &["src/audio/wav.rs"]),
     ("http", &["src/api/"]),
     ("http_body_util", &["src/api/"]),
@@ -40,6 +41,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("memchr", &["src/sip/message/", "src/audio/decode/", "src/api/types/"]),
     ("metrics", &["src/observe/metrics.rs"]),
     ("metrics_exporter_prometheus", &["src/observe/metrics.rs"]),
+    // The error queue of a socket, which names the peer that cannot be reached.
+    ("nix", &["src/net/sip/icmp.rs"]),
     ("quick_xml", &["src/speech/tts/"]),
     // The seeded generator of the cores; entropy for ids and keys of the API.
     ("rand", &["src/time.rs", "src/api/fresh.rs"]),
@@ -50,8 +53,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rtp_rs", &["src/rtp/packet.rs"]),
     ("rubato", &["src/audio/resample"]),
     ("rusqlite", &["src/store/"]),
-    ("rustls", &["src/net/tls.rs"]),
-    ("rustls_native_certs", &["src/net/tls.rs"]),
+    ("rustls", &["src/net/tls"]),
+    ("rustls_native_certs", &["src/net/tls"]),
     // Sockets and threads, and the death of programs that speak.
     ("rustix", &["src/net/", "src/media/worker", "src/speech/tts/engine/command.rs"]),
     ("sd_notify", &["src/observe/notify.rs"]),
@@ -65,6 +68,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ),
     ("socket2", &["src/net/"]),
     ("symphonia", &["src/audio/decode/"]),
+    ("tokio_rustls", &["src/net/tls"]),
     ("tokio_tungstenite", &["src/api/stream", "src/app/stream", "src/net/ws.rs"]),
     ("tokio_util", &["src/daemon/", "src/api/", "src/net/", "src/phone", "src/cli/"]),
     ("toml", &["src/config/source.rs"]),

@@ -1,36 +1,53 @@
 //! The SIP sockets and the one task that drives the endpoint.
 //!
 //! ```text
-//!  UDP sockets ──┐                        ┌──> UDP socket
-//!  TCP readers ──┼─ Arrival ─> run ─ Output┼──> TCP writer (opened if needed)
-//!  commands    ──┘              │         └──> events to the daemon
+//!  UDP: datagrams, ICMP ───┐                         ┌──> UDP socket
+//!  TCP and TLS: messages ──┼─ Arrival ─> run ─ Output ┼──> connection (opened if needed)
+//!  name servers ───────────┤              │          ├──> resolver
+//!  commands ───────────────┘              │          └──> events to the daemon
 //! ```
 //!
 //! Owns sockets, connections and the deadline. Decides nothing about SIP: that is
-//! [`crate::sip::endpoint::Endpoint`]'s. Every queue is bounded: a full arrival queue drops
-//! datagrams (SIP retransmits) and slows streams down; a full event queue slows this task down.
+//! [`crate::sip::endpoint::Endpoint`]'s. Every queue is bounded: a full queue of datagrams drops
+//! them (SIP retransmits), one of streams slows streams down; a full event queue slows this task
+//! down.
 
 mod connections;
+mod icmp;
+mod spec;
+mod stats;
+mod stream;
+mod table;
 mod udp;
 
+pub use spec::{ConnectionLimits, SipError, SipSockets, SocketSpec};
+pub use stats::{Counter, SocketStats};
+
 use crate::id::SessionId;
+use crate::net::dns::{Resolver, Wanted};
 use crate::sip::endpoint::Endpoint;
 use crate::sip::interface::{Command, Event, Flow, Input, Note, Output, Transport};
 use connections::Connections;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use udp::UdpSockets;
 
-/// Messages read but not yet handled.
-const ARRIVALS_MAX: usize = 2048;
+/// Datagrams read but not yet handled; more of them are dropped and counted.
+const DATAGRAMS_MAX: usize = 2048;
 
-/// Inputs handled before the sockets are looked at again.
+/// Messages of streams and answers of the resolver, likewise; whoever has more of them waits.
+const STREAMED_MAX: usize = 256;
+
+/// Inputs of one kind handled before the others are looked at again.
 const BUDGET: usize = 64;
+
+/// Host names being looked up; more of them are not found.
+const LOOKUPS_MAX: usize = 512;
 
 /// What the SIP task tells the daemon.
 #[derive(Debug)]
@@ -45,66 +62,24 @@ pub enum SipEvent {
 #[derive(Debug)]
 enum Arrival {
     Message(Flow, Vec<u8>),
+    /// A peer cannot be reached, or with its number a connection is gone.
     Failed(Flow),
-    Closed(Flow),
+    Dropped(SocketAddr, &'static str),
     Resolved(u64, Vec<(Transport, SocketAddr)>),
 }
 
-/// Why SIP cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum SipError {
-    /// A listening address is taken or not ours.
-    #[error("cannot listen for SIP on {transport:?} {address}: {error}")]
-    Bind {
-        /// The protocol.
-        transport: Transport,
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// The protocol is not built.
-    #[error("SIP over {0:?} is not available in this version")]
-    Unsupported(Transport),
+/// Two queues, so that a flood on connections does not cost datagrams.
+struct Inbox {
+    datagrams: mpsc::Receiver<Arrival>,
+    streamed: mpsc::Receiver<Arrival>,
 }
 
-/// Bound sockets that nobody reads yet.
-#[derive(Debug)]
-pub struct SipSockets {
-    udp: UdpSockets,
-    tcp: Vec<TcpListener>,
-    addresses: Vec<(Transport, SocketAddr)>,
-}
-
-impl SipSockets {
-    /// Binds every listening address; port 0 picks a free one.
-    ///
-    /// # Errors
-    /// [`SipError`] naming the address that cannot be had.
-    pub async fn bind(listen: &[(Transport, SocketAddr)]) -> Result<Self, SipError> {
-        let mut sockets =
-            Self { udp: UdpSockets::default(), tcp: Vec::new(), addresses: Vec::new() };
-        for &(transport, address) in listen {
-            let bind = |error| SipError::Bind { transport, address, error };
-            let bound = match transport {
-                Transport::Udp => sockets.udp.bind(address).await.map_err(bind)?,
-                Transport::Tcp => {
-                    let listener = TcpListener::bind(address).await.map_err(bind)?;
-                    let bound = listener.local_addr().map_err(bind)?;
-                    sockets.tcp.push(listener);
-                    bound
-                }
-                Transport::Tls => return Err(SipError::Unsupported(transport)),
-            };
-            sockets.addresses.push((transport, bound));
+impl Inbox {
+    async fn recv(&mut self) -> Option<Arrival> {
+        tokio::select! {
+            arrival = self.datagrams.recv() => arrival,
+            arrival = self.streamed.recv() => arrival,
         }
-        Ok(sockets)
-    }
-
-    /// The addresses really bound, in the order asked for.
-    #[must_use]
-    pub fn addresses(&self) -> &[(Transport, SocketAddr)] {
-        &self.addresses
     }
 }
 
@@ -128,30 +103,42 @@ pub async fn run(
     queues: SipQueues,
     stop: CancellationToken,
 ) {
-    let (arrivals, arrived) = mpsc::channel(ARRIVALS_MAX);
+    let (datagrams, datagrams_in) = mpsc::channel(DATAGRAMS_MAX);
+    let (streamed, streamed_in) = mpsc::channel(STREAMED_MAX);
+    let ways = sockets.addresses().iter().map(|(way, address)| (*way, address.is_ipv4()));
+    let ways = ways.collect();
     let mut children = JoinSet::new();
-    sockets.udp.spawn_readers(&mut children, &arrivals);
-    let connections = Connections::new(arrivals.clone());
-    for listener in sockets.tcp {
-        connections.spawn_listener(&mut children, listener);
+    sockets.udp.spawn_readers(&mut children, &datagrams, &sockets.stats);
+    let connections =
+        Connections::new(sockets.limits, sockets.tls, sockets.stats, streamed.clone());
+    for (transport, listener) in sockets.streams {
+        connections.spawn_listener(&mut children, transport, listener);
     }
     let driver = Driver {
         endpoint,
         udp: sockets.udp,
         connections,
+        resolver: Arc::new(sockets.resolver),
+        lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+        ways,
         children,
-        arrivals,
+        arrivals: streamed,
         events: queues.events,
         stats: queues.stats,
         deadline: None,
     };
-    driver.run(arrived, queues.commands, queues.probes, stop).await;
+    let inbox = Inbox { datagrams: datagrams_in, streamed: streamed_in };
+    driver.run(inbox, queues.commands, queues.probes, stop).await;
 }
 
 struct Driver {
     endpoint: Endpoint,
     udp: UdpSockets,
     connections: Connections,
+    resolver: Arc<Resolver>,
+    lookups: Arc<Semaphore>,
+    /// Our sockets as the resolver sees them: transport, and whether for IPv4.
+    ways: Arc<[(Transport, bool)]>,
     children: JoinSet<()>,
     arrivals: mpsc::Sender<Arrival>,
     events: mpsc::Sender<SipEvent>,
@@ -162,7 +149,7 @@ struct Driver {
 impl Driver {
     async fn run(
         mut self,
-        mut arrived: mpsc::Receiver<Arrival>,
+        mut inbox: Inbox,
         mut commands: mpsc::Receiver<Command>,
         mut probes: mpsc::Receiver<tokio::sync::oneshot::Sender<()>>,
         stop: CancellationToken,
@@ -179,11 +166,13 @@ impl Driver {
                         self.feed(Input::Command(command));
                     }
                 }
-                Some(arrival) = arrived.recv() => {
+                Some(arrival) = inbox.recv() => {
                     self.take(arrival);
-                    for _ in 0..BUDGET {
-                        let Ok(arrival) = arrived.try_recv() else { break };
-                        self.take(arrival);
+                    for queue in [&mut inbox.datagrams, &mut inbox.streamed] {
+                        for _ in 0..BUDGET {
+                            let Ok(arrival) = queue.try_recv() else { break };
+                            self.take(arrival);
+                        }
                     }
                 }
                 Some(probe) = probes.recv() => {
@@ -200,14 +189,14 @@ impl Driver {
         match arrival {
             Arrival::Message(flow, bytes) => self.feed(Input::Received { flow, bytes: &bytes }),
             Arrival::Failed(flow) => self.feed(Input::Unreachable { flow }),
-            Arrival::Closed(flow) => {
-                if let Some(connection) = flow.connection {
-                    self.connections.forget(connection);
-                }
-                self.feed(Input::Unreachable { flow });
-            }
+            Arrival::Dropped(remote, why) => self.note(Note::Dropped { remote, why }),
             Arrival::Resolved(query, targets) => self.feed(Input::Resolved { query, targets }),
         }
+    }
+
+    /// Notes are for counting only: under a flood they may be lost.
+    fn note(&self, note: Note) {
+        let _ = self.events.try_send(SipEvent::Note(note));
     }
 
     /// Feeds one input; a panic in the core loses that input, not the daemon.
@@ -222,14 +211,13 @@ impl Driver {
     async fn drain(&mut self) {
         loop {
             match self.endpoint.poll_output() {
-                Output::Transmit { flow, bytes, server_name: _ } => self.transmit(flow, bytes),
+                Output::Transmit { flow, bytes, server_name } => {
+                    self.transmit(flow, bytes, server_name);
+                }
                 Output::Event { session, event } => {
                     let _ = self.events.send(SipEvent::Session(session, event)).await;
                 }
-                Output::Note(note) => {
-                    // Notes are for counting only: under a flood they may be lost.
-                    let _ = self.events.try_send(SipEvent::Note(note));
-                }
+                Output::Note(note) => self.note(note),
                 Output::Resolve { query, host, port, transport } => {
                     self.resolve(query, host, port, transport);
                 }
@@ -242,19 +230,14 @@ impl Driver {
         }
     }
 
-    fn transmit(&mut self, flow: Flow, bytes: Vec<u8>) {
-        match flow.transport {
-            Transport::Udp => {
-                if !self.udp.send(flow, &bytes) {
-                    self.feed(Input::Unreachable { flow });
-                }
-            }
-            Transport::Tcp => {
-                if !self.connections.send(&mut self.children, flow, bytes) {
-                    self.feed(Input::Unreachable { flow });
-                }
-            }
-            Transport::Tls => self.feed(Input::Unreachable { flow }),
+    fn transmit(&mut self, flow: Flow, bytes: Vec<u8>, server_name: Option<Arc<str>>) {
+        let sent = match flow.transport {
+            Transport::Udp => self.udp.send(flow, &bytes),
+            Transport::Tcp => self.connections.send(&mut self.children, flow, None, bytes),
+            Transport::Tls => self.connections.send(&mut self.children, flow, server_name, bytes),
+        };
+        if !sent {
+            self.feed(Input::Unreachable { flow });
         }
     }
 
@@ -265,13 +248,18 @@ impl Driver {
         port: Option<u16>,
         transport: Option<Transport>,
     ) {
-        let arrivals = self.arrivals.clone();
+        let Ok(place) = Arc::clone(&self.lookups).try_acquire_owned() else {
+            return self.feed(Input::Resolved { query, targets: Vec::new() });
+        };
+        let (arrivals, resolver) = (self.arrivals.clone(), Arc::clone(&self.resolver));
+        let ways = Arc::clone(&self.ways);
         self.children.spawn(async move {
-            let transport = transport.unwrap_or(Transport::Udp);
-            let found = tokio::net::lookup_host((host.as_str(), port.unwrap_or(5060))).await;
-            let targets = found.map(|all| all.take(16).map(|address| (transport, address)));
-            let targets = targets.map(Iterator::collect).unwrap_or_default();
+            let targets = resolver.locate(&Wanted { host, port, transport }, &ways).await;
             let _ = arrivals.send(Arrival::Resolved(query, targets)).await;
+            drop(place);
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
