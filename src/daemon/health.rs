@@ -7,6 +7,7 @@ use crate::api::auth::{ConfigKey, hash_secret};
 use crate::api::gateway::{Command, Gateway};
 use crate::config::{ApiKey, InstanceScope};
 use crate::media::stats::Spread;
+use crate::net::sip::SocketStats;
 use crate::observe::event::{self, Happening as _};
 use crate::observe::{metrics, notify};
 use crate::sip::interface::Command as SipCommand;
@@ -30,6 +31,7 @@ pub(super) async fn watch(
     gateway: Gateway,
     sip: mpsc::Sender<oneshot::Sender<()>>,
     late_max: Option<Duration>,
+    sockets: Arc<SocketStats>,
 ) {
     let mut overload = Overload::new(late_max);
     let watched = notify::watchdog_interval();
@@ -44,6 +46,7 @@ pub(super) async fn watch(
             tell_overload(&parts, overloaded).await;
         }
         late = now_late;
+        tell::sockets(&sockets);
         metrics.upkeep();
         if let Ok(status) = gateway.ask(Command::Status).await {
             tell::gauges(&status);

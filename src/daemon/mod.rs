@@ -13,6 +13,7 @@ mod inbound;
 mod overload;
 mod parts;
 mod reception;
+mod reload;
 mod setup;
 mod switchboard;
 mod tell;
@@ -29,7 +30,7 @@ use crate::audio::rate::SampleRate;
 use crate::call::toll::{Payer, TollGuard};
 use crate::config::Config;
 use crate::media::worker::MediaPool;
-use crate::net::sip::{SipQueues, SipSockets, SocketSpec};
+use crate::net::sip::{SipQueues, SipSockets};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::metrics;
 use crate::sip::endpoint::{Endpoint, EndpointStats};
@@ -41,6 +42,7 @@ use agents::AgentDesk;
 use anyhow::Context as _;
 use parts::{Parts, TrunksDown};
 use reception::Reception;
+use reload::Reload;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -86,7 +88,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let media = MediaPool::start(setup::media(&config, rng.next_u64()))
         .context("starting the media threads ([rtp] in the configuration)")?;
     let listen: Vec<_> = config.sip.listen.iter().map(|l| (l.transport, l.address)).collect();
-    let sockets = SipSockets::bind(&SocketSpec::new(listen)).await.context("sip.listen")?;
+    let socket_spec = setup::sockets(&config, listen);
+    let sockets = SipSockets::bind(&socket_spec).await.context("sip.listen")?;
+    let reload = Reload::new(sockets.tls(), socket_spec.tls);
+    let socket_stats = sockets.stats();
+    warn_expired(&config, &sockets);
     let addresses = sockets.addresses().to_vec();
     let mut endpoint_seed = [0; 32];
     rng.fill(&mut endpoint_seed);
@@ -132,12 +138,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let board = tokio::spawn(board.run(commands, told, drained.clone()));
 
     let api_stop = CancellationToken::new();
-    let api = start_api(&config, &gateway, &parts, metrics, &api_stop).await?;
+    let hangups = tokio::spawn(reload.clone().at_hangup());
+    let api = start_api(&config, &gateway, &parts, (metrics, reload), &api_stop).await?;
     let health = tokio::spawn(health::watch(
         Arc::clone(&parts),
         gateway.clone(),
         sip_probe,
         config.limits.overload_lateness.get(),
+        socket_stats,
     ));
     tell_ready(&config, &addresses, &api, begun);
 
@@ -150,6 +158,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     sip_stop.cancel();
     sip.await.context("the SIP task failed")?;
     health.abort();
+    hangups.abort();
     parts.media.shutdown().await;
     api_stop.cancel();
     for listener in api.tasks {
@@ -158,6 +167,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     store.close().await.context("closing the store")?;
     event::GatewayStopped { calls_cut: 0 }.report();
     Ok(())
+}
+
+fn warn_expired(config: &Config, sockets: &SipSockets) {
+    if let Some(file) = &config.sip.tls_certificate
+        && sockets.tls().is_some_and(|tls| tls.facts().expired)
+    {
+        event::CertificateExpired { file: &file.to_string_lossy() }.report();
+    }
 }
 
 /// Enters the minutes that the day has seen before this start: a restart opens no second budget.
@@ -250,7 +267,7 @@ async fn start_api(
     config: &Config,
     gateway: &Gateway,
     parts: &Arc<Parts>,
-    metrics: metrics::Handle,
+    (metrics, reload): (metrics::Handle, Reload),
     stop: &CancellationToken,
 ) -> anyhow::Result<ApiListeners> {
     let state = ApiState::new(ApiParts {
@@ -284,7 +301,11 @@ async fn start_api(
         event::ApiWithoutKeys { api: addresses.0 }.report();
     }
     let render = Arc::new(move || metrics.render());
-    let operators = admin_router(AdminParts { api: state.clone(), metrics: render });
+    let operators = admin_router(AdminParts {
+        api: state.clone(),
+        metrics: render,
+        reload: Arc::new(move || reload.run()),
+    });
     let limits = ServeLimits::default();
     let tasks = vec![
         tokio::spawn(serve(api, router(state), limits, stop.clone().cancelled_owned())),

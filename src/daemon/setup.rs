@@ -21,7 +21,10 @@ use crate::config::{
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
 use crate::media::worker::{MediaSpec, StartRule};
+use crate::net::dns::ResolverSpec;
 use crate::net::http::HttpClient;
+use crate::net::sip::{ConnectionLimits, SocketSpec};
+use crate::net::tls::TlsSpec;
 use crate::sip::interface::{
     EndpointSpec, IdentityHeader, RegisterSpec, Reliable, Transport, TrunkSpec,
 };
@@ -58,6 +61,27 @@ pub(super) fn endpoint(
         t1: config.sip.t1,
         ..EndpointSpec::new(listen.to_vec(), seed)
     }
+}
+
+/// The SIP sockets' setup.
+pub(super) fn sockets(config: &Config, listen: Vec<(Transport, SocketAddr)>) -> SocketSpec {
+    let sip = &config.sip;
+    let spec = SocketSpec::new(listen);
+    let limits = ConnectionLimits {
+        total: sip.connections as usize,
+        per_source: sip.connections_per_source as usize,
+        ..spec.limits
+    };
+    let tls = sip.tls_certificate.as_ref().zip(sip.tls_key.as_ref()).map(|(certificate, key)| {
+        TlsSpec {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            ca: sip.tls_ca.clone(),
+            require_client_certificate: sip.tls_require_client_certificate,
+        }
+    });
+    let resolver = ResolverSpec { servers: sip.nameservers.clone(), ..spec.resolver };
+    SocketSpec { listen: spec.listen, tls, limits, resolver }
 }
 
 /// The header fields that routes look at.

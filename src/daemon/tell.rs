@@ -6,6 +6,7 @@ use crate::call::outcome::Outcome;
 use crate::call::record::{CallRecord, CallType, Direction, HangupParty};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::redact::Number;
+use crate::net::sip::SocketStats;
 use crate::sip::interface::Note;
 
 pub(super) fn created(record: &CallRecord) {
@@ -68,6 +69,20 @@ pub(super) fn sip_note(note: &Note) {
         Note::TrunkState { trunk, up } => event::trunk_state(trunk, *up),
         Note::Registration { .. } | Note::Quarantined { .. } | Note::Banned { .. } => {}
     }
+}
+
+/// Publishes what the SIP sockets count.
+pub(super) fn sockets(stats: &SocketStats) {
+    event::sip_sockets(stats.open.get(), &[
+        ("datagrams_dropped", stats.datagrams_dropped.get()),
+        ("unreachable", stats.unreachable.get()),
+        ("accepted", stats.accepted.get()),
+        ("opened", stats.opened.get()),
+        ("refused", stats.refused.get()),
+        ("evicted", stats.evicted.get()),
+        ("faulted", stats.faulted.get()),
+        ("handshakes_failed", stats.handshakes_failed.get()),
+    ]);
 }
 
 /// Sets the gauges.

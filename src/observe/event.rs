@@ -306,6 +306,21 @@ happenings! {
         /// The trunk.
         trunk: &'a str,
     }
+    /// Certificates were read again.
+    CertificateReloaded = INFO "certificate reloaded" {
+        /// Its time is over: peers that check it refuse us.
+        expired: bool,
+    }
+    /// Our certificate's time is over: peers that check it refuse us.
+    CertificateExpired<'a> = WARN "certificate expired" {
+        /// Its file.
+        file: &'a str,
+    }
+    /// Something could not be read again; what runs stays as it is.
+    ReloadFailed<'a> = ERROR "reload failed" {
+        /// Which file, and why.
+        detail: &'a str,
+    }
     /// The media threads are late: new calls get 503.
     OverloadBegan = WARN "overload began" {
         /// Lateness of their beats since the start, 99th percentile.
@@ -559,6 +574,15 @@ pub fn overload(overloaded: bool, p99_us: u64) {
         OverloadBegan { p99_us }.report();
     } else {
         OverloadEnded { p99_us }.report();
+    }
+}
+
+/// Publishes what the SIP sockets count: connections that are open, and the rest by name.
+pub fn sip_sockets(open: u64, counts: &[(&'static str, u64)]) {
+    #[expect(clippy::cast_precision_loss, reason = "connections are far below 2^52")]
+    metrics::SIP_CONNECTIONS.set(open as f64, &[]);
+    for (what, count) in counts {
+        metrics::SIP_SOCKETS.absolute(*count, &[what]);
     }
 }
 

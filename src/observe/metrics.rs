@@ -90,6 +90,11 @@ metrics_catalogue! {
     SIP_TRANSACTIONS = Gauge "bellwire_sip_transactions" [] NONE;
     /// Live SIP dialogs.
     SIP_DIALOGS = Gauge "bellwire_sip_dialogs" [] NONE;
+    /// Open SIP connections of TCP and TLS.
+    SIP_CONNECTIONS = Gauge "bellwire_sip_connections" [] NONE;
+    /// What the SIP sockets count: connections taken, opened, refused, evicted and faulted, failed
+    /// TLS handshakes, datagrams dropped, ICMP errors.
+    SIP_SOCKETS = Counter "bellwire_sip_sockets_total" ["what"] NONE;
     /// Whether a trunk's gateway answers: 1 or 0.
     TRUNK_UP = Gauge "bellwire_trunk_up" ["trunk"] NONE;
     /// RTP packets received and used.

@@ -120,7 +120,11 @@ impl Rig {
         };
         let state = ApiState::new(parts).await.unwrap();
         let metrics = Arc::new(|| "calls_active 0\n".to_owned());
-        let admin = admin_router(AdminParts { api: state.clone(), metrics });
+        let admin = admin_router(AdminParts {
+            api: state.clone(),
+            metrics,
+            reload: Arc::new(|| Ok(serde_json::json!({ "applied": [] }))),
+        });
         Self { api: router(state.clone()), admin, state, store, daemon, gate, dir }
     }
 

@@ -24,7 +24,12 @@ pub struct AdminParts {
     pub api: ApiState,
     /// Writes the metrics page (Prometheus text).
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Reads certificates again and tells what was applied; blocks.
+    pub reload: Reload,
 }
+
+/// Reads again what can be read again without a restart.
+pub type Reload = Arc<dyn Fn() -> Result<serde_json::Value, Problem> + Send + Sync>;
 
 #[derive(Clone)]
 struct Admin {
@@ -43,6 +48,7 @@ pub fn admin_router(parts: AdminParts) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/admin/status", get(status))
         .route("/v1/admin/drain", post(drain))
+        .route("/v1/admin/reload", post(reload))
         .fallback(no_such_route)
         .method_not_allowed_fallback(guard::no_such_method)
         .layer(axum::middleware::from_fn(guard::frame))
@@ -104,6 +110,14 @@ async fn drain(State(admin): State<Admin>, request: Request) -> Result<Response,
     admin.permit(&request)?;
     admin.parts.api.gateway.tell(Command::Drain)?;
     Ok(once::json(StatusCode::ACCEPTED, object!({"status": "draining"}).to_string()))
+}
+
+async fn reload(State(admin): State<Admin>, request: Request) -> Result<Response, Problem> {
+    admin.permit(&request)?;
+    let reload = Arc::clone(&admin.parts.reload);
+    let applied = tokio::task::spawn_blocking(move || reload()).await;
+    let applied = applied.map_err(|_| Problem::internal("nothing could be read again"))??;
+    Ok(once::json(StatusCode::OK, applied.to_string()))
 }
 
 async fn no_such_route() -> Problem {
