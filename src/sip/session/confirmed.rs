@@ -15,7 +15,11 @@ use crate::sip::dialog::Dialog;
 use crate::sip::interface::{EndCause, Event};
 use crate::sip::message::{Message, Method, Name};
 use crate::sip::transaction::table::ServerId;
+use std::collections::VecDeque;
 use std::time::Instant;
+
+/// Most digits that wait for their turn; further ones are lost.
+const KEYS_MAX: usize = 64;
 
 /// Both sides have agreed.
 #[derive(Debug)]
@@ -26,6 +30,10 @@ pub(super) struct Confirmed {
     pub(super) refresh: Refresh,
     transfer: Transfer,
     asked: Asked,
+    /// The digit that is out.
+    pressed: Option<Tag>,
+    /// Digits that wait for it, and how long each was held.
+    keys: VecDeque<(char, u32)>,
     /// The session is to end while an ACK is owed: BYE waits for it.
     pub(super) exit: Option<Exit>,
 }
@@ -79,6 +87,8 @@ impl Confirmed {
             refresh,
             transfer: Transfer::Idle,
             asked: Asked::Idle,
+            pressed: None,
+            keys: VecDeque::new(),
             exit: None,
         }
     }
@@ -181,13 +191,21 @@ impl Confirmed {
         Next::Stay
     }
 
-    /// Sends a digit; what the peer makes of it changes nothing.
+    /// Sends a digit once the one before it was answered: of two that overtake each other on the
+    /// way, the peer must refuse one. What it makes of them changes nothing.
     fn press(&mut self, context: &mut Context<'_>, digit: char, duration_ms: u32) {
         let Some(body) = dtmf::relay(digit, duration_ms) else { return };
+        if self.pressed.is_some() {
+            if self.keys.len() < KEYS_MAX {
+                self.keys.push_back((digit, duration_ms));
+            }
+            return;
+        }
         let mut request = self.dialog.request(Method::Info);
         request.body = ("application/dtmf-relay", body);
-        let purpose = Purpose::InDialog(context.known.tag());
-        context.effects.push(Effect::Request { purpose, request });
+        let tag = context.known.tag();
+        self.pressed = Some(tag);
+        context.effects.push(Effect::Request { purpose: Purpose::InDialog(tag), request });
     }
 
     fn request(
@@ -336,14 +354,18 @@ impl Confirmed {
     /// The final answer to a request of ours.
     fn response(&mut self, context: &mut Context<'_>, tag: Tag, message: &Message<'_>) -> Next {
         let code = message.code().unwrap_or(500);
+        //= RFC 3261 §12.2.1.2: the 2xx to a target refresh request sets the remote target, that of
+        //= its ACK too
+        if self.own.is(tag) && code < 300 {
+            self.dialog.refresh_target(message);
+        }
         acknowledge(&self.dialog, context, tag, message);
         if self.own.is(tag) {
             return self.own_answered(context, code, message);
         }
         let cseq = message.cseq().ok().map(|cseq| cseq.number);
         let status = (code, reason_phrase_of(message));
-        let _ =
-            self.transfer.answered(context, tag, status, cseq) || self.asked.answered(tag, code);
+        self.settled(context, tag, status, cseq);
         Next::Stay
     }
 
@@ -351,9 +373,28 @@ impl Confirmed {
         if self.own.is(tag) {
             return self.own_unanswered(context, failure);
         }
-        let silence = (408, "no answer to the REFER");
-        let _ = self.transfer.answered(context, tag, silence, None);
+        self.settled(context, tag, (408, "no answer to the REFER"), None);
         Next::Stay
+    }
+
+    /// Whatever has become of a REFER, a NOTIFY or a digit.
+    fn settled(
+        &mut self,
+        context: &mut Context<'_>,
+        tag: Tag,
+        status: (u16, &str),
+        cseq: Option<u32>,
+    ) {
+        if self.transfer.answered(context, tag, status, cseq) || self.asked.answered(tag, status.0)
+        {
+            return;
+        }
+        if self.pressed == Some(tag) {
+            self.pressed = None;
+            if let Some((digit, duration_ms)) = self.keys.pop_front() {
+                self.press(context, digit, duration_ms);
+            }
+        }
     }
 
     fn timeout(&mut self, context: &mut Context<'_>) -> Next {

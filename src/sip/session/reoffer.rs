@@ -101,6 +101,11 @@ impl Confirmed {
             self.own = Own::Waiting { wish, from: context.now };
         }
         self.own = match std::mem::replace(&mut self.own, Own::Idle) {
+            Own::Waiting { wish: Wish { sdp: None, .. }, .. }
+                if !self.refresh.is_wanted(context.now) =>
+            {
+                Own::Idle
+            }
             Own::Waiting { wish, from } if from <= context.now && self.may_send(context, &wish) => {
                 self.send(context, wish)
             }
@@ -214,8 +219,6 @@ impl Confirmed {
         sdp: Option<Vec<u8>>,
         message: &Message<'_>,
     ) {
-        //= RFC 3261 §12.2.1.2: the 2xx to a target refresh request sets the remote target
-        self.dialog.refresh_target(message);
         self.refresh = self.refresh.of(message, &context.policy, context.now);
         let Some(sdp) = sdp else { return };
         let answer = sdp_of(message);

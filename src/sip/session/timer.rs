@@ -158,6 +158,14 @@ impl Refresh {
         }
     }
 
+    /// Whether a refresh that has waited is still ours to send: the peer may have refreshed since.
+    pub(super) fn is_wanted(&self, now: Instant) -> bool {
+        match self {
+            Self::Ours { at, .. } => at.is_none_or(|at| now >= at),
+            Self::Off | Self::Theirs { .. } => false,
+        }
+    }
+
     /// Whether the session is dead.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         match self {
