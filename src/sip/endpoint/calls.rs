@@ -322,8 +322,8 @@ impl Endpoint {
                 self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
             }
             Effect::Request { purpose, mut request } => {
-                //= RFC 3261 §12.2.1.1 and RFC 6665 §4.4.1: requests that refresh the target, or that
-                //= belong to a subscription, carry Contact
+                //= RFC 3261 §12.2.1.1: target refresh requests SHOULD carry Contact; those of a
+                //= subscription refresh the target too (RFC 6665 §4.4)
                 let contact = match request.method {
                     Method::Invite | Method::Update | Method::Refer | Method::Notify => true,
                     Method::Ack

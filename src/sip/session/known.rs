@@ -2,7 +2,7 @@
 //! of the session timer, and the descriptions that were last agreed on.
 
 use super::timer::INTERVAL_MIN;
-use super::{Effect, Input, Tag, sdp_of};
+use super::{Effect, Input, Tag, has_sdp};
 use crate::sip::message::{Message, Method, Name};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -68,8 +68,8 @@ impl Known {
         if message.count(Name::Allow) > 0 {
             self.update = message.headers(Name::Allow).any(|method| method == "UPDATE");
         }
-        if let Some(sdp) = sdp_of(message) {
-            self.heard = Some(digest(&sdp));
+        if has_sdp(message) {
+            self.heard = Some(digest(message.body()));
         }
     }
 

@@ -17,6 +17,8 @@ mod confirmed;
 mod dtmf;
 mod known;
 mod leaving;
+#[cfg(test)]
+mod model;
 mod refer;
 mod reoffer;
 mod timer;
@@ -32,8 +34,8 @@ use caller::Inviting;
 use confirmed::Confirmed;
 use known::Known;
 use leaving::Leaving;
-use timer::{Refresh, TimerAsk};
 use std::time::{Duration, Instant};
+use timer::{Refresh, TimerAsk};
 
 pub use timer::{first_timer_headers, interval_refusal};
 
@@ -573,7 +575,11 @@ fn reason_phrase_of<'a>(message: &Message<'a>) -> &'a str {
 
 /// The body, if it is a description.
 fn sdp_of(message: &Message<'_>) -> Option<Vec<u8>> {
-    message.has_body("application", "sdp").then(|| message.body().to_vec())
+    has_sdp(message).then(|| message.body().to_vec())
+}
+
+fn has_sdp(message: &Message<'_>) -> bool {
+    message.has_body("application", "sdp")
 }
 
 /// The Reason header field as text for the application; empty if there is none.

@@ -106,7 +106,7 @@ impl Transfer {
     ) {
         let event = message.header(Name::Event).unwrap_or("");
         let (package, params) = event.split_once(';').unwrap_or((event, ""));
-        //= RFC 6665 §4.1.3: an event that was not asked for: 489
+        //= RFC 6665 §8.3.2: an event that is not known: 489
         if !package.trim().eq_ignore_ascii_case("refer") {
             return context.reply(server, Reply::code(489));
         }
@@ -459,4 +459,89 @@ fn unescape(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{prop_assert, proptest};
+
+    fn refer(refer_to: &str) -> Result<Target, u16> {
+        let text = format!("REFER sip:a@b SIP/2.0\r\nRefer-To: {refer_to}\r\n\r\n");
+        Target::of(&Message::parse(text.as_bytes()).unwrap())
+    }
+
+    fn notify(body: &str) -> Option<(u16, String)> {
+        let kind = "Content-Type: message/sipfrag;version=2.0\r\n";
+        let text = format!("NOTIFY sip:a@b SIP/2.0\r\n{kind}\r\n{body}");
+        status_of(&Message::parse(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn replaces_is_the_only_header_component_that_counts() {
+        let replaces = |text: &str| refer(text).map(|target| target.replaces);
+        let whole = "x@y;to-tag=1;from-tag=2;early-only";
+        let escaped = "x%40y%3Bto-tag%3D1%3bfrom-tag%3d2%3Bearly-only";
+        let cases = [
+            (format!("<sip:a@b?Replaces={escaped}>"), Ok(Some(whole.to_owned()))),
+            (format!("<sip:a@b?Route=x&rEPLACES={escaped}&y>"), Ok(Some(whole.to_owned()))),
+            ("<sip:a@b?Replace=x>".to_owned(), Ok(None)),
+            ("<sip:a@b?>".to_owned(), Ok(None)),
+            ("<sip:a@b?Replaces>".to_owned(), Err(400)),
+            ("<sip:a@b?Replaces=%3Bto-tag%3D1%3Bfrom-tag%3D2>".to_owned(), Err(400)),
+            ("<sip:a@b?Replaces=x%3Bto-tag%3D%3Bfrom-tag%3D2>".to_owned(), Err(400)),
+            ("<sip:a@b?Replaces=x%3Bto-tag%3D1%3Bto-tag%3D1%3Bfrom-tag%3D2>".to_owned(), Err(400)),
+        ];
+        for (text, want) in cases {
+            assert_eq!(replaces(&text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn status_lines_are_read_strictly() {
+        assert_eq!(notify("SIP/2.0 200 OK\r\nTo: x"), Some((200, "OK".to_owned())));
+        assert_eq!(notify("SIP/2.0 180"), Some((180, String::new())));
+        assert_eq!(notify("SIP/2.0  200 OK"), None);
+        assert_eq!(notify("SIP/2.0 200OK"), None);
+        let long = format!("SIP/2.0 486 {}", "\u{e4}".repeat(400));
+        assert!(notify(&long).is_some_and(|(code, reason)| code == 486 && reason.len() <= 512));
+    }
+
+    #[test]
+    fn subscription_states_are_read() {
+        let cases = [
+            ("active;expires=7", false, 7, "the peer tells no more"),
+            ("Terminated ; reason = rejected", true, 60, "rejected"),
+            ("pending", false, 60, "the peer tells no more"),
+            ("", false, 60, "the peer tells no more"),
+            ("active;expires=-1", false, 60, "the peer tells no more"),
+        ];
+        for (value, over, left, why) in cases {
+            let text = format!("NOTIFY sip:a@b SIP/2.0\r\nSubscription-State: {value}\r\n\r\n");
+            let read = subscription(&Message::parse(text.as_bytes()).unwrap());
+            assert_eq!(read, (over, Duration::from_secs(left), why.to_owned()), "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_refer_to_brings_more_than_a_uri_and_one_replaces(text in "[ -~\u{a0}-\u{ff}]{0,80}") {
+            for text in [text.clone(), format!("<sip:a@b{text}>"), format!("<sip:a@b?Replaces={text}>")] {
+                if let Ok(Target { to, replaces }) = refer(&text) {
+                    prop_assert!(Uri::parse(&to).is_ok_and(|uri| uri.headers.is_none()), "{to}");
+                    let plain = |text: &str| !text.contains(['\r', '\n', ' ']);
+                    prop_assert!(plain(&to) && replaces.is_none_or(|value| plain(&value)));
+                }
+            }
+        }
+
+        #[test]
+        fn no_body_breaks_the_reader_of_status_lines(body in proptest::collection::vec(0_u8..=255, 0..400)) {
+            let mut text = b"NOTIFY sip:a@b SIP/2.0\r\nc: message/sipfrag\r\n\r\n".to_vec();
+            text.extend([b"SIP/2.0 ", &body[..]].concat());
+            if let Some((code, reason)) = status_of(&Message::parse(&text).unwrap()) {
+                prop_assert!((100..700).contains(&code) && !reason.contains(char::is_control));
+            }
+        }
+    }
 }

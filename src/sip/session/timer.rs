@@ -287,3 +287,113 @@ fn refresher(message: &Message<'_>) -> Option<Side> {
         side.eq_ignore_ascii_case("uac").then_some(Side::Uac)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "tests need some origin of time")]
+        Instant::now()
+    }
+
+    fn policy(seconds: Option<u64>) -> Policy {
+        let session_timer = seconds.map(Duration::from_secs);
+        Policy { session_timer, ..Policy::plain(Duration::from_millis(500)) }
+    }
+
+    fn read<T>(start: &str, headers: &str, of: impl Fn(&Message<'_>) -> T) -> T {
+        of(&Message::parse(format!("{start}\r\n{headers}\r\n").as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn interval_and_refresher_are_granted_as_the_table_says() {
+        let supported = "Supported: timer\r\n";
+        // What the request says, what we want, what the 2xx says.
+        let cases = [
+            (String::new(), None, None),
+            (supported.to_owned(), None, None),
+            (supported.to_owned(), Some(600), Some("600;refresher=uac")),
+            (String::new(), Some(600), Some("600;refresher=uas")),
+            (String::new(), Some(5), Some("90;refresher=uas")),
+            ("x: 1800\r\n".to_owned(), None, Some("1800;refresher=uas")),
+            ("x: 1800;refresher=uac\r\n".to_owned(), None, Some("1800;refresher=uas")),
+            ("x: 30\r\n".to_owned(), Some(600), None),
+            (format!("{supported}x: 1800\r\n"), None, Some("1800;refresher=uac")),
+            (format!("{supported}x: 1800;refresher=uac\r\n"), None, Some("1800;refresher=uac")),
+            (format!("{supported}x: 1800;Refresher=UAS\r\n"), None, Some("1800;refresher=uas")),
+            (format!("{supported}x: 1800\r\n"), Some(600), Some("600;refresher=uac")),
+            (format!("{supported}x: 300\r\n"), Some(600), Some("300;refresher=uac")),
+            (
+                format!("{supported}x: 1800\r\nMin-SE: 900\r\n"),
+                Some(600),
+                Some("900;refresher=uac"),
+            ),
+            (format!("{supported}Min-SE: 900\r\n"), Some(600), Some("900;refresher=uac")),
+        ];
+        for (headers, ours, want) in cases {
+            let ask = read("INVITE sip:a@b SIP/2.0", &headers, TimerAsk::of);
+            let (given, refresh) = ask.grant(&policy(ours), origin());
+            let value = |name| given.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str());
+            assert_eq!(value(Name::SessionExpires), want, "{headers} {ours:?}");
+            let required = want.is_some() && headers.contains("Supported");
+            assert_eq!(value(Name::Require).is_some(), required, "{headers} {ours:?}");
+            assert_eq!(matches!(refresh, Refresh::Off), want.is_none());
+            let by_us = want.is_some_and(|want| want.ends_with("uas"));
+            assert_eq!(matches!(refresh, Refresh::Ours { .. }), by_us, "{headers}");
+        }
+    }
+
+    #[test]
+    fn answer_sets_what_runs() {
+        let now = origin();
+        let ours = Refresh::ours(600, now);
+        let after = |headers: &str, ours_wanted, was: Refresh| {
+            read("SIP/2.0 200 OK", headers, |m| was.of(m, &policy(ours_wanted), now))
+        };
+        let watched =
+            |seconds| Refresh::Ours { seconds, at: Some(now + half(seconds)), until: None };
+        let cases = [
+            ("", None, Refresh::Off, Refresh::Off),
+            ("", Some(1800), Refresh::Off, watched(1800)),
+            ("", None, ours, watched(600)),
+            ("", None, Refresh::theirs(600, now), Refresh::Off),
+            ("x: 1800;refresher=uac\r\n", None, Refresh::Off, Refresh::ours(1800, now)),
+            ("x: 1800;refresher=uas\r\n", None, ours, Refresh::theirs(1800, now)),
+            ("x: 1800\r\n", None, Refresh::Off, Refresh::ours(1800, now)),
+            ("x: 0;refresher=uac\r\n", None, Refresh::Off, Refresh::ours(90, now)),
+            ("x: 99999999999;refresher=uas\r\n", None, ours, Refresh::theirs(u32::MAX, now)),
+            ("x: soon\r\n", None, Refresh::Off, Refresh::Off),
+        ];
+        for (headers, wanted, was, want) in cases {
+            assert_eq!(after(headers, wanted, was), want, "{headers:?} {wanted:?} {was:?}");
+        }
+    }
+
+    #[test]
+    fn session_dies_32_seconds_or_a_third_early() {
+        let now = origin();
+        for (seconds, end) in [(90, 60), (96, 64), (99, 67), (1800, 1768)] {
+            let Refresh::Theirs { until, .. } = Refresh::theirs(seconds, now) else { panic!() };
+            assert_eq!(until, now + Duration::from_secs(end), "{seconds}");
+        }
+    }
+
+    #[test]
+    fn failed_refreshes_come_ever_closer_but_never_as_a_flood() {
+        let now = origin();
+        let mut refresh = Refresh::ours(1800, now);
+        let mut at = now + Duration::from_secs(900);
+        let mut tries = 0;
+        while !refresh.is_over(at) {
+            assert!(refresh.is_due(at) && refresh.is_wanted(at));
+            refresh.sent();
+            assert!(!refresh.is_due(at) && refresh.is_wanted(at));
+            refresh.failed(at);
+            let (next, _) = refresh.deadline(true).unwrap();
+            assert!(next >= at + RETRY_MIN || refresh.is_over(next));
+            (at, tries) = (next, tries + 1);
+        }
+        assert!(tries < 20, "{tries}");
+    }
+}
