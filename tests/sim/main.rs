@@ -10,6 +10,7 @@ mod clock;
 mod net;
 mod pair;
 mod robot;
+mod standing;
 mod watch;
 mod world;
 
@@ -26,4 +27,9 @@ mod forks;
 mod races;
 mod random_carrier;
 mod random_histories;
+mod refer_in;
+mod reoffer;
+mod reoffer_pair;
 mod routing;
+mod session_timer;
+mod transfer;

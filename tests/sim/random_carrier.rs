@@ -4,7 +4,7 @@ use crate::clock::{ms, secs};
 use crate::net::{Faults, seed_of};
 use crate::random_histories::seeds;
 use crate::robot::Robot;
-use crate::world::{ANSWER, Planned, World, check, name};
+use crate::world::{ANSWER, Planned, World, check, name, spec};
 use bellwire::id::SessionId;
 use bellwire::sip::interface::{Command, Event};
 use bellwire::time::Rng;
@@ -27,12 +27,38 @@ fn application(world: &mut World, rng: &mut Rng, session: SessionId, event: &Eve
             plan(2000, Command::Reanswer { session, sdp: ANSWER.to_vec() });
             plan(2000, Command::Reject { session, code: 488, reason: String::new() });
         }
+        Event::Answered { .. } | Event::Confirmed { .. } => {
+            live(world, rng, session);
+        }
+        Event::ReferAsked { .. } => {
+            plan(12_000, Command::AnswerRefer { session, code: 202 });
+            plan(30_000, Command::NotifyRefer { session, code: 180 });
+            plan(60_000, Command::NotifyRefer { session, code: 200 });
+        }
         _ => {}
     }
 }
 
+/// What an application does with a session that stands.
+fn live(world: &mut World, rng: &mut Rng, session: SessionId) {
+    for _ in 0..rng.below(5) {
+        let command = match rng.below(5) {
+            0..3 => Command::Reoffer { session, sdp: b"v=0 ours".to_vec() },
+            3 => Command::Info { session, digit: '5', duration_ms: 100 },
+            _ => {
+                let to = "sip:elsewhere@example.com".to_owned();
+                Command::Refer { session, to, replaces: None, headers: Vec::new() }
+            }
+        };
+        world.plan_command(ms(rng.below(60_000)), command);
+    }
+}
+
 fn history(seed: u64) -> Vec<String> {
-    let mut world = World::new(seed);
+    let mut spec = spec(seed);
+    spec.trunks[0].take_refer = seed.is_multiple_of(3);
+    spec.trunks[0].session_timer = seed.is_multiple_of(4).then_some(secs(90));
+    let mut world = World::with(seed, spec);
     let mut rng = Rng::from_seed(seed_of(seed, 20));
     let mut robot = Robot::new(rng.fork());
     if seed % 2 == 1 {
@@ -78,8 +104,11 @@ fn nothing_a_carrier_does_leaves_a_trace() {
         return;
     }
     // The histories are worth something only if they reach everything.
-    for wanted in ["incoming", "answered", "confirmed", "reoffer", "183 sdp"] {
+    for wanted in ["incoming", "answered", "confirmed", "reoffer", "reoffered", "183 sdp"] {
         assert!(told.contains_key(wanted), "{wanted} never happened: {told:?}");
+    }
+    for wanted in ["transfer Acc", "transfer Succ", "transfer Fail", "refer asked"] {
+        assert!(told.keys().any(|name| name.starts_with(wanted)), "no {wanted}: {told:?}");
     }
     for cause in ["PeerHangup", "LocalHangup", "Refused", "Rejected", "Canceled", "Timeout"] {
         let wanted = format!("ended {cause}");

@@ -13,6 +13,8 @@ struct Seen {
     /// Branches of INVITEs that got a provisional answer.
     provisional: Vec<String>,
     invite_sent: Option<Instant>,
+    /// When the INVITE of a branch was first sent; a session has several.
+    sent: BTreeMap<String, Instant>,
     cancel_sent: Option<Instant>,
     first_ok_sent: Option<Instant>,
     first_ok_received: Option<Instant>,
@@ -41,6 +43,7 @@ impl Watch {
             (Some(Method::Invite), _) => {
                 seen.caller.get_or_insert(from);
                 seen.invite_sent.get_or_insert(now);
+                seen.sent.entry(branch).or_insert(now);
             }
             (Some(Method::Cancel), _) if !seen.provisional.contains(&branch) => {
                 self.violations.push("CANCEL before any provisional answer".into());
@@ -66,10 +69,11 @@ impl Watch {
         match (message.method(), message.code()) {
             (Some(Method::Ack), _) => seen.ack_received = true,
             // One that comes after Timer B finds no transaction any more.
-            (None, Some(..200))
-                if is_invite && seen.invite_sent.is_some_and(|at| now < at + secs(32)) =>
-            {
-                seen.provisional.push(message.via().map_or("", |via| via.branch).to_owned());
+            (None, Some(..200)) if is_invite => {
+                let branch = message.via().map_or("", |via| via.branch).to_owned();
+                if seen.sent.get(&branch).is_some_and(|at| now < *at + secs(32)) {
+                    seen.provisional.push(branch);
+                }
             }
             (None, Some(200..300)) if is_invite => {
                 // A transaction that gave up (Timer B, or 64*T1 after CANCEL) hears nothing more.

@@ -9,7 +9,9 @@ use crate::sip::interface::{
     Command, EndCause, Ending, Event, Flow, Incoming, Invite, Output, PeerIdentity,
 };
 use crate::sip::message::{Message, Method, NameAddr, Uri, escape_user, quoted, unfold};
-use crate::sip::session::{Ask, Effect, Input, Policy, Purpose, Reply, Session, Tag, tame};
+use crate::sip::session::{
+    Ask, Effect, Input, Policy, Purpose, Reply, Session, Tag, first_timer_headers, tame,
+};
 use crate::sip::transaction::table::{ServerId, ServerInput};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -93,8 +95,7 @@ impl Endpoint {
     fn refer_to(&self, to: &str, replaces: Option<SessionId>) -> String {
         let dialog = replaces.and_then(|id| self.calls.get(&id)?.session.dialog());
         let Some(dialog) = dialog else { return format!("<{to}>") };
-        let (call_id, theirs, ours) =
-            (dialog.call_id(), dialog.remote_tag(), dialog.local_tag());
+        let (call_id, theirs, ours) = (dialog.call_id(), dialog.remote_tag(), dialog.local_tag());
         let value = format!("{call_id};to-tag={theirs};from-tag={ours}");
         format!("<{to}?Replaces={}>", escape_header(&value))
     }
@@ -118,7 +119,8 @@ impl Endpoint {
         let request = self.first_invite(trunk, &tag, &invite);
         let key = (request.call_id.clone(), tag);
         self.by_dialog.insert(key.clone(), id);
-        let session = Session::outgoing(self.policy(trunk), invite.to);
+        let mut session = Session::outgoing(self.policy(trunk), invite.to);
+        session.describe(invite.sdp);
         let call = Call {
             session,
             trunk,
@@ -230,7 +232,7 @@ impl Endpoint {
             call_id: self.rng.call_id(),
             cseq: 1,
             routes: Vec::new(),
-            headers: invite.headers.clone(),
+            headers: [first_timer_headers(&self.policy(trunk)), invite.headers.clone()].concat(),
             contact_user: Some(invite.from_user.clone()),
             body: ("application/sdp", invite.sdp.clone().unwrap_or_default()),
         }
@@ -300,6 +302,10 @@ impl Endpoint {
         {
             self.by_dialog.remove(&call.key);
             self.call_timers.clear(&id);
+            // A re-INVITE that nobody answers must not outlive its session.
+            if let Some((_, reinvite)) = call.reinvite {
+                self.withdraw(now, reinvite, None);
+            }
         }
     }
 
@@ -315,15 +321,31 @@ impl Endpoint {
                 let owner = Owner::Ack { invite, to_tag };
                 self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
             }
-            Effect::Request { purpose, request } => {
+            Effect::Request { purpose, mut request } => {
+                //= RFC 3261 §12.2.1.1: target refresh requests SHOULD carry Contact; those of a
+                //= subscription refresh the target too (RFC 6665 §4.4)
+                let contact = match request.method {
+                    Method::Invite | Method::Update | Method::Refer | Method::Notify => true,
+                    Method::Ack
+                    | Method::Bye
+                    | Method::Cancel
+                    | Method::Options
+                    | Method::Register
+                    | Method::Prack
+                    | Method::Info
+                    | Method::Subscribe
+                    | Method::Message
+                    | Method::Publish
+                    | Method::Other(_) => false,
+                };
+                request.contact_user = contact.then(|| call.contact_user.clone());
                 let owner = match purpose {
                     Purpose::Bye => Owner::Bye(id),
                     Purpose::Stray => Owner::Nobody,
                     Purpose::InDialog(tag) => Owner::InDialog(id, tag),
                 };
                 let is_invite = request.method == Method::Invite;
-                let request =
-                    self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
+                let request = self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
                 if let (Purpose::InDialog(tag), true) = (purpose, is_invite)
                     && let Some(call) = self.calls.get_mut(&id)
                 {

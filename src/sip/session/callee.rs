@@ -1,6 +1,8 @@
 //! The callee's side until the ACK: ringing, the final answer, and its repetition.
 
-use super::{Ask, Context, Exit, Input, Repeat, Reply, SessionTimer, State, reason_header, sdp_of};
+use super::{
+    Ask, Context, Exit, Input, Refresh, Repeat, Reply, State, TimerAsk, reason_header, sdp_of,
+};
 use crate::sip::dialog::{Dialog, DialogError};
 use crate::sip::interface::{EndCause, Event};
 use crate::sip::message::{Message, Method, Name};
@@ -12,6 +14,9 @@ use std::time::{Duration, Instant};
 //= RFC 3261 §13.3.1.1: one every minute
 const PROVISIONAL_EVERY: Duration = Duration::from_mins(1);
 
+/// Most wishes of the application that wait for the ACK; further ones are lost.
+const LATER_MAX: usize = 32;
+
 /// The peer's INVITE is in and has no final answer.
 #[derive(Debug)]
 pub(super) struct Invited {
@@ -20,7 +25,7 @@ pub(super) struct Invited {
     invite_cseq: u32,
     /// The INVITE made no offer: ours goes into the 2xx, the answer comes in the ACK.
     delayed_offer: bool,
-    timer: Option<SessionTimer>,
+    timer: TimerAsk,
     /// What was said last, to be said again every minute.
     ringing: Option<(Reply, Instant)>,
     /// The end that the Expires of the INVITE sets.
@@ -41,7 +46,7 @@ impl Invited {
             dialog,
             invite_cseq: message.cseq()?.number,
             delayed_offer: sdp_of(message).is_none(),
-            timer: SessionTimer::asked_by(message),
+            timer: TimerAsk::of(message),
             ringing: None,
             expires: expires.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
         })
@@ -157,15 +162,16 @@ impl Invited {
     }
 
     fn answer(self, context: &mut Context<'_>, sdp: Vec<u8>) -> State {
-        let headers = SessionTimer::headers(self.timer);
+        let (headers, refresh) = self.timer.grant(&context.policy, context.now);
         context.reply(self.server, Reply { headers, ..Reply::with_sdp(200, sdp) });
         State::Confirming(Confirming {
             server: self.server,
             dialog: self.dialog,
             invite_cseq: self.invite_cseq,
             delayed_offer: self.delayed_offer,
-            refresh_by: SessionTimer::expiry(self.timer, context.now),
+            refresh,
             repeat: context.first_repeat(),
+            later: Vec::new(),
             exit: None,
         })
     }
@@ -183,8 +189,10 @@ pub(super) struct Confirming {
     dialog: Dialog,
     invite_cseq: u32,
     delayed_offer: bool,
-    refresh_by: Option<Instant>,
+    refresh: Refresh,
     repeat: Repeat,
+    /// What the application wants of the session that stands, until it does.
+    later: Vec<Ask>,
     /// The application has hung up: BYE waits for the ACK.
     exit: Option<Exit>,
 }
@@ -211,6 +219,12 @@ impl Confirming {
             Input::Ask(Ask::Hangup { reason }) => {
                 self.exit.get_or_insert_with(|| Exit::hangup(reason));
             }
+            //= RFC 3261 §14.1: no INVITE of ours before the ACK to the one that is answered
+            Input::Ask(ask @ (Ask::Reoffer(_) | Ask::Refer { .. } | Ask::Info { .. })) => {
+                if self.later.len() < LATER_MAX {
+                    self.later.push(ask);
+                }
+            }
             Input::Request { server, message } => return self.request(context, server, message),
             //= RFC 3261 §13.3.1.4: no ACK for 64*T1: the session SHOULD be ended by BYE
             Input::Timeout if context.now >= self.repeat.give_up => {
@@ -228,12 +242,9 @@ impl Confirming {
                 | Ask::Reject { .. }
                 | Ask::Reanswer(_)
                 | Ask::Acknowledge(_)
-                | Ask::Reoffer(_)
                 | Ask::Redirect(_)
-                | Ask::Refer { .. }
                 | Ask::AnswerRefer(_)
-                | Ask::NotifyRefer(_)
-                | Ask::Info { .. },
+                | Ask::NotifyRefer(_),
             )
             | Input::Provisional(_)
             | Input::Accepted(_)
@@ -253,7 +264,9 @@ impl Confirming {
         }
         let sdp = if self.delayed_offer { sdp_of(ack) } else { None };
         context.event(Event::Confirmed { sdp });
-        State::Confirmed(Confirmed::new(self.dialog, self.refresh_by))
+        let mut confirmed = Confirmed::new(self.dialog, self.refresh);
+        confirmed.catch_up(context, self.later);
+        State::Confirmed(confirmed)
     }
 
     fn request(

@@ -1,6 +1,6 @@
 //! The caller's side until the final answer: forks, early media, and the races of CANCEL.
 
-use super::{Ask, Context, Effect, Exit, Failure, Input, Reply, SessionTimer, State, sdp_of, tame};
+use super::{Ask, Context, Effect, Exit, Failure, Input, Refresh, Reply, State, sdp_of, tame};
 use crate::sip::dialog::Dialog;
 use crate::sip::interface::{EndCause, Event};
 use crate::sip::message::{Message, Method};
@@ -34,6 +34,11 @@ impl Inviting {
         match input {
             Input::Provisional(answer) => self.ringing(context, answer),
             Input::Accepted(answer) => return self.accepted(context, answer),
+            Input::Refused { code: 422, message: Some(message), .. }
+                if self.exit.is_none() && context.redial_longer(message) =>
+            {
+                self.early.clear();
+            }
             Input::Refused { code, reason, .. } => return self.refused(context, code, &reason),
             Input::Failed(failure) => return self.failed(context, failure),
             Input::Request { server, message } => self.request(context, server, message),
@@ -102,8 +107,8 @@ impl Inviting {
             return context.leave(dialog, exit);
         }
         context.event(Event::Answered { sdp: sdp_of(answer) });
-        let timer = SessionTimer::granted_by(answer);
-        State::Confirmed(Confirmed::new(dialog, SessionTimer::expiry(timer, context.now)))
+        let refresh = Refresh::Off.of(answer, &context.policy, context.now);
+        State::Confirmed(Confirmed::new(dialog, refresh))
     }
 
     fn refused(self, context: &mut Context<'_>, code: u16, reason: &str) -> State {

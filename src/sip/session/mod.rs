@@ -15,19 +15,29 @@ mod callee;
 mod caller;
 mod confirmed;
 mod dtmf;
+mod known;
+mod leaving;
+#[cfg(test)]
+mod model;
+mod refer;
+mod reoffer;
 mod timer;
 
 use crate::sip::dialog::{Dialog, DialogError, Order, Request};
 use crate::sip::interface::{EndCause, Ending, Event, Reliable};
-use crate::sip::message::{Message, Method, Name, unfold};
+use crate::sip::message::{Message, Method, Name, StartLine, unfold};
 use crate::sip::transaction::table::ServerId;
 use crate::sip::transaction::timers::Resend;
 use crate::time::Rng;
 use callee::{Confirming, Invited};
 use caller::Inviting;
-use confirmed::{Confirmed, Leaving};
-use timer::SessionTimer;
+use confirmed::Confirmed;
+use known::Known;
+use leaving::Leaving;
 use std::time::{Duration, Instant};
+use timer::{Refresh, TimerAsk};
+
+pub use timer::{first_timer_headers, interval_refusal};
 
 /// Longest reason text that is passed on.
 const REASON_MAX: usize = 256;
@@ -79,6 +89,7 @@ pub struct Tag(pub u32);
 pub struct Session {
     policy: Policy,
     state: State,
+    known: Known,
 }
 
 /// One thing that happens to a session.
@@ -284,7 +295,12 @@ impl Session {
     /// A session whose INVITE is about to be sent to `target`.
     #[must_use]
     pub fn outgoing(policy: Policy, target: String) -> Self {
-        Self { policy, state: State::Inviting(Inviting::new(target)) }
+        Self { policy, state: State::Inviting(Inviting::new(target)), known: Known::new(true) }
+    }
+
+    /// Tells the description that our first INVITE offers: a refresh may have to repeat it.
+    pub fn describe(&mut self, sdp: Option<Vec<u8>>) {
+        self.known.described = sdp;
     }
 
     /// A session for an INVITE that came without a To tag; `local_tag` will be ours.
@@ -299,12 +315,16 @@ impl Session {
         local_tag: &str,
     ) -> Result<Self, DialogError> {
         let invited = Invited::new(now, server, message, local_tag)?;
-        Ok(Self { policy, state: State::Invited(invited) })
+        let mut known = Known::new(false);
+        known.read(message);
+        Ok(Self { policy, state: State::Invited(invited), known })
     }
 
     /// Makes one step and gives back what is to be done for it, in order.
     pub fn handle(&mut self, now: Instant, rng: &mut Rng, input: Input<'_>) -> Vec<Effect> {
-        let mut context = Context { now, policy: self.policy, rng, effects: Vec::new() };
+        self.known.learn(&input);
+        let known = &mut self.known;
+        let mut context = Context { now, policy: self.policy, rng, known, effects: Vec::new() };
         let state = std::mem::replace(&mut self.state, State::Ended);
         self.state = match state {
             State::Inviting(state) => state.handle(&mut context, input),
@@ -314,7 +334,9 @@ impl Session {
             State::Leaving(state) => state.handle(&mut context, &input),
             State::Ended => State::Ended,
         };
-        context.effects
+        let effects = context.effects;
+        self.known.note(&effects);
+        effects
     }
 
     /// When to call with [`Input::Timeout`], and why.
@@ -384,6 +406,7 @@ struct Context<'c> {
     now: Instant,
     policy: Policy,
     rng: &'c mut Rng,
+    known: &'c mut Known,
     effects: Vec<Effect>,
 }
 
@@ -411,6 +434,21 @@ impl Context<'_> {
         }
         self.effects.push(Effect::Request { purpose: Purpose::Bye, request });
         State::Leaving(Leaving { dialog, exit })
+    }
+
+    /// What a 422 demands of the next try; `None`: it is a plain refusal.
+    fn longer(&mut self, refusal: &Message<'_>) -> Option<Vec<(String, String)>> {
+        let Known { min_se, too_small, .. } = &mut *self.known;
+        timer::longer(refusal, &self.policy, (min_se, too_small))
+    }
+
+    /// Sends our first INVITE again as a 422 demands; false if that is of no use.
+    fn redial_longer(&mut self, refusal: &Message<'_>) -> bool {
+        let headers = self.longer(refusal);
+        let again = headers.map(|headers| Effect::Redial { to: None, headers });
+        let redials = again.is_some();
+        self.effects.extend(again);
+        redials
     }
 
     /// 500 with Retry-After, for a request that comes while another one is being served.
@@ -527,9 +565,21 @@ impl Repeat {
     }
 }
 
+/// The reason phrase of a response.
+fn reason_phrase_of<'a>(message: &Message<'a>) -> &'a str {
+    match message.start_line() {
+        StartLine::Response { reason, .. } => reason,
+        StartLine::Request { .. } => "",
+    }
+}
+
 /// The body, if it is a description.
 fn sdp_of(message: &Message<'_>) -> Option<Vec<u8>> {
-    message.has_body("application", "sdp").then(|| message.body().to_vec())
+    has_sdp(message).then(|| message.body().to_vec())
+}
+
+fn has_sdp(message: &Message<'_>) -> bool {
+    message.has_body("application", "sdp")
 }
 
 /// The Reason header field as text for the application; empty if there is none.
