@@ -6,7 +6,7 @@ use super::requests::{Outgoing, Owner, RequestId};
 use crate::id::SessionId;
 use crate::sip::dialog::Request;
 use crate::sip::interface::{
-    Command, EndCause, Ending, Event, Flow, Incoming, Invite, Output, PeerIdentity,
+    Command, EndCause, Ending, Event, Flow, Incoming, Invite, Output, PeerIdentity, Reliable,
 };
 use crate::sip::message::{Message, Method, NameAddr, Uri, escape_user, quoted, unfold};
 use crate::sip::session::{Ask, Effect, Input, Policy, Purpose, Reply, Session, Tag, tame};
@@ -118,7 +118,7 @@ impl Endpoint {
         let request = self.first_invite(trunk, &tag, &invite);
         let key = (request.call_id.clone(), tag);
         self.by_dialog.insert(key.clone(), id);
-        let session = Session::outgoing(self.policy(trunk), invite.to);
+        let session = Session::outgoing(self.policy(trunk), invite.to, invite.sdp.is_some());
         let call = Call {
             session,
             trunk,
@@ -221,6 +221,8 @@ impl Endpoint {
                 None => format!("<sip:{user}@{host}>;tag={tag}"),
             }
         };
+        let mut headers = invite.headers.clone();
+        headers.extend(extensions(self.policy(trunk).reliable));
         Request {
             method: Method::Invite,
             uri: invite.to.clone(),
@@ -230,7 +232,7 @@ impl Endpoint {
             call_id: self.rng.call_id(),
             cseq: 1,
             routes: Vec::new(),
-            headers: invite.headers.clone(),
+            headers,
             contact_user: Some(invite.from_user.clone()),
             body: ("application/sdp", invite.sdp.clone().unwrap_or_default()),
         }
@@ -415,6 +417,21 @@ impl Endpoint {
             self.transmit(step.flow, bytes);
         }
     }
+}
+
+/// What our INVITE says about the extensions that we know.
+//= RFC 3262 §4: Supported with 100rel when reliable responses are wanted, Require to insist on them
+//= RFC 6228 §4: Supported with 199 to be told of early dialogs that end
+fn extensions(reliable: Reliable) -> Vec<(String, String)> {
+    let supported = match reliable {
+        Reliable::Off => "timer, replaces, 199",
+        Reliable::Supported | Reliable::Required => "timer, 100rel, replaces, 199",
+    };
+    let mut headers = vec![("Supported".to_owned(), supported.to_owned())];
+    if reliable == Reliable::Required {
+        headers.push(("Require".to_owned(), "100rel".to_owned()));
+    }
+    headers
 }
 
 /// Writes a header value as a component of a URI (RFC 3261 §19.1.1).
