@@ -5,7 +5,7 @@ use crate::net::{Delivery, Faults, Net, seed_of};
 use crate::watch::Watch;
 use crate::world::{Agent, addr, check, spec};
 use bellwire::id::SessionId;
-use bellwire::sip::interface::{Command, EndpointSpec, Event, Input, Transport};
+use bellwire::sip::interface::{Command, EndpointSpec, Event, Input, Reliable, Transport};
 use bellwire::time::Rng;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -34,6 +34,12 @@ fn spec_of(seed: u64, which: usize, transport: Transport) -> EndpointSpec {
     let suffix = if transport == Transport::Tcp { ";transport=tcp" } else { "" };
     spec.trunks[0].proxies = vec![format!("sip:{}{suffix}", peer.ip())];
     spec.trunks[0].sources = vec![(peer.ip(), 32)];
+    // Both sides alike: who requires reliable responses is refused by who has none.
+    spec.trunks[0].reliable = match seed / 4 % 3 {
+        0 => Reliable::Required,
+        1 => Reliable::Supported,
+        _ => Reliable::Off,
+    };
     spec.sessions_max = 10_000;
     spec.setup_rate = 10_000;
     spec

@@ -6,7 +6,7 @@ use crate::random_histories::seeds;
 use crate::robot::Robot;
 use crate::world::{ANSWER, Planned, World, check, name, spec};
 use bellwire::id::SessionId;
-use bellwire::sip::interface::{Command, Event};
+use bellwire::sip::interface::{Command, Event, Reliable};
 use bellwire::time::Rng;
 use std::collections::BTreeMap;
 
@@ -22,6 +22,13 @@ fn application(world: &mut World, rng: &mut Rng, session: SessionId, event: &Eve
             plan(30_000, Command::Reject { session, code: 486, reason: String::new() });
             plan(200_000, Command::Hangup { session, reason: None });
             world.plan_command(secs(300), Command::Hangup { session, reason: None });
+        }
+        Event::Offered { .. } => {
+            plan(5000, Command::Acknowledge { session, sdp: ANSWER.to_vec() });
+        }
+        Event::Redirected { targets, .. } => {
+            let to = targets.first().cloned().unwrap_or_default();
+            plan(5000, Command::Redirect { session, to });
         }
         Event::Reoffer { .. } => {
             plan(2000, Command::Reanswer { session, sdp: ANSWER.to_vec() });
@@ -58,6 +65,11 @@ fn history(seed: u64) -> Vec<String> {
     let mut spec = spec(seed);
     spec.trunks[0].take_refer = seed.is_multiple_of(3);
     spec.trunks[0].session_timer = seed.is_multiple_of(4).then_some(secs(90));
+    spec.trunks[0].reliable = match seed % 3 {
+        0 => Reliable::Supported,
+        1 => Reliable::Required,
+        _ => Reliable::Off,
+    };
     let mut world = World::with(seed, spec);
     let mut rng = Rng::from_seed(seed_of(seed, 20));
     let mut robot = Robot::new(rng.fork());
@@ -68,7 +80,10 @@ fn history(seed: u64) -> Vec<String> {
         if rng.chance(500) {
             robot.call(&mut world, &format!("r{number}"), rng.below(60_000));
         } else {
-            let session = world.call();
+            let offers = rng.chance(700);
+            let session = world.call_with(|invite| {
+                invite.sdp = invite.sdp.take().filter(|_| offers);
+            });
             let patience = ms(rng.below(90_000));
             world.plan_command(patience, Command::Hangup { session, reason: None });
         }
@@ -110,6 +125,11 @@ fn nothing_a_carrier_does_leaves_a_trace() {
     for wanted in ["transfer Acc", "transfer Succ", "transfer Fail", "refer asked"] {
         assert!(told.keys().any(|name| name.starts_with(wanted)), "no {wanted}: {told:?}");
     }
+    let events = ["incoming", "answered", "confirmed", "reoffer", "183 sdp", "offered", "agreed"];
+    for wanted in events {
+        assert!(told.contains_key(wanted), "{wanted} never happened: {told:?}");
+    }
+    assert!(told.keys().any(|name| name.starts_with("redirected")), "{told:?}");
     for cause in ["PeerHangup", "LocalHangup", "Refused", "Rejected", "Canceled", "Timeout"] {
         let wanted = format!("ended {cause}");
         assert!(told.keys().any(|name| name.starts_with(&wanted)), "no {wanted}: {told:?}");

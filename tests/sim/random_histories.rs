@@ -34,7 +34,11 @@ fn faults(seed: u64) -> Faults {
 fn invite(pair: &mut Pair, which: usize, number: u64) -> Command {
     let sdp = if pair.rng.chance(200) { vec![b'x'; 1500] } else { OFFER.to_vec() };
     let to = format!("sip:callee@10.0.0.{}", 2 - which);
-    Command::Invite(Box::new(Invite::new(SessionId(number), "carrier", &to, "caller", sdp)))
+    let mut invite = Invite::new(SessionId(number), "carrier", &to, "caller", sdp);
+    if pair.rng.chance(250) {
+        invite.sdp = None;
+    }
+    Command::Invite(Box::new(invite))
 }
 
 fn hangup(session: SessionId) -> Command {
@@ -45,6 +49,13 @@ fn hangup(session: SessionId) -> Command {
 fn application(pair: &mut Pair, which: usize, session: SessionId, event: &Event) {
     match event {
         Event::Incoming(_) => incoming(pair, which, session),
+        Event::Offered { .. } => {
+            // Now and then nobody answers it.
+            if !pair.rng.chance(50) {
+                let after = pair.some(secs(3));
+                pair.plan(after, which, Command::Acknowledge { session, sdp: ANSWER.to_vec() });
+            }
+        }
         Event::Answered { .. } | Event::Confirmed { .. } => {
             live(pair, which, session);
             // One side surely hangs up, often both do, now and then at the same moment.

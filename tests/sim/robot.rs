@@ -10,6 +10,7 @@ use crate::world::World;
 use bellwire::sip::message::{Message, Method, Name};
 use bellwire::time::Rng;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 pub struct Robot {
     pub rng: Rng,
@@ -61,6 +62,11 @@ impl Robot {
             }
             (Some(Method::Bye), _) => self.left(world, heard),
             (Some(Method::Ack), _) => {}
+            (Some(Method::Prack), _) => {
+                let status = self.one_of(&["200 OK", "200 OK", "200 OK", "481 No", "407 Who"]);
+                let challenge = "Proxy-Authenticate: Digest realm=\"10.0.0.2\", nonce=\"p\"\r\n";
+                self.say(world, 1000, heard.response(status, "x", challenge, ""));
+            }
             (Some(method), _) => self.asked(world, heard, method == Method::Refer),
             (None, Some(code)) => self.answered(world, heard, code),
             (None, None) => unreachable!("a message is one or the other"),
@@ -118,19 +124,23 @@ impl Robot {
         for _ in 0..self.rng.below(4) {
             let status = self.one_of(&["100 Trying", "180 Ringing", "183 Progress", "199 Gone"]);
             let fork = self.one_of(&["a", "b", "c", ""]);
-            let provisional = match self.rng.below(2) {
-                0 => invite.response(status, fork, "Contact: <sip:far@10.0.0.2>\r\n", ""),
-                _ => invite.with_sdp(status, fork),
-            };
-            self.say(world, 4000, provisional);
+            let body = self.one_of(&["", "v=0 answer", "v=0 other"]);
+            let mut extra = "Contact: <sip:far@10.0.0.2>\r\n".to_owned();
+            if self.rng.chance(500) {
+                write!(extra, "Require: 100rel\r\nRSeq: {}\r\n", 1 + self.rng.below(3)).unwrap();
+            }
+            self.say(world, 4000, invite.response(status, fork, &extra, body));
         }
         let challenge = "Proxy-Authenticate: Digest realm=\"10.0.0.2\", nonce=\"n\"\r\n";
-        let last = match self.rng.below(10) {
+        let moved = "Contact: <sip:b@10.0.0.2>;q=0.3, <sip:c@10.0.0.2>, <tel:+1>\r\n";
+        let last = match self.rng.below(11) {
             0 => return,
             1 => invite.simple("486 Busy Here"),
             2 => invite.simple(self.one_of(&["503 Full", "408 Late", "404 No", "302 Go"])),
             3 => invite.response("407 Who", "x", challenge, ""),
             4 => invite.simple("487 Terminated"),
+            5 => invite.response(self.one_of(&["302 Go", "300 Any"]), "x", moved, ""),
+            6 => invite.response("200 OK", tag, "Contact: <sip:far@10.0.0.2>\r\n", ""),
             _ => invite.with_sdp("200 OK", tag),
         };
         self.say(world, 6000, last);
@@ -164,10 +174,13 @@ impl Robot {
         if code > 100 && is_invite {
             side.confirm(response);
         }
+        if is_invite && !response.header(Name::RSeq).is_empty() {
+            return self.prack(world, response);
+        }
+        let Some(side) = self.sides.get(&call_id).cloned() else { return };
         if code < 200 || !is_invite || self.rng.chance(100) {
             return;
         }
-        let Some(side) = self.sides.get(&call_id).cloned() else { return };
         let mut side = side;
         side.cseq = response.cseq();
         let ack = if code < 300 {
@@ -178,11 +191,25 @@ impl Robot {
         self.say(world, 2000, ack);
     }
 
+    /// A reliable response of ours came.
+    fn prack(&mut self, world: &mut World, response: &Received) {
+        let body = self.one_of(&["", "", "v=0 in the prack"]);
+        let forgets = self.rng.chance(200);
+        let Some(side) = self.sides.get_mut(&response.header(Name::CallId)) else { return };
+        side.cseq += 1;
+        let rack = format!("RAck: {} {} INVITE\r\n", response.header(Name::RSeq), response.cseq());
+        let prack = side.request("PRACK", &rack, body);
+        if !forgets {
+            self.say(world, 1000, prack);
+        }
+    }
+
     /// The robot calls us.
     pub fn call(&mut self, world: &mut World, name: &str, after_ms: u64) {
         let mut side = Side::caller(name);
         let body = if self.rng.chance(200) { "" } else { "v=0 offer" };
-        let invite = side.request("INVITE", "", body);
+        let extra = self.one_of(&["", "Supported: 100rel\r\n", "Require: 100rel\r\n"]);
+        let invite = side.request("INVITE", extra, body);
         world.plan_send(ms(after_ms), invite.clone());
         for copy in 1..self.rng.below(4) {
             world.plan_send(ms(after_ms + copy * 500), invite.clone());

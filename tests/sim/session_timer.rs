@@ -20,7 +20,7 @@ fn invite_asks_for_what_the_trunk_wants() {
     let mut world = timed_world(1, HALF_HOUR);
     world.call();
     let invite = world.wait("INVITE");
-    assert_eq!(invite.header(Name::Supported), "timer");
+    assert!(invite.header(Name::Supported).starts_with("timer"));
     assert_eq!(invite.header(Name::SessionExpires), "1800");
     let mut world = World::new(1);
     world.call();

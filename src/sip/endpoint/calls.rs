@@ -6,9 +6,9 @@ use super::requests::{Outgoing, Owner, RequestId};
 use crate::id::SessionId;
 use crate::sip::dialog::Request;
 use crate::sip::interface::{
-    Command, EndCause, Ending, Event, Flow, Incoming, Invite, Output, PeerIdentity,
+    Command, EndCause, Ending, Event, Flow, Incoming, Invite, Output, PeerIdentity, Reliable,
 };
-use crate::sip::message::{Message, Method, NameAddr, Uri, escape_user, quoted, unfold};
+use crate::sip::message::{Message, Method, Name, NameAddr, Uri, escape_user, quoted, unfold};
 use crate::sip::session::{
     Ask, Effect, Input, Policy, Purpose, Reply, Session, Tag, first_timer_headers, tame,
 };
@@ -119,7 +119,8 @@ impl Endpoint {
         let request = self.first_invite(trunk, &tag, &invite);
         let key = (request.call_id.clone(), tag);
         self.by_dialog.insert(key.clone(), id);
-        let mut session = Session::outgoing(self.policy(trunk), invite.to);
+        let mut session =
+            Session::outgoing(self.policy(trunk), invite.to, invite.sdp.is_some());
         session.describe(invite.sdp);
         let call = Call {
             session,
@@ -163,7 +164,9 @@ impl Endpoint {
         let trunk = call.trunk;
         let Some(first) = &mut call.first else { return };
         first.cseq += 1;
-        for (name, value) in headers {
+        // What is supported does not change on the way.
+        let changed = headers.into_iter().filter(|(name, _)| name != Name::Supported.as_str());
+        for (name, value) in changed {
             first.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
             if !value.is_empty() {
                 first.headers.push((name, value));
@@ -223,6 +226,11 @@ impl Endpoint {
                 None => format!("<sip:{user}@{host}>;tag={tag}"),
             }
         };
+        let mut headers = invite.headers.clone();
+        headers.extend(extensions(self.policy(trunk).reliable));
+        // Supported is said once, for all extensions.
+        let timer = first_timer_headers(&self.policy(trunk)).into_iter();
+        headers.extend(timer.filter(|(name, _)| name != Name::Supported.as_str()));
         Request {
             method: Method::Invite,
             uri: invite.to.clone(),
@@ -232,7 +240,7 @@ impl Endpoint {
             call_id: self.rng.call_id(),
             cseq: 1,
             routes: Vec::new(),
-            headers: [first_timer_headers(&self.policy(trunk)), invite.headers.clone()].concat(),
+            headers,
             contact_user: Some(invite.from_user.clone()),
             body: ("application/sdp", invite.sdp.clone().unwrap_or_default()),
         }
@@ -437,6 +445,21 @@ impl Endpoint {
             self.transmit(step.flow, bytes);
         }
     }
+}
+
+/// What our INVITE says about the extensions that we know.
+//= RFC 3262 §4: Supported with 100rel when reliable responses are wanted, Require to insist on them
+//= RFC 6228 §4: Supported with 199 to be told of early dialogs that end
+fn extensions(reliable: Reliable) -> Vec<(String, String)> {
+    let supported = match reliable {
+        Reliable::Off => "timer, replaces, 199",
+        Reliable::Supported | Reliable::Required => "timer, 100rel, replaces, 199",
+    };
+    let mut headers = vec![("Supported".to_owned(), supported.to_owned())];
+    if reliable == Reliable::Required {
+        headers.push(("Require".to_owned(), "100rel".to_owned()));
+    }
+    headers
 }
 
 /// Writes a header value as a component of a URI (RFC 3261 §19.1.1).

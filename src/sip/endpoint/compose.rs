@@ -123,7 +123,9 @@ impl Identity {
         if let Some(user) = answer.contact_user.filter(|_| target && (101..300).contains(&code)) {
             writer.header(Name::Contact, self.contact(flow.transport, flow.local, user));
         }
-        if (200..300).contains(&code)
+        //= RFC 3311 §5.1: Allow SHOULD be in reliable provisional responses
+        let reliable = answer.headers.iter().any(|(name, _)| *name == Name::RSeq);
+        if ((200..300).contains(&code) || reliable)
             && matches!(method, Some(Method::Invite | Method::Options | Method::Update))
         {
             writer.header(Name::Allow, ALLOW).header(Name::Supported, EXTENSIONS.join(", "));

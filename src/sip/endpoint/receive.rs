@@ -5,7 +5,7 @@ use super::calls::Served;
 use super::compose::{self, Answer};
 use super::route;
 use crate::id::SessionId;
-use crate::sip::interface::Flow;
+use crate::sip::interface::{Flow, Reliable};
 use crate::sip::message::{
     self, Capabilities, Fault, Message, Method, Name, ParseError, Refusal, StartLine, Via, salvage,
     validate,
@@ -170,6 +170,11 @@ impl Endpoint {
 
     fn new_invite(&mut self, now: Instant, arrival: Arrival<'_>, message: &Message<'_>) {
         let flow = arrival.flow;
+        //= RFC 3261 §8.2.2.3: an extension that is required and not supported: 420 with Unsupported
+        let off = self.policy(arrival.trunk).reliable == Reliable::Off;
+        if off && message.lists(Name::Require, "100rel") {
+            return self.plain(flow, message, 420, &[(Name::Unsupported, "100rel".to_owned())]);
+        }
         let merge = merge_key(message);
         //= RFC 3261 §8.2.2.2: the same request by another way: 482
         if merge.as_ref().is_some_and(|merge| self.servers.find_merged(merge).is_some()) {

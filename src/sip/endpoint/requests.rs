@@ -516,6 +516,7 @@ impl Endpoint {
             }
             return match self.invite_owner(id) {
                 Some(session) if code > 100 => {
+                    self.saw(session, flow);
                     self.step(now, session, Input::Provisional(message));
                 }
                 Some(_) | None => {}

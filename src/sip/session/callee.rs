@@ -1,7 +1,9 @@
-//! The callee's side until the ACK: ringing, the final answer, and its repetition.
+//! The callee's side until the ACK: ringing, early media, reliable responses and offers in early
+//! dialogs, the final answer, and its repetition.
 
+use super::reliable::{Prack, Sender};
 use super::{
-    Ask, Context, Exit, Input, Refresh, Repeat, Reply, State, TimerAsk, reason_header, sdp_of,
+    Ask, Context, Exit, Input, Policy, Reason, Refresh, Repeat, Reply, State, TimerAsk, sdp_of,
 };
 use crate::sip::dialog::{Dialog, DialogError};
 use crate::sip::interface::{EndCause, Event};
@@ -16,6 +18,9 @@ const PROVISIONAL_EVERY: Duration = Duration::from_mins(1);
 
 /// Most wishes of the application that wait for the ACK; further ones are lost.
 const LATER_MAX: usize = 32;
+/// As [`PROVISIONAL_EVERY`], for one that is sure to arrive.
+//= RFC 3262 §3: once every two and a half minutes
+const RELIABLE_EVERY: Duration = Duration::from_secs(150);
 
 /// The peer's INVITE is in and has no final answer.
 #[derive(Debug)]
@@ -23,20 +28,38 @@ pub(super) struct Invited {
     server: ServerId,
     dialog: Dialog,
     invite_cseq: u32,
-    /// The INVITE made no offer: ours goes into the 2xx, the answer comes in the ACK.
+    /// The INVITE made no offer: ours goes into a reliable 1xx or the 2xx.
     delayed_offer: bool,
+    agreement: Agreement,
+    /// Gives the provisional responses, if they are to be reliable.
+    reliable: Option<Sender>,
+    /// The PRACK or UPDATE whose offer waits for the application.
+    asked: Option<ServerId>,
+    /// The application has answered while a PRACK or its own word on an offer was missing.
+    answer: Option<Vec<u8>>,
     timer: TimerAsk,
-    /// What was said last, to be said again every minute.
+    /// What was said last, to be said again.
     ringing: Option<(Reply, Instant)>,
     /// The end that the Expires of the INVITE sets.
     expires: Option<Instant>,
 }
 
+/// Where the first offer and its answer stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agreement {
+    /// There is no answer, or none that is sure to arrive: the 2xx has our description.
+    Open,
+    /// Our offer is out in a reliable response; its PRACK brings the answer.
+    Offered,
+    /// Both have spoken reliably: the 2xx needs no description.
+    Done,
+}
+
 impl Invited {
     pub(super) fn new(
         now: Instant,
-        server: ServerId,
-        message: &Message<'_>,
+        policy: Policy,
+        (server, message): (ServerId, &Message<'_>),
         local_tag: &str,
     ) -> Result<Self, DialogError> {
         let dialog = Dialog::uas(message, local_tag)?;
@@ -46,6 +69,10 @@ impl Invited {
             dialog,
             invite_cseq: message.cseq()?.number,
             delayed_offer: sdp_of(message).is_none(),
+            agreement: Agreement::Open,
+            reliable: Sender::new(message, policy),
+            asked: None,
+            answer: None,
             timer: TimerAsk::of(message),
             ringing: None,
             expires: expires.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
@@ -59,24 +86,21 @@ impl Invited {
     pub(super) fn deadline(&self) -> Option<(Instant, &'static str)> {
         let ringing = self.ringing.as_ref().map(|(_, at)| (*at, "provisional_refresh"));
         let expires = self.expires.map(|at| (at, "invite_expires"));
-        ringing.into_iter().chain(expires).min()
+        let reliable = self.reliable.as_ref().and_then(Sender::deadline);
+        ringing.into_iter().chain(expires).chain(reliable).min()
     }
 
-    pub(super) fn handle(mut self, context: &mut Context<'_>, input: Input<'_>) -> State {
+    pub(super) fn handle(self, context: &mut Context<'_>, input: Input<'_>) -> State {
         match input {
             Input::Ask(ask) => return self.ask(context, ask),
             Input::Request { server, message } => return self.request(context, server, message),
             //= RFC 3261 §9.2: CANCEL before the final answer: 487 to the INVITE
             Input::Cancel { server, reason } if server == self.server => {
-                let exit = Exit::with_code(EndCause::Canceled, 487, reason);
-                return self.refuse(context, Reply::code(487), exit);
+                let Reason { text, q850 } = reason;
+                let exit = Exit::with_code(EndCause::Canceled, 487, text);
+                return self.refuse(context, Reply::code(487), Exit { q850, ..exit });
             }
-            //= RFC 3261 §13.3.1: the invitation expired: 487
-            Input::Timeout if self.expires.is_some_and(|at| context.now >= at) => {
-                let exit = Exit::with_code(EndCause::Canceled, 487, "INVITE expired".to_owned());
-                return self.refuse(context, Reply::code(487), exit);
-            }
-            Input::Timeout => self.ring_again(context),
+            Input::Timeout => return self.timeout(context),
             Input::Cancel { .. }
             | Input::Provisional(_)
             | Input::Accepted(_)
@@ -92,9 +116,27 @@ impl Invited {
 
     fn ask(mut self, context: &mut Context<'_>, ask: Ask) -> State {
         match ask {
-            Ask::Ring => self.ring(context, Reply::code(180)),
-            Ask::Progress(sdp) => self.ring(context, Reply::with_sdp(183, sdp)),
-            Ask::Answer(sdp) => return self.answer(context, sdp),
+            Ask::Ring => self.ring(context, 180, None),
+            Ask::Progress(sdp) => self.ring(context, 183, Some(sdp)),
+            Ask::Answer(sdp) => {
+                self.answer = Some(sdp);
+                return self.proceed(context);
+            }
+            Ask::Reanswer(sdp) => {
+                if let Some(server) = self.asked.take() {
+                    context.reply(server, Reply::with_sdp(200, sdp));
+                    return self.proceed(context);
+                }
+            }
+            // With an offer open it is that which is refused, not the call.
+            //= RFC 3311 §5.2: an offer that is not acceptable gets 488
+            Ask::Reject { code, reason } if self.asked.is_some() => {
+                let code = if (300..700).contains(&code) { code } else { 488 };
+                if let Some(server) = self.asked.take() {
+                    context.reply(server, Reply { code, reason, ..Reply::default() });
+                }
+                return self.proceed(context);
+            }
             Ask::Reject { code, reason } => {
                 let code = if (300..700).contains(&code) { code } else { 480 };
                 let exit = Exit::with_code(EndCause::Rejected, code, reason.clone());
@@ -106,9 +148,8 @@ impl Invited {
                 let reply = Reply { code: 480, headers, ..Reply::default() };
                 return self.refuse(context, reply, exit);
             }
-            Ask::Reanswer(_)
-            | Ask::Acknowledge(_)
-            | Ask::Reoffer(_)
+            Ask::Reoffer(_) => context.event(Event::Reoffered(Err(491))),
+            Ask::Acknowledge(_)
             | Ask::Redirect(_)
             | Ask::Refer { .. }
             | Ask::AnswerRefer(_)
@@ -133,42 +174,183 @@ impl Invited {
                 let exit = Exit { code: Some(487), ..context.accept_bye(server, message) };
                 return self.refuse(context, Reply::code(487), exit);
             }
+            Some(Method::Prack) => return self.prack(context, server, message),
             //= RFC 3261 §14.2: a second INVITE before the final answer to the first: 500
             Some(Method::Invite) => context.reply_later(server),
-            //= RFC 3311 §5.2: the peer's own offer has no answer yet: 500
-            Some(Method::Update) if sdp_of(message).is_some() => context.reply_later(server),
-            Some(Method::Update) => {
-                self.dialog.refresh_target(message);
-                context.reply(server, Reply::code(200));
-            }
+            Some(Method::Update) => self.update(context, server, message),
             Some(_) | None => context.serve_common(server, message),
         }
         State::Invited(self)
     }
 
-    fn ring(&mut self, context: &mut Context<'_>, reply: Reply) {
-        context.reply(self.server, reply.clone());
-        self.ringing = Some((reply, context.now + PROVISIONAL_EVERY));
-    }
-
-    fn ring_again(&mut self, context: &mut Context<'_>) {
-        if let Some((reply, at)) = self.ringing.take() {
-            if context.now >= at {
-                self.ring(context, reply);
-            } else {
-                self.ringing = Some((reply, at));
+    /// Says that the call goes on.
+    fn ring(&mut self, context: &mut Context<'_>, code: u16, sdp: Option<Vec<u8>>) {
+        if self.answer.is_some() {
+            return;
+        }
+        let sdp = sdp.filter(|_| self.agreement == Agreement::Open);
+        //= RFC 3261 §13.2.1: the offer that the INVITE lacks MUST be in the first reliable response
+        let no_offer = self.delayed_offer && self.agreement == Agreement::Open && sdp.is_none();
+        let reply = Reply { code, sdp, ..Reply::default() };
+        match &mut self.reliable {
+            // It may be neither reliable, for want of an offer, nor unreliable: the peer waits.
+            Some(sender) if no_offer && sender.is_required() => {}
+            Some(sender) if !no_offer => {
+                let describes = reply.sdp.is_some();
+                let again = Reply::code(code);
+                if sender.send(context, self.server, reply) && describes {
+                    self.described();
+                }
+                self.ringing = Some((again, context.now + RELIABLE_EVERY));
+            }
+            //= RFC 3261 §13.2.1: an offer is made in what surely arrives only
+            Some(_) | None => {
+                let sdp = reply.sdp.filter(|_| !self.delayed_offer);
+                let reply = Reply { code, sdp, ..Reply::default() };
+                context.reply(self.server, reply.clone());
+                self.ringing = Some((reply, context.now + PROVISIONAL_EVERY));
             }
         }
     }
 
-    fn answer(self, context: &mut Context<'_>, sdp: Vec<u8>) -> State {
+    /// A description has gone out in a reliable response.
+    fn described(&mut self) {
+        self.agreement = if self.delayed_offer { Agreement::Offered } else { Agreement::Done };
+    }
+
+    fn timeout(mut self, context: &mut Context<'_>) -> State {
+        //= RFC 3261 §13.3.1: the invitation expired: 487
+        if self.expires.is_some_and(|at| context.now >= at) {
+            let exit = Exit::with_code(EndCause::Canceled, 487, "INVITE expired".to_owned());
+            return self.refuse(context, Reply::code(487), exit);
+        }
+        let overdue = match &mut self.reliable {
+            Some(sender) => sender.run(context, self.server),
+            None => false,
+        };
+        //= RFC 3262 §3: no PRACK for 64*T1: the INVITE SHOULD be refused with a 5xx
+        if overdue {
+            let exit = Exit::with_code(EndCause::Timeout, 504, "no PRACK".to_owned());
+            return self.refuse(context, Reply::code(504), exit);
+        }
+        if let Some((reply, at)) = self.ringing.take() {
+            if context.now >= at {
+                self.ring(context, reply.code, reply.sdp);
+            } else {
+                self.ringing = Some((reply, at));
+            }
+        }
+        State::Invited(self)
+    }
+
+    fn prack(
+        mut self,
+        context: &mut Context<'_>,
+        server: ServerId,
+        message: &Message<'_>,
+    ) -> State {
+        let prack = match &mut self.reliable {
+            Some(sender) => sender.acknowledge(message, self.invite_cseq),
+            None => Prack::Strange,
+        };
+        match prack {
+            Prack::Matches => {}
+            //= RFC 3262 §3: a PRACK that matches no unacknowledged response: 481
+            Prack::Strange => {
+                context.reply(server, Reply::code(481));
+                return State::Invited(self);
+            }
+            Prack::Malformed => {
+                context.reply(server, Reply::code(400));
+                return State::Invited(self);
+            }
+        }
+        match (self.agreement, sdp_of(message)) {
+            (Agreement::Offered, Some(sdp)) => {
+                self.agreement = Agreement::Done;
+                context.reply(server, Reply::code(200));
+                context.event(Event::Agreed { sdp });
+            }
+            // The peer owes an answer: the 2xx makes the offer again.
+            (Agreement::Offered, None) => {
+                self.agreement = Agreement::Open;
+                context.reply(server, Reply::code(200));
+            }
+            //= RFC 3262 §5: an offer in a PRACK MUST be answered in the 2xx to it
+            (Agreement::Done, Some(sdp)) => self.offered(context, server, sdp),
+            // Its offer in the INVITE has no answer yet.
+            (Agreement::Open, Some(_)) => context.reply_later(server),
+            //= RFC 3262 §3: one that matches MUST be answered with a 2xx
+            (Agreement::Open | Agreement::Done, None) => context.reply(server, Reply::code(200)),
+        }
+        self.proceed(context)
+    }
+
+    fn update(&mut self, context: &mut Context<'_>, server: ServerId, message: &Message<'_>) {
+        let Some(sdp) = sdp_of(message) else {
+            self.dialog.refresh_target(message);
+            return context.reply(server, Reply::code(200));
+        };
+        match self.agreement {
+            //= RFC 3311 §5.2: the peer's own offer has no answer yet: 500 with Retry-After
+            Agreement::Open => context.reply_later(server),
+            //= RFC 3311 §5.2: our offer has no answer yet: 491
+            Agreement::Offered => context.reply(server, Reply::code(491)),
+            Agreement::Done => {
+                // Who offers anew has our answer: its PRACK was lost or is overtaken.
+                if let Some(sender) = self.reliable.as_mut().filter(|sender| sender.is_describing())
+                {
+                    sender.settle();
+                }
+                self.dialog.refresh_target(message);
+                self.offered(context, server, sdp);
+            }
+        }
+    }
+
+    /// Passes an offer of the peer on.
+    fn offered(&mut self, context: &mut Context<'_>, server: ServerId, sdp: Vec<u8>) {
+        //= RFC 3311 §5.2: an earlier offer of the peer has no answer yet: 500 with Retry-After
+        if self.asked.is_some() {
+            return context.reply_later(server);
+        }
+        self.asked = Some(server);
+        context.event(Event::Reoffer { sdp: Some(sdp) });
+    }
+
+    /// Gives what waited for a PRACK or for the application.
+    //= RFC 3262 §3: no 2xx until each reliable response with a description is acknowledged
+    fn proceed(mut self, context: &mut Context<'_>) -> State {
+        let busy = self.asked.is_some() || self.reliable.as_ref().is_some_and(Sender::is_waiting);
+        match (self.answer.take(), &mut self.reliable) {
+            (Some(sdp), _) if !busy => return self.accept(context, sdp),
+            (Some(sdp), sender) => {
+                self.answer = Some(sdp);
+                if let Some(sender) = sender {
+                    sender.drop_queued();
+                }
+            }
+            (None, Some(sender)) => {
+                if sender.send_queued(context, self.server) {
+                    self.described();
+                }
+            }
+            (None, None) => {}
+        }
+        State::Invited(self)
+    }
+
+    fn accept(self, context: &mut Context<'_>, sdp: Vec<u8>) -> State {
         let (headers, refresh) = self.timer.grant(&context.policy, context.now);
-        context.reply(self.server, Reply { headers, ..Reply::with_sdp(200, sdp) });
+        //= RFC 3261 §13.2.1: after the answer no further description in responses to the INVITE
+        let sdp = Some(sdp).filter(|_| self.agreement != Agreement::Done);
+        let delayed_offer = self.delayed_offer && sdp.is_some();
+        context.reply(self.server, Reply { code: 200, headers, sdp, ..Reply::default() });
         State::Confirming(Confirming {
             server: self.server,
             dialog: self.dialog,
             invite_cseq: self.invite_cseq,
-            delayed_offer: self.delayed_offer,
+            delayed_offer,
             refresh,
             repeat: context.first_repeat(),
             later: Vec::new(),
@@ -177,6 +359,9 @@ impl Invited {
     }
 
     fn refuse(self, context: &mut Context<'_>, reply: Reply, exit: Exit) -> State {
+        if let Some(server) = self.asked {
+            context.reply(server, Reply::code(487));
+        }
         context.reply(self.server, reply);
         context.end(exit)
     }
@@ -281,7 +466,6 @@ impl Confirming {
         match message.method() {
             Some(Method::Bye) => {
                 let exit = context.accept_bye(server, message);
-                let exit = Exit { reason: reason_header(message), ..exit };
                 return context.end(exit);
             }
             // The ACK is on its way or lost; our repeated 2xx will bring it, then all is well.

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   caller:  Inviting ──2xx──> Confirmed ──BYE──> Leaving ──> Ended
+//!             3xx │ ↑  └──2xx with an offer──> Acknowledging ──ACK──> Confirmed
+//!             Redirecting
 //!   callee:  Invited ──2xx──> Confirming ──ACK──> Confirmed ──BYE──> Leaving ──> Ended
 //! ```
 //!
@@ -14,6 +16,7 @@
 mod callee;
 mod caller;
 mod confirmed;
+mod delayed;
 mod dtmf;
 mod known;
 mod leaving;
@@ -21,19 +24,27 @@ mod leaving;
 mod model;
 mod refer;
 mod reoffer;
+mod early;
+mod reason;
+mod redirect;
+mod reliable;
 mod timer;
 
 use crate::sip::dialog::{Dialog, DialogError, Order, Request};
 use crate::sip::interface::{EndCause, Ending, Event, Reliable};
-use crate::sip::message::{Message, Method, Name, StartLine, unfold};
+use crate::sip::message::{Message, Method, Name, StartLine};
 use crate::sip::transaction::table::ServerId;
 use crate::sip::transaction::timers::Resend;
 use crate::time::Rng;
 use callee::{Confirming, Invited};
 use caller::Inviting;
 use confirmed::Confirmed;
+use delayed::Acknowledging;
 use known::Known;
 use leaving::Leaving;
+pub use reason::Reason;
+pub(super) use reason::reason_header;
+use redirect::Redirecting;
 use std::time::{Duration, Instant};
 use timer::{Refresh, TimerAsk};
 
@@ -47,6 +58,10 @@ const REASON_MAX: usize = 256;
 enum State {
     /// Caller: the INVITE is out and has no final answer.
     Inviting(Inviting),
+    /// Caller: the INVITE was redirected and the application chooses a target.
+    Redirecting(Redirecting),
+    /// Caller: the 2xx has brought the offer and its ACK waits for the application.
+    Acknowledging(Acknowledging),
     /// Callee: the INVITE is in and has no final answer.
     Invited(Invited),
     /// Callee: the 2xx is out and its ACK is owed by the peer.
@@ -140,8 +155,8 @@ pub enum Input<'m> {
     Cancel {
         /// The transaction of the INVITE.
         server: ServerId,
-        /// Its Reason header field, or nothing.
-        reason: String,
+        /// Its Reason header field.
+        reason: Reason,
     },
     /// The application asks for something.
     Ask(Ask),
@@ -292,10 +307,11 @@ impl Reply {
 }
 
 impl Session {
-    /// A session whose INVITE is about to be sent to `target`.
+    /// A session whose INVITE is about to be sent to `target`; `offered`: it has a description.
     #[must_use]
-    pub fn outgoing(policy: Policy, target: String) -> Self {
-        Self { policy, state: State::Inviting(Inviting::new(target)), known: Known::new(true) }
+    pub fn outgoing(policy: Policy, target: String, offered: bool) -> Self {
+        let state = State::Inviting(Inviting::new(target, offered));
+        Self { policy, state, known: Known::new(true) }
     }
 
     /// Tells the description that our first INVITE offers: a refresh may have to repeat it.
@@ -314,7 +330,7 @@ impl Session {
         message: &Message<'_>,
         local_tag: &str,
     ) -> Result<Self, DialogError> {
-        let invited = Invited::new(now, server, message, local_tag)?;
+        let invited = Invited::new(now, policy, (server, message), local_tag)?;
         let mut known = Known::new(false);
         known.read(message);
         Ok(Self { policy, state: State::Invited(invited), known })
@@ -328,6 +344,8 @@ impl Session {
         let state = std::mem::replace(&mut self.state, State::Ended);
         self.state = match state {
             State::Inviting(state) => state.handle(&mut context, input),
+            State::Redirecting(state) => state.handle(&mut context, input),
+            State::Acknowledging(state) => state.handle(&mut context, input),
             State::Invited(state) => state.handle(&mut context, input),
             State::Confirming(state) => state.handle(&mut context, input),
             State::Confirmed(state) => state.handle(&mut context, input),
@@ -344,6 +362,8 @@ impl Session {
     pub fn deadline(&self) -> Option<(Instant, &'static str)> {
         match &self.state {
             State::Inviting(_) | State::Leaving(_) | State::Ended => None,
+            State::Redirecting(state) => Some(state.deadline()),
+            State::Acknowledging(state) => Some(state.deadline()),
             State::Invited(state) => state.deadline(),
             State::Confirming(state) => Some(state.deadline()),
             State::Confirmed(state) => state.deadline(),
@@ -354,20 +374,27 @@ impl Session {
     #[must_use]
     pub fn dialog(&self) -> Option<&Dialog> {
         match &self.state {
+            State::Acknowledging(state) => Some(state.dialog()),
             State::Confirming(state) => Some(state.dialog()),
             State::Confirmed(state) => Some(state.dialog()),
-            State::Inviting(_) | State::Invited(_) | State::Leaving(_) | State::Ended => None,
+            State::Inviting(_)
+            | State::Redirecting(_)
+            | State::Invited(_)
+            | State::Leaving(_)
+            | State::Ended => None,
         }
     }
 
     /// The number of the next request in the dialog, for one that is sent again with credentials.
     pub fn next_cseq(&mut self) -> Option<u32> {
         match &mut self.state {
+            State::Inviting(state) => state.next_cseq(),
+            State::Acknowledging(state) => Some(state.dialog_mut().next_cseq()),
             State::Invited(state) => Some(state.dialog_mut().next_cseq()),
             State::Confirming(state) => Some(state.dialog_mut().next_cseq()),
             State::Confirmed(state) => Some(state.dialog_mut().next_cseq()),
             State::Leaving(state) => Some(state.dialog.next_cseq()),
-            State::Inviting(_) | State::Ended => None,
+            State::Redirecting(_) | State::Ended => None,
         }
     }
 
@@ -382,8 +409,12 @@ impl Session {
     pub fn dialogs(&self) -> usize {
         match &self.state {
             State::Inviting(state) => state.dialogs(),
-            State::Invited(_) | State::Confirming(_) | State::Confirmed(_) | State::Leaving(_) => 1,
-            State::Ended => 0,
+            State::Acknowledging(_)
+            | State::Invited(_)
+            | State::Confirming(_)
+            | State::Confirmed(_)
+            | State::Leaving(_) => 1,
+            State::Redirecting(_) | State::Ended => 0,
         }
     }
 }
@@ -462,7 +493,8 @@ impl Context<'_> {
     /// Answers a BYE of the peer and says how the session ends by it.
     fn accept_bye(&mut self, server: ServerId, message: &Message<'_>) -> Exit {
         self.reply(server, Reply::code(200));
-        Exit::new(EndCause::PeerHangup, reason_header(message))
+        let Reason { text, q850 } = reason_header(message);
+        Exit { q850, ..Exit::new(EndCause::PeerHangup, text) }
     }
 
     /// Answers requests that mean the same in every state; `None` if it was one of them.
@@ -470,6 +502,8 @@ impl Context<'_> {
         match message.method() {
             Some(Method::Info) => self.serve_info(server, message),
             Some(Method::Options) => self.reply(server, Reply::code(200)),
+            //= RFC 3262 §3: a PRACK that matches no unacknowledged response: 481
+            Some(Method::Prack) => self.reply(server, Reply::code(481)),
             // Everything else was refused by the endpoint before it came here.
             Some(_) | None => self.reply(server, Reply::code(405)),
         }
@@ -580,11 +614,6 @@ fn sdp_of(message: &Message<'_>) -> Option<Vec<u8>> {
 
 fn has_sdp(message: &Message<'_>) -> bool {
     message.has_body("application", "sdp")
-}
-
-/// The Reason header field as text for the application; empty if there is none.
-pub(super) fn reason_header(message: &Message<'_>) -> String {
-    tame(&message.header(Name::Reason).map(unfold).unwrap_or_default())
 }
 
 /// Text of a peer, cut to a bound and without controls.

@@ -2,7 +2,7 @@
 //!
 //! The model knows what is owed: answers to the peer's requests, ACKs in both directions, the end.
 
-use super::{Ask, Effect, Failure, Input, Policy, Purpose, Session, Tag};
+use super::{Ask, Effect, Failure, Input, Policy, Purpose, Reason, Session, Tag};
 use crate::sip::interface::{Event, Flow, Transport};
 use crate::sip::message::{Message, Method};
 use crate::sip::transaction::table::{ServerId, ServerKey, ServerTable};
@@ -48,7 +48,7 @@ impl Model {
         let mut servers = ServerTable::new(T1, 10_000);
         let first = mint(&mut servers, 0);
         let session = if outgoing {
-            Session::outgoing(policy, "sip:b@h".to_owned())
+            Session::outgoing(policy, "sip:b@h".to_owned(), true)
         } else {
             let text = request("INVITE", 1, "Supported: timer\r\n", SDP).replace(";tag=ours", "");
             let message = Message::parse(text.as_bytes()).unwrap();
@@ -271,7 +271,7 @@ impl Model {
             66..70 => {
                 let invites = self.open.iter().filter(|(_, (method, _))| *method == Method::Invite);
                 let Some((&server, _)) = invites.last() else { return };
-                self.feed(Input::Cancel { server, reason: String::new() });
+                self.feed(Input::Cancel { server, reason: Reason::default() });
                 assert!(self.answered.contains(&server), "487 is owed: {:#?}", self.trace);
             }
             70..110 => self.application_asks(number, choice),
