@@ -490,6 +490,21 @@ impl PlayoutQueue {
         self.commands.clear();
     }
 
+    /// The leg is back after [`Self::halt`]: goes on at this ring position, `sent` samples of the
+    /// ring having left.
+    pub fn go_on(&mut self, position: u64, sent: u64) {
+        if !std::mem::replace(&mut self.halted, false) {
+            return;
+        }
+        (self.written, self.resolved) = (position, position);
+        self.discarded = position.saturating_sub(sent);
+        self.armed.clear();
+        self.covered = 0;
+        self.deferred = 0;
+        self.ended_at = None;
+        self.sounding = None;
+    }
+
     /// The next thing to tell.
     pub fn next_fact(&mut self) -> Option<Fact> {
         self.facts.pop_front()

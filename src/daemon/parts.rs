@@ -160,7 +160,7 @@ impl Parts {
         let (source, repeat) = match content {
             Content::Tts(spoken) => (Source::Speech(self.speak(spoken)?), 1),
             Content::Audio { samples, repeat } => (Source::Samples(samples.clone()), *repeat),
-            Content::Stream { .. } => return Ok(None),
+            Content::Stream { .. } | Content::Party(_) => return Ok(None),
             Content::Agent(request) => {
                 let agent = self.agents.agent(request, transcribe, record);
                 let agent = agent.map_err(|problem| problem.detail)?;

@@ -10,8 +10,10 @@
 //! and a panic in one ends that call and no other.
 
 use super::call_driver::{AppLeg, CallActor, CallSetup, CallView, Dial, Message, app_leg, now};
+use super::control::CallAsk;
 use super::inbound::{InboundRoute, choose};
 use super::parts::{Parts, RATE};
+use super::trunks::{self, TrunkBoard};
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Content, Created, NewCall, Status};
 use crate::app::stream::{SeatError, StreamOptions, StreamSeats, StreamSpec};
@@ -34,14 +36,20 @@ use tokio_util::sync::CancellationToken;
 /// Messages that may wait for one call; a call that lets more pile up is ended.
 const INBOX_MAX: usize = 64;
 
+/// What calls may ask of the switchboard at once; beyond, they are refused.
+const ASKS_MAX: usize = 256;
+
 /// The first id of our own sessions; the endpoint numbers incoming ones from the other end.
 const OUTGOING_SESSIONS: u64 = 1;
 
-struct LiveCall {
-    inbox: mpsc::Sender<Message>,
-    view: CallView,
-    session: SessionId,
-    instance: InstanceId,
+/// A call as the switchboard knows it.
+pub(super) struct LiveCall {
+    pub(super) inbox: mpsc::Sender<Message>,
+    pub(super) view: CallView,
+    pub(super) session: SessionId,
+    /// Sessions that it got later, by REFER or Replaces.
+    pub(super) more_sessions: Vec<SessionId>,
+    pub(super) instance: InstanceId,
     seats: Option<StreamSeats>,
 }
 
@@ -63,14 +71,24 @@ pub(super) struct SwitchboardSpec {
 
 /// The task's state.
 pub(super) struct Switchboard {
-    spec: SwitchboardSpec,
-    calls: HashMap<CallId, LiveCall>,
-    sessions: HashMap<SessionId, CallId>,
+    pub(super) spec: SwitchboardSpec,
+    pub(super) calls: HashMap<CallId, LiveCall>,
+    pub(super) sessions: HashMap<SessionId, CallId>,
     actors: JoinSet<CallId>,
     tasks: HashMap<Id, CallId>,
-    next_session: u64,
+    /// Joined calls, and requests that wait for their call; each ends with its calls.
+    pub(super) pairs: JoinSet<()>,
+    asks: (mpsc::Sender<CallAsk>, mpsc::Receiver<CallAsk>),
+    pub(super) trunks: TrunkBoard,
+    pub(super) next_session: u64,
     next_call: Option<Instant>,
-    draining: Option<Instant>,
+    pub(super) draining: Option<Instant>,
+}
+
+/// What somebody wants of the switchboard.
+enum Wanted {
+    ByApi(Command),
+    ByCall(CallAsk),
 }
 
 impl Switchboard {
@@ -82,6 +100,9 @@ impl Switchboard {
             sessions: HashMap::new(),
             actors: JoinSet::new(),
             tasks: HashMap::new(),
+            pairs: JoinSet::new(),
+            asks: mpsc::channel(ASKS_MAX),
+            trunks: TrunkBoard::default(),
             next_session: OUTGOING_SESSIONS,
             next_call: None,
             draining: None,
@@ -98,11 +119,15 @@ impl Switchboard {
         loop {
             let wake = [self.next_call, self.draining].into_iter().flatten().min();
             tokio::select! {
-                Some(command) = commands.recv() => self.serve(command).await,
+                Some(wanted) = next_wanted(&mut commands, &mut self.asks.1) => match wanted {
+                    Wanted::ByApi(command) => self.serve(command).await,
+                    Wanted::ByCall(ask) => self.hear_call(ask),
+                },
                 Some(event) = sip.recv() => self.hear_sip(event).await,
                 Some(ended) = self.actors.join_next_with_id() => self.forget(ended).await,
                 () = crate::net::sleep_until(wake) => {}
             }
+            while self.pairs.try_join_next().is_some() {}
             self.dial_next();
             if self.draining.is_some_and(|until| until <= Instant::now()) {
                 self.end_all();
@@ -139,6 +164,10 @@ impl Switchboard {
                     let _ = reply.send(None);
                 }
             },
+            Command::Control(id, wish, reply) => self.control(id, *wish, reply),
+            Command::Trunks(reply) => {
+                let _ = reply.send(self.trunk_states());
+            }
             Command::Status(reply) => {
                 let _ = reply.send(self.status());
             }
@@ -253,11 +282,13 @@ impl Switchboard {
             from_user: from.or_else(|| facts.caller_id.clone()).unwrap_or_default(),
             from_display: new.from_name.clone(),
             headers: new.headers.clone(),
+            identity: None,
+            late_offer: false,
         };
         Ok((line_of(settings, trunk), dial))
     }
 
-    fn codecs(&self, trunk: &str) -> Vec<crate::audio::codec::CodecId> {
+    pub(super) fn codecs(&self, trunk: &str) -> Vec<crate::audio::codec::CodecId> {
         self.spec.parts.trunks.get(trunk).map(|facts| facts.codecs.clone()).unwrap_or_default()
     }
 
@@ -272,7 +303,7 @@ impl Switchboard {
             Content::Stream { options, wait } => (options.clone(), *wait, false),
             // Its clients watch an agent at work.
             Content::Agent(_) => (StreamOptions::default(), Duration::ZERO, true),
-            Content::Tts(_) | Content::Audio { .. } => return (None, None),
+            Content::Tts(_) | Content::Audio { .. } | Content::Party(_) => return (None, None),
         };
         let defaults = &self.spec.parts.stream;
         let rate = defaults.rates.get(record.instance_id.as_str());
@@ -300,12 +331,13 @@ impl Switchboard {
     }
 
     /// Starts a call's actor and remembers it.
-    fn enter(&mut self, setup: CallSetup, seats: Option<StreamSeats>) {
+    pub(super) fn enter(&mut self, setup: CallSetup, seats: Option<StreamSeats>) {
         let id = setup.call.record().id.clone();
         let instance = setup.call.record().instance_id.clone();
         let session = setup.session;
         super::tell::created(setup.call.record());
-        let (actor, view) = CallActor::new(Arc::clone(&self.spec.parts), setup);
+        let desk = self.asks.0.clone();
+        let (actor, view) = CallActor::new(Arc::clone(&self.spec.parts), setup, desk);
         let (inbox, received) = mpsc::channel(INBOX_MAX);
         let ended = id.clone();
         let task = self.actors.spawn(async move {
@@ -314,7 +346,9 @@ impl Switchboard {
         });
         self.tasks.insert(task.id(), id.clone());
         self.sessions.insert(session, id.clone());
-        self.calls.insert(id, LiveCall { inbox, view, session, instance, seats });
+        let more_sessions = Vec::new();
+        let live = LiveCall { inbox, view, session, more_sessions, instance, seats };
+        self.calls.insert(id, live);
     }
 
     fn dial_next(&mut self) {
@@ -344,12 +378,15 @@ impl Switchboard {
         let Some(id) = self.tasks.remove(&task) else { return };
         self.spec.queue.finish(&id);
         let Some(call) = self.calls.remove(&id) else { return };
-        self.sessions.remove(&call.session);
+        for session in std::iter::once(&call.session).chain(&call.more_sessions) {
+            self.sessions.remove(session);
+        }
         if panicked {
             tracing::error!(call_id = %id, "a call's actor panicked; the call is ended");
-            let session = call.session;
-            let hangup = SipCommand::Hangup { session, reason: None };
-            let _ = self.spec.parts.sip.send(hangup).await;
+            for session in std::iter::once(call.session).chain(call.more_sessions.iter().copied()) {
+                let hangup = SipCommand::Hangup { session, reason: None };
+                let _ = self.spec.parts.sip.send(hangup).await;
+            }
             let mut record = call.view.snapshot();
             record.status = CallStatus::Failed;
             record.end_reason = Some(EndReason::Error);
@@ -367,7 +404,7 @@ impl Switchboard {
             SipEvent::Session(session, event) => {
                 let id = self.sessions.get(&session);
                 let Some(call) = id.and_then(|id| self.calls.get(id)) else { return };
-                if call.inbox.try_send(Message::Sip(event)).is_err() {
+                if call.inbox.try_send(Message::Sip(session, event)).is_err() {
                     let hangup = SipCommand::Hangup { session, reason: None };
                     let _ = self.spec.parts.sip.send(hangup).await;
                 }
@@ -380,6 +417,7 @@ impl Switchboard {
         if let Note::TrunkState { trunk, up } = note {
             self.spec.parts.note_trunk(trunk, *up);
         }
+        self.trunks.note(note, trunks::now());
         super::tell::sip_note(note);
     }
 
@@ -404,7 +442,9 @@ impl Switchboard {
         }
         let record = incoming_record(id.clone(), instance, &incoming, &action.content);
         let (app, seats) = match action.plan {
-            Plan::Inbound { .. } => self.stream_leg(&record, &action.content, None),
+            Plan::Inbound { .. } | Plan::Ask { .. } => {
+                self.stream_leg(&record, &action.content, None)
+            }
             Plan::Outbound { .. } | Plan::RingOnly { .. } | Plan::Reject { .. } => (None, None),
         };
         let codecs = self.codecs(&incoming.trunk);
@@ -485,6 +525,18 @@ impl Switchboard {
             legs: pool.legs as u64,
             open_fds: super::open_descriptors(),
         }
+    }
+}
+
+/// The next thing that somebody wants; never ends, the switchboard holds an end of its own.
+async fn next_wanted(
+    commands: &mut mpsc::Receiver<Command>,
+    asks: &mut mpsc::Receiver<CallAsk>,
+) -> Option<Wanted> {
+    tokio::select! {
+        Some(command) = commands.recv() => Some(Wanted::ByApi(command)),
+        Some(ask) = asks.recv() => Some(Wanted::ByCall(ask)),
+        else => None,
     }
 }
 
