@@ -45,15 +45,10 @@ pub(crate) struct Line {
     pub(crate) capture: CaptureReader,
     /// Commands and counters.
     pub(crate) port: Box<dyn LegPort>,
-    /// What else its handle is made of; holds the leg open. None for a leg of a test.
-    pub(crate) rest: Option<Rest>,
-}
-
-/// What of a leg's handle is neither called nor polled.
-pub(crate) struct Rest {
-    id: LegId,
-    control: LegControl,
-    open: OpenLeg,
+    /// Holds the leg open.
+    pub(crate) _open: Option<OpenLeg>,
+    /// What else its handle was made of.
+    pub(crate) of: Option<(LegId, LegControl)>,
 }
 
 /// The parts of a leg that are polled.
@@ -67,19 +62,20 @@ pub(crate) struct Ears {
 /// Takes a leg's handle apart.
 pub(crate) fn split(leg: LegHandle) -> (Line, Ears) {
     let LegHandle { playout, capture, events, ready, control, open, id } = leg;
-    let rest = Some(Rest { id, control: control.clone(), open });
-    let line = Line { playout, capture, port: Box::new(control), rest };
+    let of = Some((id, control.clone()));
+    let line = Line { playout, capture, port: Box::new(control), _open: Some(open), of };
     (line, Ears { events, ready })
 }
 
 /// Puts a leg's handle together again, to be lent: what lies in its ring is not played.
 ///
 /// `None` for a leg that was never one handle.
-pub(crate) fn join(line: Line, ears: Ears) -> Option<Box<LegHandle>> {
-    let Line { playout, capture, port, rest } = line;
+pub(crate) fn whole(line: Line, ears: Ears) -> Option<Box<LegHandle>> {
+    let Line { playout, capture, port, _open, of } = line;
     port.send(Command::Pause(false));
     port.send(Command::Clear { up_to: playout.position(), token: u32::MAX });
-    let Rest { id, control, open } = rest?;
+    let (id, control) = of?;
+    let open = _open?;
     let Ears { events, ready } = ears;
     Some(Box::new(LegHandle { id, playout, capture, events, ready, control, open }))
 }

@@ -10,7 +10,7 @@
 //! from the shared memory straight into the ring, twice a second. Does not decide what the call
 //! does afterwards.
 
-use super::line::{Ears, Line, dtmf_command, join, split};
+use super::line::{Ears, Line, dtmf_command, split, whole};
 use super::transcribe::{Transcribe, Transcriber};
 use super::{Control, Report};
 use crate::call::control::WishError;
@@ -312,7 +312,7 @@ impl PromptTask {
         if self.ending != Ending::Told {
             self.ending = Ending::Ahead;
         }
-        if let Some(leg) = join(line, ears)
+        if let Some(leg) = whole(line, ears)
             && let Err(Ok(leg)) = reply.send(Ok(leg))
         {
             self.take_leg(split(*leg));

@@ -22,9 +22,14 @@ use crate::sip::interface::{EndCause, Ending};
 #[must_use]
 pub fn reason_of_status(code: u16) -> EndReason {
     let row = statuses().iter().find(|row| row.status == code);
-    // RFC 3261 §8.1.3.2: an unknown status is treated as the x00 of its class.
-    row.or_else(|| statuses().iter().find(|row| row.status == code / 100 * 100))
-        .map_or(EndReason::Error, |row| row.reason)
+    //= RFC 3261 §8.1.3.2: a final response that is not known is treated as the x00 of its class.
+    match (row, code) {
+        (Some(row), _) => row.reason,
+        (None, 500..=599) => EndReason::Congestion,
+        // 600 is "busy everywhere", which an unknown one need not be: declined for good.
+        (None, 600..=699) => EndReason::Rejected,
+        (None, _) => EndReason::Error,
+    }
 }
 
 /// What a Q.850 cause means to the API's user; `None` for causes that say less than a status.
@@ -173,7 +178,8 @@ mod tests {
             (488, EndReason::Error),
             (608, EndReason::Rejected),
             (499, EndReason::Error),
-            (699, EndReason::Error),
+            (599, EndReason::Congestion),
+            (699, EndReason::Rejected),
         ] {
             assert_eq!(reason_of_status(code), reason, "{code}");
         }

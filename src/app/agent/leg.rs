@@ -18,7 +18,7 @@ use super::conversation::Conversation;
 use super::interface::{BrainContext, BrainHandle, BrainOutput, STOP_WITHIN};
 use super::listen::Ear;
 use super::tools::Toolbox;
-use crate::app::line::{Ears, Line, join, split};
+use crate::app::line::{Ears, Line, split, whole};
 use crate::app::{Control, Report};
 use crate::audio::rate::SampleRate;
 use crate::call::control::WishError;
@@ -254,7 +254,7 @@ impl AgentLeg {
         let Some((line, ears)) = self.leg.take() else { return };
         self.talk.halt(now, line.port.sent_samples());
         self.orders.clear();
-        if let Some(leg) = join(line, ears)
+        if let Some(leg) = whole(line, ears)
             && let Err(Ok(leg)) = reply.send(Ok(leg))
         {
             self.leg = Some(split(*leg));

@@ -17,7 +17,7 @@ use super::StreamSpec;
 use super::client::Moment;
 use super::seat::{Arrival, ClientSocket, Outgoing, Seated};
 use super::session::Session;
-use crate::app::line::{Ears, Line, join, split};
+use crate::app::line::{Ears, Line, split, whole};
 use crate::app::{Control, Report};
 use crate::call::control::WishError;
 use crate::media::worker::LegHandle;
@@ -171,7 +171,7 @@ impl StreamTask {
     fn lend(&mut self, reply: oneshot::Sender<Result<Box<LegHandle>, WishError>>, now: Moment) {
         let Some(Listening { ears, .. }) = self.leg.take_if(|leg| !leg.gone) else { return };
         let Some(line) = self.session.off_line(now) else { return };
-        if let Some(leg) = join(line, ears)
+        if let Some(leg) = whole(line, ears)
             && let Err(Ok(leg)) = reply.send(Ok(leg))
         {
             let (line, ears) = split(*leg);

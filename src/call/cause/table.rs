@@ -150,7 +150,7 @@ Generated from the table in `src/call/cause` by `make gen`.
 
 ## What carriers say
 
-A status that is not listed counts as the x00 of its class. With 400, 480, 500, 502, 503 and 504 the
+A status that is not listed counts as 400, 500 or 603, by its class. With 400, 480, 500, 502, 503 and 504 the
 Q.850 cause of a `Reason` header field decides, where it is definite.
 
 | SIP | Q.850 | `end_reason` | |

@@ -4,7 +4,7 @@ use super::LiveLeg;
 use crate::app::Report;
 use crate::app::agent::interface::STOP_WITHIN;
 use crate::app::agent::live::{LiveHandle, LiveInput, LiveOutput};
-use crate::app::line::{join, split};
+use crate::app::line::{split, whole};
 use crate::call::control::WishError;
 use crate::media::worker::LegHandle;
 use crate::turn::interface::{Closing, State};
@@ -107,7 +107,7 @@ impl LiveLeg {
         let Some((line, ears)) = self.leg.take() else { return };
         self.mouth.halt(line.port.sent_samples());
         self.orders.clear();
-        if let Some(leg) = join(line, ears)
+        if let Some(leg) = whole(line, ears)
             && let Err(Ok(leg)) = reply.send(Ok(leg))
         {
             self.leg = Some(split(*leg));
