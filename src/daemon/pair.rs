@@ -241,3 +241,98 @@ async fn tell(end: &End, state: TransferState) {
 fn failed(code: u16) -> TransferState {
     TransferState::Failed { code, reason: String::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::record::{CallStatus, CallType, Direction};
+    use crate::id::InstanceId;
+
+    /// A call as a pair sees it, and the ends that its actor would hold.
+    struct Actor {
+        heard: mpsc::Receiver<Message>,
+        record: watch::Sender<CallRecord>,
+    }
+
+    fn call(tail: &str) -> (End, Actor) {
+        let id = CallId::from_tail(tail).unwrap();
+        let instance = InstanceId::from_tail("demo").unwrap();
+        let (number, direction) = ("+14155550123".to_owned(), Direction::Outbound);
+        let kind = CallType::DynamicStream;
+        let record = CallRecord::new(id.clone(), instance, kind, number, direction, 0);
+        let (inbox, heard) = mpsc::channel(64);
+        let (record, seen) = watch::channel(record);
+        let on_peer_hangup = OnPeerHangup::Hangup;
+        (End { id, inbox, record: seen, on_peer_hangup }, Actor { heard, record })
+    }
+
+    impl Actor {
+        fn change(&self, change: impl FnOnce(&mut CallRecord)) {
+            self.record.send_modify(change);
+        }
+
+        async fn progress(&mut self) -> TransferState {
+            match self.heard.recv().await {
+                Some(Message::Progress(state)) => state,
+                Some(_) | None => panic!("no progress"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_target_that_refuses_fails_the_transfer_with_its_status() {
+        let ((a, mut first), (b, second)) = (call("1"), call("2"));
+        let task = tokio::spawn(hand_over(a, b, CancellationToken::new()));
+        second.change(|record| record.ringing_at = Some(1));
+        assert_eq!(first.progress().await, TransferState::Progress { code: 180 });
+        second.change(|record| {
+            record.status = CallStatus::Failed;
+            (record.ended_at, record.sip_code) = (Some(2), Some(486));
+        });
+        assert_eq!(first.progress().await, failed(486));
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_is_not_waited_for_is_not_called_any_more() {
+        for gives_up in [true, false] {
+            let ((a, first), (b, mut second)) = (call("1"), call("2"));
+            let dropped = CancellationToken::new();
+            let task = tokio::spawn(hand_over(a, b, dropped.clone()));
+            if gives_up {
+                dropped.cancel();
+            } else {
+                drop(first);
+            }
+            assert!(matches!(second.heard.recv().await, Some(Message::Unwanted)));
+            task.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_cannot_lend_its_leg_leaves_both_as_they_were() {
+        let ((a, mut first), (b, mut second)) = (call("1"), call("2"));
+        let task = tokio::spawn(hand_over(a, b, CancellationToken::new()));
+        second.change(|record| record.answered_at = Some(1));
+        let Some(Message::Lend(lend)) = first.heard.recv().await else { panic!() };
+        assert!(lend.is_transfer && lend.with == CallId::from_tail("2").unwrap());
+        drop(lend);
+        let back = first.heard.recv().await;
+        assert!(matches!(back, Some(Message::Return { leg: None, joint: None })));
+        assert_eq!(first.progress().await, failed(500));
+        assert!(matches!(second.heard.recv().await, Some(Message::Unwanted)));
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_call_that_must_not_be_joined_says_why() {
+        let ((a, mut first), (b, _second)) = (call("1"), call("2"));
+        let (told, standing) = oneshot::channel();
+        let task = tokio::spawn(join(a, b, false, told));
+        let Some(Message::Lend(lend)) = first.heard.recv().await else { panic!() };
+        assert!(!lend.is_transfer);
+        let _ = lend.reply.send(Err(WishError::Ended));
+        assert_eq!(standing.await.unwrap(), Err(WishError::Ended));
+        task.await.unwrap();
+    }
+}

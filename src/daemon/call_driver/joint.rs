@@ -30,8 +30,9 @@ impl CallActor {
         let permitted = if joined {
             Err(WishError::Conflict("it is joined with another call".to_owned()))
         } else if is_transfer {
-            // Asked for, and granted, before the other party was called.
-            Ok(())
+            // Granted before the other party was called, unless it was given up meanwhile.
+            let aside = self.setup.call.is_content_aside();
+            aside.then_some(()).ok_or(WishError::Ended)
         } else {
             self.setup.call.ask(now, &Wish::Bridge(BridgeWish { with, on_peer_hangup }))
         };

@@ -193,8 +193,9 @@ impl CallActor {
         };
         let sdp = Some(crate::sdp::offer(local));
         let from_user = self.setup.dial.as_ref().map(|dial| dial.from_user.clone());
-        // Who was called calls on in the number's own name.
-        let from_user = from_user.unwrap_or_else(|| record.target_phone.clone());
+        // Who was called calls on in the trunk's name, or in that of the number that was called.
+        let ours = self.parts.trunks.get(&trunk).and_then(|facts| facts.caller_id.clone());
+        let from_user = from_user.or(ours).unwrap_or_else(|| record.target_phone.clone());
         let invite =
             Invite { replaces, sdp, ..Invite::new(session, &trunk, &uri, &from_user, Vec::new()) };
         self.side = Some(Side { session });
