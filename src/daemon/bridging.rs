@@ -43,8 +43,8 @@ impl Bridge {
         std::future::pending().await
     }
 
-    /// Parts the legs and gives them back.
-    pub(super) async fn stop(self) -> Legs {
-        std::future::ready(self.legs).await
+    /// Parts the legs and gives them back; `None` when the bridge has died, and the legs with it.
+    pub(super) async fn stop(self) -> Option<Legs> {
+        std::future::ready(Some(self.legs)).await
     }
 }

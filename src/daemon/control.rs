@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 /// How long the two calls of a transfer may talk at most.
 const SECOND_LONGEST: Duration = Duration::from_secs(4 * 3600);
 /// How long an API request waits for its call to answer.
-const REPLY_MAX: Duration = Duration::from_secs(5);
+const REPLY_MAX: Duration = Duration::from_secs(8);
 
 /// What a call asks of the switchboard; a full queue refuses.
 #[derive(Debug)]

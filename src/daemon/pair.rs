@@ -137,7 +137,7 @@ pub(super) async fn join(
     let _ = b.inbox.send(Message::Joined(a.id.clone())).await;
     let _ = told.send(Ok(()));
     let lost = stand(&a, &b, &mut bridge, &parted, &gone).await;
-    let legs = bridge.stop().await;
+    let (leg_a, leg_b) = bridge.stop().await.unzip();
     let (left, right) = (gone[0].is_cancelled(), gone[1].is_cancelled());
     let joint = |other_gone: bool, end: &End| match (other_gone || lost, lost) {
         (true, false) => joint_of(end.on_peer_hangup),
@@ -145,8 +145,8 @@ pub(super) async fn join(
         (false, _) => Joint::Parted,
     };
     let (of_a, of_b) = (joint(right, &a), joint(left, &b));
-    give_back(&a, Some(legs.0).filter(|_| !left), Some(of_a)).await;
-    give_back(&b, Some(legs.1).filter(|_| !right), Some(of_b)).await;
+    give_back(&a, leg_a.filter(|_| !left), Some(of_a)).await;
+    give_back(&b, leg_b.filter(|_| !right), Some(of_b)).await;
 }
 
 /// Waits while the bridge stands; `true`: it broke.

@@ -666,7 +666,9 @@ impl Session {
     fn warn_of_losses(&mut self, now: Moment) {
         if self.refused > 0 && self.refused_hush.may_speak(now.at) {
             let dropped_ms = Some(self.queue.ms(std::mem::take(&mut self.refused)));
-            let (detail, hint) = if self.hanging {
+            let (detail, hint) = if self.lent {
+                ("the call is joined with another one: audio is refused", None)
+            } else if self.hanging {
                 ("audio after hangup is refused", None)
             } else {
                 ("the queue is full, the newest audio is refused", Some("wait for flow xon"))

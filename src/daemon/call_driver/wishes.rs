@@ -4,7 +4,6 @@
 //! the machine's to say.
 
 use super::{CallActor, ReplyTo, now};
-use crate::api::gateway::Content;
 use crate::app::Control;
 use crate::app::stream::wire::Told;
 use crate::call::control::{DtmfMethod, DtmfWish, OnPeerHangup, TransferWish, Wish, WishError};
@@ -151,14 +150,7 @@ impl CallActor {
         }
         let told = Told::transfer(&view);
         self.show(Control::Tell(Box::new(told.clone())));
-        if !self.is_agents() {
-            self.tell_app(Control::Tell(Box::new(told)));
-        }
-    }
-
-    /// Whether an agent conducts the call.
-    pub(super) fn is_agents(&self) -> bool {
-        matches!(self.setup.content, Content::Agent(_))
+        self.tell_app(Control::Tell(Box::new(told)));
     }
 
     /// Answers a wish.
