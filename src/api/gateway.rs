@@ -7,6 +7,7 @@ use crate::api::error::Problem;
 use crate::app::agent::request::AgentRequest;
 use crate::app::stream::{StreamAttachment, StreamOptions};
 use crate::app::transcribe::Transcribe;
+use crate::call::control::Wish;
 use crate::call::record::{CallRecord, CallType};
 use crate::id::{CallId, InstanceId};
 use crate::store::InstanceSettings;
@@ -81,6 +82,8 @@ pub enum Content {
         /// How long an answered call waits for its first client.
         wait: Duration,
     },
+    /// The other party of a call of this type: plays nothing of its own, and is joined with it.
+    Party(CallType),
 }
 
 impl Content {
@@ -92,6 +95,7 @@ impl Content {
             Self::Agent(_) => CallType::DynamicAgent,
             Self::Audio { .. } => CallType::FixedAudio,
             Self::Stream { .. } => CallType::DynamicStream,
+            Self::Party(of) => *of,
         }
     }
 }
@@ -124,10 +128,55 @@ pub enum Command {
         serde_json::Map<String, serde_json::Value>,
         oneshot::Sender<Option<CallRecord>>,
     ),
+    /// Grants a wish to an active call; the answer is its record after it, as far as it has got.
+    Control(CallId, Box<Wish>, oneshot::Sender<Result<CallRecord, Problem>>),
+    /// How the trunks are doing, by name.
+    Trunks(oneshot::Sender<Vec<TrunkStatus>>),
     /// State for `/health/ready` and `/v1/admin/status`.
     Status(oneshot::Sender<Status>),
     /// Stop taking calls, end at the deadline.
     Drain,
+}
+
+/// How a trunk is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `up`, `down`, or `unknown` before the first answer to a ping.
+    pub state: &'static str,
+    /// Its registration, where it registers.
+    pub registration: Option<RegistrationStatus>,
+    /// Its gateways of which there is something to say.
+    pub gateways: Vec<GatewayStatus>,
+    /// Calls on it.
+    pub active_calls: u64,
+    /// Codecs in order of preference.
+    pub codecs: Vec<String>,
+}
+
+/// Where a registration stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationStatus {
+    /// `registering`, `registered`, `failed` or `unregistered`.
+    pub state: &'static str,
+    /// When it would expire, in milliseconds since the Unix epoch.
+    pub expires_at: Option<i64>,
+    /// When it is tried again.
+    pub retry_at: Option<i64>,
+    /// What the registrar said.
+    pub detail: Option<String>,
+}
+
+/// How a gateway of a trunk is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayStatus {
+    /// Its address.
+    pub address: String,
+    /// `quarantined`.
+    pub state: &'static str,
+    /// Until when, in milliseconds since the Unix epoch.
+    pub until: Option<i64>,
 }
 
 /// How the daemon is doing.

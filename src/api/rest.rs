@@ -12,12 +12,14 @@
 mod admin;
 mod body;
 mod calls;
+mod control;
 mod guard;
 mod instances;
 mod keys;
 mod once;
 mod query;
 mod serve;
+mod trunks;
 
 pub use admin::{AdminParts, admin_router};
 pub use serve::{ServeLimits, serve};
@@ -315,6 +317,16 @@ fn v1(state: &ApiState) -> Router<ApiState> {
         .route("/calls/{id}/transcript", get(calls::transcript))
         .route("/calls/{id}/tickets", post(calls::issue_ticket))
         .route("/calls/{id}/stream", get(calls::attach))
+        .route("/calls/{id}/hold", post(control::hold))
+        .route("/calls/{id}/resume", post(control::resume))
+        .route("/calls/{id}/answer", post(control::answer))
+        .route("/calls/{id}/ring", post(control::ring))
+        .route("/calls/{id}/reject", post(control::reject))
+        .route("/calls/{id}/dtmf", post(control::dtmf))
+        .route("/calls/{id}/transfer", post(control::transfer))
+        .route("/calls/{id}/bridge", post(control::bridge).delete(control::unbridge))
+        .route("/trunks", get(trunks::list))
+        .route("/trunks/{name}", get(trunks::show))
         .route("/instances", post(instances::create).get(instances::list))
         .route(
             "/instances/{id}",

@@ -11,6 +11,7 @@
 //! not serve is refused with `not_implemented`, never ignored.
 
 pub mod answer;
+pub mod control;
 pub mod create;
 pub mod fields;
 pub mod instance;

@@ -1,8 +1,9 @@
 //! A media leg as an application leg holds it: ring ends, events, and a port for commands.
 //!
-//! Owns the split of a [`LegHandle`] into what is polled and what is called, and the one trait
+//! Owns the split of a [`LegHandle`] into what is polled and what is called, its being put together again, and the one trait
 //! that stands between an application leg and the media thread, so that tests can be the thread.
 
+use crate::id::LegId;
 use crate::media::interface::{Command, Event};
 use crate::media::ring::{CaptureReader, PlayoutWriter};
 use crate::media::worker::{LegControl, LegHandle, OpenLeg};
@@ -46,6 +47,8 @@ pub(crate) struct Line {
     pub(crate) port: Box<dyn LegPort>,
     /// Holds the leg open.
     pub(crate) _open: Option<OpenLeg>,
+    /// What else its handle was made of.
+    pub(crate) of: Option<(LegId, LegControl)>,
 }
 
 /// The parts of a leg that are polled.
@@ -58,9 +61,23 @@ pub(crate) struct Ears {
 
 /// Takes a leg's handle apart.
 pub(crate) fn split(leg: LegHandle) -> (Line, Ears) {
-    let LegHandle { playout, capture, events, ready, control, open, id: _ } = leg;
-    let line = Line { playout, capture, port: Box::new(control), _open: Some(open) };
+    let LegHandle { playout, capture, events, ready, control, open, id } = leg;
+    let of = Some((id, control.clone()));
+    let line = Line { playout, capture, port: Box::new(control), _open: Some(open), of };
     (line, Ears { events, ready })
+}
+
+/// Puts a leg's handle together again, to be lent: what lies in its ring is not played.
+///
+/// `None` for a leg that was never one handle.
+pub(crate) fn whole(line: Line, ears: Ears) -> Option<Box<LegHandle>> {
+    let Line { playout, capture, port, _open, of } = line;
+    port.send(Command::Pause(false));
+    port.send(Command::Clear { up_to: playout.position(), token: u32::MAX });
+    let (id, control) = of?;
+    let open = _open?;
+    let Ears { events, ready } = ears;
+    Some(Box::new(LegHandle { id, playout, capture, events, ready, control, open }))
 }
 
 /// Length of a digit unless stated (RFC 4733 §2.3.5: at least 40 ms; people hear 100 as natural).

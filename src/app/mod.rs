@@ -18,14 +18,30 @@ pub mod prompt;
 pub mod stream;
 pub mod transcribe;
 
+pub(crate) use line::dtmf_command;
+
+use crate::call::control::{Wish, WishError};
 use crate::call::outcome::{Outcome, Utterance};
 use crate::call::record::EndReason;
 use crate::media::worker::LegHandle;
+use tokio::sync::oneshot;
 
 /// What the call driver tells an application leg. The queue holds 64; a full queue ends the call.
 pub enum Control {
-    /// The media leg is there (ports are open; nothing flows yet).
+    /// The media leg is there (ports are open; nothing flows yet), or is back from a bridge.
     Leg(Box<LegHandle>),
+    /// Lend the media leg to a bridge: what is queued is thrown away, and nothing is played until
+    /// the leg comes back. Dropping the sender says that there is no leg to be lent.
+    Yield(oneshot::Sender<Result<Box<LegHandle>, WishError>>),
+    /// What became of [`Report::Wish`].
+    Granted {
+        /// Its number.
+        ticket: u64,
+        /// Whether it was granted.
+        result: Result<(), WishError>,
+    },
+    /// What became of [`Report::TransferWanted`], in words if it came to nothing.
+    TransferOver(Result<(), String>),
     /// The call was answered (or early media may be played): start playing what is queued.
     Start,
     /// The call's state changed; a stream tells its client. `event` is a name of `call_event`.
@@ -46,7 +62,14 @@ pub enum Control {
     /// outcome).
     Tell(Box<stream::wire::Told>),
     /// Send digits to the far end.
-    SendDtmf(String),
+    SendDtmf {
+        /// `0-9*#A-D`.
+        digits: String,
+        /// Length of each.
+        duration_ms: Option<u64>,
+        /// Pause between them.
+        gap_ms: Option<u64>,
+    },
     /// The call is over: flush what must be told, close the client, drop the leg, finish.
     Stop {
         /// The call's `end_reason` name.
@@ -91,6 +114,18 @@ pub enum Report {
         digit: u8,
         /// How long.
         duration_ms: u32,
+    },
+    /// The client wishes something of the call; [`Control::Granted`] answers.
+    Wish {
+        /// The leg's own number of it.
+        ticket: u64,
+        /// What it wishes.
+        wish: Box<Wish>,
+    },
+    /// The agent wants to hand the call over; [`Control::TransferOver`] answers.
+    TransferWanted {
+        /// The name of a configured target.
+        target: String,
     },
     /// RTP began to flow from the peer.
     Flowing,

@@ -12,6 +12,8 @@
 //! Every accepted sample ends in exactly one of played and discarded. Does not decode, resample or
 //! know who listens.
 
+mod away;
+
 use crate::media::interface::{Command, Event};
 use crate::media::ring::PlayoutWriter;
 use std::collections::VecDeque;
@@ -469,25 +471,6 @@ impl PlayoutQueue {
         if self.clearing.is_empty() && self.armed.front().is_some_and(|armed| *armed <= position) {
             self.reached(self.token, position);
         }
-    }
-
-    /// The call is over after `sent` samples from the ring: everything left is told as cleared,
-    /// and nothing is accepted any more.
-    pub fn halt(&mut self, sent: u64) {
-        if self.halted {
-            return;
-        }
-        let played_to = (sent + self.discarded).clamp(self.resolved, self.written);
-        self.end_open(true);
-        while let Some(clear) = self.clearing.pop_front() {
-            self.resolve(clear.points, played_to.min(clear.up_to), clear.up_to, clear.ticket);
-        }
-        let points = std::mem::take(&mut self.timeline);
-        self.settle(points, played_to);
-        self.halted = true;
-        self.backlog = VecDeque::new();
-        self.in_ring = 0;
-        self.commands.clear();
     }
 
     /// The next thing to tell.

@@ -10,16 +10,18 @@
 //! from the shared memory straight into the ring, twice a second. Does not decide what the call
 //! does afterwards.
 
-use super::line::{Ears, Line, dtmf_command, split};
+use super::line::{Ears, Line, dtmf_command, split, whole};
 use super::transcribe::{Transcribe, Transcriber};
 use super::{Control, Report};
+use crate::call::control::WishError;
 use crate::media::interface::{Command, Event};
 use crate::media::ring::PlayoutWriter;
+use crate::media::worker::LegHandle;
 use crate::speech::stt::{Stt, SttEvent};
 use crate::speech::tts::{Speech, SpeechPiece};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -165,6 +167,8 @@ struct PromptTask {
     /// Commands that the leg must still hear.
     orders: Vec<Command>,
     digits: String,
+    /// Length of a digit and of a pause, if stated.
+    lengths: (Option<u64>, Option<u64>),
     /// Who writes the caller's words down.
     words: Option<Transcriber>,
     heard: Vec<i16>,
@@ -199,6 +203,7 @@ impl PromptTask {
             ending: Ending::Ahead,
             orders: Vec::new(),
             digits: String::new(),
+            lengths: (None, None),
             words: None,
             heard: Vec::new(),
         };
@@ -278,7 +283,9 @@ impl PromptTask {
                     words.start();
                 }
             }
-            Some(Control::SendDtmf(digits)) => {
+            Some(Control::Yield(reply)) => self.lend(reply),
+            Some(Control::SendDtmf { digits, duration_ms, gap_ms }) => {
+                self.lengths = (duration_ms, gap_ms);
                 let idle = self.digits.is_empty();
                 self.digits.push_str(&digits);
                 self.digits.truncate(256);
@@ -286,9 +293,30 @@ impl PromptTask {
                     self.dial();
                 }
             }
-            Some(Control::CallEvent { .. } | Control::Dtmf { .. } | Control::Tell(_)) => {}
+            Some(
+                Control::CallEvent { .. }
+                | Control::Dtmf { .. }
+                | Control::Tell(_)
+                | Control::Granted { .. }
+                | Control::TransferOver(_),
+            ) => {}
         }
         true
+    }
+
+    /// Lends the leg: the prompt stands still until it comes back.
+    fn lend(&mut self, reply: oneshot::Sender<Result<Box<LegHandle>, WishError>>) {
+        let Some((line, ears)) = self.leg.take() else { return };
+        self.orders.clear();
+        self.digits.clear();
+        if self.ending != Ending::Told {
+            self.ending = Ending::Ahead;
+        }
+        if let Some(leg) = whole(line, ears)
+            && let Err(Ok(leg)) = reply.send(Ok(leg))
+        {
+            self.take_leg(split(*leg));
+        }
     }
 
     fn take_leg(&mut self, leg: (Line, Ears)) {
@@ -392,7 +420,8 @@ impl PromptTask {
     }
 
     fn dial(&mut self) {
-        if let Some((command, count)) = dtmf_command(&self.digits, None, None) {
+        let (duration_ms, gap_ms) = self.lengths;
+        if let Some((command, count)) = dtmf_command(&self.digits, duration_ms, gap_ms) {
             self.digits.drain(..count.min(self.digits.len()));
             self.orders.push(command);
         }
@@ -595,7 +624,10 @@ mod tests {
         let mut rig = Rig::started(Source::Samples(samples(8000)), 0);
         rig.leg.events.push_back(Event::Dtmf { digit: b'7', duration_ms: 90, position: 0 });
         rig.leg.events.push_back(Event::Quiet { silent: Duration::from_secs(5) });
-        rig.control.try_send(Control::SendDtmf("5".repeat(40))).ok().unwrap();
+        rig.control
+            .try_send(Control::SendDtmf { digits: "5".repeat(40), duration_ms: None, gap_ms: None })
+            .ok()
+            .unwrap();
         rig.beats(5).await;
         assert_eq!(rig.reports(), [Report::Dtmf { digit: b'7', duration_ms: 90 }, Report::Quiet]);
         let sent = rig.leg.obeyed.iter().filter(|order| matches!(order, Command::Dtmf { .. }));

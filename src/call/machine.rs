@@ -1,11 +1,20 @@
 //! The call machine: one input in, drain the outputs.
 //!
 //! Owns the state of one call and its [`CallRecord`]. The driver at the other side turns outputs
-//! into SIP commands, media commands and words to the application leg.
+//! into SIP commands, media commands and words to the application leg. What may be asked of a call
+//! in its middle (hold, transfer, bridge) stands in `middle`.
+
+mod middle;
+
+pub use middle::{Joint, Reoffered};
 
 use super::cause;
-use super::record::{CallRecord, CallStatus, Direction, EndReason, HangupParty, StreamState};
-use crate::sip::interface::Ending;
+use super::record::{
+    CallRecord, CallStatus, Direction, EndReason, HangupParty, StreamState, TransferView,
+};
+use crate::id::CallId;
+use crate::sip::interface::{EndCause, Ending, TransferState};
+use middle::Middle;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -42,11 +51,14 @@ pub enum Plan {
         /// How long it may last after the answer.
         longest: Duration,
     },
-    /// Let the stream's client decide; nothing within `ring` refuses with 480.
+    /// Let the stream's client or the API decide on an incoming call: ring, early media, answer,
+    /// refuse.
     Ask {
-        /// How long it may take.
-        ring: Duration,
-        /// How long the call may last after the answer.
+        /// How long they may take.
+        timeout: Duration,
+        /// The final status when they do not decide in time.
+        otherwise: u16,
+        /// How long it may last after the answer.
         longest: Duration,
     },
     /// Let an incoming call ring and never answer it.
@@ -68,6 +80,8 @@ pub enum Input {
     Begin,
     /// It may not be dialled at all.
     Refused(EndReason),
+    /// It was redirected to where it may not go.
+    Astray(EndReason),
     /// The INVITE is out.
     Dialing {
         /// Call-ID.
@@ -107,6 +121,18 @@ pub enum Input {
     },
     /// The stream client went away.
     StreamDetached,
+    /// What became of our offer to hold or to resume.
+    Reoffered(Reoffered),
+    /// Whether the other side holds us, as its last description says.
+    PeerHolds(bool),
+    /// How a transfer goes.
+    Transfer(TransferState),
+    /// It is joined with another call.
+    Bridged(CallId),
+    /// It is parted from the other call, and how that came.
+    Unbridged(Joint),
+    /// The call that was made for this one is not wanted any more.
+    Unwanted,
     /// The API's user ends it.
     Terminate,
     /// The node is stopping and ends it.
@@ -126,14 +152,20 @@ pub enum Output {
     Progress,
     /// Send 200 with a description.
     Answer,
-    /// Refuse with this status.
-    Reject(u16),
-    /// End the session, whatever state it is in.
-    Hangup,
+    /// Refuse with this status and reason phrase (empty: the standard one).
+    Reject(u16, String),
+    /// End the session, whatever state it is in, and why.
+    Hangup(EndReason),
+    /// Offer that we listen no more (`true`), or again.
+    Reoffer(bool),
+    /// A transfer is given up: nobody waits for it any more.
+    DropTransfer,
     /// The application leg may play.
     Play,
     /// Tell the application leg of a change (`event` and detail of `call_event`).
     Tell(&'static str, Option<String>),
+    /// Tell the application leg how a transfer goes.
+    TellTransfer(TransferView),
     /// The record changed: show and store it.
     Changed,
     /// The call is over: stop the application leg, close media, store the record, forget.
@@ -163,7 +195,7 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AfterRing {
     Answer,
-    Reject,
+    Reject(u16),
 }
 
 /// One call.
@@ -173,6 +205,7 @@ pub struct Call {
     plan: Plan,
     state: State,
     playing: bool,
+    middle: Middle,
     outputs: VecDeque<Output>,
 }
 
@@ -184,7 +217,7 @@ impl Call {
         let mut outputs = VecDeque::with_capacity(8);
         outputs.push_back(Output::Tell("queued", None));
         outputs.push_back(Output::Changed);
-        Self { record, plan, state, playing: false, outputs }
+        Self { record, plan, state, playing: false, middle: Middle::default(), outputs }
     }
 
     /// What the call looks like from outside.
@@ -220,16 +253,17 @@ impl Call {
             Input::Answered => self.answered(now),
             Input::MediaFailed => self.media_failed(now),
             Input::SessionEnded(ending) => self.session_ended(now, &ending),
-            Input::PlaybackDone => self.end(now, EndReason::Completed, HangupParty::Gateway),
+            Input::Astray(reason) => self.end(now, reason, HangupParty::Gateway),
+            Input::PlaybackDone => self.content_over(now, EndReason::Completed),
             Input::HangupRequested => {
                 // A bot that says goodbye ends its call well; DELETE is what breaks one off.
                 let answered = self.record.answered_at.is_some();
                 let reason = if answered { EndReason::Completed } else { EndReason::Canceled };
                 self.end(now, reason, HangupParty::Api);
             }
-            Input::StreamLost => self.end(now, EndReason::StreamLost, HangupParty::Gateway),
-            Input::ContentEnded(reason) => self.end(now, reason, HangupParty::Gateway),
-            Input::ContentFailed => self.end(now, EndReason::Error, HangupParty::Gateway),
+            Input::StreamLost => self.content_over(now, EndReason::StreamLost),
+            Input::ContentEnded(reason) => self.content_over(now, reason),
+            Input::ContentFailed => self.content_over(now, EndReason::Error),
             Input::Quiet => self.end(now, EndReason::MediaTimeout, HangupParty::Gateway),
             Input::StreamAttached { protocol, rate } => {
                 let connected = true;
@@ -240,6 +274,16 @@ impl Call {
             Input::StreamDetached => {
                 self.record.stream.get_or_insert_default().connected = false;
                 self.outputs.push_back(Output::Changed);
+            }
+            Input::Reoffered(_)
+            | Input::PeerHolds(_)
+            | Input::Transfer(_)
+            | Input::Bridged(_)
+            | Input::Unbridged(_) => self.in_the_middle(now, input),
+            Input::Unwanted => {
+                let answered = self.record.answered_at.is_some();
+                let reason = if answered { EndReason::Completed } else { EndReason::Canceled };
+                self.end(now, reason, HangupParty::Gateway);
             }
             Input::Terminate => self.end(now, EndReason::TerminatedByApi, HangupParty::Api),
             Input::Shutdown => self.end(now, EndReason::TerminatedByApi, HangupParty::Gateway),
@@ -261,7 +305,10 @@ impl Call {
             State::Dialing { until } => (Some(*until), "ring timeout"),
             State::Offered { until, .. } => (*until, "ringing"),
             State::Accepting => (None, "ACK"),
-            State::Answered { until, .. } => (Some(*until), "longest duration"),
+            State::Answered { until, .. } => match self.middle.deadline() {
+                Some(at) if at < *until => (Some(at), "transfer"),
+                Some(_) | None => (Some(*until), "longest duration"),
+            },
             State::Ending { until, .. } => (Some(*until), "hang-up"),
             State::Ended => (None, "ended"),
         }
@@ -279,24 +326,27 @@ impl Call {
                 self.push_all([Output::Dial, Output::Tell("dialing", None), Output::Changed]);
             }
             Plan::Inbound { ring, early_media, .. } => self.offer(now, ring, early_media),
-            Plan::RingOnly { ring } | Plan::Ask { ring, .. } => {
+            Plan::Ask { timeout, otherwise, .. } => {
+                let (until, then) = (Some(now.mono + timeout), AfterRing::Reject(otherwise));
+                self.state = State::Offered { until, then };
+                self.record.status = CallStatus::Ringing;
+                self.push_all([Output::Tell("offered", None), Output::Changed]);
+            }
+            Plan::RingOnly { ring } => {
                 self.state =
-                    State::Offered { until: Some(now.mono + ring), then: AfterRing::Reject };
+                    State::Offered { until: Some(now.mono + ring), then: AfterRing::Reject(480) };
                 self.ringing(now);
                 self.outputs.push_back(Output::Ring);
             }
             Plan::Reject { code } => {
-                self.record.sip_code = Some(code);
-                self.outputs.push_back(Output::Reject(code));
-                self.finish(now, None, EndReason::Rejected, HangupParty::Gateway);
+                self.reject(now, code, String::new(), EndReason::Rejected, HangupParty::Gateway);
             }
         }
     }
 
     fn offer(&mut self, now: Now, ring: Duration, early_media: bool) {
         if early_media {
-            self.push_all([Output::Progress, Output::Tell("early_media", None)]);
-            self.play();
+            self.progress();
         } else if !ring.is_zero() {
             self.outputs.push_back(Output::Ring);
         }
@@ -306,6 +356,24 @@ impl Call {
             self.ringing(now);
             self.state = State::Offered { until: Some(now.mono + ring), then: AfterRing::Answer };
         }
+    }
+
+    fn progress(&mut self) {
+        self.push_all([Output::Progress, Output::Tell("early_media", None)]);
+        self.play();
+    }
+
+    fn reject(
+        &mut self,
+        now: Now,
+        code: u16,
+        phrase: String,
+        reason: EndReason,
+        party: HangupParty,
+    ) {
+        self.record.sip_code = Some(code);
+        self.outputs.push_back(Output::Reject(code, phrase));
+        self.finish(now, None, reason, party);
     }
 
     fn accept(&mut self) {
@@ -328,7 +396,7 @@ impl Call {
         }
         self.record.sip_code = Some(code);
         self.ringing(now);
-        if early_media {
+        if early_media && !std::mem::replace(&mut self.middle.early, true) {
             self.outputs.push_back(Output::Tell("early_media", None));
         }
     }
@@ -345,6 +413,7 @@ impl Call {
                     (hangup_after, EndReason::Completed)
                 }
             }
+            (State::Accepting, Plan::Ask { longest, .. }) => (longest, EndReason::MaxDuration),
             // A 200 that crossed our CANCEL: the session is being ended, keep its start.
             (State::Ending { .. }, _) => {
                 if let State::Ending { since, .. } = &mut self.state {
@@ -374,9 +443,7 @@ impl Call {
         match self.state {
             State::Waiting => self.finish(now, None, EndReason::Error, HangupParty::Gateway),
             State::Offered { .. } | State::Accepting => {
-                self.record.sip_code = Some(488);
-                self.outputs.push_back(Output::Reject(488));
-                self.finish(now, None, EndReason::Error, HangupParty::Gateway);
+                self.reject(now, 488, String::new(), EndReason::Error, HangupParty::Gateway);
             }
             State::Dialing { .. } | State::Answered { .. } => {
                 self.end(now, EndReason::Error, HangupParty::Gateway);
@@ -392,9 +459,16 @@ impl Call {
         if !ending.reason.is_empty() {
             self.record.sip_reason = Some(ending.reason.clone());
         }
+        self.record.q850 = ending.q850.or(self.record.q850);
         let direction = self.record.direction;
         let (reason, party) = match &self.state {
             State::Ending { why, .. } => *why,
+            // Who takes a transfer on may hang up at once, and leave it to us to believe it.
+            State::Answered { .. }
+                if ending.cause == EndCause::PeerHangup && self.middle.is_handed_over() =>
+            {
+                (EndReason::Transfer, cause::party_of_ending(ending, direction))
+            }
             State::Waiting
             | State::Dialing { .. }
             | State::Offered { .. }
@@ -419,7 +493,7 @@ impl Call {
                 let since = self.since();
                 let until = now.mono + ENDING_MAX;
                 self.state = State::Ending { since, until, why: (reason, party) };
-                self.outputs.push_back(Output::Hangup);
+                self.outputs.push_back(Output::Hangup(reason));
             }
             State::Ending { .. } | State::Ended => {}
         }
@@ -433,11 +507,10 @@ impl Call {
         match self.state {
             State::Dialing { .. } => self.end(now, EndReason::NoAnswer, HangupParty::Gateway),
             State::Offered { then: AfterRing::Answer, .. } => self.accept(),
-            State::Offered { then: AfterRing::Reject, .. } => {
-                self.record.sip_code = Some(480);
-                self.outputs.push_back(Output::Reject(480));
-                self.finish(now, None, EndReason::NoAnswer, HangupParty::Gateway);
+            State::Offered { then: AfterRing::Reject(code), .. } => {
+                self.reject(now, code, String::new(), EndReason::NoAnswer, HangupParty::Gateway);
             }
+            State::Answered { until, .. } if now.mono < until => self.transfer_late(now),
             State::Answered { then, .. } => self.end(now, then, HangupParty::Gateway),
             // The session machine should have given up long before; the call never outlives it.
             State::Ending { since, why: (reason, party), .. } => {
@@ -467,6 +540,7 @@ impl Call {
         self.record.end_reason = Some(reason);
         self.record.hangup_party = Some(party);
         self.record.status = cause::final_status(reason, answered);
+        self.record.bridged = false;
         self.record.duration_ms = since.filter(|_| answered).map(|since| {
             let lasted = now.mono.saturating_duration_since(since);
             u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX)
@@ -490,239 +564,4 @@ impl Call {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::call::record::CallType;
-    use crate::id::{CallId, InstanceId};
-    use crate::sip::interface::EndCause;
-
-    struct Rig {
-        call: Call,
-        start: Instant,
-        ms: u64,
-    }
-
-    impl Rig {
-        fn new(direction: Direction, plan: Plan) -> Self {
-            let mut rig =
-                Self { call: Call::new(record(direction), plan), start: Instant::now(), ms: 0 };
-            rig.drain();
-            rig
-        }
-
-        fn outbound() -> Self {
-            let plan =
-                Plan::Outbound { ring: Duration::from_secs(60), longest: Duration::from_secs(600) };
-            Self::new(Direction::Outbound, plan)
-        }
-
-        fn feed(&mut self, input: Input) -> Vec<Output> {
-            let mono = self.start + Duration::from_millis(self.ms);
-            self.call.handle(Now { mono, unix_ms: i64::try_from(self.ms).unwrap() }, input);
-            self.drain()
-        }
-
-        fn drain(&mut self) -> Vec<Output> {
-            let mut all = Vec::new();
-            loop {
-                match self.call.poll_output() {
-                    Output::Timeout(..) => return all,
-                    output => all.push(output),
-                }
-            }
-        }
-
-        fn until(&self) -> Option<u64> {
-            let (until, _) = self.call.deadline();
-            until.map(|until| u64::try_from((until - self.start).as_millis()).unwrap())
-        }
-    }
-
-    fn record(direction: Direction) -> CallRecord {
-        CallRecord {
-            trunk: Some("carrier".into()),
-            queue_position: Some(1),
-            ..CallRecord::new(
-                CallId::from_tail("1").unwrap(),
-                InstanceId::from_tail("demo").unwrap(),
-                CallType::FixedTts,
-                "+14155550123".into(),
-                direction,
-                0,
-            )
-        }
-    }
-
-    fn ending(cause: EndCause, code: Option<u16>) -> Input {
-        Input::SessionEnded(Ending::new(cause, code))
-    }
-
-    fn result(rig: &Rig) -> (CallStatus, Option<EndReason>, Option<HangupParty>) {
-        let record = rig.call.record();
-        (record.status, record.end_reason, record.hangup_party)
-    }
-
-    #[test]
-    fn a_prompt_call_completes_when_playback_is_done() {
-        let mut rig = Rig::outbound();
-        assert!(rig.feed(Input::Begin).contains(&Output::Dial));
-        rig.feed(Input::Provisional { code: 180, early_media: false });
-        rig.ms = 2000;
-        assert!(rig.feed(Input::Answered).contains(&Output::Play));
-        assert_eq!(rig.call.record().status, CallStatus::InProgress);
-        rig.ms = 7000;
-        assert_eq!(rig.feed(Input::PlaybackDone), [Output::Hangup]);
-        assert!(rig.feed(ending(EndCause::LocalHangup, None)).contains(&Output::Finished));
-        assert_eq!(rig.call.record().duration_ms, Some(5000));
-        let gateway = Some(HangupParty::Gateway);
-        assert_eq!(result(&rig), (CallStatus::Completed, Some(EndReason::Completed), gateway));
-        assert!(rig.feed(Input::Terminate).is_empty());
-    }
-
-    #[test]
-    fn every_way_to_fail_has_its_reason() {
-        for (code, reason) in
-            [(486, EndReason::Busy), (404, EndReason::InvalidNumber), (503, EndReason::Congestion)]
-        {
-            let mut rig = Rig::outbound();
-            rig.feed(Input::Begin);
-            rig.feed(ending(EndCause::Refused, Some(code)));
-            let callee = Some(HangupParty::Callee);
-            assert_eq!(result(&rig), (CallStatus::Failed, Some(reason), callee));
-            assert_eq!(rig.call.record().sip_code, Some(code));
-        }
-    }
-
-    #[test]
-    fn ringing_too_long_is_no_answer_even_when_a_200_crosses() {
-        let mut rig = Rig::outbound();
-        rig.feed(Input::Begin);
-        rig.ms = 59_999;
-        assert!(rig.feed(Input::Timeout).is_empty());
-        rig.ms = 60_000;
-        assert_eq!(rig.feed(Input::Timeout), [Output::Hangup]);
-        assert!(rig.feed(Input::Answered).is_empty());
-        rig.feed(ending(EndCause::LocalHangup, None));
-        assert_eq!(rig.call.record().end_reason, Some(EndReason::NoAnswer));
-        assert_eq!(rig.call.record().status, CallStatus::Failed);
-    }
-
-    #[test]
-    fn a_session_that_never_ends_does_not_keep_the_call() {
-        let mut rig = Rig::outbound();
-        rig.feed(Input::Begin);
-        rig.feed(Input::Answered);
-        rig.feed(Input::Terminate);
-        rig.ms = rig.until().unwrap();
-        assert!(rig.feed(Input::Timeout).contains(&Output::Finished));
-        let api = Some(HangupParty::Api);
-        assert_eq!(result(&rig), (CallStatus::Failed, Some(EndReason::TerminatedByApi), api));
-    }
-
-    #[test]
-    fn a_client_that_hangs_up_ends_its_call_well() {
-        let api = Some(HangupParty::Api);
-        let mut rig = Rig::outbound();
-        rig.feed(Input::Begin);
-        rig.feed(Input::Answered);
-        rig.feed(Input::HangupRequested);
-        rig.feed(ending(EndCause::LocalHangup, None));
-        assert_eq!(result(&rig), (CallStatus::Completed, Some(EndReason::Completed), api));
-        let mut rig = Rig::outbound();
-        rig.feed(Input::Begin);
-        rig.feed(Input::HangupRequested);
-        rig.feed(ending(EndCause::Canceled, Some(487)));
-        assert_eq!(result(&rig), (CallStatus::Failed, Some(EndReason::Canceled), api));
-    }
-
-    #[test]
-    fn a_queued_call_ends_without_a_word_to_the_carrier() {
-        let mut rig = Rig::outbound();
-        let outputs = rig.feed(Input::Terminate);
-        assert!(outputs.contains(&Output::Finished) && !outputs.contains(&Output::Hangup));
-        let mut rig = Rig::outbound();
-        rig.feed(Input::Refused(EndReason::DestinationNotAllowed));
-        assert_eq!(rig.call.record().end_reason, Some(EndReason::DestinationNotAllowed));
-    }
-
-    #[test]
-    fn an_inbound_call_rings_answers_and_hangs_up_in_time() {
-        let plan = Plan::Inbound {
-            ring: Duration::from_secs(1),
-            early_media: false,
-            hangup_after: Duration::from_secs(5),
-            longest: Duration::from_secs(600),
-        };
-        let mut rig = Rig::new(Direction::Inbound, plan);
-        assert!(rig.feed(Input::Begin).contains(&Output::Ring));
-        rig.ms = 1000;
-        assert!(rig.feed(Input::Timeout).contains(&Output::Answer));
-        rig.ms = 1100;
-        assert!(rig.feed(Input::Answered).contains(&Output::Play));
-        assert_eq!(rig.until(), Some(6100));
-        rig.ms = 6100;
-        assert_eq!(rig.feed(Input::Timeout), [Output::Hangup]);
-        rig.feed(ending(EndCause::LocalHangup, None));
-        assert_eq!(rig.call.record().status, CallStatus::Completed);
-    }
-
-    #[test]
-    fn early_media_plays_once_before_and_after_the_answer() {
-        let plan = Plan::Inbound {
-            ring: Duration::from_secs(2),
-            early_media: true,
-            hangup_after: Duration::ZERO,
-            longest: Duration::from_secs(600),
-        };
-        let mut rig = Rig::new(Direction::Inbound, plan);
-        let outputs = rig.feed(Input::Begin);
-        assert!(outputs.contains(&Output::Progress) && outputs.contains(&Output::Play));
-        rig.ms = 2000;
-        rig.feed(Input::Timeout);
-        assert!(!rig.feed(Input::Answered).contains(&Output::Play));
-        rig.feed(ending(EndCause::PeerHangup, None));
-        let caller = Some(HangupParty::Caller);
-        assert_eq!(result(&rig), (CallStatus::Completed, Some(EndReason::CallerHangup), caller));
-    }
-
-    #[test]
-    fn a_caller_who_gives_up_is_a_cancel() {
-        let plan = Plan::RingOnly { ring: Duration::from_secs(30) };
-        let mut rig = Rig::new(Direction::Inbound, plan);
-        rig.feed(Input::Begin);
-        rig.feed(ending(EndCause::Canceled, None));
-        assert_eq!(rig.call.record().end_reason, Some(EndReason::Canceled));
-        let mut rig = Rig::new(Direction::Inbound, plan);
-        rig.feed(Input::Begin);
-        rig.ms = 30_000;
-        assert!(rig.feed(Input::Timeout).contains(&Output::Reject(480)));
-    }
-
-    #[test]
-    fn any_input_in_any_state_keeps_the_call_sane() {
-        let inputs = [
-            Input::Begin,
-            Input::Provisional { code: 183, early_media: true },
-            Input::Answered,
-            Input::MediaFailed,
-            Input::PlaybackDone,
-            Input::Terminate,
-            Input::Timeout,
-            Input::Quiet,
-            ending(EndCause::PeerHangup, None),
-        ];
-        // Every history of four inputs: a call ends at most once and says so exactly once.
-        for history in 0..inputs.len().pow(4) {
-            let mut rig = Rig::outbound();
-            let mut finished = 0;
-            let mut rest = history;
-            for _ in 0..4 {
-                let outputs = rig.feed(inputs[rest % inputs.len()].clone());
-                rest /= inputs.len();
-                finished += outputs.iter().filter(|o| **o == Output::Finished).count();
-            }
-            assert_eq!(finished == 1, rig.call.is_over(), "history {history}");
-            assert_eq!(rig.call.record().ended_at.is_some(), rig.call.is_over());
-        }
-    }
-}
+mod tests;

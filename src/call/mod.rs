@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod cause;
+pub mod control;
 pub mod destination;
 pub mod machine;
 pub mod outcome;

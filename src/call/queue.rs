@@ -201,6 +201,35 @@ impl CallQueue {
         true
     }
 
+    /// Takes a place for the other party of a call, which does not queue; `false` when there is
+    /// none.
+    ///
+    /// It counts on trunk and node as any call, and against the pace of both; a line that is full
+    /// is full because of the call that it belongs to, and does not refuse it.
+    pub fn enter_second(
+        &mut self,
+        now: Instant,
+        call: &CallId,
+        instance: &InstanceId,
+        trunk: &str,
+    ) -> bool {
+        let Some(gate) = self.trunks.get_mut(trunk) else { return false };
+        if gate.active >= gate.pace.active_max || self.node.active >= self.node.pace.active_max {
+            return false;
+        }
+        gate.enter(now);
+        self.node.enter(now);
+        let line = Line { trunk: trunk.to_owned(), active_max: 1, queue_max: 0 };
+        let waiting = self.lines.entry(instance.clone()).or_insert_with(|| Waiting {
+            line,
+            queue: VecDeque::new(),
+            active: 0,
+        });
+        waiting.active += 1;
+        self.started.insert(call.clone(), instance.clone());
+        true
+    }
+
     /// The place of a call in its instance's queue; 1 is next.
     #[must_use]
     pub fn position(&self, call: &CallId, instance: &InstanceId) -> Option<u32> {
@@ -299,6 +328,26 @@ mod tests {
         assert_eq!(queue.pop(now), Ok(call(2)));
         let other = Line { trunk: "nowhere".into(), ..line(1) };
         assert_eq!(queue.push(call(3), &a, other), Err(QueueError::NoTrunk));
+    }
+
+    #[test]
+    fn the_other_party_of_a_call_is_called_on_a_full_line_but_not_on_a_full_trunk() {
+        let now = Instant::now();
+        let mut queue = queue(2, 1000);
+        let a = instance("a");
+        queue.push(call(1), &a, line(1)).unwrap();
+        assert_eq!(queue.pop(now), Ok(call(1)));
+        assert!(queue.enter_second(now, &call(2), &a, "t"));
+        assert!(!queue.enter_second(now, &call(3), &a, "t"), "the trunk is full");
+        assert!(!queue.enter_second(now, &call(3), &a, "nowhere"));
+        queue.finish(&call(1));
+        queue.push(call(4), &a, line(1)).unwrap();
+        let later = now + Duration::from_secs(1);
+        assert_eq!(queue.pop(later), Err(None), "the other party is still on the line");
+        queue.finish(&call(2));
+        assert_eq!(queue.pop(later), Ok(call(4)));
+        queue.finish(&call(4));
+        assert_eq!(queue.counts(), (0, 0));
     }
 
     #[test]

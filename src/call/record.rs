@@ -137,6 +137,85 @@ pub enum HangupParty {
     Gateway,
 }
 
+/// Who holds the call: its sound does not flow both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HoldState {
+    /// We do, as the API asked.
+    pub local: bool,
+    /// The other side does.
+    pub peer: bool,
+}
+
+/// How a call is handed over to somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferMode {
+    /// The other side is asked to call them (REFER).
+    Blind,
+    /// The same, and their call takes the place of another one of ours (REFER with Replaces).
+    Attended,
+    /// We call them, and both calls are joined here.
+    Bridge,
+    /// The other side asked us to call them in its place.
+    Referred,
+}
+
+impl TransferMode {
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blind => "blind",
+            Self::Attended => "attended",
+            Self::Bridge => "bridge",
+            Self::Referred => "referred",
+        }
+    }
+}
+
+/// How far a transfer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferPhase {
+    /// Asked for.
+    Requested,
+    /// The other side takes it on.
+    Accepted,
+    /// It rings at the target.
+    Ringing,
+    /// The target answered.
+    Succeeded,
+    /// It came to nothing; the call goes on.
+    Failed,
+}
+
+impl TransferPhase {
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Accepted => "accepted",
+            Self::Ringing => "ringing",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The last transfer of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferView {
+    /// The number or URI.
+    pub to: String,
+    /// How.
+    pub mode: TransferMode,
+    /// How far it is.
+    pub state: TransferPhase,
+    /// The last SIP status that was heard of it.
+    pub code: Option<u16>,
+}
+
 /// State of the stream of a DYNAMIC_STREAM call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StreamState {
@@ -254,8 +333,23 @@ pub struct CallRecord {
     pub sip_code: Option<u16>,
     /// Its reason phrase.
     pub sip_reason: Option<String>,
+    /// The Q.850 cause that the carrier gave for the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q850: Option<u8>,
     /// Call-ID of the SIP dialog.
     pub sip_call_id: Option<String>,
+    /// Who holds it.
+    #[serde(default)]
+    pub hold: HoldState,
+    /// Its last transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferView>,
+    /// The call that it is or was last joined with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridged_with: Option<CallId>,
+    /// Whether it is joined with it at this moment.
+    #[serde(default)]
+    pub bridged: bool,
     /// Who hung up.
     pub hangup_party: Option<HangupParty>,
     /// Place in the instance's queue, 1 is next; only while QUEUED.
@@ -304,7 +398,12 @@ impl CallRecord {
             end_detail: None,
             sip_code: None,
             sip_reason: None,
+            q850: None,
             sip_call_id: None,
+            hold: HoldState::default(),
+            transfer: None,
+            bridged_with: None,
+            bridged: false,
             hangup_party: None,
             queue_position: None,
             stream: None,

@@ -129,7 +129,7 @@ impl TollGuard {
         }
     }
 
-    /// Lets a call in, on the accounts of all its payers or of none.
+    /// Lets a call in, on the accounts of all its payers or of none; once.
     ///
     /// Cost: O(calls that run), when a payer has a budget of minutes.
     ///
@@ -137,6 +137,9 @@ impl TollGuard {
     /// [`TollError`] of the first payer that may not.
     pub fn admit(&mut self, now: Now, call: &CallId, payers: &[Payer]) -> Result<(), TollError> {
         self.turn(now);
+        if self.calls.contains_key(call) {
+            return Ok(());
+        }
         for payer in payers {
             let spent = self.spent(now, payer);
             let Some(account) = self.accounts.get(payer) else { continue };

@@ -30,6 +30,7 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("docs/configuration.md", config::page()),
         ("docs/metrics.md", observe::page()),
         ("docs/cli.md", super::page()),
+        ("docs/causes.md", crate::call::cause::page()),
     ]
 }
 

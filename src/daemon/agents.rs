@@ -19,7 +19,7 @@ use crate::app::agent::script::Playbook;
 use crate::app::agent::tools::http::{HttpToolSpec, ToolMethod};
 use crate::app::agent::tools::{BUILT_IN, ToolFault, ToolSpec, Toolbox};
 use crate::app::transcribe::Transcribe;
-use crate::call::record::{CallRecord, Direction};
+use crate::call::record::{CallRecord, Direction, TransferMode};
 use crate::config::{AgentProfile, Config, LlmEngine, LlmKind, Secret};
 use crate::net::http::HttpClient;
 use crate::speech::key::ApiKey;
@@ -35,10 +35,21 @@ const FAILURE_VOICE: &str = "en-US-001";
 pub(super) struct AgentDesk {
     profile: AgentProfile,
     brains: Vec<LlmEngine>,
-    targets: Vec<String>,
+    targets: Vec<Target>,
     http_tools: Vec<Arc<HttpToolSpec>>,
     /// What all agents share.
     pub parts: AgentParts,
+}
+
+/// Somebody whom agents may hand calls over to.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// What brains call it.
+    name: String,
+    /// Number or SIP URI.
+    pub uri: String,
+    /// How the call is handed over.
+    pub mode: TransferMode,
 }
 
 /// An agent, ready for its call.
@@ -84,10 +95,19 @@ impl AgentDesk {
         Self {
             profile: config.agent.default.clone(),
             brains: config.engine.llm.clone(),
-            targets: config.agent.target.iter().map(|target| target.name.to_string()).collect(),
+            targets: config.agent.target.iter().map(target).collect(),
             http_tools: http_tools.collect(),
             parts: AgentParts { tts, stt, http: HttpClient::new() },
         }
+    }
+
+    /// Whom this name means.
+    pub(super) fn target(&self, name: &str) -> Option<Target> {
+        self.targets.iter().find(|target| target.name == name).cloned()
+    }
+
+    fn target_names(&self) -> Vec<String> {
+        self.targets.iter().map(|target| target.name.clone()).collect()
     }
 
     /// Whether such a call can be conducted.
@@ -203,11 +223,11 @@ impl AgentDesk {
         let unknown = playbook
             .targets()
             .into_iter()
-            .find(|target| !self.targets.iter().any(|known| known == target));
+            .find(|target| !self.targets.iter().any(|known| known.name == *target));
         if let Some(target) = unknown {
             let detail = format!(
                 "the playbook transfers to {target:?}; [[agent.target]] of the configuration has {}",
-                listed(&self.targets)
+                listed(&self.target_names())
             );
             return Err(Problem::new(Code::InvalidRequest, detail).with_pointer(root, "unknown"));
         }
@@ -267,7 +287,7 @@ impl AgentDesk {
                 asked.clone()
             }
         };
-        let targets = self.targets.clone();
+        let targets = self.target_names();
         let spec = ToolSpec { allowed, targets, result, http: self.http_tools.clone() };
         Toolbox::new(&spec).map_err(|fault: ToolFault| {
             Problem::new(Code::InvalidRequest, fault.to_string())
@@ -343,6 +363,11 @@ fn known_transcriber(stt: &Stt, name: Option<&str>) -> Result<(), Problem> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+fn target(target: &crate::config::TransferTarget) -> Target {
+    let (name, uri) = (target.name.to_string(), target.uri.to_string());
+    Target { name, uri, mode: TransferMode::Blind }
 }
 
 fn conductor(engine: &LlmEngine, request: &AgentRequest) -> Conductor {

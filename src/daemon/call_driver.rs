@@ -9,27 +9,36 @@
 //! Translates between siblings that do not know each other: SIP events and SDP, media, the
 //! application leg, the record in the store. Decides nothing about the call: `call::machine` does.
 
+mod joint;
+mod media;
+mod reports;
+mod signalling;
+mod wishes;
+
+pub(super) use joint::joint_of;
+
 use super::agents::Agent;
+use super::control::{CallAsk, TransferPlan};
+use super::pair::Lend;
 use super::parts::Parts;
 use crate::api::gateway::Content;
 use crate::app::agent::leg::AgentParts;
-use crate::app::stream::wire::{Heard, Told};
 use crate::app::transcribe::Transcribe;
 use crate::app::{self, Control, Report};
-use crate::call::outcome::{Transcription, TranscriptionStatus};
-use crate::call::record::{CallRecord, EndReason, Quality};
+use crate::call::control::{Wish, WishError};
+use crate::call::machine::Joint;
+use crate::call::record::{CallRecord, Quality};
 use crate::call::{Call, Input, Now, Output, cause};
-use crate::id::SessionId;
-use crate::media::interface::{Command as MediaCommand, MediaParams};
+use crate::id::{CallId, SessionId};
 use crate::media::worker::{LegControl, LegHandle};
-use crate::observe::event::{self, Happening as _};
-use crate::sdp::{self, LocalMedia, Negotiated};
-use crate::sip::interface::{Command, Event, Invite};
-use crate::speech::stt::SttUnavailable;
-use std::sync::{Arc, OnceLock};
+use crate::sdp::{LocalMedia, Negotiated};
+use crate::sip::interface::{Command, Event, TransferState};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use wishes::Keys;
 
 /// Words to the application leg that may wait.
 const CONTROLS_MAX: usize = 64;
@@ -38,21 +47,97 @@ const CONTROLS_MAX: usize = 64;
 const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// What the switchboard tells a call.
-#[derive(Debug)]
 pub(super) enum Message {
     /// It is its turn.
     Begin,
-    /// Something happened to its SIP session.
-    Sip(Event),
+    /// Something happened to one of its SIP sessions.
+    Sip(SessionId, Event),
     /// The API's user ends it.
     Terminate,
+    /// Who pays for it has used up the day's minutes.
+    Spent,
     /// The node stops.
     Shutdown,
     /// New metadata; the answer is the record after it.
-    SetMetadata(
-        serde_json::Map<String, serde_json::Value>,
-        tokio::sync::oneshot::Sender<Option<CallRecord>>,
-    ),
+    SetMetadata(serde_json::Map<String, serde_json::Value>, oneshot::Sender<Option<CallRecord>>),
+    /// Somebody wishes something that concerns this call alone.
+    Wish(Wish, ReplyTo),
+    /// A wish that went through the switchboard is fulfilled.
+    Granted(ReplyTo),
+    /// The switchboard refuses a wish that went through it.
+    Denied(WishError, ReplyTo),
+    /// A transfer that the switchboard has prepared.
+    Transfer(Box<TransferPlan>, ReplyTo),
+    /// How the call to the other party goes.
+    Progress(TransferState),
+    /// A session for whom the other side asked us to call, or the status that refuses one.
+    Side {
+        /// The session.
+        session: Result<SessionId, u16>,
+        /// Whom to call.
+        uri: String,
+        /// The Replaces value of the new INVITE.
+        replaces: Option<String>,
+    },
+    /// Somebody else's INVITE takes the place of the call's session (Replaces); the call must
+    /// answer or refuse it.
+    Replace {
+        /// The new session.
+        session: SessionId,
+        /// Its offer, if it has one.
+        offer: Option<Vec<u8>>,
+    },
+    /// A bridge wants the media leg.
+    Lend(Box<Lend>),
+    /// The bridge stands.
+    Joined(CallId),
+    /// Neither RTP nor RTCP came for too long while the leg was in a bridge.
+    Quiet,
+    /// A digit came while the leg was in a bridge.
+    Dtmf {
+        /// ASCII.
+        digit: u8,
+        /// How long.
+        duration_ms: u32,
+    },
+    /// The media leg comes back from a bridge; `joint`: how a bridge that stood came apart.
+    Return {
+        /// The leg, if it still lives.
+        leg: Option<Box<LegHandle>>,
+        /// How it came apart; `None`: it never stood.
+        joint: Option<Joint>,
+    },
+    /// The call for which this one was made is over.
+    Unwanted,
+}
+
+/// Who hears whether a wish is granted.
+#[derive(Debug)]
+pub(super) enum ReplyTo {
+    /// A request of the API.
+    Api(oneshot::Sender<Result<CallRecord, WishError>>),
+    /// The stream's client.
+    Stream {
+        /// The stream's number of the wish.
+        ticket: u64,
+    },
+    /// The agent that conducts the call.
+    Agent,
+}
+
+/// What ties a call to the one that it is joined with.
+#[derive(Debug, Clone)]
+pub(super) struct JointLink {
+    /// Either side: part them.
+    pub parted: CancellationToken,
+    /// This call ends.
+    pub gone: CancellationToken,
+}
+
+/// The second session of a call, to whom the other side asked us to call in its place.
+#[derive(Debug)]
+struct Side {
+    session: SessionId,
 }
 
 /// Everything that a call is made of before it starts.
@@ -89,6 +174,10 @@ pub(super) struct Dial {
     pub from_display: Option<String>,
     /// Extra header fields.
     pub headers: Vec<(String, String)>,
+    /// Our number as the trunk's network is told it; `None`: by From alone.
+    pub identity: Option<String>,
+    /// Let the callee make the offer.
+    pub late_offer: bool,
 }
 
 /// The two queues and the task of an application leg.
@@ -101,6 +190,9 @@ pub(super) struct AppLeg {
     pub task: JoinHandle<()>,
 }
 
+/// The codec of this moment, shared with those who look at the call.
+type Codec = Arc<Mutex<Option<&'static str>>>;
+
 /// What the outside may look at while the call lives.
 #[derive(Clone)]
 pub(super) struct CallView {
@@ -108,8 +200,8 @@ pub(super) struct CallView {
     pub record: watch::Receiver<CallRecord>,
     /// The media leg, once there is one.
     pub media: Arc<OnceLock<LegControl>>,
-    /// Codec and sample rate, once agreed on.
-    pub codec: Arc<OnceLock<&'static str>>,
+    /// The codec, once agreed on; it may change.
+    pub codec: Codec,
 }
 
 impl CallView {
@@ -117,7 +209,7 @@ impl CallView {
     pub(super) fn snapshot(&self) -> CallRecord {
         let mut record = self.record.borrow().clone();
         if let Some(media) = self.media.get() {
-            let codec = self.codec.get().copied();
+            let codec = *self.codec.lock().unwrap_or_else(PoisonError::into_inner);
             record.quality = Some(Quality::from_report(&media.report(), codec, super::parts::RATE));
         }
         record
@@ -127,6 +219,8 @@ impl CallView {
 /// One call and its surroundings.
 pub(super) struct CallActor {
     parts: Arc<Parts>,
+    /// To the switchboard.
+    desk: mpsc::Sender<CallAsk>,
     setup: CallSetup,
     app: Option<AppLeg>,
     /// The leg of those who watch an agent.
@@ -134,20 +228,37 @@ pub(super) struct CallActor {
     local: Option<LocalMedia>,
     leg: Option<LegHandle>,
     media: Arc<OnceLock<LegControl>>,
-    codec: Arc<OnceLock<&'static str>>,
+    codec: Codec,
+    /// What both sides agreed on last.
+    agreed: Option<Negotiated>,
     record: watch::Sender<CallRecord>,
     deadline: Option<Instant>,
-    /// An answer that waits for ours: the 200 of a delayed offer carried the offer.
+    /// An offer of ours waits for its answer: an INVITE or re-INVITE carried none.
     delayed_offer: bool,
+    /// How often the INVITE was redirected.
+    redirects: u32,
+    /// A session to whom the other side asked us to call.
+    side: Option<Side>,
+    /// Gives the other party of a transfer up that is being called.
+    second: Option<CancellationToken>,
+    /// While the leg is lent to a bridge.
+    joint: Option<JointLink>,
+    /// The agent waits for what becomes of its transfer.
+    agent_waits: bool,
+    keys: Keys,
     finished: bool,
 }
 
 impl CallActor {
     /// Makes the actor and the view of it.
-    pub(super) fn new(parts: Arc<Parts>, mut setup: CallSetup) -> (Self, CallView) {
+    pub(super) fn new(
+        parts: Arc<Parts>,
+        mut setup: CallSetup,
+        desk: mpsc::Sender<CallAsk>,
+    ) -> (Self, CallView) {
         let (record, seen) = watch::channel(setup.call.record().clone());
         let media = Arc::new(OnceLock::new());
-        let codec = Arc::new(OnceLock::new());
+        let codec = Codec::default();
         let view = CallView { record: seen, media: Arc::clone(&media), codec: Arc::clone(&codec) };
         let delayed_offer = setup.dial.is_none() && setup.offer.is_none();
         let watched = matches!(setup.content, Content::Agent(_));
@@ -155,6 +266,7 @@ impl CallActor {
             if watched { (setup.app.take(), None) } else { (None, setup.app.take()) };
         let actor = Self {
             parts,
+            desk,
             setup,
             app,
             watchers,
@@ -162,9 +274,16 @@ impl CallActor {
             leg: None,
             media,
             codec,
+            agreed: None,
             record,
             deadline: None,
             delayed_offer,
+            redirects: 0,
+            side: None,
+            second: None,
+            joint: None,
+            agent_waits: false,
+            keys: Keys::default(),
             finished: false,
         };
         (actor, view)
@@ -174,7 +293,7 @@ impl CallActor {
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         self.drain().await;
         while !self.finished {
-            let deadline = self.deadline;
+            let deadline = [self.deadline, self.keys.deadline()].into_iter().flatten().min();
             tokio::select! {
                 message = inbox.recv() => match message {
                     Some(message) => self.hear(message).await,
@@ -184,6 +303,7 @@ impl CallActor {
                 report = next_report(&mut self.watchers) => self.hear_watchers(report),
                 () = crate::net::sleep_until(deadline) => self.feed(Input::Timeout),
             }
+            self.send_keys().await;
             self.drain().await;
         }
     }
@@ -195,166 +315,37 @@ impl CallActor {
     async fn hear(&mut self, message: Message) {
         match message {
             Message::Begin => self.feed(Input::Begin),
-            Message::Sip(event) => self.hear_sip(event).await,
+            Message::Sip(session, event) => self.hear_sip(session, event).await,
             Message::Terminate => self.feed(Input::Terminate),
             Message::Shutdown => self.feed(Input::Shutdown),
+            Message::Spent => {
+                let detail = "the minutes of this day are used up".to_owned();
+                self.setup.call.record_mut().end_detail = Some(detail);
+                self.feed(Input::ContentEnded(EndReason::MaxDuration));
+            }
             Message::SetMetadata(metadata, reply) => {
                 self.setup.call.record_mut().metadata = metadata;
                 self.publish();
                 let _ = reply.send(Some(self.setup.call.record().clone()));
             }
-        }
-    }
-
-    fn hear_app(&mut self, report: Option<Report>) {
-        let input = match report {
-            Some(Report::PlaybackDone { .. }) => Input::PlaybackDone,
-            Some(Report::HangupRequested { .. }) => Input::HangupRequested,
-            Some(Report::StreamLost { detail }) => {
-                self.setup.call.record_mut().end_detail = Some(detail);
-                Input::StreamLost
+            Message::Wish(wish, reply) => self.grant(&wish, reply),
+            Message::Granted(reply) => self.reply(reply, Ok(())),
+            Message::Denied(error, reply) => self.reply(reply, Err(error)),
+            Message::Transfer(plan, reply) => self.hand_over(*plan, reply).await,
+            Message::Progress(state) => self.feed(Input::Transfer(state)),
+            Message::Side { session, uri, replaces } => {
+                self.call_side(session, uri, replaces).await;
             }
-            Some(Report::Failed { detail }) => {
-                tracing::warn!(call_id = %self.setup.call.record().id, detail, "content failed");
-                self.setup.call.record_mut().end_detail = Some(detail);
-                Input::ContentFailed
+            Message::Replace { session, offer } => self.replace(session, offer).await,
+            Message::Lend(lend) => self.lend(now(), *lend),
+            Message::Joined(with) => self.feed(Input::Bridged(with)),
+            Message::Quiet => self.feed(Input::Quiet),
+            Message::Dtmf { digit, duration_ms } => {
+                self.show(Control::Dtmf { digit, duration_ms });
+                self.tell_app(Control::Dtmf { digit, duration_ms });
             }
-            Some(Report::Quiet) => Input::Quiet,
-            Some(Report::Attached { protocol, rate }) => Input::StreamAttached { protocol, rate },
-            Some(Report::Detached) => Input::StreamDetached,
-            Some(Report::Ended { reason, detail }) => {
-                self.setup.call.record_mut().end_detail = detail;
-                Input::ContentEnded(reason)
-            }
-            Some(report) => return self.note(report),
-            None => {
-                self.app = None;
-                Input::ContentFailed
-            }
-        };
-        self.feed(input);
-    }
-
-    fn hear_watchers(&mut self, report: Option<Report>) {
-        match report {
-            None => self.watchers = None,
-            Some(
-                report @ (Report::HangupRequested { .. }
-                | Report::Attached { .. }
-                | Report::Detached),
-            ) => self.hear_app(Some(report)),
-            Some(_) => {}
-        }
-    }
-
-    /// Tells those who watch an agent; a watcher that does not listen misses it.
-    fn show(&self, control: Control) {
-        if let Some(watchers) = &self.watchers {
-            let _ = watchers.control.try_send(control);
-        }
-    }
-
-    fn show_told(&self, told: Told) {
-        self.show(Control::Tell(Box::new(told)));
-    }
-
-    /// Writes down what an application leg tells and the call's state does not depend on.
-    fn note(&mut self, report: Report) {
-        let record = self.setup.call.record_mut();
-        match report {
-            Report::Transcribing(Ok(engine)) => {
-                record.transcription = Some(Box::new(Transcription::available(&engine)));
-            }
-            Report::Transcribing(Err(reason)) => {
-                let had = record
-                    .transcription
-                    .as_ref()
-                    .is_some_and(|known| known.status == TranscriptionStatus::Available);
-                // A node without any engine is no news.
-                if had || reason != SttUnavailable::NoEngine.to_string() {
-                    let call_id = record.id.as_str();
-                    event::TranscriptionLost { call_id, reason: &reason }.report();
-                }
-                let lost = Transcription::unavailable(&reason);
-                let known = record.transcription.get_or_insert_with(|| Box::new(lost));
-                known.status = TranscriptionStatus::Unavailable;
-                known.reason = Some(reason);
-            }
-            Report::Turn(state) => return self.show_told(Told::Turn { state }),
-            Report::Dtmf { digit, duration_ms } => {
-                let (digit, method) = (char::from(digit), "rfc4733");
-                return self.show_told(Told::Dtmf { digit, duration_ms, method });
-            }
-            Report::Interrupted { heard } => return self.show_told(Told::Interrupted { heard }),
-            Report::Said(line) => {
-                let lines = record.transcription.as_ref().map_or(0, |known| known.lines.len());
-                let told = Told::Transcript(Heard::line(&line, lines as u64 + 1));
-                if let Some(watchers) = &self.watchers {
-                    let _ = watchers.control.try_send(Control::Tell(Box::new(told)));
-                }
-                // An agent's words are known also when nobody transcribes the caller.
-                let unheard = || Box::new(Transcription::unavailable("nobody listens"));
-                record.transcription.get_or_insert_with(unheard).add(line);
-            }
-            Report::Outcome(outcome) => {
-                super::tell::outcome(record.id.as_str(), &outcome);
-                let told = Told::Outcome { outcome: outcome.clone() };
-                record.outcome = Some(outcome);
-                self.show_told(told);
-            }
-            _ => return,
-        }
-        self.publish();
-    }
-
-    async fn hear_sip(&mut self, event: Event) {
-        match event {
-            Event::Dialing { sip_call_id } => self.feed(Input::Dialing { sip_call_id }),
-            Event::Provisional { code, sdp, fork: _ } => {
-                let early_media = sdp.is_some_and(|sdp| self.accept(&sdp));
-                self.feed(Input::Provisional { code, early_media });
-            }
-            Event::Answered { sdp } => {
-                let agreed = match sdp {
-                    Some(sdp) => self.accept(&sdp),
-                    None => self.codec.get().is_some(),
-                };
-                self.answered(agreed);
-            }
-            Event::Confirmed { sdp } => {
-                let agreed = match sdp {
-                    Some(sdp) if self.delayed_offer => self.accept(&sdp),
-                    Some(_) | None => !self.delayed_offer || self.codec.get().is_some(),
-                };
-                self.answered(agreed);
-            }
-            Event::Reoffer { sdp } => self.reanswer(sdp).await,
-            Event::InfoDtmf { digit, duration_ms } => {
-                if let Ok(digit) = u8::try_from(digit) {
-                    self.show(Control::Dtmf { digit, duration_ms });
-                    self.tell_app(Control::Dtmf { digit, duration_ms });
-                }
-            }
-            Event::Ended(ending) => self.feed(Input::SessionEnded(ending)),
-            Event::Incoming(_)
-            | Event::Offered { .. }
-            | Event::Redirected { .. }
-            | Event::Agreed { .. }
-            | Event::Reoffered(_)
-            | Event::Authenticated { .. }
-            | Event::ReferAsked { .. }
-            | Event::Transfer(_) => {}
-        }
-    }
-
-    fn answered(&mut self, agreed: bool) {
-        let before = self.setup.call.record().answered_at.is_some();
-        self.feed(Input::Answered);
-        if !before {
-            super::tell::answered(self.setup.call.record(), self.codec.get().copied());
-        }
-        if !agreed {
-            self.feed(Input::MediaFailed);
+            Message::Return { leg, joint } => self.take_back(leg, joint),
+            Message::Unwanted => self.feed(Input::Unwanted),
         }
     }
 
@@ -365,15 +356,27 @@ impl CallActor {
                 Output::Ring => self.tell_sip(Command::Ring(self.setup.session)).await,
                 Output::Progress => self.describe(true).await,
                 Output::Answer => self.describe(false).await,
-                Output::Reject(code) => {
+                Output::Reject(code, reason) => {
                     let session = self.setup.session;
-                    let reason = String::new();
                     self.tell_sip(Command::Reject { session, code, reason }).await;
                 }
-                Output::Hangup => {
+                Output::Hangup(reason) => {
+                    self.leave_joint();
+                    self.drop_side().await;
                     let session = self.setup.session;
-                    self.tell_sip(Command::Hangup { session, reason: None }).await;
+                    let reason = Some(cause::notice(reason));
+                    self.tell_sip(Command::Hangup { session, reason }).await;
                 }
+                Output::Reoffer(hold) => self.reoffer(hold).await,
+                Output::DropTransfer => {
+                    self.drop_second();
+                    if self.side.is_some() {
+                        self.drop_side().await;
+                        let (session, code) = (self.setup.session, 408);
+                        self.tell_sip(Command::NotifyRefer { session, code }).await;
+                    }
+                }
+                Output::TellTransfer(view) => self.tell_transfer(view),
                 Output::Play => self.play(),
                 Output::Tell(event, detail) => {
                     self.show(Control::CallEvent { event, detail: detail.clone() });
@@ -385,155 +388,6 @@ impl CallActor {
                     self.deadline = until;
                     return;
                 }
-            }
-        }
-    }
-
-    async fn dial(&mut self) {
-        let Some(dial) = self.setup.dial.clone() else { return };
-        if !self.open_leg() {
-            return self.feed(Input::Refused(EndReason::Congestion));
-        }
-        self.start_content();
-        let Some(local) = &self.local else { return };
-        let invite = Invite {
-            session: self.setup.session,
-            trunk: dial.trunk,
-            to: dial.uri,
-            from_user: dial.from_user,
-            from_display: dial.from_display,
-            headers: dial.headers,
-            sdp: Some(sdp::offer(local)),
-            identity: None,
-            replaces: None,
-        };
-        self.tell_sip(Command::Invite(Box::new(invite))).await;
-    }
-
-    /// Sends our description with 183 or 200: an answer, or the offer that the INVITE lacked.
-    async fn describe(&mut self, early: bool) {
-        if self.local.is_none() {
-            if !self.open_leg() {
-                self.setup.call.record_mut().end_detail = Some("no RTP port is free".to_owned());
-                return self.feed(Input::MediaFailed);
-            }
-            self.start_content();
-        }
-        let Some(local) = &self.local else { return };
-        let description = match &self.setup.offer {
-            None => sdp::offer(local),
-            Some(offer) => match sdp::answer(local, offer) {
-                Ok((answer, negotiated)) => {
-                    self.update_media(&negotiated);
-                    answer
-                }
-                Err(error) => {
-                    self.setup.call.record_mut().end_detail = Some(error.to_string());
-                    return self.feed(Input::MediaFailed);
-                }
-            },
-        };
-        let session = self.setup.session;
-        let command = if early {
-            Command::Progress { session, sdp: description }
-        } else {
-            Command::Answer { session, sdp: description }
-        };
-        self.tell_sip(command).await;
-    }
-
-    async fn reanswer(&mut self, offer: Option<Vec<u8>>) {
-        let session = self.setup.session;
-        let Some(local) = &mut self.local else { return };
-        local.session_version += 1;
-        let answered = match &offer {
-            None => Ok((sdp::offer(local), None)),
-            Some(offer) => sdp::answer(local, offer).map(|(sdp, agreed)| (sdp, Some(agreed))),
-        };
-        let command = match answered {
-            Ok((sdp, negotiated)) => {
-                if let Some(negotiated) = negotiated {
-                    self.update_media(&negotiated);
-                }
-                self.delayed_offer = offer.is_none();
-                Command::Reanswer { session, sdp }
-            }
-            Err(_) => Command::Reject { session, code: 488, reason: String::new() },
-        };
-        self.tell_sip(command).await;
-    }
-
-    /// Takes the peer's answer to our offer; `false` when it cannot be used.
-    fn accept(&mut self, answer: &[u8]) -> bool {
-        let Some(local) = &self.local else { return false };
-        match sdp::accept(local, answer) {
-            Ok(negotiated) => {
-                self.update_media(&negotiated);
-                true
-            }
-            Err(error) => {
-                self.setup.call.record_mut().end_detail = Some(error.to_string());
-                false
-            }
-        }
-    }
-
-    fn update_media(&mut self, negotiated: &Negotiated) {
-        let Some(media) = self.media.get() else { return };
-        let _ = self.codec.set(negotiated.codec.spec().name);
-        let params = MediaParams {
-            codec: negotiated.codec,
-            payload_type: negotiated.payload_type,
-            telephone_event: negotiated.telephone_event,
-            ptime: negotiated.ptime,
-            remote_rtp: negotiated.remote_rtp,
-            remote_rtcp: negotiated.remote_rtcp,
-            send: negotiated.direction.send,
-            receive: negotiated.direction.receive,
-        };
-        // A held peer is silent by agreement.
-        let quiet = if params.receive { self.parts.quiet_after } else { Duration::ZERO };
-        media.send(MediaCommand::Update(params));
-        media.send(MediaCommand::QuietAfter(quiet));
-    }
-
-    fn open_leg(&mut self) -> bool {
-        let codec = self.setup.codecs.first().copied();
-        let opened = self.parts.open_leg(codec, &self.setup.codecs);
-        match opened {
-            Ok((leg, local)) => {
-                let _ = self.media.set(leg.control.clone());
-                self.local = Some(local);
-                self.leg = Some(leg);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(call_id = %self.setup.call.record().id, %error, "no media leg");
-                self.setup.call.record_mut().end_detail = Some(error.to_string());
-                false
-            }
-        }
-    }
-
-    /// Starts the application leg of a prompt, and gives the media leg to whichever there is.
-    fn start_content(&mut self) {
-        if self.app.is_none() {
-            let record = self.setup.call.record();
-            let transcribe = self.setup.transcribe.as_ref();
-            match self.parts.start_content(&self.setup.content, transcribe, record) {
-                Ok(Some(leg)) => self.app = Some(leg),
-                Ok(None) => {}
-                Err(detail) => {
-                    self.setup.call.record_mut().end_detail = Some(detail);
-                    self.feed(Input::ContentFailed);
-                }
-            }
-        }
-        if let Some(leg) = self.leg.take() {
-            if self.app.is_some() {
-                self.tell_app(Control::Leg(Box::new(leg)));
-            } else {
-                self.leg = Some(leg);
             }
         }
     }
@@ -558,7 +412,6 @@ impl CallActor {
         }
     }
 
-    /// Shows the record to readers and hands it to the store, which never blocks.
     /// Shows and stores the record. That of a call that is over comes with all that belongs to it,
     /// when its legs have said their last.
     fn publish(&mut self) {
@@ -575,6 +428,8 @@ impl CallActor {
 
     async fn finish(&mut self) {
         self.finished = true;
+        self.leave_joint();
+        self.drop_side().await;
         let record = self.setup.call.record();
         // What comes in from here on is written with the last row.
         let (reason, sip_code) = (record.end_reason.map_or("error", cause::name), record.sip_code);
@@ -588,7 +443,7 @@ impl CallActor {
         }
         self.leg = None;
         if let Some(media) = self.media.get() {
-            let codec = self.codec.get().copied();
+            let codec = self.codec();
             let report = media.report();
             crate::observe::event::count_media(&report);
             let quality = Quality::from_report(&report, codec, super::parts::RATE);

@@ -6,17 +6,22 @@
 //! Owns nothing that decides: calls are decided in `call`, signalling in `sip`, sound in `media`.
 
 mod agents;
+mod bridging;
 mod call_driver;
+mod control;
 mod decision;
+mod gate;
 mod health;
 mod inbound;
 mod overload;
+mod pair;
 mod parts;
 mod reception;
 mod reload;
 mod setup;
 mod switchboard;
 mod tell;
+mod trunks;
 
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Gateway};

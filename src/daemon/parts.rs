@@ -3,6 +3,7 @@
 
 use super::agents::AgentDesk;
 use super::call_driver::{AppLeg, agent_leg, now, prompt_leg};
+use super::gate;
 use crate::api::gateway::{Content, Spoken};
 use crate::app::prompt::{PromptSpec, Source};
 use crate::app::transcribe::Transcribe;
@@ -61,6 +62,8 @@ pub(super) struct TrunkFacts {
     pub public_address: Option<IpAddr>,
     /// Longest call.
     pub longest: Option<Duration>,
+    /// The far end may move calls by REFER and Replaces.
+    pub refer: bool,
 }
 
 impl TrunkFacts {
@@ -170,15 +173,16 @@ impl Parts {
         let Some(facts) = self.trunks.get(trunk) else {
             return Err(format!("there is no trunk {trunk}"));
         };
-        let number = target_number(target);
-        if !facts.destinations.permits(number) {
+        let number: String =
+            gate::dialled(target).chars().filter(|c| !c.is_control()).take(64).collect();
+        if !facts.destinations.permits(&number) {
             return Err(format!(
                 "{number} is not among the destinations that trunk {trunk} may dial; `allow` of \
                  the trunk lists them"
             ));
         }
         let own = key.and_then(|key| self.key_destinations.get(key));
-        if own.is_some_and(|own| !own.permits(number)) {
+        if own.is_some_and(|own| !own.permits(&number)) {
             return Err(format!(
                 "{number} is not among the destinations that this key may call; `allow` of the \
                  key lists them"
@@ -266,7 +270,7 @@ impl Parts {
         let (source, repeat) = match content {
             Content::Tts(spoken) => (Source::Speech(self.speak(spoken)?), 1),
             Content::Audio { samples, repeat } => (Source::Samples(samples.clone()), *repeat),
-            Content::Stream { .. } => return Ok(None),
+            Content::Stream { .. } | Content::Party(_) => return Ok(None),
             Content::Agent(request) => {
                 let agent = self.agents.agent(request, transcribe, record);
                 let agent = agent.map_err(|problem| problem.detail)?;
@@ -295,15 +299,6 @@ impl Parts {
             Ok(Err(error)) => tracing::warn!(call_id = %call, %error, "call record not on disk"),
             Err(_) => tracing::warn!(call_id = %call, "the store is slow"),
         }
-    }
-}
-
-/// The part of a target that the destination rules look at.
-pub(super) fn target_number(target: &str) -> &str {
-    let rest = target.strip_prefix("sips:").or_else(|| target.strip_prefix("sip:"));
-    match rest.or_else(|| target.strip_prefix("tel:")) {
-        Some(rest) => rest.split(['@', ';', '?']).next().unwrap_or(rest),
-        None => target,
     }
 }
 

@@ -69,6 +69,9 @@ impl Reception {
 impl Switchboard {
     /// A new INVITE.
     pub(super) async fn incoming(&mut self, session: SessionId, incoming: Incoming) {
+        if let Some(replaced) = incoming.replaces {
+            return self.take_over(session, replaced, incoming).await;
+        }
         let routes = &self.spec.reception.routes;
         let Some((route, auth)) = choose(routes, &incoming) else {
             self.refused(fresh(), InstanceId::nobody(), &incoming, 404, "no route");
@@ -86,6 +89,15 @@ impl Switchboard {
             password: auth.password,
         };
         let _ = self.spec.parts.sip.send(ask).await;
+    }
+
+    /// An INVITE that takes the place of a session (RFC 3891), where the trunk permits that.
+    async fn take_over(&mut self, session: SessionId, replaced: SessionId, incoming: Incoming) {
+        let facts = self.spec.parts.trunks.get(&incoming.trunk);
+        let may = facts.is_some_and(|facts| facts.refer);
+        if !may || !self.replace(replaced, session, incoming.sdp) {
+            self.refuse(session, 603, String::new()).await;
+        }
     }
 
     /// Something happened to a session that waits.

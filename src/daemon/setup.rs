@@ -139,6 +139,7 @@ pub(super) fn trunk_facts(config: &Config) -> BTreeMap<String, TrunkFacts> {
         srtp: trunk.srtp,
         public_address: trunk.public_address,
         longest: trunk.max_duration.get(),
+        refer: trunk.refer,
         destinations: Destinations {
             allow: trunk.allow.iter().map(ToString::to_string).collect(),
             deny: trunk.deny.iter().map(ToString::to_string).collect(),
@@ -405,7 +406,8 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
             let wait = config.limits.stream_wait;
             let zero = route.ring.is_zero();
             let ring = if zero { Duration::from_secs(60) } else { route.ring };
-            let plan = if route.ask { Plan::Ask { ring, longest } } else { answer };
+            let asks = Plan::Ask { timeout: ring, otherwise: 480, longest };
+            let plan = if route.ask { asks } else { answer };
             (plan, Content::Stream { options: StreamOptions::default(), wait })
         }
         Action::Ring => {

@@ -9,11 +9,11 @@
 //! Owns the table of live calls, the queue and admission. Does not drive calls: each has its actor,
 //! and a panic in one ends that call and no other.
 
-use super::call_driver::{
-    AppLeg, CallActor, CallSetup, CallView, Dial, Message, app_leg, now,
-};
-use super::parts::{Parts, RATE, target_number};
+use super::call_driver::{AppLeg, CallActor, CallSetup, CallView, Dial, Message, app_leg, now};
+use super::control::CallAsk;
+use super::parts::{Parts, RATE};
 use super::reception::Reception;
+use super::trunks::{self, TrunkBoard};
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Content, Created, NewCall, Status};
 use crate::app::stream::{SeatError, StreamOptions, StreamSeats, StreamSpec};
@@ -38,14 +38,23 @@ use tokio_util::sync::CancellationToken;
 /// Messages that may wait for one call; a call that lets more pile up is ended.
 const INBOX_MAX: usize = 64;
 
+/// What calls may ask of the switchboard at once; beyond, they are refused.
+const ASKS_MAX: usize = 256;
+
+/// How often the minutes of the day are looked at.
+const BILL_EVERY: Duration = Duration::from_secs(1);
+
 /// The first id of our own sessions; the endpoint numbers incoming ones from the other end.
 const OUTGOING_SESSIONS: u64 = 1;
 
+/// A call as the switchboard knows it.
 pub(super) struct LiveCall {
     pub(super) inbox: mpsc::Sender<Message>,
-    view: CallView,
-    session: SessionId,
-    instance: InstanceId,
+    pub(super) view: CallView,
+    pub(super) session: SessionId,
+    /// Sessions that it got later, by REFER or Replaces.
+    pub(super) more_sessions: Vec<SessionId>,
+    pub(super) instance: InstanceId,
     seats: Option<StreamSeats>,
 }
 
@@ -72,22 +81,39 @@ pub(super) struct Switchboard {
     pub(super) sessions: HashMap<SessionId, CallId>,
     actors: JoinSet<CallId>,
     tasks: HashMap<Id, CallId>,
-    next_session: u64,
+    /// Joined calls, and requests that wait for their call; each ends with its calls.
+    pub(super) pairs: JoinSet<()>,
+    asks: (mpsc::Sender<CallAsk>, mpsc::Receiver<CallAsk>),
+    pub(super) trunks: TrunkBoard,
+    pub(super) next_session: u64,
     next_call: Option<Instant>,
+    /// When the minutes of the day are looked at.
+    next_bill: Option<Instant>,
     pub(super) draining: Option<Instant>,
+}
+
+/// What somebody wants of the switchboard.
+enum Wanted {
+    ByApi(Command),
+    ByCall(CallAsk),
 }
 
 impl Switchboard {
     /// Makes a switchboard without calls.
     pub(super) fn new(spec: SwitchboardSpec) -> Self {
+        let next_bill = spec.parts.toll().has_budgets().then(Instant::now);
         Self {
             spec,
             calls: HashMap::new(),
             sessions: HashMap::new(),
             actors: JoinSet::new(),
             tasks: HashMap::new(),
+            pairs: JoinSet::new(),
+            asks: mpsc::channel(ASKS_MAX),
+            trunks: TrunkBoard::default(),
             next_session: OUTGOING_SESSIONS,
             next_call: None,
+            next_bill,
             draining: None,
         }
     }
@@ -100,15 +126,20 @@ impl Switchboard {
         drained: CancellationToken,
     ) {
         loop {
-            let wake = [self.next_call, self.draining].into_iter().flatten().min();
+            let wake = [self.next_call, self.draining, self.next_bill].into_iter().flatten().min();
             tokio::select! {
-                Some(command) = commands.recv() => self.serve(command).await,
+                Some(wanted) = next_wanted(&mut commands, &mut self.asks.1) => match wanted {
+                    Wanted::ByApi(command) => self.serve(command).await,
+                    Wanted::ByCall(ask) => self.hear_call(ask),
+                },
                 Some(event) = sip.recv() => self.hear_sip(event).await,
                 Some(ended) = self.actors.join_next_with_id() => self.forget(ended).await,
                 taken = self.spec.reception.decided() => self.take_decided(taken).await,
                 () = crate::net::sleep_until(wake) => {}
             }
+            while self.pairs.try_join_next().is_some() {}
             self.dial_next();
+            self.end_spent();
             if self.draining.is_some_and(|until| until <= Instant::now()) {
                 self.end_all();
             }
@@ -144,10 +175,27 @@ impl Switchboard {
                     let _ = reply.send(None);
                 }
             },
+            Command::Control(id, wish, reply) => self.control(id, *wish, reply),
+            Command::Trunks(reply) => {
+                let _ = reply.send(self.trunk_states());
+            }
             Command::Status(reply) => {
                 let _ = reply.send(self.status());
             }
             Command::Drain => self.drain().await,
+        }
+    }
+
+    /// Ends the calls of those who have used up the day's minutes.
+    fn end_spent(&mut self) {
+        let now_mono = Instant::now();
+        if self.next_bill.is_none_or(|at| at > now_mono) {
+            return;
+        }
+        self.next_bill = Some(now_mono + BILL_EVERY);
+        let over = self.spec.parts.toll().over(now());
+        for call in over.iter().filter_map(|id| self.calls.get(id)) {
+            let _ = call.inbox.try_send(Message::Spent);
         }
     }
 
@@ -238,13 +286,12 @@ impl Switchboard {
         let trunk = new.settings.trunk.clone().or_else(|| parts.default_trunk.clone());
         let trunk = trunk.ok_or_else(no_trunk)?;
         let facts = parts.trunks.get(&trunk).ok_or_else(no_trunk)?;
-        let number = target_number(&new.target);
         parts
             .may_dial(&trunk, new.key.as_deref(), &new.target)
             .map_err(|detail| Problem::new(Code::DestinationNotAllowed, detail))?;
         let is_uri = new.target.starts_with("sip:") || new.target.starts_with("sips:");
         let uri =
-            if is_uri { new.target.clone() } else { format!("sip:{number}@{}", facts.domain) };
+            if is_uri { new.target.clone() } else { format!("sip:{}@{}", new.target, facts.domain) };
         let settings = &new.settings;
         let line_number = settings.caller_id.as_deref();
         if new.from.as_ref().is_some_and(|from| !facts.may_show(line_number, from)) {
@@ -257,12 +304,15 @@ impl Switchboard {
             );
         }
         let from = new.from.clone().or_else(|| settings.caller_id.clone());
+        let from = from.or_else(|| facts.caller_id.clone());
         let dial = Dial {
             trunk: trunk.clone(),
             uri,
-            from_user: from.or_else(|| facts.caller_id.clone()).unwrap_or_default(),
+            identity: from.clone().filter(|_| facts.identity),
+            from_user: from.unwrap_or_default(),
             from_display: new.from_name.clone(),
             headers: new.headers.clone(),
+            late_offer: facts.delayed_offer,
         };
         Ok((line_of(settings, trunk), dial))
     }
@@ -282,7 +332,7 @@ impl Switchboard {
             Content::Stream { options, wait } => (options.clone(), *wait, false),
             // Its clients watch an agent at work.
             Content::Agent(_) => (StreamOptions::default(), Duration::ZERO, true),
-            Content::Tts(_) | Content::Audio { .. } => return (None, None),
+            Content::Tts(_) | Content::Audio { .. } | Content::Party(_) => return (None, None),
         };
         let defaults = &self.spec.parts.stream;
         let rate = defaults.rates.get(record.instance_id.as_str());
@@ -315,7 +365,8 @@ impl Switchboard {
         let instance = setup.call.record().instance_id.clone();
         let session = setup.session;
         super::tell::created(setup.call.record());
-        let (actor, view) = CallActor::new(Arc::clone(&self.spec.parts), setup);
+        let desk = self.asks.0.clone();
+        let (actor, view) = CallActor::new(Arc::clone(&self.spec.parts), setup, desk);
         let (inbox, received) = mpsc::channel(INBOX_MAX);
         let ended = id.clone();
         let task = self.actors.spawn(async move {
@@ -324,7 +375,9 @@ impl Switchboard {
         });
         self.tasks.insert(task.id(), id.clone());
         self.sessions.insert(session, id.clone());
-        self.calls.insert(id, LiveCall { inbox, view, session, instance, seats });
+        let more_sessions = Vec::new();
+        let live = LiveCall { inbox, view, session, more_sessions, instance, seats };
+        self.calls.insert(id, live);
     }
 
     fn dial_next(&mut self) {
@@ -355,12 +408,15 @@ impl Switchboard {
         self.spec.queue.finish(&id);
         self.spec.parts.toll().ended(now(), &id);
         let Some(call) = self.calls.remove(&id) else { return };
-        self.sessions.remove(&call.session);
+        for session in std::iter::once(&call.session).chain(&call.more_sessions) {
+            self.sessions.remove(session);
+        }
         if panicked {
             tracing::error!(call_id = %id, "a call's actor panicked; the call is ended");
-            let session = call.session;
-            let hangup = SipCommand::Hangup { session, reason: None };
-            let _ = self.spec.parts.sip.send(hangup).await;
+            for session in std::iter::once(call.session).chain(call.more_sessions.iter().copied()) {
+                let hangup = SipCommand::Hangup { session, reason: None };
+                let _ = self.spec.parts.sip.send(hangup).await;
+            }
             let mut record = call.view.snapshot();
             record.status = CallStatus::Failed;
             record.end_reason = Some(EndReason::Error);
@@ -381,7 +437,7 @@ impl Switchboard {
             SipEvent::Session(session, event) => {
                 let id = self.sessions.get(&session);
                 let Some(call) = id.and_then(|id| self.calls.get(id)) else { return };
-                if call.inbox.try_send(Message::Sip(event)).is_err() {
+                if call.inbox.try_send(Message::Sip(session, event)).is_err() {
                     let hangup = SipCommand::Hangup { session, reason: None };
                     let _ = self.spec.parts.sip.send(hangup).await;
                 }
@@ -394,6 +450,7 @@ impl Switchboard {
         if let Note::TrunkState { trunk, up } = note {
             self.spec.parts.note_trunk(trunk, *up);
         }
+        self.trunks.note(note, trunks::now());
         super::tell::sip_note(note);
     }
 
@@ -472,6 +529,18 @@ fn toll(error: &TollError) -> Problem {
         TollError::Calls(..) | TollError::Minutes(..) => Code::CapacityExceeded,
     };
     Problem::new(code, error.to_string()).with_retry_after(Duration::from_secs(1))
+}
+
+/// The next thing that somebody wants; never ends, the switchboard holds an end of its own.
+async fn next_wanted(
+    commands: &mut mpsc::Receiver<Command>,
+    asks: &mut mpsc::Receiver<CallAsk>,
+) -> Option<Wanted> {
+    tokio::select! {
+        Some(command) = commands.recv() => Some(Wanted::ByApi(command)),
+        Some(ask) = asks.recv() => Some(Wanted::ByCall(ask)),
+        else => None,
+    }
 }
 
 fn no_trunk() -> Problem {

@@ -85,6 +85,12 @@ pub(super) fn sockets(stats: &SocketStats) {
     ]);
 }
 
+/// A target was refused by the rules of its trunk.
+pub(super) fn destination_refused(record: &CallRecord, trunk: &str, number: &str) {
+    let (instance_id, to) = (record.instance_id.as_str(), Number(number));
+    event::DestinationRefused { instance_id, trunk, to }.report();
+}
+
 /// Sets the gauges.
 pub(super) fn gauges(status: &Status) {
     let count = |name: &'static str| (name, status.calls.get(name).copied().unwrap_or(0));

@@ -331,6 +331,49 @@ happenings! {
         /// As above.
         p99_us: u64,
     }
+    /// A trunk is registered, anew or still.
+    TrunkRegistered<'a> = INFO "trunk registered" {
+        /// The trunk.
+        trunk: &'a str,
+        /// What the registrar granted.
+        expires_seconds: f64,
+    }
+    /// The registrar of a trunk refuses us or cannot be reached.
+    RegistrationFailed<'a> = WARN "registration failed", counts REGISTRATIONS_FAILED [trunk] {
+        /// The trunk.
+        trunk: &'a str,
+        /// What it said.
+        detail: &'a str,
+        /// When it is tried again.
+        retry_seconds: f64,
+    }
+    /// A gateway of a trunk is left alone for a while.
+    GatewayQuarantined<'a> = WARN "gateway quarantined", counts QUARANTINES [trunk] {
+        /// The trunk.
+        trunk: &'a str,
+        /// The gateway.
+        gateway: SocketAddr,
+        /// For how long.
+        seconds: f64,
+    }
+    /// A source that sends what no trunk would send is not listened to for a while.
+    SourceBanned<'a> = INFO "source banned", counts BANS [] {
+        /// Its address.
+        source: &'a str,
+        /// For how long.
+        seconds: f64,
+    }
+    /// A transfer came to an end; `failed`: the call went on.
+    CallTransferred<'a> = INFO "call transferred", counts TRANSFERS [mode, result] {
+        /// The call.
+        call_id: &'a str,
+        /// `blind`, `attended`, `bridge` or `referred`.
+        mode: &'a str,
+        /// `succeeded` or `failed`.
+        result: &'a str,
+        /// The SIP status.
+        code: Option<u16>,
+    }
     /// A bounded queue had no room.
     QueueFull<'a> = WARN "queue full", counts QUEUE_DROPS [queue] {
         /// Which queue.
@@ -586,6 +629,11 @@ pub fn sip_sockets(open: u64, counts: &[(&'static str, u64)]) {
     }
 }
 
+/// Publishes whether a trunk is registered.
+pub fn trunk_registered(trunk: &str, registered: bool) {
+    metrics::TRUNK_REGISTERED.set(f64::from(u8::from(registered)), &[trunk]);
+}
+
 /// Says once what runs.
 pub fn build_info(node: &str) {
     metrics::BUILD_INFO.set(1.0, &[env!("CARGO_PKG_VERSION"), node]);
@@ -655,6 +703,10 @@ mod tests {
         let text = metrics::recorded(|| {
             SipDropped { remote, why: "malformed" }.report();
             trunk_state("carrier", false);
+            trunk_registered("carrier", true);
+            SourceBanned { source: "192.0.2.1", seconds: 60.0 }.report();
+            let (mode, result) = ("blind", "failed");
+            CallTransferred { call_id: "call_1", mode, result, code: Some(603) }.report();
             build_info("gw1");
             Snapshot { calls: vec![("QUEUED", 3)], ..Snapshot::default() }.publish();
             let report = crate::media::interface::LegReport { rx_lost: 5, ..Default::default() };
@@ -664,6 +716,9 @@ mod tests {
         for line in [
             "bellwire_sip_dropped_total{why=\"malformed\"} 1",
             "bellwire_trunk_up{trunk=\"carrier\"} 0",
+            "bellwire_trunk_registered{trunk=\"carrier\"} 1",
+            "bellwire_sip_bans_total 1",
+            "bellwire_transfers_total{mode=\"blind\",result=\"failed\"} 1",
             "bellwire_calls_active{status=\"QUEUED\"} 3",
             "bellwire_rtp_dropped_packets_total{why=\"lost\"} 5",
             "bellwire_media_tick_late_seconds_bucket{le=\"0.0005\"} 0",

@@ -97,6 +97,16 @@ metrics_catalogue! {
     SIP_SOCKETS = Counter "bellwire_sip_sockets_total" ["what"] NONE;
     /// Whether a trunk's gateway answers: 1 or 0.
     TRUNK_UP = Gauge "bellwire_trunk_up" ["trunk"] NONE;
+    /// Whether a trunk is registered with its registrar: 1 or 0.
+    TRUNK_REGISTERED = Gauge "bellwire_trunk_registered" ["trunk"] NONE;
+    /// Attempts to register that failed.
+    REGISTRATIONS_FAILED = Counter "bellwire_registrations_failed_total" ["trunk"] NONE;
+    /// Times that a gateway of a trunk was left alone for a while.
+    QUARANTINES = Counter "bellwire_gateway_quarantines_total" ["trunk"] NONE;
+    /// Sources that were banned for a while.
+    BANS = Counter "bellwire_sip_bans_total" [] NONE;
+    /// Transfers that came to an end, by how.
+    TRANSFERS = Counter "bellwire_transfers_total" ["mode", "result"] NONE;
     /// RTP packets received and used.
     RTP_RECEIVED = Counter "bellwire_rtp_received_packets_total" [] NONE;
     /// RTP packets sent.

@@ -2,13 +2,19 @@
 
 use bellwire::api::auth::{ConfigKey, hash_secret};
 use bellwire::api::error::{Code, Problem};
-use bellwire::api::gateway::{Command, Content, Created, Gateway, NewCall, Status};
+use bellwire::api::gateway::{
+    Command, Content, Created, Gateway, GatewayStatus, NewCall, RegistrationStatus, Status,
+    TrunkStatus,
+};
 use bellwire::api::rest::{
     AdminParts, ApiLimits, ApiParts, ApiState, PeerAddr, TrunkState, admin_router, router,
 };
 use bellwire::api::types::{AudioProblem, Voice};
 use bellwire::app::agent::request::AgentRequest;
-use bellwire::call::record::{CallRecord, CallStatus, Direction, EndReason, StreamState};
+use bellwire::call::control::Wish;
+use bellwire::call::record::{
+    CallRecord, CallStatus, Direction, EndReason, StreamState, TransferPhase, TransferView,
+};
 use bellwire::id::CallId;
 use bellwire::store::{DeclaredInstance, Dedupe, InstanceSettings, Store};
 use bytes::Bytes;
@@ -26,6 +32,7 @@ use tokio::sync::{Semaphore, mpsc};
 /// Secrets of the keys that the rig configures.
 pub const ADMIN: &str = "admin-secret";
 pub const ALPHA: &str = "alpha-secret";
+pub const SIP: &str = "sip-secret";
 pub const READER: &str = "reader-secret";
 
 /// What the daemon's end of the gateway has seen and is to do.
@@ -35,6 +42,8 @@ pub struct Daemon {
     /// Create commands that arrived, answered or not.
     pub asked: usize,
     pub created: Vec<NewCall>,
+    /// Wishes that were granted.
+    pub wished: Vec<Wish>,
     pub ready: bool,
     pub draining: bool,
     /// Answers for numbers: what the daemon says to a call there.
@@ -144,6 +153,12 @@ impl Rig {
     /// A request to the operators' listener, from this machine.
     pub fn operate(&self, method: &str, path: &str) -> Asked {
         Asked { router: self.admin.clone(), ..self.request(method, path) }
+    }
+
+    /// Has the daemon see a call answered.
+    pub fn pick_up(&self, id: &str) {
+        let id: CallId = id.parse().unwrap();
+        self.daemon.lock().unwrap().active.get_mut(&id).unwrap().status = CallStatus::InProgress;
     }
 
     /// Has the daemon end a call the way that a callee's hang-up would.
@@ -264,6 +279,7 @@ fn keys() -> Vec<ConfigKey> {
     };
     vec![
         key("admin", ADMIN, &["admin"], &["*"]),
+        key("sip", SIP, &["calls:read", "calls:write", "calls:sip"], &["*"]),
         key("alpha", ALPHA, &["calls:read", "calls:write", "stream"], &["inst_a"]),
         key("reader", READER, &["calls:read"], &["*"]),
     ]
@@ -353,6 +369,12 @@ impl Daemon {
                 });
                 let _ = reply.send(changed);
             }
+            Command::Control(id, wish, reply) => {
+                let _ = reply.send(self.control(&id, *wish));
+            }
+            Command::Trunks(reply) => {
+                let _ = reply.send(vec![trunk()]);
+            }
             Command::Status(reply) => {
                 let reasons =
                     if self.ready { vec![] } else { vec!["trunk carrier is down".into()] };
@@ -360,6 +382,65 @@ impl Daemon {
             }
             Command::Drain => self.draining = true,
         }
+    }
+}
+
+impl Daemon {
+    /// Grants what its own state permits: a transfer takes an answered call.
+    fn control(&mut self, id: &CallId, wish: Wish) -> Result<CallRecord, Problem> {
+        let call = self.active.get_mut(id).expect("the API asks for active calls only");
+        let answered = call.status == CallStatus::InProgress;
+        let refused = |detail| Err(Problem::new(Code::Conflict, detail));
+        match &wish {
+            Wish::Answer | Wish::Ring | Wish::EarlyMedia | Wish::Reject { .. } if answered => {
+                return refused("it is answered");
+            }
+            Wish::Hold | Wish::Transfer(_) | Wish::Bridge(_) if !answered => {
+                return refused("it is not answered");
+            }
+            Wish::Transfer(wish) if wish.to.starts_with("+1900") => {
+                return Err(Problem::new(
+                    Code::DestinationNotAllowed,
+                    "not among the destinations",
+                ));
+            }
+            Wish::Hold => call.hold.local = true,
+            Wish::Answer => call.status = CallStatus::InProgress,
+            Wish::Transfer(wish) => {
+                call.transfer = Some(TransferView {
+                    to: wish.to.clone(),
+                    mode: wish.mode,
+                    state: TransferPhase::Requested,
+                    code: None,
+                });
+            }
+            Wish::Bridge(wish) => {
+                (call.bridged, call.bridged_with) = (true, Some(wish.with.clone()));
+            }
+            _ => {}
+        }
+        self.wished.push(wish);
+        Ok(call.clone())
+    }
+}
+
+fn trunk() -> TrunkStatus {
+    TrunkStatus {
+        name: "carrier".into(),
+        state: "up",
+        registration: Some(RegistrationStatus {
+            state: "registered",
+            expires_at: Some(1_767_323_045_000),
+            retry_at: None,
+            detail: None,
+        }),
+        gateways: vec![GatewayStatus {
+            address: "192.0.2.1:5060".into(),
+            state: "quarantined",
+            until: None,
+        }],
+        active_calls: 2,
+        codecs: vec!["PCMU".into()],
     }
 }
 

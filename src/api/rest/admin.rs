@@ -8,6 +8,7 @@ use crate::api::auth::Scope;
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Status};
 use crate::api::stamp;
+use crate::api::types::answer;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -47,6 +48,7 @@ pub fn admin_router(parts: AdminParts) -> Router {
         .route("/health/startup", get(startup))
         .route("/metrics", get(metrics))
         .route("/v1/admin/status", get(status))
+        .route("/v1/admin/registrations", get(registrations))
         .route("/v1/admin/drain", post(drain))
         .route("/v1/admin/reload", post(reload))
         .fallback(no_such_route)
@@ -103,6 +105,18 @@ async fn status(State(admin): State<Admin>, request: Request) -> Result<Response
         "failed": stats.failed,
         "lost": stats.lost,
     });
+    Ok(once::json(StatusCode::OK, body.to_string()))
+}
+
+async fn registrations(State(admin): State<Admin>, request: Request) -> Result<Response, Problem> {
+    admin.permit(&request)?;
+    let trunks = admin.parts.api.ask(Command::Trunks).await?;
+    let data = trunks.iter().filter_map(|trunk| {
+        let mut object = answer::registration(trunk.registration.as_ref()?);
+        object["trunk"] = trunk.name.as_str().into();
+        Some(object)
+    });
+    let body = object!({"data": data.collect::<Vec<_>>()});
     Ok(once::json(StatusCode::OK, body.to_string()))
 }
 

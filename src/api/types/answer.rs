@@ -2,10 +2,12 @@
 //! for `callQueue`, which the reference API spells so.
 
 use crate::api::auth::Grant;
+use crate::api::gateway::{RegistrationStatus, TrunkStatus};
 use crate::api::stamp::iso;
 use crate::call::outcome::{Outcome, TurnLatency};
 use crate::call::record::{
-    CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, Quality, StreamState,
+    CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, HoldState, Quality,
+    StreamState, TransferView,
 };
 use crate::id::{CallId, InstanceId, KeyId};
 use crate::store::{Dedupe, Instance, StoredKey};
@@ -86,7 +88,12 @@ struct CallObject<'a> {
     end_detail: Option<&'a str>,
     sip_code: Option<u16>,
     sip_reason: Option<&'a str>,
+    q850: Option<u8>,
     sip_call_id: Option<&'a str>,
+    hold: HoldState,
+    transfer: Option<&'a TransferView>,
+    bridged: bool,
+    bridged_with: Option<&'a CallId>,
     hangup_party: Option<HangupParty>,
     duration_ms: Option<u64>,
     billable_ms: Option<u64>,
@@ -127,7 +134,12 @@ pub fn call(record: &CallRecord) -> Value {
         end_detail: record.end_detail.as_deref(),
         sip_code: record.sip_code,
         sip_reason: record.sip_reason.as_deref(),
+        q850: record.q850,
         sip_call_id: record.sip_call_id.as_deref(),
+        hold: record.hold,
+        transfer: record.transfer.as_ref(),
+        bridged: record.bridged,
+        bridged_with: record.bridged_with.as_ref(),
         hangup_party: record.hangup_party,
         duration_ms: record.duration_ms,
         billable_ms: record.duration_ms,
@@ -185,6 +197,37 @@ pub fn transcript(record: &CallRecord) -> Value {
         "engine": heard.and_then(|heard| heard.engine.as_deref()),
         "lines": agent.or(heard.map(|heard| &heard.lines)),
         "dropped": heard.map_or(0, |heard| heard.dropped),
+    })
+}
+
+/// The trunk object; `whole`: with its registration and gateways.
+#[must_use]
+pub fn trunk(trunk: &TrunkStatus, whole: bool) -> Value {
+    let gateways = trunk.gateways.iter().map(|gateway| {
+        let until = gateway.until.map(iso);
+        json!({"address": gateway.address, "state": gateway.state, "until": until})
+    });
+    let mut object = json!({
+        "name": trunk.name,
+        "state": trunk.state,
+        "active_calls": trunk.active_calls,
+        "codecs": trunk.codecs,
+    });
+    if whole {
+        object["registration"] = trunk.registration.as_ref().map_or(Value::Null, registration);
+        object["gateways"] = gateways.collect();
+    }
+    object
+}
+
+/// Where a registration stands.
+#[must_use]
+pub fn registration(status: &RegistrationStatus) -> Value {
+    json!({
+        "state": status.state,
+        "expires_at": status.expires_at.map(iso),
+        "retry_at": status.retry_at.map(iso),
+        "detail": status.detail,
     })
 }
 

@@ -258,7 +258,7 @@ fn target(read: &mut Object<'_>, faults: &mut Faults, strict: bool) -> Option<Ta
             Some(Target { address, is_sip: false, headers })
         }
         (false, true) => {
-            let address = sip_uri(uri_text?, faults)?;
+            let address = sip_uri(uri_text?, "/target/sipUri", faults)?;
             Some(Target { address, is_sip: true, headers })
         }
     }
@@ -275,27 +275,28 @@ fn phone_number(text: &str, faults: &mut Faults) -> Option<String> {
 }
 
 /// A first check; the SIP layer parses it whole.
-fn sip_uri(text: &str, faults: &mut Faults) -> Option<String> {
+pub(super) fn sip_uri(text: &str, pointer: &str, faults: &mut Faults) -> Option<String> {
     if text.starts_with("sips:") {
-        faults.later("/target/sipUri", "sips: is not served in this version; use sip:");
+        faults.later(pointer, "sips: is not served in this version; use sip:");
         return None;
     }
     let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b'"' | b'\\');
     let rest = text.strip_prefix("sip:").unwrap_or_default();
     if rest.is_empty() || text.len() > SIP_URI_MAX || !text.bytes().all(plain) {
-        let detail = "target.sipUri must be a URI such as sip:desk@pbx.example.com";
-        faults.add(Code::InvalidRequest, "/target/sipUri", "pattern", detail);
+        let detail = "must be a URI such as sip:desk@pbx.example.com";
+        faults.add(Code::InvalidRequest, pointer, "pattern", detail);
         return None;
     }
     Some(text.to_owned())
 }
 
-fn headers(target: &mut Object<'_>, faults: &mut Faults) -> Vec<(String, String)> {
-    const POINTER: &str = "/target/headers";
-    let Some(value) = target.value(faults, "headers") else { return Vec::new() };
+/// The `headers` of an object: fields for the INVITE or REFER.
+pub(super) fn headers(read: &mut Object<'_>, faults: &mut Faults) -> Vec<(String, String)> {
+    let Some(value) = read.value(faults, "headers") else { return Vec::new() };
+    let pointer = read.at("headers");
     let Some(map) = value.as_object().filter(|map| map.len() <= HEADERS_MAX) else {
-        let detail = format!("target.headers must be an object of at most {HEADERS_MAX} fields");
-        faults.add(Code::InvalidRequest, POINTER, "wrong_type", detail);
+        let detail = format!("headers must be an object of at most {HEADERS_MAX} fields");
+        faults.add(Code::InvalidRequest, pointer, "wrong_type", detail);
         return Vec::new();
     };
     let mut headers = Vec::with_capacity(map.len());
@@ -315,7 +316,7 @@ fn headers(target: &mut Object<'_>, faults: &mut Faults) -> Vec<(String, String)
                      hyphens; the value must be a string of at most {HEADER_VALUE_MAX} bytes in \
                      one line"
                 );
-                let pointer = format!("{POINTER}/{}", shown.replace('~', "~0").replace('/', "~1"));
+                let pointer = format!("{pointer}/{}", shown.replace('~', "~0").replace('/', "~1"));
                 faults.add(Code::InvalidRequest, pointer, "header", detail);
             }
         }

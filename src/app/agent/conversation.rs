@@ -250,11 +250,21 @@ impl Conversation {
                 self.feed(now, Input::Close(Closing::VoicemailLeft));
                 answer
             }
+            Act::Transfer(target) => return self.report(Report::TransferWanted { target }),
             Act::Close(closing, answer) => {
                 self.feed(now, Input::Close(closing));
                 answer
             }
         };
+        self.on_answer(answer);
+    }
+
+    /// A transfer is over.
+    pub(super) fn transferred(&mut self, result: Result<(), String>) {
+        let Some((took, answer)) = self.hands.transferred(result) else { return };
+        if let Some(target) = took {
+            self.notes.close(Closing::Transfer(target));
+        }
         self.on_answer(answer);
     }
 

@@ -49,6 +49,8 @@ pub(super) enum Act {
     Expect(TurnId, Expect, Answer),
     /// Say this so that nobody cuts in, then end the call.
     Leave(TurnId, String, Answer),
+    /// Hand the call over to this target; the answer comes when that is over.
+    Transfer(String),
     /// End the call when what was said is out.
     Close(Closing, Answer),
 }
@@ -69,6 +71,8 @@ pub(super) struct Hands {
     call_id: String,
     http: HttpClient,
     dialling: Dialling,
+    /// The transfer that is under way: who asked, and to whom.
+    transferring: Option<(TurnId, String, String)>,
     /// Asked for in a turn that may not be the real one.
     held: Vec<(TurnId, ToolCall)>,
     running: JoinSet<Answer>,
@@ -82,6 +86,7 @@ impl Hands {
             call_id,
             http,
             dialling: Dialling::default(),
+            transferring: None,
             held: Vec::new(),
             running: JoinSet::new(),
             handles: HashMap::new(),
@@ -103,9 +108,12 @@ impl Hands {
         let done = json!({"ok": true});
         match request {
             ToolRequest::HangUp { reason } => Act::Close(Closing::HangUp(reason), answer(done)),
+            ToolRequest::Transfer { .. } if self.transferring.is_some() => {
+                Act::Answer(answer(refusal("a transfer is under way already")))
+            }
             ToolRequest::Transfer { target } => {
-                let detail = format!("a transfer to {target} is not available in this version");
-                Act::Answer(answer(refusal(&detail)))
+                self.transferring = Some((turn, call.id.clone(), target.clone()));
+                Act::Transfer(target)
             }
             ToolRequest::SendDtmf { digits } => self.press(turn, call.id.clone(), digits),
             ToolRequest::CollectDtmf { max_digits, finish_key, timeout } => {
@@ -179,6 +187,22 @@ impl Hands {
             refusal("the other side takes no digits (telephone-event)")
         };
         Some(Answer { turn, id, result })
+    }
+
+    /// A transfer is over: the target that took the call, if it did, and the answer.
+    pub(super) fn transferred(
+        &mut self,
+        result: Result<(), String>,
+    ) -> Option<(Option<String>, Answer)> {
+        let (turn, id, target) = self.transferring.take()?;
+        Some(match result {
+            Ok(()) => (Some(target), Answer { turn, id, result: json!({"ok": true}) }),
+            Err(detail) => {
+                let detail: String = detail.chars().filter(|c| !c.is_control()).collect();
+                let detail = format!("the transfer failed, the caller is still here: {detail}");
+                (None, Answer { turn, id, result: refusal(&detail) })
+            }
+        })
     }
 
     /// Keeps a wish until its turn is confirmed; an answer when too many are kept.
@@ -319,6 +343,25 @@ mod tests {
         assert_eq!((answer.id.as_str(), &answer.result["ok"]), ("d", &json!(true)));
         hands.dial("5");
         assert!(hands.take_dial().is_some() && hands.dialled(false).is_none());
+    }
+
+    #[test]
+    fn a_transfer_is_answered_when_it_is_over() {
+        let targets = vec!["desk".to_owned()];
+        let spec =
+            ToolSpec { allowed: vec!["transfer".to_owned()], targets, ..ToolSpec::default() };
+        let toolbox = Toolbox::new(&spec).unwrap();
+        let mut hands = Hands::new(toolbox, "call_1".to_owned(), HttpClient::new());
+        let wish = call("t", "transfer", json!({"target": "desk"}));
+        assert!(matches!(hands.act(TurnId(1), &wish), Act::Transfer(target) if target == "desk"));
+        let Act::Answer(busy) = hands.act(TurnId(2), &wish) else { panic!() };
+        assert!(busy.result["error"].is_string());
+        let (took, answer) = hands.transferred(Err("486".to_owned())).unwrap();
+        assert!(took.is_none() && answer.result["error"].as_str().unwrap().contains("486"));
+        assert!(hands.transferred(Ok(())).is_none(), "it was answered");
+        hands.act(TurnId(3), &wish);
+        let (took, answer) = hands.transferred(Ok(())).unwrap();
+        assert_eq!((took.as_deref(), answer.turn), (Some("desk"), TurnId(3)));
     }
 
     #[test]

@@ -18,17 +18,19 @@ use super::conversation::Conversation;
 use super::interface::{BrainContext, BrainHandle, BrainOutput, STOP_WITHIN};
 use super::listen::Ear;
 use super::tools::Toolbox;
-use crate::app::line::{Ears, Line, split};
+use crate::app::line::{Ears, Line, split, whole};
 use crate::app::{Control, Report};
 use crate::audio::rate::SampleRate;
+use crate::call::control::WishError;
 use crate::media::interface::{Command, Event};
+use crate::media::worker::LegHandle;
 use crate::net::http::HttpClient;
 use crate::speech::stt::{Stt, SttEvent, SttRequest};
 use crate::speech::tts::{SpeechPiece, Tts};
 use crate::turn::interface::{Input, TurnSpec, VoicemailPolicy};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 /// When to try again to hand over what was refused.
@@ -234,8 +236,28 @@ impl AgentLeg {
                 }
             }
             Control::Dtmf { digit, .. } => self.on_digit(digit),
-            Control::SendDtmf(digits) => self.talk.hands().dial(&digits),
-            Control::CallEvent { .. } | Control::Tell(_) | Control::Stop { .. } => {}
+            // The brain's own digits have the usual lengths, and so have these.
+            Control::SendDtmf { digits, .. } => self.talk.hands().dial(&digits),
+            Control::TransferOver(result) => self.talk.transferred(result),
+            Control::Yield(reply) => self.lend(reply),
+            Control::CallEvent { .. }
+            | Control::Tell(_)
+            | Control::Granted { .. }
+            | Control::Stop { .. } => {}
+        }
+    }
+
+    /// Lends the leg to a bridge. Whoever is joined with somebody else has no more to say to the
+    /// agent: what it says from here on is not heard.
+    fn lend(&mut self, reply: oneshot::Sender<Result<Box<LegHandle>, WishError>>) {
+        let now = self.now();
+        let Some((line, ears)) = self.leg.take() else { return };
+        self.talk.halt(now, line.port.sent_samples());
+        self.orders.clear();
+        if let Some(leg) = whole(line, ears)
+            && let Err(Ok(leg)) = reply.send(Ok(leg))
+        {
+            self.leg = Some(split(*leg));
         }
     }
 

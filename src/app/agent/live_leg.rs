@@ -225,8 +225,14 @@ impl LiveLeg {
             Control::Leg(leg) => self.take_leg(split(*leg)),
             Control::Start => self.start(),
             Control::Dtmf { digit, .. } => self.on_digit(digit),
-            Control::SendDtmf(digits) => self.hands.dial(&digits),
-            Control::CallEvent { .. } | Control::Tell(_) | Control::Stop { .. } => {}
+            // The brain's own digits have the usual lengths, and so have these.
+            Control::SendDtmf { digits, .. } => self.hands.dial(&digits),
+            Control::TransferOver(result) => self.transferred(result),
+            Control::Yield(reply) => self.lend(reply),
+            Control::CallEvent { .. }
+            | Control::Tell(_)
+            | Control::Granted { .. }
+            | Control::Stop { .. } => {}
         }
     }
 
@@ -459,6 +465,7 @@ impl LiveLeg {
                 }
                 return;
             }
+            Act::Transfer(target) => return self.report(Report::TransferWanted { target }),
             Act::Close(closing, _) => {
                 self.close(closing);
                 return;

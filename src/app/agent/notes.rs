@@ -114,7 +114,10 @@ impl Notes {
             Closing::Machine => EndReason::AmdMachine,
             Closing::Failed(_) => EndReason::Error,
         };
-        self.closing = Some(closing);
+        // Whoever was handed over is not with the agent any more, whatever it comes to.
+        if !matches!(self.closing, Some(Closing::Transfer(_))) {
+            self.closing = Some(closing);
+        }
         reason
     }
 

@@ -24,6 +24,7 @@ use super::wire::{CommandId, TEXT_MAX, Told, warning};
 use crate::app::line::{Line, dtmf_command};
 use crate::app::playout::{Fact, Name, PlayoutQueue};
 use crate::app::{Control, Report};
+use crate::call::control::{DtmfMethod, DtmfWish, Wish};
 use crate::media::interface::{Command, Event};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -43,6 +44,8 @@ const PAUSE_LEAD_MS: u64 = 60;
 const LOOK: Duration = Duration::from_millis(20);
 /// How often it is looked for events that were lost.
 const CATCH_UP: Duration = Duration::from_secs(1);
+/// Wishes to the call that may wait for its answer.
+const WISHES_MAX: usize = 16;
 /// Digit strings that may wait.
 const DIGITS_MAX: usize = 16;
 /// Slices of a binary message that are decoded in one go; the rest waits a turn.
@@ -59,6 +62,9 @@ struct Past {
 #[derive(Debug)]
 struct Digits {
     rest: String,
+    /// As they were asked for.
+    whole: String,
+    method: DtmfMethod,
     duration_ms: Option<u64>,
     gap_ms: Option<u64>,
     id: Option<CommandId>,
@@ -89,6 +95,11 @@ pub(super) struct Session {
     queue: PlayoutQueue,
     inlet: Inlet,
     line: Option<Line>,
+    /// The leg is lent to a bridge: nothing is played.
+    lent: bool,
+    was_lent: bool,
+    /// Wishes that the call has not answered.
+    wishes: VecDeque<(u64, Option<CommandId>)>,
     client: Option<Client>,
     history: Vec<Past>,
     started: bool,
@@ -132,6 +143,9 @@ impl Session {
             words: words::Words::default(),
             samples: Vec::new(),
             line: None,
+            lent: false,
+            was_lent: false,
+            wishes: VecDeque::new(),
             client: None,
             history: Vec::new(),
             started: false,
@@ -160,15 +174,43 @@ impl Session {
 
     /// The media leg is there.
     pub(super) fn on_line(&mut self, line: Line) {
+        if std::mem::take(&mut self.lent) {
+            self.queue.go_on(line.playout.position(), line.port.sent_samples());
+        }
         self.line = Some(line);
+        if self.was_lent {
+            // What was said to somebody else is not for the client.
+            self.drop_stale_capture();
+        }
         self.listen_to_words(None);
         self.order_capture();
+    }
+
+    /// The leg is lent: what is queued will not be played, and is told so.
+    pub(super) fn off_line(&mut self, now: Moment) -> Option<Line> {
+        self.capture();
+        self.inlet.flush(&mut self.queue);
+        self.queue.halt(self.sent());
+        while let Some(fact) = self.queue.next_fact() {
+            self.on_fact(fact, now);
+        }
+        self.orders.clear();
+        (self.paused, self.dialling) = (false, false);
+        (self.pause_at, self.level_at) = (None, None);
+        while let Some(Digits { id, .. }) = self.digits.pop_front() {
+            let detail = "the call was joined with another one".to_owned();
+            self.tell(&Told::Error { id, code: "conflict", detail, fatal: false }, now);
+        }
+        (self.lent, self.was_lent) = (true, true);
+        self.line.take()
     }
 
     /// The call says something; [`Control::Leg`] goes to [`Self::on_line`].
     pub(super) fn on_control(&mut self, control: Control, now: Moment) {
         match control {
-            Control::Leg(_) => {}
+            // These are the task's, or an agent's.
+            Control::Leg(_) | Control::Yield(_) | Control::TransferOver(_) => {}
+            Control::Granted { ticket, result } => self.granted(ticket, result, now),
             Control::Start => self.start(now),
             Control::CallEvent { event, detail } => {
                 self.ended_told |= event == "ended";
@@ -184,8 +226,10 @@ impl Session {
                 self.tell(&told, now);
                 self.remember(*told, now);
             }
-            Control::SendDtmf(rest) => {
-                self.dial(Digits { rest, duration_ms: None, gap_ms: None, id: None }, now);
+            Control::SendDtmf { digits, duration_ms, gap_ms } => {
+                let (whole, method) = (String::new(), DtmfMethod::Rfc4733);
+                let (rest, id) = (digits, None);
+                self.dial(Digits { rest, whole, method, duration_ms, gap_ms, id }, now);
             }
             Control::Stop { reason, sip_code, duration_ms } => {
                 self.stop(reason, sip_code, duration_ms, now);
@@ -622,7 +666,9 @@ impl Session {
     fn warn_of_losses(&mut self, now: Moment) {
         if self.refused > 0 && self.refused_hush.may_speak(now.at) {
             let dropped_ms = Some(self.queue.ms(std::mem::take(&mut self.refused)));
-            let (detail, hint) = if self.hanging {
+            let (detail, hint) = if self.lent {
+                ("the call is joined with another one: audio is refused", None)
+            } else if self.hanging {
                 ("audio after hangup is refused", None)
             } else {
                 ("the queue is full, the newest audio is refused", Some("wait for flow xon"))
@@ -681,6 +727,13 @@ impl Session {
 
     fn dialled(&mut self, sent: bool, now: Moment) {
         if !sent && let Some(digits) = self.digits.pop_front() {
+            if digits.method == DtmfMethod::Auto {
+                let Digits { whole: digits, duration_ms, gap_ms, id, .. } = digits;
+                let method = DtmfMethod::Info;
+                let wish = DtmfWish { digits, method, duration_ms, gap_ms };
+                self.wish(id, Wish::Dtmf(wish), now);
+                return self.dial_next(now);
+            }
             let detail = "the far end takes no telephone-event".to_owned();
             let told =
                 Told::Error { id: digits.id, code: "dtmf_unavailable", detail, fatal: false };

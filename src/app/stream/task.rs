@@ -17,15 +17,17 @@ use super::StreamSpec;
 use super::client::Moment;
 use super::seat::{Arrival, ClientSocket, Outgoing, Seated};
 use super::session::Session;
-use crate::app::line::{Ears, Line, split};
+use crate::app::line::{Ears, Line, split, whole};
 use crate::app::{Control, Report};
+use crate::call::control::WishError;
+use crate::media::worker::LegHandle;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 
 /// Inputs taken in before the task lets others run.
@@ -148,6 +150,7 @@ impl StreamTask {
                 let (line, ears) = split(*leg);
                 self.take_line(line, ears);
             }
+            Some(Control::Yield(reply)) => self.lend(reply, now),
             Some(control) => self.session.on_control(control, now),
             None => {
                 // The call's driver is gone: there is nobody left to play for.
@@ -162,6 +165,18 @@ impl StreamTask {
             self.seated.close();
         }
         Poll::Ready(())
+    }
+
+    /// Lends the leg to a bridge; the client keeps its seat.
+    fn lend(&mut self, reply: oneshot::Sender<Result<Box<LegHandle>, WishError>>, now: Moment) {
+        let Some(Listening { ears, .. }) = self.leg.take_if(|leg| !leg.gone) else { return };
+        let Some(line) = self.session.off_line(now) else { return };
+        if let Some(leg) = whole(line, ears)
+            && let Err(Ok(leg)) = reply.send(Ok(leg))
+        {
+            let (line, ears) = split(*leg);
+            self.take_line(line, ears);
+        }
     }
 
     fn poll_arrival(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {

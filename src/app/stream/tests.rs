@@ -5,6 +5,7 @@ mod hostile;
 mod lifetime;
 mod native;
 mod watch;
+mod wishes;
 
 use super::options::StreamOptions;
 use super::seat::{ClientSocket, CloseCode, Incoming, Outgoing, SocketError};

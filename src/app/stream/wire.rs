@@ -9,10 +9,14 @@
 
 use super::options::IN_RATES;
 use crate::audio::decode::LiveFormat;
+use crate::call::control::{BridgeWish, DtmfMethod, OnPeerHangup, TransferWish, Wish};
 use crate::call::outcome::Utterance;
+use crate::call::record::{TransferMode, TransferView};
+use crate::id::CallId;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Longest text message that a client may send, in octets.
 pub const TEXT_MAX: usize = 256 * 1024;
@@ -20,6 +24,8 @@ pub const TEXT_MAX: usize = 256 * 1024;
 const NAME_MAX: usize = 256;
 /// Code of a text that is no message at all.
 pub(super) const INVALID: &str = "invalid_message";
+/// How long the target of a transfer may ring, unless stated.
+const TRANSFER_SECONDS: u64 = 45;
 /// Digits that one `dtmf` may send.
 const DIGITS_MAX: usize = 128;
 
@@ -76,7 +82,11 @@ pub enum Request {
         duration_ms: Option<u64>,
         /// Pause between them.
         gap_ms: Option<u64>,
+        /// How.
+        method: DtmfMethod,
     },
+    /// Something that is not the stream's to do, but the call's.
+    Wish(Box<Wish>),
     /// End the call.
     Hangup {
         /// For the log.
@@ -118,13 +128,23 @@ struct Fields {
     gap_ms: Option<u64>,
     reason: Option<String>,
     after: Option<String>,
+    method: Option<String>,
+    #[serde(alias = "sipCode")]
+    sip_code: Option<u16>,
+    to: Option<String>,
+    mode: Option<String>,
+    timeout: Option<u64>,
+    #[serde(alias = "callId")]
+    call_id: Option<String>,
+    #[serde(alias = "replacesCallId")]
+    replaces_call_id: Option<String>,
+    #[serde(alias = "onPeerHangup")]
+    on_peer_hangup: Option<String>,
 }
 
 /// Commands of the protocol that are answered with `not_implemented`.
-const UNSERVED: [&str; 14] = [
-    "answer", "barge_in", "event", "hold", "mute", "play", "record", "reject", "ring", "say",
-    "transfer", "unhold", "unmute", "audio",
-];
+const UNSERVED: [&str; 8] =
+    ["barge_in", "event", "mute", "play", "record", "say", "unmute", "audio"];
 
 /// Reads one text message of a client.
 ///
@@ -183,7 +203,20 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
             digits: digits(fields.digits)?,
             duration_ms: fields.duration_ms,
             gap_ms: fields.gap_ms,
+            method: method(fields.method.as_deref())?,
         },
+        "hold" => wish(Wish::Hold),
+        "unhold" => wish(Wish::Resume),
+        "ring" => wish(Wish::Ring),
+        "early_media" => wish(Wish::EarlyMedia),
+        "answer" => wish(Wish::Answer),
+        "reject" => wish(reject(&fields)?),
+        "transfer" => wish(Wish::Transfer(transfer(fields)?)),
+        "bridge" => wish(Wish::Bridge(BridgeWish {
+            with: call("call_id", fields.call_id)?,
+            on_peer_hangup: policy(fields.on_peer_hangup.as_deref(), OnPeerHangup::Continue)?,
+        })),
+        "unbridge" => wish(Wish::Unbridge),
         "hangup" => Request::Hangup {
             reason: fields.reason.map(|reason| clip(&reason)),
             after_playback: match fields.after.as_deref() {
@@ -212,6 +245,86 @@ fn configure(fields: &Fields) -> Result<Request, Wrong> {
         return Err(("unsupported_rate", format!("rate must be one of {IN_RATES:?}")));
     }
     Ok(Request::Configure { format: format.flatten(), rate: fields.rate })
+}
+
+fn wish(wish: Wish) -> Request {
+    Request::Wish(Box::new(wish))
+}
+
+fn method(name: Option<&str>) -> Result<DtmfMethod, Wrong> {
+    match name {
+        None | Some("auto") => Ok(DtmfMethod::Auto),
+        Some("rfc4733") => Ok(DtmfMethod::Rfc4733),
+        Some("info") => Ok(DtmfMethod::Info),
+        Some("inband") => Err(("not_implemented", "method inband is not served".to_owned())),
+        Some(_) => Err(("invalid_field", "method must be auto, rfc4733 or info".to_owned())),
+    }
+}
+
+fn reject(fields: &Fields) -> Result<Wish, Wrong> {
+    let code = fields.sip_code.unwrap_or(603);
+    if !(400..=699).contains(&code) {
+        return Err(("invalid_field", "sip_code must be 400 to 699".to_owned()));
+    }
+    let reason = fields.reason.as_deref().map(plain).unwrap_or_default();
+    Ok(Wish::Reject { code, reason })
+}
+
+fn transfer(fields: Fields) -> Result<TransferWish, Wrong> {
+    let to = fields.to.ok_or(("missing_field", "to is missing".to_owned()))?;
+    // Whose key may call SIP URIs is not known here.
+    if !is_e164(&to) {
+        return Err(("invalid_field", "to must be a number such as +14155550123".to_owned()));
+    }
+    let mode = match fields.mode.as_deref() {
+        None | Some("blind") => TransferMode::Blind,
+        Some("attended") => TransferMode::Attended,
+        Some("bridge") => TransferMode::Bridge,
+        Some(_) => {
+            return Err(("invalid_field", "mode must be blind, attended or bridge".to_owned()));
+        }
+    };
+    let replaces = match (mode, fields.replaces_call_id) {
+        (TransferMode::Attended, id) => Some(call("replaces_call_id", id)?),
+        (_, Some(_)) => {
+            return Err(("invalid_field", "replaces_call_id is for mode attended".to_owned()));
+        }
+        (_, None) => None,
+    };
+    let timeout = fields.timeout.unwrap_or(TRANSFER_SECONDS);
+    if !(5..=180).contains(&timeout) {
+        return Err(("invalid_field", "timeout must be 5 to 180 seconds".to_owned()));
+    }
+    let timeout = Duration::from_secs(timeout);
+    let on_peer_hangup = policy(fields.on_peer_hangup.as_deref(), OnPeerHangup::Hangup)?;
+    Ok(TransferWish { to, mode, replaces, headers: Vec::new(), timeout, on_peer_hangup })
+}
+
+fn call(field: &str, id: Option<String>) -> Result<CallId, Wrong> {
+    let id = id.ok_or(("missing_field", format!("{field} is missing")))?;
+    id.parse().map_err(|_| ("invalid_field", format!("{field} must be the id of a call")))
+}
+
+fn policy(name: Option<&str>, usual: OnPeerHangup) -> Result<OnPeerHangup, Wrong> {
+    match name {
+        None => Ok(usual),
+        Some("hangup") => Ok(OnPeerHangup::Hangup),
+        Some("continue") => Ok(OnPeerHangup::Continue),
+        Some(_) => Err(("invalid_field", "on_peer_hangup must be hangup or continue".to_owned())),
+    }
+}
+
+/// A plus sign and 7 to 15 digits, the first of which is not 0.
+fn is_e164(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    (7..=15).contains(&digits.len())
+        && !digits.starts_with('0')
+        && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Foreign text for a header field: short and in one line.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 fn short(field: &str, value: Option<String>) -> Result<String, Wrong> {
@@ -251,6 +364,21 @@ pub enum Told {
         /// More about it.
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
+    },
+    /// How a transfer goes; a `call_event`, too.
+    #[serde(rename = "call_event")]
+    Transfer {
+        /// `transfer`.
+        event: &'static str,
+        /// `requested`, `accepted`, `ringing`, `succeeded` or `failed`.
+        state: &'static str,
+        /// `blind`, `attended`, `bridge` or `referred`.
+        mode: &'static str,
+        /// The number or URI.
+        to: String,
+        /// The last SIP status that was heard of it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u16>,
     },
     /// The caller said something.
     Transcript(Heard),
@@ -363,6 +491,20 @@ fn name_or_null<S: Serializer>(name: &Option<Arc<str>>, to: S) -> Result<S::Ok, 
 /// A warning without hint or count.
 pub(super) fn warning(code: &'static str, detail: impl Into<String>) -> Told {
     Told::Warning { code, detail: detail.into(), hint: None, dropped_ms: None }
+}
+
+impl Told {
+    /// How a transfer goes.
+    #[must_use]
+    pub fn transfer(view: &TransferView) -> Self {
+        Self::Transfer {
+            event: "transfer",
+            state: view.state.as_str(),
+            mode: view.mode.as_str(),
+            to: view.to.clone(),
+            code: view.code,
+        }
+    }
 }
 
 /// The body of `transcript`.
@@ -531,6 +673,7 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
     }
     let (kind, text, event, detail) = match told {
         Told::CallEvent { event, detail } => ("call_event", None, Some(*event), detail.as_deref()),
+        Told::Transfer { event, state, .. } => ("call_event", None, Some(*event), Some(*state)),
         Told::Transcript(heard) if heard.is_final => {
             ("transcript", Some(heard.text.as_str()), None, None)
         }
@@ -618,8 +761,41 @@ mod tests {
             (r#"{"type":"resume"}"#, Request::Resume),
             (
                 r#"{"type":"dtmf","digits":"1#a","duration_ms":120}"#,
-                Request::Dtmf { digits: "1#A".into(), duration_ms: Some(120), gap_ms: None },
+                Request::Dtmf {
+                    digits: "1#A".into(),
+                    duration_ms: Some(120),
+                    gap_ms: None,
+                    method: DtmfMethod::Auto,
+                },
             ),
+            (r#"{"type":"hold"}"#, wish(Wish::Hold)),
+            (r#"{"type":"unhold"}"#, wish(Wish::Resume)),
+            (r#"{"type":"ring"}"#, wish(Wish::Ring)),
+            (r#"{"type":"early_media"}"#, wish(Wish::EarlyMedia)),
+            (r#"{"type":"answer"}"#, wish(Wish::Answer)),
+            (
+                r#"{"type":"reject","sip_code":486,"reason":"At\r\nlunch"}"#,
+                wish(Wish::Reject { code: 486, reason: "Atlunch".into() }),
+            ),
+            (
+                r#"{"type":"transfer","to":"+14155550123","mode":"bridge","timeout":20}"#,
+                wish(Wish::Transfer(TransferWish {
+                    to: "+14155550123".into(),
+                    mode: TransferMode::Bridge,
+                    replaces: None,
+                    headers: Vec::new(),
+                    timeout: Duration::from_secs(20),
+                    on_peer_hangup: OnPeerHangup::Hangup,
+                })),
+            ),
+            (
+                r#"{"type":"bridge","call_id":"call_2"}"#,
+                wish(Wish::Bridge(BridgeWish {
+                    with: "call_2".parse().unwrap(),
+                    on_peer_hangup: OnPeerHangup::Continue,
+                })),
+            ),
+            (r#"{"type":"unbridge"}"#, wish(Wish::Unbridge)),
             (
                 r#"{"type":"hangup","reason":"bye","after":"playback"}"#,
                 Request::Hangup { reason: Some("bye".into()), after_playback: true },
@@ -656,6 +832,13 @@ mod tests {
             (r#"{"type":"configure","format":"opus"}"#, None, "unsupported_format"),
             (r#"{"type":"dtmf","digits":"12x"}"#, None, "invalid_field"),
             (r#"{"type":"dtmf","digits":""}"#, None, "invalid_field"),
+            (r#"{"type":"dtmf","digits":"1","method":"inband"}"#, None, "not_implemented"),
+            (r#"{"type":"reject","sip_code":200}"#, None, "invalid_field"),
+            (r#"{"type":"transfer"}"#, None, "missing_field"),
+            (r#"{"type":"transfer","to":"sip:x@y.example"}"#, None, "invalid_field"),
+            (r#"{"type":"transfer","to":"+14155550123","mode":"attended"}"#, None, "missing_field"),
+            (r#"{"type":"transfer","to":"+14155550123","timeout":1}"#, None, "invalid_field"),
+            (r#"{"type":"bridge","call_id":"x"}"#, None, "invalid_field"),
             (r#"{"type":"hangup","after":"lunch"}"#, None, "invalid_field"),
             (r#"{"type":"ping","id":{}}"#, None, "invalid_field"),
         ];
@@ -678,6 +861,21 @@ mod tests {
         assert_eq!(encode(&cleared, stamp), expected);
         let ack = encode(&Told::Ack { id: CommandId::Number(9) }, stamp);
         assert!(ack.starts_with(r#"{"type":"ack","id":9,"seq":3"#), "{ack}");
+    }
+
+    #[test]
+    fn a_transfer_is_told_as_a_call_event() {
+        let view = TransferView {
+            to: "+14155550123".into(),
+            mode: TransferMode::Blind,
+            state: crate::call::record::TransferPhase::Failed,
+            code: Some(603),
+        };
+        let told = encode(&Told::transfer(&view), Stamp { seq: 1, t_ms: 2, unix_ms: 3 });
+        let start = r#"{"type":"call_event","event":"transfer","state":"failed","mode":"blind","to":"+14155550123","code":603,"#;
+        assert!(told.starts_with(start), "{told}");
+        let bare = encode_bare(&Told::transfer(&view), 0).unwrap();
+        assert!(bare.contains(r#""event":"transfer","detail":"failed""#), "{bare}");
     }
 
     #[test]

@@ -4,8 +4,12 @@ use super::LiveLeg;
 use crate::app::Report;
 use crate::app::agent::interface::STOP_WITHIN;
 use crate::app::agent::live::{LiveHandle, LiveInput, LiveOutput};
+use crate::app::line::{split, whole};
+use crate::call::control::WishError;
+use crate::media::worker::LegHandle;
 use crate::turn::interface::{Closing, State};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// A brain that hangs up in the middle of its goodbye is heard out while its sound goes on coming
 /// without such a gap, and for no longer than this.
@@ -83,6 +87,30 @@ impl LiveLeg {
             let reason = self.notes.close(closing);
             let detail = self.notes.closing_detail();
             self.report(Report::Ended { reason, detail });
+        }
+    }
+
+    /// A transfer is over.
+    pub(super) fn transferred(&mut self, result: Result<(), String>) {
+        let Some((took, answer)) = self.hands.transferred(result) else { return };
+        match took {
+            Some(target) => {
+                self.notes.close(Closing::Transfer(target));
+            }
+            None => self.answer(answer),
+        }
+    }
+
+    /// Lends the leg to a bridge. Whoever is joined with somebody else has no more to say to the
+    /// agent: what it says from here on is not heard.
+    pub(super) fn lend(&mut self, reply: oneshot::Sender<Result<Box<LegHandle>, WishError>>) {
+        let Some((line, ears)) = self.leg.take() else { return };
+        self.mouth.halt(line.port.sent_samples());
+        self.orders.clear();
+        if let Some(leg) = whole(line, ears)
+            && let Err(Ok(leg)) = reply.send(Ok(leg))
+        {
+            self.leg = Some(split(*leg));
         }
     }
 

@@ -1,11 +1,12 @@
 //! What each request of the full protocol does.
 
-use super::{Digits, Session};
+use super::{Digits, Session, WISHES_MAX};
 use crate::app::Report;
 use crate::app::playout::Full;
 use crate::app::stream::client::Moment;
 use crate::app::stream::options::Protocol;
 use crate::app::stream::wire::{self, CommandId, Refused, Request, Told, warning};
+use crate::call::control::{DtmfMethod, DtmfWish, Wish, WishError};
 use crate::media::interface::Command;
 use std::sync::Arc;
 
@@ -62,6 +63,10 @@ impl Session {
             let detail = "an agent conducts this call: its stream can be watched".to_owned();
             return Err(Refused { id, code: "conflict", detail });
         }
+        if self.lent && is_playout(&request) {
+            let detail = "the call is joined with another one: nothing is played".to_owned();
+            return Err(Refused { id, code: "conflict", detail });
+        }
         match request {
             Request::Configure { format, rate } => {
                 // What came before is of the old format and is still to be heard.
@@ -84,13 +89,17 @@ impl Session {
             }
             Request::Pause => self.pause(true, now),
             Request::Resume => self.pause(false, now),
-            Request::Dtmf { digits: rest, duration_ms, gap_ms } => {
-                self.dial(Digits { rest, duration_ms, gap_ms, id }, now);
+            Request::Dtmf { digits, duration_ms, gap_ms, method } => {
+                self.press(id, DtmfWish { digits, method, duration_ms, gap_ms }, now);
+                return Ok(());
+            }
+            Request::Wish(wish) => {
+                self.wish(id, *wish, now);
                 return Ok(());
             }
             Request::Hangup { reason, after_playback } => {
                 // Who watches has nothing playing.
-                self.hang_up(reason, after_playback && !self.spec.observer);
+                self.hang_up(reason, after_playback && !self.spec.observer && !self.lent);
             }
             Request::Ping => {
                 self.tell(&Told::Pong { id }, now);
@@ -106,6 +115,41 @@ impl Session {
         }
         self.acknowledge(id, now);
         Ok(())
+    }
+
+    /// Digits go by the leg where it can be, else the call has to send them.
+    fn press(&mut self, id: Option<CommandId>, keys: DtmfWish, now: Moment) {
+        if keys.method == DtmfMethod::Info || self.lent {
+            return self.wish(id, Wish::Dtmf(keys), now);
+        }
+        let DtmfWish { digits, method, duration_ms, gap_ms } = keys;
+        let whole = digits.clone();
+        self.dial(Digits { rest: digits, whole, method, duration_ms, gap_ms, id }, now);
+    }
+
+    /// Asks the call; its answer is that of the command.
+    pub(super) fn wish(&mut self, id: Option<CommandId>, wish: Wish, now: Moment) {
+        if self.wishes.len() >= WISHES_MAX {
+            let detail = "too many commands wait for the call already".to_owned();
+            return self.refuse(Refused { id, code: "busy", detail }, now);
+        }
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.wishes.push_back((ticket, id));
+        self.report(Report::Wish { ticket, wish: Box::new(wish) });
+    }
+
+    /// The call has answered.
+    pub(super) fn granted(&mut self, ticket: u64, result: Result<(), WishError>, now: Moment) {
+        let index = self.wishes.iter().position(|(waiting, _)| *waiting == ticket);
+        let Some((_, id)) = index.and_then(|index| self.wishes.remove(index)) else { return };
+        match result {
+            Ok(()) => self.acknowledge(id, now),
+            Err(error) => {
+                let (code, detail) = (error.code(), error.to_string());
+                self.refuse(Refused { id, code, detail }, now);
+            }
+        }
     }
 
     /// Acknowledged when the worker confirms, behind the facts of what was cut.
@@ -164,6 +208,24 @@ impl Session {
         } else if !after_playback {
             self.report(Report::HangupRequested { reason });
         }
+    }
+}
+
+/// Whether a request is about what is played.
+fn is_playout(request: &Request) -> bool {
+    match request {
+        Request::Utterance(_)
+        | Request::UtteranceEnd
+        | Request::Mark(_)
+        | Request::Clear { .. }
+        | Request::Pause
+        | Request::Resume => true,
+        Request::Configure { .. }
+        | Request::Dtmf { .. }
+        | Request::Wish(_)
+        | Request::Hangup { .. }
+        | Request::Ping
+        | Request::Unserved(_) => false,
     }
 }
 

@@ -299,7 +299,7 @@ async fn digits_go_both_ways() {
     });
     rig.tell(Control::Dtmf { digit: b'#', duration_ms: 80 });
     client.text(&format!(r#"{{"type":"dtmf","digits":"{}","id":"d"}}"#, "1234567890".repeat(4)));
-    rig.tell(Control::SendDtmf("99".into()));
+    rig.tell(Control::SendDtmf { digits: "99".into(), duration_ms: None, gap_ms: None });
     rig.beats(6).await;
     let told = client.told();
     let briefs: Vec<String> = told.iter().map(brief).collect();

@@ -1,0 +1,277 @@
+//! The bodies of what is asked of a call in its middle: transfer, bridge, reject, dtmf.
+
+use super::create::{headers, is_e164, sip_uri};
+use super::fields::{Faults, Object, clip, parse};
+use crate::api::error::{Code, Problem};
+use crate::call::control::{BridgeWish, DtmfMethod, DtmfWish, OnPeerHangup, TransferWish, Wish};
+use crate::call::record::TransferMode;
+use crate::id::CallId;
+use serde_json::Map;
+use std::time::Duration;
+
+/// How long the target of a transfer may ring, in seconds, unless stated.
+const RING: u32 = 45;
+/// Digits of one request.
+const DIGITS_MAX: usize = 128;
+/// Longest reason phrase, in characters.
+const PHRASE_MAX: usize = 64;
+
+/// A transfer as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferBody {
+    /// What is wished.
+    pub wish: TransferWish,
+    /// The target is a SIP URI, which takes a scope of its own.
+    pub is_sip: bool,
+}
+
+/// A body without any field; none at all is the same.
+///
+/// # Errors
+/// The problem that names every wrong place.
+pub fn parse_nothing(bytes: &[u8], strict: bool) -> Result<(), Problem> {
+    let body = if bytes.is_empty() { Map::new() } else { parse(bytes)? };
+    let mut faults = Faults::default();
+    Object::new("", &body).finish(&mut faults, strict);
+    faults.into_result()
+}
+
+/// `{to, mode, replacesCallId, headers, timeout, onPeerHangup}`.
+///
+/// # Errors
+/// The problem that names every wrong place.
+pub fn parse_transfer(bytes: &[u8], strict: bool) -> Result<TransferBody, Problem> {
+    let body = parse(bytes)?;
+    let mut faults = Faults::default();
+    let mut read = Object::new("", &body);
+    let to = target(&mut read, &mut faults);
+    let mode = mode(&mut read, &mut faults);
+    let replaces = call_id(&mut read, &mut faults, "replacesCallId");
+    match (mode, read.has("replacesCallId")) {
+        (TransferMode::Attended, false) => {
+            faults.missing("/replacesCallId", "mode attended needs replacesCallId");
+        }
+        (TransferMode::Blind | TransferMode::Bridge | TransferMode::Referred, true) => {
+            let detail = "replacesCallId is for mode attended";
+            faults.add(Code::InvalidRequest, "/replacesCallId", "exclusive", detail);
+        }
+        (TransferMode::Attended, true) | (_, false) => {}
+    }
+    let headers = headers(&mut read, &mut faults);
+    let timeout = read.integer(&mut faults, "timeout", 5..=180).unwrap_or(RING);
+    let on_peer_hangup = policy(&mut read, &mut faults, OnPeerHangup::Hangup);
+    read.finish(&mut faults, strict);
+    faults.into_result()?;
+    let (to, is_sip) = to.unwrap_or_default();
+    let timeout = Duration::from_secs(u64::from(timeout));
+    let wish = TransferWish { to, mode, replaces, headers, timeout, on_peer_hangup };
+    Ok(TransferBody { wish, is_sip })
+}
+
+/// `{callId, onPeerHangup}`.
+///
+/// # Errors
+/// The problem that names every wrong place.
+pub fn parse_bridge(bytes: &[u8], strict: bool) -> Result<BridgeWish, Problem> {
+    let body = parse(bytes)?;
+    let mut faults = Faults::default();
+    let mut read = Object::new("", &body);
+    if !read.has("callId") {
+        faults.missing("/callId", "callId is required: the call to be joined with");
+    }
+    let with = call_id(&mut read, &mut faults, "callId");
+    let on_peer_hangup = policy(&mut read, &mut faults, OnPeerHangup::Continue);
+    read.finish(&mut faults, strict);
+    faults.into_result()?;
+    let with = with.ok_or_else(|| Problem::internal("a bridge without a call"))?;
+    Ok(BridgeWish { with, on_peer_hangup })
+}
+
+/// `{sipCode, reason}`; none at all is 603.
+///
+/// # Errors
+/// The problem that names every wrong place.
+pub fn parse_reject(bytes: &[u8], strict: bool) -> Result<Wish, Problem> {
+    let body = if bytes.is_empty() { Map::new() } else { parse(bytes)? };
+    let mut faults = Faults::default();
+    let mut read = Object::new("", &body);
+    let code = read.integer(&mut faults, "sipCode", 400..=699).unwrap_or(603);
+    let reason = read.text(&mut faults, "reason", Code::InvalidRequest).unwrap_or_default();
+    if reason.chars().count() > PHRASE_MAX || reason.chars().any(char::is_control) {
+        let detail = format!("reason must be one line of at most {PHRASE_MAX} characters");
+        faults.add(Code::InvalidRequest, "/reason", "length", detail);
+    }
+    read.finish(&mut faults, strict);
+    faults.into_result()?;
+    let code = u16::try_from(code).unwrap_or(603);
+    Ok(Wish::Reject { code, reason: reason.to_owned() })
+}
+
+/// `{digits, method, durationMs, gapMs}`.
+///
+/// # Errors
+/// The problem that names every wrong place.
+pub fn parse_dtmf(bytes: &[u8], strict: bool) -> Result<Wish, Problem> {
+    let body = parse(bytes)?;
+    let mut faults = Faults::default();
+    let mut read = Object::new("", &body);
+    if !read.has("digits") {
+        faults.missing("/digits", "digits is required");
+    }
+    let digits = read.text(&mut faults, "digits", Code::InvalidRequest).unwrap_or_default();
+    let digits = digits.to_ascii_uppercase();
+    let good = |digit: u8| matches!(digit, b'0'..=b'9' | b'A'..=b'D' | b'*' | b'#');
+    let fits = (1..=DIGITS_MAX).contains(&digits.len()) && digits.bytes().all(good);
+    if read.has("digits") && !fits {
+        let detail = format!("digits must be 1 to {DIGITS_MAX} of 0-9, *, #, A-D");
+        faults.add(Code::InvalidRequest, "/digits", "pattern", detail);
+    }
+    let method = method(&mut read, &mut faults);
+    let duration_ms = read.integer(&mut faults, "durationMs", 40..=5000).map(u64::from);
+    let gap_ms = read.integer(&mut faults, "gapMs", 20..=5000).map(u64::from);
+    read.finish(&mut faults, strict);
+    faults.into_result()?;
+    Ok(Wish::Dtmf(DtmfWish { digits, method, duration_ms, gap_ms }))
+}
+
+fn target(read: &mut Object<'_>, faults: &mut Faults) -> Option<(String, bool)> {
+    if !read.has("to") {
+        faults.missing("/to", "to is required: a number or a SIP URI");
+    }
+    let to = read.text(faults, "to", Code::InvalidRequest)?;
+    if to.starts_with("sip:") || to.starts_with("sips:") {
+        return Some((sip_uri(to, "/to", faults)?, true));
+    }
+    if is_e164(to) {
+        return Some((to.to_owned(), false));
+    }
+    let detail = "to must be E.164, such as +14155550123, or a SIP URI";
+    faults.add(Code::InvalidPhoneNumber, "/to", "pattern", detail);
+    None
+}
+
+fn mode(read: &mut Object<'_>, faults: &mut Faults) -> TransferMode {
+    match read.text(faults, "mode", Code::InvalidRequest) {
+        None | Some("blind") => TransferMode::Blind,
+        Some("attended") => TransferMode::Attended,
+        Some("bridge") => TransferMode::Bridge,
+        Some(_) => {
+            let detail = "mode must be blind, attended or bridge";
+            faults.add(Code::InvalidRequest, "/mode", "enum", detail);
+            TransferMode::Blind
+        }
+    }
+}
+
+fn method(read: &mut Object<'_>, faults: &mut Faults) -> DtmfMethod {
+    match read.text(faults, "method", Code::InvalidRequest) {
+        None | Some("auto") => DtmfMethod::Auto,
+        Some("rfc4733") => DtmfMethod::Rfc4733,
+        Some("info") => DtmfMethod::Info,
+        Some("inband") => {
+            faults.later("/method", "method inband is not served in this version");
+            DtmfMethod::Auto
+        }
+        Some(_) => {
+            let detail = "method must be auto, rfc4733 or info";
+            faults.add(Code::InvalidRequest, "/method", "enum", detail);
+            DtmfMethod::Auto
+        }
+    }
+}
+
+fn policy(read: &mut Object<'_>, faults: &mut Faults, usual: OnPeerHangup) -> OnPeerHangup {
+    match read.text(faults, "onPeerHangup", Code::InvalidRequest) {
+        None => usual,
+        Some("hangup") => OnPeerHangup::Hangup,
+        Some("continue") => OnPeerHangup::Continue,
+        Some(_) => {
+            let detail = "onPeerHangup must be hangup or continue";
+            faults.add(Code::InvalidRequest, "/onPeerHangup", "enum", detail);
+            usual
+        }
+    }
+}
+
+fn call_id(read: &mut Object<'_>, faults: &mut Faults, name: &'static str) -> Option<CallId> {
+    let text = read.text(faults, name, Code::InvalidRequest)?;
+    let id = text.parse();
+    if id.is_err() {
+        let detail = format!("{:?} is not the id of a call (call_…)", clip(text));
+        faults.add(Code::InvalidRequest, read.at(name), "pattern", detail);
+    }
+    id.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(problem: &Problem) -> Vec<(&str, &str)> {
+        problem.errors.iter().map(|error| (error.pointer.as_str(), error.code)).collect()
+    }
+
+    #[test]
+    fn a_transfer_says_whom_and_how() {
+        let body = br#"{"to": "+14155550123"}"#;
+        let read = parse_transfer(body, true).unwrap();
+        assert_eq!((read.wish.mode, read.is_sip), (TransferMode::Blind, false));
+        assert_eq!(read.wish.timeout, Duration::from_secs(45));
+        let body = br#"{"to": "sip:desk@pbx.example", "mode": "attended",
+            "replaces_call_id": "call_2", "headers": {"X-Ref": "1"}, "timeout": 20}"#;
+        let read = parse_transfer(body, true).unwrap();
+        assert!(read.is_sip && read.wish.replaces == Some("call_2".parse().unwrap()));
+        assert_eq!(read.wish.headers, [("X-Ref".to_owned(), "1".to_owned())]);
+    }
+
+    #[test]
+    fn every_wrong_place_of_a_transfer_is_named() {
+        for (body, expected) in [
+            (r"{}", vec![("/to", "required")]),
+            (r#"{"to": "4155550123"}"#, vec![("/to", "pattern")]),
+            (r#"{"to": "+14155550123", "mode": "warm"}"#, vec![("/mode", "enum")]),
+            (
+                r#"{"to": "+14155550123", "mode": "attended"}"#,
+                vec![("/replacesCallId", "required")],
+            ),
+            (
+                r#"{"to": "+14155550123", "replacesCallId": "call_2"}"#,
+                vec![("/replacesCallId", "exclusive")],
+            ),
+            (
+                r#"{"to": "+14155550123", "timeout": 1, "headers": {"Route": "x"}, "more": 1}"#,
+                vec![
+                    ("/headers/Route", "header"),
+                    ("/timeout", "out_of_range"),
+                    ("/more", "unknown_field"),
+                ],
+            ),
+        ] {
+            let problem = parse_transfer(body.as_bytes(), true).unwrap_err();
+            assert_eq!(places(&problem), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn digits_and_refusals_are_bounded() {
+        let Wish::Dtmf(keys) = parse_dtmf(br#"{"digits": "1#a", "method": "info"}"#, true).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!((keys.digits.as_str(), keys.method), ("1#A", DtmfMethod::Info));
+        for body in [
+            r"{}",
+            r#"{"digits": "1x"}"#,
+            r#"{"digits": ""}"#,
+            r#"{"digits": "1", "durationMs": 1}"#,
+            r#"{"digits": "1", "method": "inband"}"#,
+        ] {
+            assert!(parse_dtmf(body.as_bytes(), true).is_err(), "{body}");
+        }
+        let usual = Wish::Reject { code: 603, reason: String::new() };
+        assert_eq!(parse_reject(b"", true), Ok(usual));
+        assert!(parse_reject(br#"{"sipCode": 200}"#, true).is_err());
+        assert!(parse_reject(br#"{"reason": "a\r\nb"}"#, true).is_err());
+        assert!(parse_nothing(br#"{"x": 1}"#, true).is_err() && parse_nothing(b"", true).is_ok());
+    }
+}

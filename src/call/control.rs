@@ -1,0 +1,140 @@
+//! What may be asked of a call while it lives, by REST, by its stream, or by its agent.
+//!
+//! Owns the words. Whether a wish can be granted is the machine's to say, and who carries it out is
+//! the driver's.
+
+use super::record::TransferMode;
+use crate::id::CallId;
+use std::time::Duration;
+
+/// A wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Stop listening to the other side, and tell it so.
+    Hold,
+    /// Listen again.
+    Resume,
+    /// Send 180 for an incoming call.
+    Ring,
+    /// Send 183 for an incoming call, and play.
+    EarlyMedia,
+    /// Answer an incoming call.
+    Answer,
+    /// Refuse an incoming call.
+    Reject {
+        /// 400 to 699.
+        code: u16,
+        /// The reason phrase; empty for the standard one.
+        reason: String,
+    },
+    /// Press keys.
+    Dtmf(DtmfWish),
+    /// Hand the call over.
+    Transfer(TransferWish),
+    /// Join it with another call.
+    Bridge(BridgeWish),
+    /// Part them.
+    Unbridge,
+}
+
+/// How digits are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DtmfMethod {
+    /// As telephone-event where that was agreed on, else by INFO.
+    #[default]
+    Auto,
+    /// As telephone-event (RFC 4733).
+    Rfc4733,
+    /// By SIP INFO.
+    Info,
+}
+
+/// Keys to press.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DtmfWish {
+    /// 1 to 128 of `0-9*#A-D`.
+    pub digits: String,
+    /// How they are sent.
+    pub method: DtmfMethod,
+    /// Length of each.
+    pub duration_ms: Option<u64>,
+    /// Pause between them.
+    pub gap_ms: Option<u64>,
+}
+
+/// A transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferWish {
+    /// E.164 number or SIP URI.
+    pub to: String,
+    /// How.
+    pub mode: TransferMode,
+    /// Attended: the call whose place the new one takes.
+    pub replaces: Option<CallId>,
+    /// Extra header fields, already checked.
+    pub headers: Vec<(String, String)>,
+    /// How long it may take until the target answers.
+    pub timeout: Duration,
+    /// Bridge: what becomes of this call when the target hangs up.
+    pub on_peer_hangup: OnPeerHangup,
+}
+
+/// Two calls to be joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeWish {
+    /// The other one.
+    pub with: CallId,
+    /// What becomes of each when the other ends.
+    pub on_peer_hangup: OnPeerHangup,
+}
+
+/// What becomes of a call when the one that it is joined with ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnPeerHangup {
+    /// It ends, too.
+    Hangup,
+    /// It goes on with its own content.
+    Continue,
+}
+
+/// Why a wish is not granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WishError {
+    /// The state of the call does not permit it.
+    #[error("{0}")]
+    Conflict(String),
+    /// The call is over.
+    #[error("the call is over")]
+    Ended,
+    /// The trunk may not dial the target.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The target, or something else of the wish, is wrong in itself.
+    #[error("{0}")]
+    Invalid(String),
+    /// Not built in this version.
+    #[error("{0}")]
+    NotServed(String),
+    /// The node takes no new calls.
+    #[error("the gateway is shutting down")]
+    Draining,
+    /// A limit is reached.
+    #[error("{0}")]
+    Full(String),
+}
+
+impl WishError {
+    /// The code on the wire, the same in REST and on the stream.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "conflict",
+            Self::Ended => "call_ended",
+            Self::NotAllowed(_) => "destination_not_allowed",
+            Self::Invalid(_) => "invalid_request",
+            Self::NotServed(_) => "not_implemented",
+            Self::Draining => "draining",
+            Self::Full(_) => "capacity_exceeded",
+        }
+    }
+}

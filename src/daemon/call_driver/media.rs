@@ -1,0 +1,196 @@
+//! The call's media leg and its description.
+//!
+//! Owns every use of `sdp` in a call: what we offer, what we answer, and what an agreement means
+//! for the media leg. Decides nothing.
+
+use super::CallActor;
+use crate::app::Control;
+use crate::call::Input;
+use crate::media::interface::{Command as MediaCommand, MediaParams};
+use crate::sdp::{self, Negotiated};
+use crate::sip::interface::Command;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+impl CallActor {
+    /// Sends our description with 183 or 200: an answer, or the offer that the INVITE lacked.
+    pub(super) async fn describe(&mut self, early: bool) {
+        if self.local.is_none() {
+            if !self.open_leg() {
+                self.setup.call.record_mut().end_detail = Some("no RTP port is free".to_owned());
+                return self.feed(Input::MediaFailed);
+            }
+            self.start_content();
+        }
+        let offer = self.setup.offer.take();
+        let described = self.answer_offer(offer.as_deref());
+        self.setup.offer = offer;
+        let Some((description, _)) = described else { return self.feed(Input::MediaFailed) };
+        let session = self.setup.session;
+        let command = if early {
+            Command::Progress { session, sdp: description }
+        } else {
+            Command::Answer { session, sdp: description }
+        };
+        self.tell_sip(command).await;
+    }
+
+    /// Our answer to an offer, taken on at once, or an offer of ours (`true`); `None` when nothing
+    /// can be agreed on.
+    pub(super) fn answer_offer(&mut self, offer: Option<&[u8]>) -> Option<(Vec<u8>, bool)> {
+        let local = self.local.as_ref()?;
+        let Some(offer) = offer else { return Some((sdp::offer(local), true)) };
+        match sdp::answer(local, offer) {
+            Ok((answer, negotiated)) => {
+                self.update_media(negotiated);
+                Some((answer, false))
+            }
+            Err(error) => {
+                self.setup.call.record_mut().end_detail = Some(error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Answers a re-INVITE or UPDATE; an offer that cannot be used leaves all as it was.
+    pub(super) async fn reanswer(&mut self, offer: Option<Vec<u8>>) {
+        let session = self.setup.session;
+        let Some(local) = &mut self.local else { return };
+        local.session_version += 1;
+        let described = match &offer {
+            None => Ok((sdp::offer(local), None)),
+            Some(offer) => sdp::answer(local, offer).map(|(sdp, agreed)| (sdp, Some(agreed))),
+        };
+        let command = match described {
+            Ok((sdp, negotiated)) => {
+                if let Some(negotiated) = negotiated {
+                    self.update_media(negotiated);
+                    self.see_hold();
+                }
+                self.delayed_offer = offer.is_none();
+                Command::Reanswer { session, sdp }
+            }
+            Err(_) => {
+                local.session_version -= 1;
+                Command::Reject { session, code: 488, reason: String::new() }
+            }
+        };
+        self.tell_sip(command).await;
+    }
+
+    /// Answers the offer that the callee made.
+    pub(super) async fn acknowledge(&mut self, offer: &[u8]) {
+        let session = self.setup.session;
+        match self.answer_offer(Some(offer)) {
+            Some((sdp, _)) => self.tell_sip(Command::Acknowledge { session, sdp }).await,
+            None => self.feed(Input::MediaFailed),
+        }
+    }
+
+    /// Offers that we listen no more, or again.
+    pub(super) async fn reoffer(&mut self, hold: bool) {
+        let session = self.setup.session;
+        let Some(local) = &mut self.local else { return };
+        local.direction.receive = !hold;
+        local.session_version += 1;
+        let sdp = sdp::offer(local);
+        self.tell_sip(Command::Reoffer { session, sdp }).await;
+    }
+
+    /// Takes the peer's answer to our offer; `false` when it cannot be used.
+    pub(super) fn accept(&mut self, answer: &[u8]) -> bool {
+        let Some(local) = &self.local else { return false };
+        match sdp::accept(local, answer) {
+            Ok(negotiated) => {
+                self.update_media(negotiated);
+                self.see_hold();
+                true
+            }
+            Err(error) => {
+                self.setup.call.record_mut().end_detail = Some(error.to_string());
+                false
+            }
+        }
+    }
+
+    fn update_media(&mut self, negotiated: Negotiated) {
+        self.agreed = Some(negotiated);
+        let codec = Some(negotiated.codec.spec().name);
+        *self.codec.lock().unwrap_or_else(PoisonError::into_inner) = codec;
+        let Some(media) = self.media.get() else { return };
+        let params = MediaParams {
+            codec: negotiated.codec,
+            payload_type: negotiated.payload_type,
+            telephone_event: negotiated.telephone_event,
+            ptime: negotiated.ptime,
+            remote_rtp: negotiated.remote_rtp,
+            remote_rtcp: negotiated.remote_rtcp,
+            send: negotiated.direction.send,
+            receive: negotiated.direction.receive,
+        };
+        // Who holds, or is held, may be silent.
+        let flows = params.send && params.receive;
+        let quiet = if flows { self.parts.quiet_after } else { Duration::ZERO };
+        media.send(MediaCommand::Update(params));
+        media.send(MediaCommand::QuietAfter(quiet));
+    }
+
+    /// Tells the call whether the other side holds it.
+    pub(super) fn see_hold(&mut self) {
+        let wants = self.local.as_ref().is_some_and(|local| local.direction.send);
+        let may = self.agreed.is_none_or(|agreed| agreed.direction.send);
+        self.feed(Input::PeerHolds(wants && !may));
+    }
+
+    /// Whether there is an agreement on media.
+    pub(super) fn has_agreed(&self) -> bool {
+        self.agreed.is_some()
+    }
+
+    /// The codec of this moment.
+    pub(super) fn codec(&self) -> Option<&'static str> {
+        *self.codec.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn open_leg(&mut self) -> bool {
+        let codec = self.setup.codecs.first().copied();
+        let opened = self.parts.open_leg(codec, &self.setup.codecs);
+        match opened {
+            Ok((leg, local)) => {
+                let _ = self.media.set(leg.control.clone());
+                self.local = Some(local);
+                self.leg = Some(leg);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(call_id = %self.setup.call.record().id, %error, "no media leg");
+                self.setup.call.record_mut().end_detail = Some(error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Starts the application leg of a prompt, and gives the media leg to whichever there is.
+    pub(super) fn start_content(&mut self) {
+        if self.app.is_none() {
+            let record = self.setup.call.record();
+            let transcribe = self.setup.transcribe.as_ref();
+            match self.parts.start_content(&self.setup.content, transcribe, record) {
+                Ok(Some(leg)) => self.app = Some(leg),
+                Ok(None) => {}
+                Err(detail) => {
+                    self.setup.call.record_mut().end_detail = Some(detail);
+                    self.feed(Input::ContentFailed);
+                }
+            }
+        }
+        self.give_leg();
+    }
+
+    /// Gives the media leg to the application leg, if there is one.
+    pub(super) fn give_leg(&mut self) {
+        if let Some(leg) = self.leg.take_if(|_| self.app.is_some()) {
+            self.tell_app(Control::Leg(Box::new(leg)));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What the application leg, and the leg of those who watch an agent, tell the call.
+
+use super::{CallActor, ReplyTo};
+use crate::app::stream::wire::{Heard, Told};
+use crate::app::{Control, Report};
+use crate::call::Input;
+use crate::call::control::{Wish, WishError};
+use crate::call::outcome::{Transcription, TranscriptionStatus};
+use crate::daemon::control::CallAsk;
+use crate::observe::event::{self, Happening as _};
+use crate::speech::stt::SttUnavailable;
+
+impl CallActor {
+    pub(super) fn hear_app(&mut self, report: Option<Report>) {
+        let input = match report {
+            Some(Report::PlaybackDone { .. }) => Input::PlaybackDone,
+            Some(Report::HangupRequested { .. }) => Input::HangupRequested,
+            Some(Report::StreamLost { detail }) => {
+                self.setup.call.record_mut().end_detail = Some(detail);
+                Input::StreamLost
+            }
+            Some(Report::Failed { detail }) => {
+                tracing::warn!(call_id = %self.setup.call.record().id, detail, "content failed");
+                self.setup.call.record_mut().end_detail = Some(detail);
+                Input::ContentFailed
+            }
+            Some(Report::Quiet) => Input::Quiet,
+            Some(Report::Attached { protocol, rate }) => Input::StreamAttached { protocol, rate },
+            Some(Report::Detached) => Input::StreamDetached,
+            Some(Report::Wish { ticket, wish }) => {
+                return self.wished(*wish, ReplyTo::Stream { ticket });
+            }
+            Some(Report::TransferWanted { target }) => return self.agent_transfer(target),
+            Some(Report::Ended { reason, detail }) => {
+                self.setup.call.record_mut().end_detail = detail;
+                Input::ContentEnded(reason)
+            }
+            Some(report) => return self.note(report),
+            None => {
+                self.app = None;
+                Input::ContentFailed
+            }
+        };
+        self.feed(input);
+    }
+
+    pub(super) fn hear_watchers(&mut self, report: Option<Report>) {
+        match report {
+            None => self.watchers = None,
+            Some(Report::Wish { ticket, wish: _ }) => {
+                // Its stream refuses wishes by itself.
+                let refused = "an agent conducts this call: its stream can be watched".to_owned();
+                let result = Err(WishError::Conflict(refused));
+                self.show(Control::Granted { ticket, result });
+            }
+            Some(
+                report @ (Report::HangupRequested { .. }
+                | Report::Attached { .. }
+                | Report::Detached),
+            ) => self.hear_app(Some(report)),
+            Some(_) => {}
+        }
+    }
+
+    /// Tells those who watch an agent; a watcher that does not listen misses it.
+    pub(super) fn show(&self, control: Control) {
+        if let Some(watchers) = &self.watchers {
+            let _ = watchers.control.try_send(control);
+        }
+    }
+
+    fn show_told(&self, told: Told) {
+        self.show(Control::Tell(Box::new(told)));
+    }
+
+    /// Writes down what an application leg tells and the call's state does not depend on.
+    pub(super) fn note(&mut self, report: Report) {
+        let record = self.setup.call.record_mut();
+        match report {
+            Report::Transcribing(Ok(engine)) => {
+                record.transcription = Some(Box::new(Transcription::available(&engine)));
+            }
+            Report::Transcribing(Err(reason)) => {
+                let had = record
+                    .transcription
+                    .as_ref()
+                    .is_some_and(|known| known.status == TranscriptionStatus::Available);
+                // A node without any engine is no news.
+                if had || reason != SttUnavailable::NoEngine.to_string() {
+                    let call_id = record.id.as_str();
+                    event::TranscriptionLost { call_id, reason: &reason }.report();
+                }
+                let lost = Transcription::unavailable(&reason);
+                let known = record.transcription.get_or_insert_with(|| Box::new(lost));
+                known.status = TranscriptionStatus::Unavailable;
+                known.reason = Some(reason);
+            }
+            Report::Turn(state) => return self.show_told(Told::Turn { state }),
+            Report::Dtmf { digit, duration_ms } => {
+                let (digit, method) = (char::from(digit), "rfc4733");
+                return self.show_told(Told::Dtmf { digit, duration_ms, method });
+            }
+            Report::Interrupted { heard } => return self.show_told(Told::Interrupted { heard }),
+            Report::Said(line) => {
+                let lines = record.transcription.as_ref().map_or(0, |known| known.lines.len());
+                let told = Told::Transcript(Heard::line(&line, lines as u64 + 1));
+                if let Some(watchers) = &self.watchers {
+                    let _ = watchers.control.try_send(Control::Tell(Box::new(told)));
+                }
+                // An agent's words are known also when nobody transcribes the caller.
+                let unheard = || Box::new(Transcription::unavailable("nobody listens"));
+                record.transcription.get_or_insert_with(unheard).add(line);
+            }
+            Report::Outcome(outcome) => {
+                crate::daemon::tell::outcome(record.id.as_str(), &outcome);
+                let told = Told::Outcome { outcome: outcome.clone() };
+                record.outcome = Some(outcome);
+                self.show_told(told);
+            }
+            _ => return,
+        }
+        self.publish();
+    }
+
+    /// A wish of the stream's client, or of nobody that waits.
+    fn wished(&mut self, wish: Wish, reply: ReplyTo) {
+        match wish {
+            // The switchboard knows who may be called, and the other calls.
+            Wish::Transfer(_) | Wish::Bridge(_) => {
+                let call = self.setup.call.record().id.clone();
+                self.ask_desk(CallAsk::Wish { call, wish: Box::new(wish), reply, trusted: false });
+            }
+            wish => self.grant(&wish, reply),
+        }
+    }
+}
