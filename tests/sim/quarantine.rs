@@ -143,6 +143,7 @@ fn server_time_out_before_ringing_goes_on_and_after_it_does_not() {
         let invite = world.wait("INVITE");
         if rings {
             world.send(&invite.simple("180 Ringing"));
+            world.run(ms(100));
         }
         world.send(&invite.simple("504 Server Time-out"));
         world.run(ms(400));

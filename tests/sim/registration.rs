@@ -276,11 +276,9 @@ fn unregister_takes_the_binding_back_whatever_the_registrar_says() {
         }
         world.run(secs(40));
         assert_eq!(states(&world).last().unwrap(), "unregistered");
+        let before = world.inbox.count("REGISTER");
         world.run(Duration::from_hours(2));
-        assert_eq!(
-            world.inbox.history.iter().filter(|l| l.starts_with("REGISTER")).count(),
-            world.inbox.count("REGISTER")
-        );
+        assert_eq!(world.inbox.count("REGISTER"), before);
         world.finish();
     }
     let mut world = world(16);
@@ -352,13 +350,13 @@ fn a_day_of_refreshes_with_loss_never_lets_the_binding_run_out() {
 #[test]
 fn a_week_of_refreshes_and_pings_leaves_the_tables_as_they_were() {
     let mut spec = registering(19);
-    spec.trunks[0].ping = Some(Duration::from_mins(1));
+    spec.trunks[0].ping = Some(Duration::from_mins(2));
     let mut world = World::with(19, spec);
     let start = world.now;
-    keep_house(&mut world, start + Duration::from_hours(1), 60);
+    keep_house(&mut world, start + Duration::from_hours(1), 300);
     let mut most = 0;
     for hour in 2..=24 * 7 {
-        keep_house(&mut world, start + Duration::from_hours(hour), 60);
+        keep_house(&mut world, start + Duration::from_hours(hour), 300);
         let stats = world.us.endpoint.stats();
         most = most.max(stats.transactions + stats.requests + stats.timers);
         assert_eq!((stats.sessions, stats.dialogs), (0, 0));

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// Most sources that are remembered; when full, the one that began earliest is forgotten.
+/// Most sources that are remembered; when full, the one that began earliest is forgotten, and one
+/// that is banned only when all are: addresses made up by the thousand do not wash a ban away.
 const SOURCES_MAX: usize = 4096;
 
 /// Messages are counted over this time.
@@ -19,7 +20,8 @@ pub(super) struct Bans {
     after: u32,
     length: Duration,
     sources: BTreeMap<IpAddr, Source>,
-    by_age: BTreeSet<(Instant, IpAddr)>,
+    /// Those that are banned come last.
+    by_age: BTreeSet<(bool, Instant, IpAddr)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,17 +84,17 @@ impl Bans {
     fn keep(&mut self, place: IpAddr, source: Source) {
         self.forget(place);
         if self.sources.len() >= SOURCES_MAX
-            && let Some((_, oldest)) = self.by_age.first().copied()
+            && let Some((_, _, oldest)) = self.by_age.first().copied()
         {
             self.forget(oldest);
         }
         self.sources.insert(place, source);
-        self.by_age.insert((source.since, place));
+        self.by_age.insert((source.banned, source.since, place));
     }
 
     fn forget(&mut self, place: IpAddr) {
         if let Some(source) = self.sources.remove(&place) {
-            self.by_age.remove(&(source.since, place));
+            self.by_age.remove(&(source.banned, source.since, place));
         }
     }
 }
@@ -164,5 +166,17 @@ mod tests {
         let later = now + Duration::from_secs(10);
         assert!(!bans.is_banned(later, ip("10.0.0.0")));
         assert!(bans.is_banned(later, IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + 9_999))));
+    }
+
+    #[test]
+    fn made_up_addresses_do_not_wash_a_ban_away() {
+        let (now, mut bans) = (start(), Bans::new(2, Duration::from_mins(10)));
+        let bad = ip("203.0.113.9");
+        assert!(!bans.offend(now, bad) && bans.offend(now, bad));
+        for i in 0..10_000_u32 {
+            bans.offend(now, IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + i)));
+        }
+        assert!(bans.is_banned(now, bad));
+        assert_eq!(bans.len(), SOURCES_MAX);
     }
 }
