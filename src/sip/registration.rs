@@ -598,6 +598,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_contacts_are_survived(contacts in "[ -~]{0,80}", expires in "[0-9a-z;]{0,12}") {
+            let text = format!("SIP/2.0 200 OK\r\nContact: {contacts}\r\nExpires: {expires}\r\n\r\n");
+            let answer = Message::parse(text.as_bytes()).unwrap();
+            let found = lifetime_of(&answer, "sip:u@10.0.0.1:5060");
+            prop_assert!(found.is_none_or(|found| found <= EXPIRES_MAX));
+        }
+
         /// Whatever the registrar does: never two REGISTERs at once, never more than one in 5 s
         /// without an answer that calls for it, and always an end after `Leave`.
         #[test]

@@ -30,6 +30,7 @@ mod outbound;
 mod quarantine;
 mod races;
 mod random_carrier;
+mod random_failover;
 mod random_histories;
 mod registration;
 mod replaces;

@@ -3,7 +3,7 @@
 
 use crate::carrier::Received;
 use crate::clock::{ms, secs};
-use crate::world::{World, addr, spec};
+use crate::world::{US, World, addr, spec};
 use bellwire::sip::interface::{Command, EndCause, Input, Note, Transport};
 use bellwire::sip::message::Name;
 use std::time::Duration;
@@ -287,4 +287,27 @@ fn table_of_left_invites_is_bounded() {
     assert!(sessions.iter().all(|s| world.cause(*s) == Some(EndCause::Refused)));
     world.command(Command::Drain);
     world.finish();
+}
+
+#[test]
+fn connection_that_broke_is_opened_again_before_the_next_gateway_is_asked() {
+    let mut spec = spec(15);
+    let proxies = ["sip:10.0.0.2;transport=tcp", "sip:10.0.0.3;transport=tcp"];
+    spec.trunks[0].proxies = proxies.map(str::to_owned).to_vec();
+    let mut world = World::with(15, spec);
+    let session = world.call();
+    let first = world.wait("INVITE");
+    world.lose_connection(FIRST, US, first.connection);
+    let again = world.wait("INVITE");
+    assert_eq!(again.to, addr(FIRST));
+    assert_ne!(again.connection, first.connection);
+    assert!(world.us.notes.is_empty());
+    world.lose_connection(FIRST, US, again.connection);
+    let second = world.wait("INVITE");
+    assert_eq!(second.to, addr(SECOND));
+    assert_eq!(world.us.notes, [quarantined(FIRST, 30)]);
+    let busy = second.simple("486 Busy Here");
+    world.send_from(SECOND, Transport::Tcp, second.connection, &busy);
+    world.finish();
+    assert_eq!(world.told(session), ["dialing", "ended Refused 486"]);
 }

@@ -257,6 +257,7 @@ fn identity_uri(number: &str, host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{prop_assert, proptest};
 
     fn invite(uri: &str, from: &str, extra: &str) -> Incoming {
         let text = format!(
@@ -343,6 +344,24 @@ mod tests {
         ] {
             let found = invite("sip:1@h", from, "").identity.verstat;
             assert_eq!(found.as_deref(), Some("No-TN-Validation"), "{from}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_fields_are_survived_and_bounded(
+            name in "(P-Asserted-Identity|Diversion|History-Info|Identity|Privacy|X-A|Subject)",
+            values in proptest::collection::vec("[ -~\u{e4}\t]{0,80}", 0..40),
+            from in "[!-;=?-~]{0,40}",
+        ) {
+            let extra: String = values.iter().map(|v| format!("{name}: {v}\r\n")).collect();
+            let call = invite("sip:1@h", &format!("<sip:{from}@h>"), &extra);
+            prop_assert!(call.headers.len() <= FIELDS_MAX && call.watched.len() <= FIELDS_MAX);
+            let id = &call.identity;
+            prop_assert!(id.asserted.len() <= 2 && id.diversion.len() <= 8);
+            prop_assert!(id.history.len() <= 8 && id.identity.len() <= 4);
+            let texts = id.asserted.iter().chain(&id.diversion).chain(&id.identity);
+            prop_assert!(!texts.chain([&call.from_user]).any(|t| t.contains(char::is_control)));
         }
     }
 

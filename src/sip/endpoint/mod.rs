@@ -22,6 +22,7 @@ mod ban;
 mod calls;
 mod challenge;
 mod compose;
+mod failover;
 mod fuzz;
 mod identity;
 mod limit;

@@ -33,9 +33,8 @@ impl Endpoint {
     pub(super) fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
         let source = flow.remote.ip();
         // A response that we wait for is read from anybody; a forged one cannot know its branch.
-        if self.bans.is_banned(now, source)
-            && !(looks_like_response(bytes) && !self.clients.along(&flow).is_empty())
-        {
+        let awaited = || looks_like_response(bytes) && !self.clients.along(&flow).is_empty();
+        if self.bans.is_banned(now, source) && !self.is_named_source(source) && !awaited() {
             return self.dropped(flow.remote, "banned");
         }
         let trunk = self.trunk_of(source);

@@ -42,8 +42,8 @@ impl Registrar {
     //= record; one Call-ID for all registrations of a boot cycle
     pub(super) fn new(now: Instant, rng: &mut Rng, spec: &TrunkSpec) -> Option<Self> {
         let RegisterSpec { user, expires } = spec.register.as_ref()?;
-        let proxies = spec.proxies.iter().chain(&spec.outbound_proxy);
-        let proxy = proxies.filter_map(|uri| Uri::parse(uri).ok()).next()?;
+        let mut proxies = spec.proxies.iter().chain(&spec.outbound_proxy);
+        let proxy = proxies.find_map(|uri| Uri::parse(uri).ok())?;
         //= RFC 5630 §4: over sips the address of record is sips, too
         let secure = matches!(proxy.scheme, Scheme::Sips);
         let scheme = if secure { "sips" } else { "sip" };

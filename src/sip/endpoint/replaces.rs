@@ -93,6 +93,7 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{prop_assert, proptest};
 
     #[test]
     fn values_are_read_by_their_grammar() {
@@ -114,5 +115,16 @@ mod tests {
             assert_eq!(Replaces::parse(bad), None, "{bad}");
         }
         assert!(!is_replaces("a;to-tag=1;from-tag=2\r\nVia: x"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_names_exactly_one_dialog(text in "[a-c@;=, \t]{0,12}(;(to|from)-tag=[a-c,]{0,3}){0,3}") {
+            if let Some(read) = Replaces::parse(&text) {
+                prop_assert!(!read.call_id.is_empty() && !read.to_tag.is_empty());
+                prop_assert!(!read.from_tag.is_empty());
+                prop_assert!(![&read.to_tag, &read.from_tag].iter().any(|tag| tag.contains(',')));
+            }
+        }
     }
 }

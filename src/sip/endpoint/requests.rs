@@ -8,12 +8,12 @@
 
 use super::Endpoint;
 use super::compose;
-use super::quarantine;
+use super::failover::ATTEMPT_PATIENCE;
 use super::route::{self, Hop, Target};
 use crate::id::SessionId;
 use crate::sip::auth::{Attempt, SignedRequest};
 use crate::sip::dialog::Request;
-use crate::sip::interface::{Event, Flow, Note, Output, Transport};
+use crate::sip::interface::{Event, Flow, Output, Transport};
 use crate::sip::message::{Message, Method, Name, NameAddr};
 use crate::sip::session::{self, Failure, Input, Tag};
 use crate::sip::transaction::Tell;
@@ -29,13 +29,6 @@ const DATAGRAM_MAX: usize = 1300;
 
 /// Most addresses of one host that are tried.
 const TARGETS_MAX: usize = 16;
-
-/// How long an attempt may go without any response while there is another way to try.
-///
-/// A gateway that lives says 100 within 200 ms (RFC 3261 §17.2.1); by then UDP has sent four
-/// copies, of which one comes through and back even where a third of all packets is lost. Timer B
-/// alone, at 32 s, is longer than callers wait.
-const ATTEMPT_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long the shell may take to look a host up.
 const QUERY_PATIENCE: Duration = Duration::from_secs(5);
@@ -78,22 +71,22 @@ pub(super) struct Outgoing {
     pub owner: Owner,
     pub trunk: usize,
     pub request: Request,
-    hops: VecDeque<Hop>,
-    targets: VecDeque<Target>,
+    pub hops: VecDeque<Hop>,
+    pub targets: VecDeque<Target>,
     /// Those in quarantine, to be tried when nothing else is left.
-    postponed: VecDeque<Target>,
+    pub postponed: VecDeque<Target>,
     /// The trunk's Service-Route, for the hop that it leads to.
     preloaded: Vec<String>,
     /// How the peer was last seen, to correct a next hop by.
     seen: Option<Flow>,
     /// The next hops are the trunk's own gateways.
-    gateway_bound: bool,
-    stage: Stage,
-    withdrawal: Withdrawal,
+    pub gateway_bound: bool,
+    pub stage: Stage,
+    pub withdrawal: Withdrawal,
     /// How the last attempt ended.
-    last: Outcome,
+    pub last: Outcome,
     /// A provisional answer above 100 came.
-    rang: bool,
+    pub rang: bool,
     /// What challenges have been answered.
     auth: Attempt,
     /// Which of the trunk's digests is given.
@@ -103,7 +96,7 @@ pub(super) struct Outgoing {
 }
 
 #[derive(Debug, Clone)]
-enum Stage {
+pub(super) enum Stage {
     /// Between two attempts.
     Idle,
     /// Waits for the shell to look a host up.
@@ -116,7 +109,7 @@ enum Stage {
 
 /// How far an INVITE has been taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Withdrawal {
+pub(super) enum Withdrawal {
     /// Not at all.
     None,
     /// CANCEL waits for a provisional answer.
@@ -126,7 +119,7 @@ enum Withdrawal {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     Unreachable,
     TimedOut,
     Refused { code: u16, reason: String },
@@ -169,7 +162,7 @@ impl Outgoing {
     }
 
     /// Whether something promising is left to try; gateways in quarantine are not.
-    fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self) -> bool {
         self.targets.iter().any(|target| !target.postponed) || !self.hops.is_empty()
     }
 }
@@ -230,7 +223,7 @@ impl Endpoint {
     }
 
     /// Tries what is left to try, until something is under way or nothing is left.
-    fn advance(&mut self, now: Instant, id: RequestId) {
+    pub(super) fn advance(&mut self, now: Instant, id: RequestId) {
         // Each round uses up a hop or a target, and both lists are bounded.
         while let Some(outgoing) = self.requests.get_mut(&id) {
             if let Some(target) = outgoing.targets.pop_front() {
@@ -238,7 +231,7 @@ impl Endpoint {
                 let avoidable = outgoing.gateway_bound && !matches!(outgoing.owner, Owner::Ping(_));
                 if avoidable && !target.postponed && self.quarantine.holds(now, &way) {
                     outgoing.postponed.push_back(Target { postponed: true, ..target });
-                } else if self.attempt(now, id, target) {
+                } else if self.attempt(now, id, &target) {
                     return;
                 }
             } else if let Some(hop) = outgoing.hops.pop_front() {
@@ -296,9 +289,9 @@ impl Endpoint {
     }
 
     /// Sends the request to one target; false if that is not possible.
-    fn attempt(&mut self, now: Instant, id: RequestId, target: Target) -> bool {
+    fn attempt(&mut self, now: Instant, id: RequestId, target: &Target) -> bool {
         let branch = self.rng.branch();
-        let Some((target, flow, bytes)) = self.shape(id, &target, &branch) else { return false };
+        let Some((target, flow, bytes)) = self.shape(id, target, &branch) else { return false };
         let server_name = name_for(&target);
         let Some(outgoing) = self.requests.get_mut(&id) else { return false };
         if let Owner::Ack { invite, to_tag } = &outgoing.owner {
@@ -395,7 +388,7 @@ impl Endpoint {
     }
 
     /// Tells the owner that nothing is left to try.
-    fn give_up(&mut self, now: Instant, id: RequestId) {
+    pub(super) fn give_up(&mut self, now: Instant, id: RequestId) {
         let Some(outgoing) = self.requests.remove(&id) else { return };
         self.attempt_timers.clear(&id);
         match outgoing.owner {
@@ -431,65 +424,6 @@ impl Endpoint {
                 self.register_failed(now, trunk, outgoing.request.cseq, refused, detail);
             }
             Owner::Ack { .. } | Owner::Nobody => {}
-        }
-    }
-
-    /// An attempt ended without a final answer.
-    fn attempt_failed(&mut self, now: Instant, id: RequestId, outcome: Outcome) {
-        let Some(outgoing) = self.requests.get_mut(&id) else { return };
-        if outgoing.withdrawal != Withdrawal::None {
-            return self.give_up(now, id);
-        }
-        self.leave_alone(now, id, quarantine::DEFAULT);
-        self.go_on(now, id, outcome);
-    }
-
-    /// Goes on to the next way.
-    fn go_on(&mut self, now: Instant, id: RequestId, outcome: Outcome) {
-        self.attempt_timers.clear(&id);
-        let Some(outgoing) = self.requests.get_mut(&id) else { return };
-        outgoing.stage = Stage::Idle;
-        outgoing.last = outcome;
-        if outgoing.request.method == Method::Register {
-            //= RFC 3261 §10.3: a registrar aborts a REGISTER whose CSeq is not higher than the last
-            outgoing.request.cseq += 1;
-        }
-        self.advance(now, id);
-    }
-
-    /// Puts the gateway of the running attempt in quarantine.
-    fn leave_alone(&mut self, now: Instant, id: RequestId, length: Duration) {
-        let Some(outgoing) = self.requests.get(&id).filter(|o| o.gateway_bound) else { return };
-        let Stage::Running { target, .. } = &outgoing.stage else { return };
-        let length = length.min(quarantine::MAX);
-        let (way, gateway) = ((outgoing.trunk, target.transport, target.address), target.address);
-        let pinging = matches!(outgoing.owner, Owner::Ping(_));
-        if !target.detour && !pinging && self.quarantine.put(now, way, length) {
-            let trunk = self.trunks.get(way.0).map(|trunk| trunk.name.clone()).unwrap_or_default();
-            self.note(Note::Quarantined { trunk, gateway, length });
-        }
-    }
-
-    /// An attempt has had no response for as long as it may while there are other ways.
-    pub(super) fn attempt_due(&mut self, now: Instant, id: RequestId) {
-        let Some(outgoing) = self.requests.get(&id) else { return };
-        let Stage::Running { client, .. } = outgoing.stage else { return };
-        // A CANCEL has to wait for the gateway's first word.
-        if outgoing.withdrawal != Withdrawal::None || self.clients.is_proceeding(client) {
-            return;
-        }
-        self.abandon(now, client, outgoing.trunk);
-        self.attempt_failed(now, id, Outcome::TimedOut);
-    }
-
-    /// A connection broke before the answer came: the peer may well accept a fresh one, once.
-    fn reconnect(&mut self, id: RequestId) {
-        if let Some(outgoing) = self.requests.get_mut(&id)
-            && let Stage::Running { target, .. } = &outgoing.stage
-            && !target.again
-        {
-            let target = Target { connection: None, again: true, ..target.clone() };
-            outgoing.targets.push_front(target);
         }
     }
 
@@ -672,16 +606,6 @@ impl Endpoint {
         self.finish(now, id, flow, code, message);
     }
 
-    /// A gateway that says anything but 503 is well.
-    fn proved(&mut self, id: RequestId, code: u16) {
-        if let Some(outgoing) = self.requests.get(&id)
-            && let Stage::Running { target, .. } = &outgoing.stage
-            && code != 503
-        {
-            self.quarantine.lift(&(outgoing.trunk, target.transport, target.address));
-        }
-    }
-
     /// A 2xx may bring the next nonce.
     fn take_info(&mut self, id: RequestId, message: &Message<'_>) {
         let Some(outgoing) = self.requests.get(&id).filter(|outgoing| outgoing.gateway_bound)
@@ -729,35 +653,9 @@ impl Endpoint {
         }
     }
 
-    /// Tries again where a final answer allows it.
-    fn retry(&mut self, now: Instant, id: RequestId, code: u16, message: &Message<'_>) -> bool {
-        if matches!(code, 401 | 407) && self.authorize(now, id, message) {
-            return true;
-        }
-        let Some(outgoing) = self.requests.get_mut(&id) else { return false };
-        // 408 and 504 before ringing: something behind the gateway is silent. After ringing it is
-        // the callee's silence. Every other answer is the callee's or the call's and would be the
-        // same elsewhere: 480 and 486 too, and 500, which says nothing about the gateway's health.
-        //= RFC 3263 §4.3: failure is a 503, a transport error or a time-out; then the next element
-        //= is tried, by a new transaction
-        let elsewhere = code == 503 || (matches!(code, 408 | 504) && !outgoing.rang);
-        let more = outgoing.has_more() || !outgoing.targets.is_empty();
-        let more = more || !outgoing.postponed.is_empty();
-        if code == 503 {
-            //= RFC 3261 §21.5.4: no requests to that server for the duration of Retry-After
-            let length = message.seconds(Name::RetryAfter).map(|s| Duration::from_secs(s.into()));
-            self.leave_alone(now, id, length.unwrap_or(quarantine::DEFAULT));
-        }
-        if !elsewhere || !more {
-            return false;
-        }
-        self.go_on(now, id, Outcome::Refused { code, reason: reason_phrase_of(message) });
-        true
-    }
-
     /// Answers a challenge with credentials; false if there are none for it.
     //= RFC 3261 §22.2: the same request again with credentials, a new branch and CSeq one higher
-    fn authorize(&mut self, now: Instant, id: RequestId, message: &Message<'_>) -> bool {
+    pub(super) fn authorize(&mut self, now: Instant, id: RequestId, message: &Message<'_>) -> bool {
         let Some(outgoing) = self.requests.get_mut(&id) else { return false };
         let Some(trunk) = self.trunks.get_mut(outgoing.trunk) else { return false };
         let Stage::Running { target, .. } = outgoing.stage.clone() else { return false };
@@ -863,7 +761,7 @@ fn flow_to(target: &Target, local: SocketAddr) -> Flow {
     Flow { transport, local, remote, connection }
 }
 
-fn reason_phrase_of(message: &Message<'_>) -> String {
+pub(super) fn reason_phrase_of(message: &Message<'_>) -> String {
     match message.start_line() {
         crate::sip::message::StartLine::Response { reason, .. } => session::tame(reason),
         crate::sip::message::StartLine::Request { .. } => String::new(),
