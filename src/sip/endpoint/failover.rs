@@ -89,11 +89,13 @@ impl Endpoint {
         }
     }
 
-    /// A gateway that says anything but 503 is well.
+    /// A gateway that says anything but 503 is well; its answer to a ping does not say that it
+    /// takes calls before the Retry-After that it gave.
     pub(super) fn proved(&mut self, id: RequestId, code: u16) {
         if let Some(outgoing) = self.requests.get(&id)
             && let Stage::Running { target, .. } = &outgoing.stage
             && code != 503
+            && !matches!(outgoing.owner, Owner::Ping(_))
         {
             self.quarantine.lift(&(outgoing.trunk, target.transport, target.address));
         }
