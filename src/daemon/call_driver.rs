@@ -27,7 +27,7 @@ use crate::app::transcribe::Transcribe;
 use crate::app::{self, Control, Report};
 use crate::call::control::{Wish, WishError};
 use crate::call::machine::Joint;
-use crate::call::record::{CallRecord, Quality};
+use crate::call::record::{CallRecord, EndReason, Quality};
 use crate::call::{Call, Input, Now, Output, cause};
 use crate::id::{CallId, SessionId};
 use crate::media::worker::{LegControl, LegHandle};

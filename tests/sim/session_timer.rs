@@ -25,10 +25,8 @@ fn invite_asks_for_what_the_trunk_wants() {
     let mut world = World::new(1);
     world.call();
     let invite = world.wait("INVITE");
-    assert_eq!(
-        (invite.header(Name::Supported), invite.header(Name::SessionExpires)),
-        ("timer".into(), String::new())
-    );
+    assert!(invite.header(Name::Supported).starts_with("timer"));
+    assert_eq!(invite.header(Name::SessionExpires), "");
 }
 
 #[test]
