@@ -59,6 +59,11 @@ impl Connections {
         Self(Arc::new(Shared { limits, arrivals, table, tls, stats }))
     }
 
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
     pub(super) fn spawn_listener(
         &self,
         children: &mut JoinSet<()>,

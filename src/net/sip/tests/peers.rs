@@ -1,0 +1,113 @@
+use super::rig::*;
+use crate::net::sip::*;
+use crate::sip::interface::EndCause;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+/// An address where nobody listens.
+async fn nobody(udp: bool) -> SocketAddr {
+    if udp {
+        UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    } else {
+        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_refuses_fails_over_long_before_the_timer() {
+    for (ip, udp) in [("127.0.0.1", true), ("::1", true), ("127.0.0.1", false)] {
+        let any = SocketAddr::new(ip.parse().unwrap(), 0);
+        let closed = if ip == "::1" {
+            UdpSocket::bind(any).await.unwrap().local_addr().unwrap()
+        } else {
+            nobody(udp).await
+        };
+        let live = UdpSocket::bind(any).await.unwrap();
+        let way = if udp { "udp" } else { "tcp" };
+        let gateways = [
+            format!("sip:{closed};transport={way}"),
+            format!("sip:{}", live.local_addr().unwrap()),
+        ];
+        let listen = vec![(Transport::Udp, any), (Transport::Tcp, any)];
+        let node = Node::start(SocketSpec::new(listen), &gateways).await;
+        node.call(1).await;
+        // Timer B would take 32 s.
+        let mut buffer = [0; 4096];
+        let read = tokio::time::timeout(PATIENCE, live.recv_from(&mut buffer)).await;
+        let (length, _) = read.expect("no failover").unwrap();
+        assert!(buffer[..length].starts_with(b"INVITE "), "{ip} {way}");
+        assert_eq!(node.stats.unreachable.get() > 0, udp);
+    }
+}
+
+#[tokio::test]
+async fn an_unreachable_peer_costs_no_other_a_message() {
+    let closed = nobody(true).await;
+    let live = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut sockets = udp::UdpSockets::default();
+    let local = sockets.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (arrivals, mut arrived) = mpsc::channel(256);
+    let mut children = JoinSet::new();
+    let stats = Arc::<SocketStats>::default();
+    let flow = |remote| Flow { transport: Transport::Udp, local, remote, connection: None };
+    let to = live.local_addr().unwrap();
+    for n in 0..100_u8 {
+        sockets.send(flow(closed), b"lost");
+        assert!(sockets.send(flow(to), &[n]));
+    }
+    let mut buffer = [0; 8];
+    for n in 0..100_u8 {
+        let read = tokio::time::timeout(PATIENCE, live.recv_from(&mut buffer)).await;
+        assert_eq!((read.unwrap().unwrap().0, buffer[0]), (1, n));
+    }
+    sockets.spawn_readers(&mut children, &arrivals, &stats);
+    let failed = tokio::time::timeout(PATIENCE, arrived.recv()).await.unwrap().unwrap();
+    assert!(matches!(failed, Arrival::Failed(failed) if failed == flow(closed)), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_burst_to_a_new_peer_opens_one_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = format!("sip:{};transport=tcp", listener.local_addr().unwrap());
+    let node = Node::plain(ConnectionLimits::default(), &[gateway]).await;
+    for id in 1..=10 {
+        node.call(id).await;
+    }
+    let (stream, remote) = listener.accept().await.unwrap();
+    assert_eq!(remote.ip(), node.address(Transport::Tcp).ip());
+    let mut peer = Raw::new(stream);
+    for _ in 0..10 {
+        let invite = peer.hear().await.unwrap();
+        assert!(invite.starts_with("INVITE "), "{invite}");
+        let via = format!("Via: SIP/2.0/TCP {}", node.address(Transport::Tcp));
+        assert!(invite.contains(&via), "the listener's address: {invite}");
+    }
+    assert_eq!(node.stats.opened.get(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_tried_once_more_and_then_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = format!("sip:{};transport=tcp", listener.local_addr().unwrap());
+    let mut node = Node::plain(ConnectionLimits::default(), &[gateway]).await;
+    node.call(1).await;
+    for _ in 0..2 {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut peer = Raw::new(stream);
+        assert!(peer.hear().await.unwrap().starts_with("INVITE "));
+    }
+    assert_eq!(node.ended(1).await, EndCause::Unreachable);
+    node.until("closed", |stats| stats.open.get() == 0).await;
+    assert_eq!(node.stats.opened.get(), 2);
+}
+
+#[tokio::test]
+async fn answers_take_the_connection_of_their_request() {
+    let node = Node::plain(ConnectionLimits::default(), &[]).await;
+    let connect = async || TcpStream::connect(node.address(Transport::Tcp)).await.unwrap();
+    let (mut one, mut other) = (Raw::new(connect().await), Raw::new(connect().await));
+    one.say(&options("1", "TCP")).await;
+    other.say(&options("2", "TCP")).await;
+    assert!(other.hear().await.unwrap().contains("branch=z9hG4bK2"));
+    assert!(one.hear().await.unwrap().contains("branch=z9hG4bK1"));
+    assert_eq!((node.stats.accepted.get(), node.stats.opened.get()), (2, 0));
+}
