@@ -1,5 +1,8 @@
 use super::rig::*;
+use crate::net::sip::connections::Connections;
 use crate::net::sip::*;
+use crate::net::tls::Tls;
+use crate::net::tls::testing::Authority;
 use crate::sip::interface::EndCause;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -82,6 +85,41 @@ async fn a_burst_to_a_new_peer_opens_one_connection() {
         assert!(invite.contains(&via), "the listener's address: {invite}");
     }
     assert_eq!(node.stats.opened.get(), 1);
+}
+
+#[tokio::test]
+async fn connections_of_tls_belong_to_the_name_they_were_opened_for() {
+    let authority = Authority::new();
+    let theirs = Tls::load(&authority.issue("a", &["a.test", "b.test"], 2100)).unwrap();
+    let ours = Tls::load(&authority.issue("b", &["us.test"], 2100)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (arrivals, mut arrived) = mpsc::channel(16);
+    let stats = Arc::<SocketStats>::default();
+    let limits = ConnectionLimits::default();
+    let connections = Connections::new(limits, Some(ours), Arc::clone(&stats), arrivals);
+    let (local, remote) = ("127.0.0.1:0".parse().unwrap(), listener.local_addr().unwrap());
+    let flow = Flow { transport: Transport::Tls, local, remote, connection: None };
+    let mut children = JoinSet::new();
+    for (branch, name) in [("1", "a.test"), ("2", "b.test"), ("3", "A.test"), ("4", "c.test")] {
+        let bytes = options(branch, "TLS").into_bytes();
+        assert!(connections.send(&mut children, flow, Some(name.into()), bytes));
+    }
+    assert_eq!(stats.opened.get(), 3);
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        let (stream, _) = listener.accept().await.unwrap();
+        let Ok(stream) = theirs.accept(stream).await else { continue };
+        let mut peer = Raw::new(stream);
+        let first = peer.hear().await.unwrap();
+        if first.contains("branch=z9hG4bK1") {
+            assert!(peer.hear().await.unwrap().contains("branch=z9hG4bK3"));
+        }
+        heard.push(first.contains("branch=z9hG4bK4"));
+    }
+    assert!(heard.len() >= 2 && !heard.contains(&true), "{heard:?}");
+    let failed = |arrival: &Arrival| matches!(arrival, Arrival::Failed(way) if *way == flow);
+    let refused = async { while !failed(&arrived.recv().await.unwrap()) {} };
+    tokio::time::timeout(PATIENCE, refused).await.expect("the wrong name was taken");
 }
 
 #[tokio::test]
