@@ -1,9 +1,12 @@
 use super::rig::*;
+use crate::net::dns::testing::{Server, name};
 use crate::net::sip::connections::Connections;
 use crate::net::sip::*;
 use crate::net::tls::Tls;
 use crate::net::tls::testing::Authority;
 use crate::sip::interface::EndCause;
+use hickory_proto::rr::rdata::{A, SRV};
+use hickory_proto::rr::{RData, RecordType};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 /// An address where nobody listens.
@@ -40,6 +43,31 @@ async fn a_port_that_refuses_fails_over_long_before_the_timer() {
         assert!(buffer[..length].starts_with(b"INVITE "), "{ip} {way}");
         assert_eq!(node.stats.unreachable.get() > 0, udp);
     }
+}
+
+#[tokio::test]
+async fn servers_of_a_domain_are_tried_in_order() {
+    let (closed, live) = (nobody(true).await, UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let ports = [closed.port(), live.local_addr().unwrap().port()];
+    let zone = move |text: &str, kind: RecordType| {
+        let record = |content| (text.to_owned(), 60, content);
+        let server = |(at, port)| record(RData::SRV(SRV::new(at, 1, port, name("gw.test."))));
+        match (text, kind) {
+            ("_sip._udp.carrier.test.", RecordType::SRV) => (0..).zip(ports).map(server).collect(),
+            ("gw.test.", RecordType::A) => vec![record(RData::A(A::new(127, 0, 0, 1)))],
+            _ => Vec::new(),
+        }
+    };
+    let names = Server::start(Arc::new(zone)).await;
+    let listen = vec![(Transport::Udp, "127.0.0.1:0".parse().unwrap())];
+    let spec = SocketSpec { resolver: names.spec(), ..SocketSpec::new(listen) };
+    let node = Node::start(spec, &["sip:carrier.test".to_owned()]).await;
+    node.call(1).await;
+    let mut buffer = [0; 4096];
+    let read = tokio::time::timeout(PATIENCE, live.recv_from(&mut buffer)).await;
+    let (length, _) = read.expect("no failover").unwrap();
+    assert!(buffer[..length].starts_with(b"INVITE "));
+    assert!(node.stats.unreachable.get() > 0);
 }
 
 #[tokio::test]
