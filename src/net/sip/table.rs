@@ -133,9 +133,8 @@ impl<L> Table<L> {
         }
         let (transport, remote) = (flow.transport, flow.remote);
         let fits = |row: &Row<L>, any_name: bool| match (&row.origin, transport) {
-            (_, Transport::Udp) => false,
             (_, Transport::Tcp) => true,
-            (Origin::Accepted, Transport::Tls) => false,
+            (_, Transport::Udp) | (Origin::Accepted, Transport::Tls) => false,
             (Origin::Opened(shown), Transport::Tls) => {
                 any_name || same_name(shown.as_deref(), name)
             }

@@ -106,7 +106,7 @@ async fn connections_of_ours_are_kept_alive_without_an_answer() {
 async fn who_does_not_read_is_given_ten_seconds() {
     let (fault, took, _) = lived(true, async |_far, writes| {
         writes.send(vec![b'x'; 5000]).await.unwrap();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     })
     .await;
     // The farewell is not read, either.
@@ -119,7 +119,7 @@ async fn the_end_of_the_peer_is_the_end() {
         far.write_all(options("1", "TCP").as_bytes()).await.unwrap();
         drop(far);
         let _open = writes;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     })
     .await;
     assert_eq!((fault, took.as_secs(), messages), (None, 0, 1));
