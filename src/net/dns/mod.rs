@@ -14,6 +14,8 @@
 mod cache;
 mod locate;
 mod record;
+#[cfg(test)]
+pub(crate) mod testing;
 mod upstream;
 
 pub use locate::{Located, TARGETS_MAX, Wanted, Ways, locate};
@@ -182,7 +184,9 @@ impl Resolver {
     /// Joins the flight of a question, or starts it; `None` if there are too many.
     fn fly(&self, now: Instant, question: &Question) -> Option<watch::Receiver<()>> {
         let mut state = lock(&self.shared.state);
-        if let Some(flight) = state.asked.get(question) {
+        // One that ended without a word has panicked: it is started again.
+        let flying = state.asked.get(question).filter(|flight| flight.has_changed().is_ok());
+        if let Some(flight) = flying {
             return Some(flight.clone());
         }
         if state.asked.len() >= FLIGHTS_MAX {

@@ -6,6 +6,7 @@ use super::record::{Kind, Question, Record};
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::{Query, ResponseCode};
@@ -120,7 +121,7 @@ fn refused(error: &NetError) -> Reply {
 fn listed(name: &Name, kind: RecordType) -> Vec<Record> {
     let hosts = Hosts::from_system().unwrap_or_default();
     let found = hosts.lookup_static_host(&Query::query(name.clone(), kind));
-    let answers = found.iter().flat_map(|found| found.answers());
+    let answers = found.iter().flat_map(Lookup::answers);
     answers.filter_map(|record| plain(&record.data)).take(RECORDS_MAX).collect()
 }
 

@@ -59,6 +59,11 @@ impl Connections {
         Self(Arc::new(Shared { limits, arrivals, table, tls, stats }))
     }
 
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
     pub(super) fn spawn_listener(
         &self,
         children: &mut JoinSet<()>,
@@ -99,8 +104,8 @@ impl Connections {
         bytes: Vec<u8>,
     ) -> bool {
         match self.0.queue(&flow, name.as_deref(), bytes) {
-            Queued::Yes => return true,
-            Queued::No => return false,
+            Queued::Yes => true,
+            Queued::No => false,
             Queued::NoConnection(bytes) => {
                 // The peer's own connection is gone, and its address is not one to connect to.
                 if flow.connection.is_some() {
@@ -205,19 +210,14 @@ impl Shared {
     }
 
     /// Greets the peer with TLS if that is its transport, within the time for it.
-    async fn greet(
-        &self,
-        flow: &Flow,
-        stream: TcpStream,
-        name: Option<Option<&str>>,
-    ) -> io::Result<Stream> {
+    async fn greet(&self, flow: &Flow, stream: TcpStream, side: Side<'_>) -> io::Result<Stream> {
         let Some(tls) = self.tls.as_ref().filter(|_| flow.transport == Transport::Tls) else {
             return Ok(Stream::Plain(stream));
         };
         let greeting = async {
-            match name {
-                Some(name) => tls.connect(stream, name, flow.remote).await,
-                None => tls.accept(stream).await,
+            match side {
+                Side::Client(name) => tls.connect(stream, name, flow.remote).await,
+                Side::Server => tls.accept(stream).await,
             }
         };
         let greeted = tokio::time::timeout(self.limits.handshake, greeting).await;
@@ -251,6 +251,13 @@ impl Shared {
     }
 }
 
+/// Who we are in a TLS handshake.
+enum Side<'a> {
+    Server,
+    /// The peer must show this name, or its address without one.
+    Client(Option<&'a str>),
+}
+
 /// A connection whose handshakes are over.
 enum Stream {
     Plain(TcpStream),
@@ -261,7 +268,7 @@ enum Stream {
 async fn accepted(shared: Arc<Shared>, stream: TcpStream, flow: Flow, ends: Ends) {
     tune(&stream);
     let greeted = tokio::select! {
-        greeted = shared.greet(&flow, stream, None) => greeted,
+        greeted = shared.greet(&flow, stream, Side::Server) => greeted,
         () = ends.stop.cancelled() => Err(io::ErrorKind::Interrupted.into()),
     };
     match greeted {
@@ -287,7 +294,7 @@ async fn opened(shared: Arc<Shared>, flow: Flow, name: Option<Arc<str>>, ends: E
         let connect = tokio::time::timeout(shared.limits.connect, connect(&flow)).await;
         let stream = connect.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         tune(&stream);
-        shared.greet(&flow, stream, Some(name.as_deref())).await
+        shared.greet(&flow, stream, Side::Client(name.as_deref())).await
     };
     let greeted = tokio::select! {
         greeted = opening => greeted,

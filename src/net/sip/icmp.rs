@@ -12,7 +12,7 @@ use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
 };
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// `ee_origin` of `linux/errqueue.h`.
@@ -75,7 +75,8 @@ fn destination(address: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(SocketAddr::from((v4.ip(), v4.port())));
     }
-    address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+    let v6 = address.as_sockaddr_in6()?;
+    Some(SocketAddrV6::new(v6.ip(), v6.port(), 0, v6.scope_id()).into())
 }
 
 #[cfg(test)]

@@ -138,6 +138,7 @@ impl SipSockets {
     ///
     /// # Errors
     /// [`SipError`] naming the address or file that cannot be had.
+    #[expect(clippy::unused_async, reason = "sockets are registered with the caller's runtime")]
     pub async fn bind(spec: &SocketSpec) -> Result<Self, SipError> {
         let tls = spec.tls.as_ref().map(Tls::load).transpose()?;
         let seed = crate::net::entropy().map_err(SipError::Entropy)?;

@@ -124,25 +124,28 @@ impl<L> Table<L> {
     /// The connection that a message for `flow` takes, if there is one.
     ///
     /// A connection of TLS that is not named by its number must have been opened to the same name.
+    /// Without a name, a literal address was asked for, mostly by a peer in a dialog who had shown
+    /// a name before: any connection that we opened to just this address will do.
     //= RFC 5923 §8: a connection is reused only for the name that it was authenticated for
     pub(super) fn find(&self, flow: &Flow, name: Option<&str>) -> Option<ConnectionId> {
         if let Some(id) = flow.connection.filter(|id| self.rows.contains_key(id)) {
             return Some(id);
         }
         let (transport, remote) = (flow.transport, flow.remote);
-        let (first, last) = (ConnectionId(0), ConnectionId(u64::MAX));
-        let same = |id: &ConnectionId| {
-            self.rows.get(id).is_some_and(|row| match (&row.origin, transport) {
-                (_, Transport::Udp) => false,
-                (_, Transport::Tcp) => true,
-                (Origin::Accepted, Transport::Tls) => false,
-                (Origin::Opened(shown), Transport::Tls) => same_name(shown.as_deref(), name),
-            })
+        let fits = |row: &Row<L>, any_name: bool| match (&row.origin, transport) {
+            (_, Transport::Tcp) => true,
+            (_, Transport::Udp) | (Origin::Accepted, Transport::Tls) => false,
+            (Origin::Opened(shown), Transport::Tls) => {
+                any_name || same_name(shown.as_deref(), name)
+            }
         };
-        self.by_peer
-            .range((transport, remote, first)..=(transport, remote, last))
-            .map(|(.., id)| *id)
-            .rfind(same)
+        let newest = |any_name| {
+            let (first, last) = (ConnectionId(0), ConnectionId(u64::MAX));
+            let there = self.by_peer.range((transport, remote, first)..=(transport, remote, last));
+            let there = there.map(|(.., id)| *id);
+            there.rev().find(|id| self.rows.get(id).is_some_and(|row| fits(row, any_name)))
+        };
+        newest(false).or_else(|| newest(true).filter(|_| name.is_none()))
     }
 
     /// What belongs to a connection; it is marked as used by us.

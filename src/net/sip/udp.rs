@@ -3,7 +3,7 @@
 use super::stats::SocketStats;
 use super::{Arrival, icmp};
 use crate::sip::interface::{Flow, Transport};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::Interest;
@@ -67,8 +67,11 @@ impl UdpSockets {
         let family = |local: &SocketAddr| local.is_ipv4() == flow.remote.is_ipv4();
         let found = found.or_else(|| self.sockets.iter().find(|(local, _)| family(local)));
         let Some((_, socket)) = found else { return false };
+        // Past the runtime, which does not let a socket send that it has not yet seen to be writable.
+        let socket = SockRef::from(&**socket);
+        let to = SockAddr::from(flow.remote);
         for _ in 0..SENDS_MAX {
-            match socket.try_send_to(bytes, flow.remote) {
+            match socket.send_to(bytes, &to) {
                 Ok(_) => return true,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return true,
                 // It may tell of what was sent to another peer before, which clears it; what

@@ -2,7 +2,10 @@
 
 use super::TlsSpec;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// An authority with a directory to put files in.
@@ -22,6 +25,16 @@ impl Authority {
         let file = directory.path().join("ca.pem");
         std::fs::write(&file, own.pem()).unwrap();
         Self { issuer: Issuer::new(params, key), directory, file }
+    }
+
+    /// A client that trusts us and has no certificate.
+    pub(crate) fn stranger(&self) -> tokio_rustls::TlsConnector {
+        let mut trusted = rustls::RootCertStore::empty();
+        trusted.add(CertificateDer::from_pem_file(&self.file).unwrap()).unwrap();
+        let config = rustls::ClientConfig::builder_with_provider(super::provider());
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(trusted).with_no_client_auth();
+        tokio_rustls::TlsConnector::from(Arc::new(config))
     }
 
     /// Issues a certificate for these names into files that begin with `label`, until this year.

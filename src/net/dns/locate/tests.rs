@@ -84,9 +84,10 @@ const CARRIER: &str = "
 
 #[test]
 fn names_lead_to_addresses_by_the_book() {
+    type Case = (&'static str, Option<u16>, Option<Transport>, Ways<'static>, &'static str);
+    const BOTH: Ways<'static> = &[(UDP, true), (UDP, false)];
     let zone = zone(CARRIER);
-    let both: Ways<'_> = &[(UDP, true), (UDP, false)];
-    let cases: &[(&str, Option<u16>, Option<Transport>, Ways<'_>, &str)] = &[
+    let cases: &[Case] = &[
         ("192.0.2.7", None, None, V4, "udp 192.0.2.7:5060"),
         ("[2001:db8::7]", None, Some(TLS), V4, "tls [2001:db8::7]:5061"),
         ("plain.example", Some(5090), None, V4, "udp 192.0.2.3:5090, udp 192.0.2.4:5090"),
@@ -112,7 +113,7 @@ fn names_lead_to_addresses_by_the_book() {
             "carrier.example",
             None,
             None,
-            both,
+            BOTH,
             "udp 192.0.2.1:5060, udp [2001:db8::1]:5060, udp 192.0.2.2:5070",
         ),
         ("carrier.example", None, None, &[(UDP, false)], "udp [2001:db8::1]:5060"),
@@ -159,11 +160,14 @@ fn hostile_zones_end_soon_and_give_little() {
     );
     for n in 0..1000_u16 {
         let (high, low) = (n / 250, n % 250);
-        text.push_str(&format!("_sip._udp.huge.example SRV {} 1 5060 s{n}.example\n", n % 7));
-        text.push_str(&format!("s{n}.example A 198.51.{high}.{low}\n"));
-        text.push_str(&format!("many.example A 198.51.{high}.{low}\n"));
-        text.push_str(&format!("huge.example NAPTR {n} 1 s SIP+D2U n{n}.example\n"));
-        text.push_str(&format!("n{n}.example SRV {n} 1 5060 s{n}.example\n"));
+        text += &[
+            format!("_sip._udp.huge.example SRV {} 1 5060 s{n}.example", n % 7),
+            format!("s{n}.example A 198.51.{high}.{low}"),
+            format!("many.example A 198.51.{high}.{low}"),
+            format!("huge.example NAPTR {n} 1 s SIP+D2U n{n}.example"),
+            format!("n{n}.example SRV {n} 1 5060 s{n}.example\n"),
+        ]
+        .join("\n");
     }
     let zone = zone(&text);
     let count = |host, transport| {

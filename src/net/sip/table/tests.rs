@@ -143,6 +143,10 @@ fn messages_find_the_connection_that_is_theirs() {
     for (flow, name, expected) in cases {
         assert_eq!(table.find(&flow, name), expected, "{flow:?} {name:?}");
     }
+    table.remove(unnamed);
+    let by_address = flow(TLS, peer(1, 5061), Some(unnamed));
+    assert_eq!(table.find(&by_address, None), Some(named), "it has shown a name before");
+    assert_eq!(table.find(&flow(TLS, peer(2, 5061), None), None), None, "but theirs have not");
     table.remove(tcp);
     assert_eq!(table.find(&flow(TCP, peer(1, 5060), Some(tcp)), None), None);
 }
