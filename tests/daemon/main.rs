@@ -29,6 +29,7 @@ mod inbound;
 mod live;
 mod problems;
 mod prompts;
+mod scenarios;
 mod sound;
 mod stream;
 mod trunk;
