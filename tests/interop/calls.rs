@@ -86,6 +86,8 @@ async fn a_transfer_that_is_not_allowed_leaves_the_call_as_it_was() {
     phone.wait_for("CALL_ESTABLISHED");
     phone.tell("transfer", "sip:+19005550100@carrier.test");
     phone.wait_for("TRANSFER_FAILED");
+    // It was put on hold for the transfer.
+    phone.tell("resume", "");
     phone.receive(25);
     phone.tell("hangup", "");
     let (_, calls) = daemon.get("/v1/calls?direction=inbound").await;

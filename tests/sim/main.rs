@@ -27,3 +27,4 @@ mod races;
 mod random_carrier;
 mod random_histories;
 mod routing;
+mod scale;

@@ -14,9 +14,9 @@ use exchange::Exchange;
 static ALLOCATOR: count::Counting = count::Counting;
 
 /// Most allocations of a whole call inside the core, either direction.
-const ALLOCATIONS_MAX: u64 = 400;
+const ALLOCATIONS_MAX: u64 = 200;
 /// Most bytes that an established call holds when nothing happens in it.
-const IDLE_BYTES_MAX: i64 = 8192;
+const IDLE_BYTES_MAX: i64 = 4096;
 
 #[test]
 fn a_call_has_a_bounded_number_of_allocations() {
