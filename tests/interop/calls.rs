@@ -77,20 +77,21 @@ async fn the_phone_calls_holds_resumes_and_hangs_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transfer_that_is_not_allowed_leaves_the_call_as_it_was() {
+async fn a_transfer_that_is_not_allowed_is_refused_and_calls_nobody() {
     if !installed() {
         return;
     }
     let Network { daemon, mut phone, kamailio } = Network::start(&Setup::default()).await;
     phone.tell("dial", "sip:music@carrier.test");
     phone.wait_for("CALL_ESTABLISHED");
+    phone.hear(0, 4000);
     phone.tell("transfer", "sip:+19005550100@carrier.test");
     phone.wait_for("TRANSFER_FAILED");
-    // It was put on hold for the transfer.
-    phone.tell("resume", "");
-    phone.receive(25);
-    phone.tell("hangup", "");
+    // This phone then hangs up; `tests/sipp/uac_refer.xml` shows that the call could go on.
     let (_, calls) = daemon.get("/v1/calls?direction=inbound").await;
+    let call = daemon.wait_for_end(calls["data"][0]["id"].as_str().unwrap()).await;
+    assert_eq!(call["end_reason"], "caller_hangup", "{call:#}");
+    let (_, calls) = daemon.get("/v1/calls").await;
     assert_eq!(calls["data"].as_array().unwrap().len(), 1, "{calls:#}");
     drop(kamailio);
 }

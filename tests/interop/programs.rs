@@ -268,12 +268,16 @@ impl Baresip {
 
     /// How many RTP packets have come in this call, by its own count.
     pub fn received(&mut self) -> u64 {
-        self.tell("audio_debug", "");
-        let answer = self.wait(|message| message["token"] == "audio_debug", "audio_debug");
-        let text = answer["data"].as_str().unwrap();
+        let text = self.audio_debug();
         let count = text.split("rcvd=").nth(1).unwrap_or("0");
         let digits = count.find(|c: char| !c.is_ascii_digit()).unwrap_or(count.len());
         count[..digits].parse().unwrap_or(0)
+    }
+
+    fn audio_debug(&mut self) -> String {
+        self.tell("audio_debug", "");
+        let answer = self.wait(|message| message["token"] == "audio_debug", "audio_debug");
+        answer["data"].as_str().unwrap().to_owned()
     }
 
     /// Waits until so many packets more have come.
@@ -281,7 +285,7 @@ impl Baresip {
         let wanted = self.received() + more;
         let until = Instant::now() + SOON;
         while self.received() < wanted {
-            assert!(Instant::now() < until, "no sound comes");
+            assert!(Instant::now() < until, "no sound comes: {}", self.audio_debug());
             std::thread::park_timeout(Duration::from_millis(50));
         }
     }

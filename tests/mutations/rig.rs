@@ -32,9 +32,10 @@ pub struct Tally {
     pub sessions: u64,
     /// OPTIONS between them, all answered.
     pub probes: u64,
-    /// The longest time inside the endpoint for one message.
+    /// The longest processor time inside the endpoint for one message: what other programs on the
+    /// machine take is not its fault.
     pub worst: Duration,
-    /// Time inside the endpoint for all.
+    /// Processor time inside the endpoint for all.
     pub total: Duration,
 }
 
@@ -152,7 +153,7 @@ impl Range {
 
     fn feed(&mut self, input: Input<'_>, measured: bool) -> Outcome {
         let mut outcome = Outcome::default();
-        let start = Instant::now();
+        let start = processor_time();
         self.endpoint.handle(self.now, input);
         self.deadline = loop {
             match self.endpoint.poll_output() {
@@ -166,7 +167,7 @@ impl Range {
             }
         };
         if measured {
-            let took = start.elapsed();
+            let took = processor_time().saturating_sub(start);
             self.tally.worst = self.tally.worst.max(took);
             self.tally.total += took;
         }
@@ -186,17 +187,60 @@ impl Range {
         usize::try_from(self.rng.below(below.max(1) as u64)).unwrap()
     }
 
-    /// A message of the corpus with up to eight changes.
+    /// A message with some changes: one of the corpus, or more often one that fits what is going on.
     fn mutant(&mut self) -> Vec<u8> {
-        let at = self.pick(self.corpus.len());
-        let mut bytes = self.corpus[at].clone();
-        for _ in 0..=self.pick(8) {
+        let mut bytes = if self.rng.chance(300) {
+            let at = self.pick(self.corpus.len());
+            self.corpus[at].clone()
+        } else {
+            self.fitting()
+        };
+        for _ in 0..=self.pick(3) {
             if bytes.is_empty() {
                 break;
             }
-            self.mutate(&mut bytes);
+            if self.rng.chance(600) { self.spoil(&mut bytes) } else { self.mutate(&mut bytes) }
         }
         bytes
+    }
+
+    /// A request or response of one of the last calls, as a carrier would send it.
+    fn fitting(&mut self) -> Vec<u8> {
+        let methods = [
+            "INVITE", "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE", "REFER", "PRACK",
+            "INFO",
+        ];
+        let method = methods[self.pick(methods.len())];
+        let recent = u64::try_from(self.pick(40)).unwrap();
+        let call = (self.tally.messages / 20 + 40).saturating_sub(recent);
+        let start = if self.rng.chance(100) {
+            format!("SIP/2.0 {} Said", 100 + self.pick(600))
+        } else {
+            format!("{method} sip:+14155550100@10.0.0.1 SIP/2.0")
+        };
+        let body = if matches!(method, "INVITE" | "UPDATE") { "v=0\r\n" } else { "" };
+        let typed = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        format!(
+            "{start}\r\nVia: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKm{call};rport\r\n\
+             Max-Forwards: 70\r\nFrom: \"Far\" <sip:far@10.0.0.2>;tag=f{call}\r\n\
+             To: <sip:+14155550100@10.0.0.1>\r\nCall-ID: m{call}\r\nCSeq: {} {method}\r\n\
+             Contact: <sip:far@10.0.0.2:5060;transport=udp>\r\nSupported: 100rel, timer\r\n\
+             Session-Expires: 1800;refresher=uac\r\nRefer-To: <sip:a@b>\r\nRAck: 1 1 INVITE\r\n\
+             {typed}Content-Length: {}\r\n\r\n{body}",
+            1 + self.pick(3),
+            body.len()
+        )
+        .into_bytes()
+    }
+
+    /// Changes one letter of a header field's value into another that may stand there.
+    fn spoil(&mut self, bytes: &mut [u8]) {
+        let letters = b"0123456789abcXYZ;,=:@<>\"%?&. -_\t";
+        let at = self.pick(bytes.len());
+        let letter = letters[self.pick(letters.len())];
+        if !matches!(bytes[at], b'\r' | b'\n') {
+            bytes[at] = letter;
+        }
     }
 
     fn mutate(&mut self, bytes: &mut Vec<u8>) {
@@ -246,6 +290,12 @@ impl Range {
     }
 }
 
+/// Processor time of this thread.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// Messages of the torture tests, of our own data, and of the fuzz corpora.
 fn corpus() -> Vec<Vec<u8>> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -254,10 +304,12 @@ fn corpus() -> Vec<Vec<u8>> {
         corpus.extend(read(&root.join(directory)));
     }
     for script in read(&root.join("fuzz/corpus/session")) {
-        let steps = script.split(|byte| *byte == 0).filter(|step| step.len() > 100);
+        let steps = script
+            .split(|byte| *byte == 0)
+            .filter(|step| step.len() > 100 && !step.contains(&b'{'));
         corpus.extend(steps.map(<[u8]>::to_vec));
     }
-    assert!(corpus.len() > 100, "the corpus was not found");
+    assert!(corpus.len() > 50, "the corpus was not found");
     corpus
 }
 

@@ -9,7 +9,7 @@ use crate::clock::{ms, secs};
 use crate::net::Faults;
 use crate::pair::Pair;
 use crate::random_histories::seeds;
-use crate::world::{ANSWER, OFFER};
+use crate::world::{ANSWER, OFFER, name};
 use bellwire::id::SessionId;
 use bellwire::sip::interface::{Command, Event, Invite, Transport};
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,6 +139,11 @@ fn history(seed: u64, tally: &mut Tally) {
     tally.calm += calm.len();
     tally.completed += calm.intersection(&play.answered).count();
     tally.messages += pair.watch.messages;
+    for session in calm.difference(&play.answered) {
+        let ends = pair.agents.iter().flat_map(|agent| &agent.events);
+        let ends = ends.filter(|(_, id, _)| id == session).map(|(_, _, event)| name(event));
+        println!("seed {seed}: {session}: {}", ends.collect::<Vec<_>>().join(", "));
+    }
 }
 
 #[test]
