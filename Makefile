@@ -13,7 +13,7 @@ N ?= 200
 TARGET ?= sip_message
 SECONDS_MAX ?= 60
 
-.PHONY: help demo test check sim fuzz bench load gen run setup
+.PHONY: help demo test check sim fuzz bench load setups mutate gen run setup
 
 help: ## tells what there is
 	@sed -nE 's/^([a-z]+):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do
@@ -39,7 +39,7 @@ check: ## what a change must pass: format, lints, tests, docs, licences
 	if command -v cargo-deny >/dev/null; then $(CARGO) deny check; else
 		echo "SKIPPED: cargo-deny is not installed (cargo install cargo-deny)"; fi
 
-sim: ## SEEDS=1000: random call histories against the simulated carrier
+sim: ## SEEDS=1000: random call histories; 100,000 calls at 20 % loss among them
 	SEEDS=$(SEEDS) $(CARGO) test --release --test sim
 
 fuzz: ## TARGET=sip_message SECONDS_MAX=60: needs a nightly toolchain and cargo-fuzz
@@ -51,6 +51,14 @@ bench: ## one benchmark per hop
 load: ## N=200: that many stream calls at once, and what they cost
 	$(CARGO) build --release --bin bellwire --example load
 	$(BUILT)/examples/load --calls $(N)
+
+setups: ## calls a second that are set up, and what each costs, beside SIPp as callee
+	$(CARGO) build --release --bin bellwire --example setups
+	$(BUILT)/examples/setups
+
+mutate: ## N=1000000: mutated messages against the SIP core
+	$(CARGO) build --release --example mutate
+	$(BUILT)/examples/mutate --messages $(if $(filter command line,$(origin N)),$(N),1000000)
 
 gen: ## writes the pages and files that follow from declarations
 	$(CARGO) run --quiet -- gen --write

@@ -79,7 +79,7 @@ impl Rng {
     }
 
     /// A Call-ID without a host part, which would only give our addresses away.
-    //= RFC 3261 §8.1.1.4
+    //= RFC 3261 §8.1.1.4: Call-IDs are cryptographically random
     pub fn call_id(&mut self) -> String {
         self.token()
     }

@@ -107,6 +107,13 @@ fn generated_files_are_fresh() {
 }
 
 #[test]
+fn citations_of_standards_say_what_they_demand() {
+    let (found, malformed) = bellwire::cli::compliance::scan(&root());
+    assert!(found.len() > 50, "the citations were not found");
+    none(&malformed);
+}
+
+#[test]
 fn the_project_has_its_papers() {
     for (path, part) in [
         ("CHANGELOG.md", "## [Unreleased]"),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 pub struct Addresses {
     pub api: String,
     pub admin: String,
+    pub sip: String,
 }
 
 /// A running gateway; ended when dropped.
@@ -24,19 +25,41 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it with a trunk to `carrier` and room for `calls` calls.
     pub fn start(dir: &Path, carrier: &str, calls: usize) -> Result<Self> {
+        Self::start_with(dir, carrier, calls, "", &[])
+    }
+
+    /// The same with more at the end of its configuration, run by another program such as
+    /// `taskset -c 0`.
+    pub fn start_with(
+        dir: &Path,
+        carrier: &str,
+        calls: usize,
+        more: &str,
+        runner: &[&str],
+    ) -> Result<Self> {
         // Held until the programs' ports are chosen, so that none is chosen twice.
         let tcp = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
         let sip = UdpSocket::bind("127.0.0.1:0")?;
         let addresses = Addresses {
             api: tcp[0].local_addr()?.to_string(),
             admin: tcp[1].local_addr()?.to_string(),
+            sip: sip.local_addr()?.to_string(),
         };
         let file = dir.join("bellwire.toml");
-        let sip_address = sip.local_addr()?.to_string();
-        std::fs::write(&file, configuration(dir, &addresses, &sip_address, carrier, calls))?;
+        let configuration = configuration(dir, &addresses, carrier, calls) + more;
+        std::fs::write(&file, configuration)?;
         drop((tcp, sip));
         let log = dir.join("bellwire.log");
-        let child = Command::new(program()?)
+        let program = program()?;
+        let mut command = match runner {
+            [runner, arguments @ ..] => {
+                let mut command = Command::new(runner);
+                command.args(arguments).arg(program);
+                command
+            }
+            [] => Command::new(program),
+        };
+        let child = command
             .args(["serve", "--config"])
             .arg(&file)
             .stdout(Stdio::null())
@@ -103,14 +126,8 @@ impl Drop for Daemon {
     }
 }
 
-fn configuration(
-    dir: &Path,
-    addresses: &Addresses,
-    sip: &str,
-    carrier: &str,
-    calls: usize,
-) -> String {
-    let Addresses { api, admin } = addresses;
+fn configuration(dir: &Path, addresses: &Addresses, carrier: &str, calls: usize) -> String {
+    let Addresses { api, admin, sip } = addresses;
     let data = dir.join("state");
     let data = data.display();
     let room = calls + 10;

@@ -1,6 +1,6 @@
 //! `bellwire gen`: pages and files that follow from declarations. For developers: `make gen`.
 
-use super::{DONE, FAILED, print};
+use super::{DONE, FAILED, compliance, print};
 use crate::config::reference as config;
 use crate::observe::reference as observe;
 use clap::Args;
@@ -21,9 +21,9 @@ pub(super) struct GenArgs {
     root: PathBuf,
 }
 
-/// Every generated file: its path below the top of the source tree, and its text.
+/// Every generated file: its path below the top of the source tree at `root`, and its text.
 #[must_use]
-pub fn files() -> Vec<(&'static str, String)> {
+pub fn files(root: &Path) -> Vec<(&'static str, String)> {
     vec![
         ("config/default.toml", config::default_file()),
         ("config/schema.json", config::schema()),
@@ -31,6 +31,7 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("docs/metrics.md", observe::page()),
         ("docs/cli.md", super::page()),
         ("docs/causes.md", crate::call::cause::page()),
+        ("docs/compliance.md", compliance::page(root)),
     ]
 }
 
@@ -40,20 +41,21 @@ pub fn stale(root: &Path) -> Vec<&'static str> {
     let fresh = |path: &str, text: &str| {
         std::fs::read_to_string(root.join(path)).is_ok_and(|there| there == text)
     };
-    files().iter().filter(|(path, text)| !fresh(path, text)).map(|(path, _)| *path).collect()
+    files(root).iter().filter(|(path, text)| !fresh(path, text)).map(|(path, _)| *path).collect()
 }
 
 /// Writes or checks, as told.
 pub(super) fn run(args: &GenArgs) -> u8 {
-    let stale = stale(&args.root);
+    let root = args.root.as_path();
+    let stale = stale(root);
     if args.check {
         for path in &stale {
             print::err(format!("{path} is not fresh: run `make gen`"));
         }
         return if stale.is_empty() { DONE } else { FAILED };
     }
-    for (path, text) in files().iter().filter(|(path, _)| stale.contains(path)) {
-        let file = args.root.join(path);
+    for (path, text) in files(root).iter().filter(|(path, _)| stale.contains(path)) {
+        let file = root.join(path);
         let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
         if let Err(error) = made.and_then(|()| std::fs::write(&file, text)) {
             print::err(format!("{}: {error}", file.display()));
@@ -72,7 +74,7 @@ mod tests {
     fn what_was_written_is_fresh_until_it_is_changed() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        assert_eq!(stale(root).len(), files().len());
+        assert_eq!(stale(root).len(), files(root).len());
         let args = |check: bool| GenArgs { write: !check, check, root: root.to_owned() };
         assert_eq!(run(&args(false)), DONE);
         assert_eq!(run(&args(true)), DONE);

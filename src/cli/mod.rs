@@ -11,6 +11,7 @@
 mod call;
 mod check;
 mod client;
+pub mod compliance;
 pub mod generate;
 mod init;
 pub mod phone;

@@ -65,7 +65,7 @@ impl Reception {
         }
     }
 
-    //= RFC 3550 A.8
+    //= RFC 3550 §A.8: jitter is the smoothed deviation of transit times, in timestamp units
     fn observe_transit(&mut self, transit: u32) {
         let Some(before) = self.transit.replace(transit) else { return };
         let deviation = Ts32(transit).since(Ts32(before)).unsigned_abs();
@@ -76,7 +76,7 @@ impl Reception {
     }
 
     /// Closes a reporting interval and says what to report about it.
-    //= RFC 3550 A.3
+    //= RFC 3550 §A.3: lost is expected less received; the fraction is that since the last report
     pub fn report(&mut self) -> ReceptionReport {
         let expected = self.expected();
         let expected_here = expected - self.expected_prior;

@@ -203,7 +203,7 @@ impl Dialog {
         }
     }
 
-    //= RFC 3261 §12.2.1.1
+    //= RFC 3261 §12.2.1.1: the route set, or for a strict router its first URI, makes the request
     fn shape(&self, method: Method<'static>, cseq: u32) -> Request {
         let first = self.routes.first().and_then(|route| NameAddr::parse(route));
         let (uri, next_hop, routes) = match first {

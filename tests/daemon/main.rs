@@ -30,6 +30,7 @@ mod live;
 mod problems;
 mod prompts;
 mod routes;
+mod scenarios;
 mod sound;
 mod stream;
 mod trunk;

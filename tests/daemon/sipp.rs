@@ -15,7 +15,7 @@ pub struct Sipp {
 
 /// What SIPp is to do.
 pub struct Run<'a> {
-    /// File in `tests/daemon/sipp`.
+    /// File in `tests/daemon/sipp`, or of those for operators in `tests/sipp`.
     pub scenario: &'a str,
     /// Calls in all.
     pub calls: u32,
@@ -29,18 +29,25 @@ pub struct Run<'a> {
 
 impl Sipp {
     pub fn start(run: &Run<'_>) -> Self {
+        Self::spawn(run, "tests/daemon/sipp", "127.0.0.1", free_udp_port())
+    }
+
+    /// Runs one of the scenarios for operators at an address of its own.
+    pub fn ready_made(run: &Run<'_>, address: &str, port: u16) -> Self {
+        Self::spawn(run, "tests/sipp", address, port)
+    }
+
+    fn spawn(run: &Run<'_>, directory: &str, address: &str, port: u16) -> Self {
         let dir = TempDir::new().unwrap();
-        let port = free_udp_port();
         let media = free_udp_port() & !1;
-        let scenario =
-            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/sipp").join(run.scenario);
+        let scenario = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(directory).join(run.scenario);
         let calls = run.calls.to_string();
         let mut command = Command::new("sipp");
         command
             .current_dir(dir.path())
             .arg("-sf")
             .arg(scenario)
-            .args(["-i", "127.0.0.1", "-mi", "127.0.0.1"])
+            .args(["-i", address, "-mi", address])
             .args(["-p", &port.to_string(), "-mp", &media.to_string()])
             .args(["-m", &calls, "-l", &calls, "-r", &run.rate.to_string()])
             .args(["-nostdin", "-trace_err", "-timeout", "120s", "-timeout_error"])

@@ -48,3 +48,4 @@ mod replaces;
 mod routing;
 mod session_timer;
 mod transfer;
+mod scale;

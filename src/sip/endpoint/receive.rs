@@ -359,7 +359,7 @@ fn looks_like_response(bytes: &[u8]) -> bool {
 }
 
 /// The key of the transaction that a request belongs to, taken as a request of `method`.
-//= RFC 3261 §17.2.3
+//= RFC 3261 §17.2.3: without a magic cookie (RFC 2543) other fields tell transactions apart
 fn server_key(message: &Message<'_>, via: &Via<'_>, method: Method<'static>) -> Option<ServerKey> {
     if via.has_magic_cookie() {
         let sent_by = format!("{}:{}", via.host, via.port_or_default()).to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! Datagrams of a known source against an endpoint with calls in it.
+//! Whole histories: messages, commands, deadlines and broken ways against running sessions.
 
 #![no_main]
 

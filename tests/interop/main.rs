@@ -1,0 +1,32 @@
+//! The gateway among strangers: Kamailio as proxy and registrar, baresip as the phone behind it.
+//!
+//! ```text
+//!  bellwire ══ SIP ══ kamailio (127.0.0.2) ══ SIP ══ baresip (127.0.0.1)
+//!      ╚═════════════════════ RTP ══════════════════════╝
+//! ```
+//!
+//! Both are Debian's packages, with stacks of their own (Kamailio; libre and librem), and neither
+//! knows what we meant. Each test starts both, and ends both by their process ids. Without the
+//! programs the tests pass and say SKIPPED. A test takes some seconds, all of them less than 60.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a test that cannot go on must stop, and its sounds are short"
+)]
+#![allow(
+    dead_code,
+    reason = "the rig and the client are shared with tests/daemon, and it uses all"
+)]
+
+#[path = "../daemon/client.rs"]
+mod client;
+mod programs;
+#[path = "../daemon/rig.rs"]
+mod rig;
+
+mod calls;
+mod later;
