@@ -85,9 +85,10 @@ fn asked(pair: &mut Pair, which: usize, session: SessionId, event: &Event) {
     let after = pair.some(longest);
     let refuse = pair.rng.chance(200);
     if matches!(event, Event::Reoffer { .. }) {
-        let answer = match refuse {
-            true => Command::Reject { session, code: 488, reason: String::new() },
-            false => Command::Reanswer { session, sdp: ANSWER.to_vec() },
+        let answer = if refuse {
+            Command::Reject { session, code: 488, reason: String::new() }
+        } else {
+            Command::Reanswer { session, sdp: ANSWER.to_vec() }
         };
         return pair.plan(after, which, answer);
     }
@@ -123,7 +124,8 @@ fn incoming(pair: &mut Pair, which: usize, session: SessionId) {
 fn history(seed: u64, transport: Transport) -> u64 {
     let mut pair = Pair::with(seed, faults(seed), transport, |which, spec| {
         spec.trunks[0].take_refer = seed.is_multiple_of(3);
-        let interval = [None, Some(secs(90)), Some(secs(150))][(seed as usize / 2 + which) % 3];
+        let interval = [None, Some(secs(90)), Some(secs(150))]
+            [(usize::try_from(seed).unwrap() / 2 + which) % 3];
         spec.trunks[0].session_timer = interval;
     });
     for number in 0..CALLS {

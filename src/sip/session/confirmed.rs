@@ -79,8 +79,8 @@ pub(super) enum Next {
 }
 
 impl Confirmed {
-    pub(super) fn new(dialog: Dialog, refresh: Refresh) -> Self {
-        Self {
+    pub(super) fn new(dialog: Dialog, refresh: Refresh) -> Box<Self> {
+        Box::new(Self {
             dialog,
             offer: PeerOffer::None,
             own: Own::Idle,
@@ -90,7 +90,7 @@ impl Confirmed {
             pressed: None,
             keys: VecDeque::new(),
             exit: None,
-        }
+        })
     }
 
     /// Does what the application asked for before the session stood: offers, REFER and digits.
@@ -121,7 +121,11 @@ impl Confirmed {
         all.flatten().min()
     }
 
-    pub(super) fn handle(mut self, context: &mut Context<'_>, input: Input<'_>) -> State {
+    pub(super) fn handle(
+        mut self: Box<Self>,
+        context: &mut Context<'_>,
+        input: Input<'_>,
+    ) -> State {
         let next = match input {
             Input::Request { server, message } => self.request(context, server, message),
             Input::Response { tag, message } => self.response(context, tag, message),
@@ -157,7 +161,7 @@ impl Confirmed {
 
     /// Sends BYE, or files it if an ACK is owed.
     //= RFC 3261 §15: no BYE before the ACK to our 2xx, or before the time-out
-    fn leave(mut self, context: &mut Context<'_>, exit: Exit) -> State {
+    fn leave(mut self: Box<Self>, context: &mut Context<'_>, exit: Exit) -> State {
         let exit = self.exit.take().unwrap_or(exit);
         if matches!(self.offer, PeerOffer::Answered { .. }) {
             self.exit = Some(exit);
