@@ -354,3 +354,20 @@ fn codec_and_address_change_of_the_peer_is_offered() {
     }
     call.end();
 }
+
+#[test]
+fn offer_that_the_application_forgets_is_refused_after_30_seconds() {
+    for method in ["INVITE", "UPDATE"] {
+        let mut call = called(22);
+        call.side.cseq += 1;
+        call.world.send(&call.side.request(method, "", "v=0 x"));
+        call.world.run(secs(1));
+        call.reoffer("v=0 hold");
+        call.world.never("SIP/2.0 500", secs(28));
+        call.world.wait("SIP/2.0 500");
+        call.reanswer();
+        assert!(call.world.wait("INVITE").text.ends_with("v=0 hold"), "the way is free");
+        assert!(call.is_up());
+        call.end();
+    }
+}
