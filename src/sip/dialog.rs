@@ -148,6 +148,12 @@ impl Dialog {
         &self.remote_target
     }
 
+    /// The URI of our From, if it can be read.
+    #[must_use]
+    pub fn local_uri(&self) -> Option<String> {
+        NameAddr::parse(&self.local).map(|local| local.uri.text.to_owned())
+    }
+
     /// The next request of this dialog (§12.2.1.1); counts CSeq up.
     pub fn request(&mut self, method: Method<'static>) -> Request {
         //= RFC 3261 §12.2.1.1: CSeq is strictly increasing by one
@@ -208,7 +214,7 @@ impl Dialog {
             Some(first) => {
                 let rest = self.routes.iter().skip(1).cloned();
                 let target = format!("<{}>", self.remote_target);
-                let uri = as_request_uri(&first.uri);
+                let uri = target_of(&first.uri);
                 (uri.clone(), uri, rest.chain([target]).collect())
             }
             None => (self.remote_target.clone(), self.remote_target.clone(), Vec::new()),
@@ -230,7 +236,8 @@ impl Dialog {
 }
 
 /// A URI without what may not stand in a Request-URI (§19.1.1): `method` and header components.
-fn as_request_uri(uri: &Uri<'_>) -> String {
+#[must_use]
+pub fn target_of(uri: &Uri<'_>) -> String {
     let text = uri.text.split('?').next().unwrap_or("");
     let mut parts = text.split(';');
     let mut out = parts.next().unwrap_or("").to_owned();
@@ -256,7 +263,7 @@ fn record_routes(message: &Message<'_>) -> Result<Vec<String>, DialogError> {
 /// The URI of the first Contact, without header components.
 fn contact(message: &Message<'_>) -> Option<String> {
     let contact = message.contacts().next()?.ok()?;
-    contact.uri.is_sip().then(|| as_request_uri(&contact.uri))
+    contact.uri.is_sip().then(|| target_of(&contact.uri))
 }
 
 fn header_text(message: &Message<'_>, name: Name) -> String {

@@ -18,6 +18,8 @@ pub struct Pair {
     pub agents: [Agent; 2],
     pub rng: Rng,
     pub watch: Watch,
+    /// From then on everything is lost.
+    pub blackout: Option<Duration>,
     plan: BTreeMap<(Instant, u64), (usize, Command)>,
     planned: u64,
     seed: u64,
@@ -45,14 +47,29 @@ fn spec_of(seed: u64, which: usize, transport: Transport) -> EndpointSpec {
 
 impl Pair {
     pub fn new(seed: u64, faults: Faults, transport: Transport) -> Self {
+        Self::with(seed, faults, transport, |_, _| {})
+    }
+
+    /// The same with something changed at one or both of them.
+    pub fn with(
+        seed: u64,
+        faults: Faults,
+        transport: Transport,
+        change: impl Fn(usize, &mut EndpointSpec),
+    ) -> Self {
         let now = origin();
-        let agents = [0, 1].map(|which| Agent::new(now, spec_of(seed, which, transport)));
+        let agents = [0, 1].map(|which| {
+            let mut spec = spec_of(seed, which, transport);
+            change(which, &mut spec);
+            Agent::new(now, spec)
+        });
         Self {
             now,
             net: Net::new(seed, faults),
             agents,
             rng: Rng::from_seed(seed_of(seed, 3)),
             watch: Watch::default(),
+            blackout: None,
             plan: BTreeMap::new(),
             planned: 0,
             seed,
@@ -78,6 +95,9 @@ impl Pair {
             let next = deadlines.chain(self.net.next()).chain(planned).min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             self.now = self.now.max(next);
+            if self.blackout.is_some_and(|after| self.now >= origin() + after) {
+                self.net.faults.loss = 1000;
+            }
             self.one_round();
             for which in 0..2 {
                 for (session, event) in self.agents[which].fresh_events() {

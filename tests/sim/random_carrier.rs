@@ -34,7 +34,30 @@ fn application(world: &mut World, rng: &mut Rng, session: SessionId, event: &Eve
             plan(2000, Command::Reanswer { session, sdp: ANSWER.to_vec() });
             plan(2000, Command::Reject { session, code: 488, reason: String::new() });
         }
+        Event::Answered { .. } | Event::Confirmed { .. } => {
+            live(world, rng, session);
+        }
+        Event::ReferAsked { .. } => {
+            plan(12_000, Command::AnswerRefer { session, code: 202 });
+            plan(30_000, Command::NotifyRefer { session, code: 180 });
+            plan(60_000, Command::NotifyRefer { session, code: 200 });
+        }
         _ => {}
+    }
+}
+
+/// What an application does with a session that stands.
+fn live(world: &mut World, rng: &mut Rng, session: SessionId) {
+    for _ in 0..rng.below(5) {
+        let command = match rng.below(5) {
+            0..3 => Command::Reoffer { session, sdp: b"v=0 ours".to_vec() },
+            3 => Command::Info { session, digit: '5', duration_ms: 100 },
+            _ => {
+                let to = "sip:elsewhere@example.com".to_owned();
+                Command::Refer { session, to, replaces: None, headers: Vec::new() }
+            }
+        };
+        world.plan_command(ms(rng.below(60_000)), command);
     }
 }
 
@@ -45,6 +68,8 @@ fn history(seed: u64) -> Vec<String> {
         1 => Reliable::Required,
         _ => Reliable::Off,
     };
+    spec.trunks[0].take_refer = seed.is_multiple_of(3);
+    spec.trunks[0].session_timer = seed.is_multiple_of(4).then_some(secs(90));
     let mut world = World::with(seed, spec);
     let mut rng = Rng::from_seed(seed_of(seed, 20));
     let mut robot = Robot::new(rng.fork());
@@ -94,11 +119,22 @@ fn nothing_a_carrier_does_leaves_a_trace() {
         return;
     }
     // The histories are worth something only if they reach everything.
-    let events = ["incoming", "answered", "confirmed", "reoffer", "183 sdp", "offered", "agreed"];
-    for wanted in events {
+    for wanted in [
+        "incoming",
+        "answered",
+        "confirmed",
+        "reoffer",
+        "reoffered",
+        "183 sdp",
+        "offered",
+        "agreed",
+    ] {
         assert!(told.contains_key(wanted), "{wanted} never happened: {told:?}");
     }
     assert!(told.keys().any(|name| name.starts_with("redirected")), "{told:?}");
+    for wanted in ["transfer Acc", "transfer Succ", "transfer Fail", "refer asked"] {
+        assert!(told.keys().any(|name| name.starts_with(wanted)), "no {wanted}: {told:?}");
+    }
     for cause in ["PeerHangup", "LocalHangup", "Refused", "Rejected", "Canceled", "Timeout"] {
         let wanted = format!("ended {cause}");
         assert!(told.keys().any(|name| name.starts_with(&wanted)), "no {wanted}: {told:?}");

@@ -7,7 +7,8 @@ use crate::net::Faults;
 use crate::pair::Pair;
 use crate::world::{ANSWER, OFFER};
 use bellwire::id::SessionId;
-use bellwire::sip::interface::{Command, EndCause, Event, Invite, Transport};
+use bellwire::sip::interface::{Command, EndCause, Event, Invite, TransferState, Transport};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const CALLS: u64 = 20;
@@ -56,6 +57,7 @@ fn application(pair: &mut Pair, which: usize, session: SessionId, event: &Event)
             }
         }
         Event::Answered { .. } | Event::Confirmed { .. } => {
+            live(pair, which, session);
             // One side surely hangs up, often both do, now and then at the same moment.
             if which == 0 || pair.rng.chance(500) {
                 let max = if pair.rng.chance(300) { ms(50) } else { secs(90) };
@@ -65,7 +67,46 @@ fn application(pair: &mut Pair, which: usize, session: SessionId, event: &Event)
                 pair.plan(secs(120), which, hangup(session));
             }
         }
+        Event::Reoffer { .. } | Event::ReferAsked { .. } => asked(pair, which, session, event),
         _ => {}
+    }
+}
+
+/// What an application does with a session that stands: offers, digits, transfers.
+fn live(pair: &mut Pair, which: usize, session: SessionId) {
+    for number in 0..pair.rng.below(5) {
+        let after = pair.some(secs(60));
+        let command = match pair.rng.below(4) {
+            0 | 1 => Command::Reoffer { session, sdp: format!("v=0 {number}").into_bytes() },
+            2 => Command::Info { session, digit: '5', duration_ms: 100 },
+            _ => {
+                let to = "sip:elsewhere@example.com".to_owned();
+                Command::Refer { session, to, replaces: None, headers: Vec::new() }
+            }
+        };
+        // Both sides mostly do it at once: that is where the races are.
+        let after = if pair.rng.chance(500) { secs(after.as_secs() / 10 * 10) } else { after };
+        pair.plan(after, which, command);
+    }
+}
+
+/// Answers what the peer asks of a session that stands, late or not at all now and then.
+fn asked(pair: &mut Pair, which: usize, session: SessionId, event: &Event) {
+    let longest = if pair.rng.chance(100) { secs(40) } else { ms(300) };
+    let after = pair.some(longest);
+    let refuse = pair.rng.chance(200);
+    if matches!(event, Event::Reoffer { .. }) {
+        let answer = match refuse {
+            true => Command::Reject { session, code: 488, reason: String::new() },
+            false => Command::Reanswer { session, sdp: ANSWER.to_vec() },
+        };
+        return pair.plan(after, which, answer);
+    }
+    let code = if refuse { 403 } else { 202 };
+    pair.plan(after, which, Command::AnswerRefer { session, code });
+    for code in [100, 180, 200] {
+        let after = after + pair.some(secs(20));
+        pair.plan(after, which, Command::NotifyRefer { session, code });
     }
 }
 
@@ -91,7 +132,11 @@ fn incoming(pair: &mut Pair, which: usize, session: SessionId) {
 }
 
 fn history(seed: u64, transport: Transport) -> u64 {
-    let mut pair = Pair::new(seed, faults(seed), transport);
+    let mut pair = Pair::with(seed, faults(seed), transport, |which, spec| {
+        spec.trunks[0].take_refer = seed.is_multiple_of(3);
+        let interval = [None, Some(secs(90)), Some(secs(150))][(seed as usize / 2 + which) % 3];
+        spec.trunks[0].session_timer = interval;
+    });
     for number in 0..CALLS {
         let which = usize::try_from(pair.rng.below(2)).unwrap();
         let start = pair.some(secs(60));
@@ -117,8 +162,33 @@ fn plausible(pair: &Pair, seed: u64) {
         count(|event| matches!(event, Event::Ended(ending) if ending.cause == EndCause::Protocol));
     assert_eq!(protocol, 0, "we break no protocol ourselves, seed {seed}");
     assert!(confirmed <= answered + usize::try_from(CALLS).unwrap(), "seed {seed}");
+    transfers_end_once(pair, seed);
     if seed.is_multiple_of(4) {
         assert!(answered > 0, "calls succeed on a clean network, seed {seed}");
+    }
+}
+
+/// After `Succeeded` or `Failed` the next word of a transfer can only be that of another one.
+fn transfers_end_once(pair: &Pair, seed: u64) {
+    for agent in &pair.agents {
+        let mut open = BTreeSet::new();
+        for (_, session, event) in &agent.events {
+            match event {
+                Event::Transfer(TransferState::Accepted) => {
+                    assert!(open.insert(*session), "accepted twice, seed {seed}");
+                }
+                Event::Transfer(TransferState::Progress { .. }) => {
+                    assert!(open.contains(session), "progress of nothing, seed {seed}");
+                }
+                Event::Transfer(TransferState::Succeeded) => {
+                    assert!(open.remove(session), "success of nothing, seed {seed}");
+                }
+                // One that was asked for while another is under way fails beside it.
+                Event::Transfer(TransferState::Failed { code: 491, .. }) => {}
+                Event::Transfer(TransferState::Failed { .. }) => _ = open.remove(session),
+                _ => {}
+            }
+        }
     }
 }
 

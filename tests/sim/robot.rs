@@ -5,6 +5,7 @@
 
 use crate::carrier::{Received, Side};
 use crate::clock::{ms, secs};
+use crate::standing::with_body;
 use crate::world::World;
 use bellwire::sip::message::{Message, Method, Name};
 use bellwire::time::Rng;
@@ -65,14 +66,60 @@ impl Robot {
                 let challenge = "Proxy-Authenticate: Digest realm=\"10.0.0.2\", nonce=\"p\"\r\n";
                 self.say(world, 1000, heard.response(status, "x", challenge, ""));
             }
-            (Some(_), _) => {}
+            (Some(Method::Ack), _) => {}
+            (Some(method), _) => self.asked(world, heard, method == Method::Refer),
             (None, Some(code)) => self.answered(world, heard, code),
             (None, None) => unreachable!("a message is one or the other"),
         }
     }
 
-    /// Our INVITE came.
+    /// Our request in a dialog came: an offer, a refresh, a transfer, a digit.
+    fn asked(&mut self, world: &mut World, request: &Received, refers: bool) {
+        let timer = self.one_of(&["", "", "Session-Expires: 90;refresher=uac\r\n"]);
+        let extra = format!("Contact: <sip:far@10.0.0.2>\r\nRetry-After: 1\r\n{timer}");
+        if self.rng.chance(300) {
+            self.say(world, 500, request.response("100 Trying", "", "", ""));
+        }
+        let status = self.one_of(&[
+            "200 OK",
+            "200 OK",
+            "202 Accepted",
+            "491 Pending",
+            "488 No",
+            "500 Later",
+            "422 Small",
+            "481 Who",
+            "405 No",
+            "401 Who",
+        ]);
+        let body = self.one_of(&["v=0 held", "v=0 held", ""]);
+        if !self.rng.chance(100) {
+            self.say(world, 2000, request.response(status, "", &extra, body));
+        }
+        if refers {
+            self.notify(world, &request.header(Name::CallId));
+        }
+    }
+
+    /// How a transfer goes, more or less.
+    fn notify(&mut self, world: &mut World, call_id: &str) {
+        for _ in 0..self.rng.below(4) {
+            let state = self.one_of(&["active", "active;expires=5", "terminated;reason=x", ""]);
+            let event = self.one_of(&["refer", "refer", "refer;id=2", "presence"]);
+            let line = self.one_of(&["SIP/2.0 180 R", "SIP/2.0 200 OK", "SIP/2.0 486 B", "x"]);
+            let Some(side) = self.sides.get_mut(call_id) else { return };
+            side.cseq += 1;
+            let headers = format!("Event: {event}\r\nSubscription-State: {state}\r\n");
+            let plain = side.request("NOTIFY", &headers, "");
+            self.say(world, 20_000, with_body(&plain, "message/sipfrag", line));
+        }
+    }
+
+    /// Our INVITE came, the first or another one.
     fn invited(&mut self, world: &mut World, invite: &Received) {
+        if !invite.to_tag().is_empty() {
+            return self.asked(world, invite, false);
+        }
         let tag = self.one_of(&["a", "b"]);
         for _ in 0..self.rng.below(4) {
             let status = self.one_of(&["100 Trying", "180 Ringing", "183 Progress", "199 Gone"]);
@@ -188,10 +235,19 @@ impl Robot {
     /// One request in a call, as the call stands.
     pub fn talk(&mut self, world: &mut World, call_id: &str) {
         let jump = self.rng.below(4);
-        let method = self.one_of(&["INVITE", "UPDATE", "INFO", "OPTIONS", "BYE", "PRACK", "ACK"]);
+        let method = self.one_of(&[
+            "INVITE", "INVITE", "UPDATE", "INFO", "OPTIONS", "BYE", "PRACK", "ACK", "REFER",
+            "NOTIFY",
+        ]);
         let body = self.one_of(&["", "v=0 again"]);
-        let extra =
-            self.one_of(&["", "Supported: timer\r\nSession-Expires: 90\r\n", "Require: foo\r\n"]);
+        let extra = self.one_of(&[
+            "",
+            "Supported: timer\r\nSession-Expires: 90\r\nAllow: UPDATE\r\n",
+            "Supported: timer\r\nSession-Expires: 90;refresher=uas\r\n",
+            "Supported: timer\r\nSession-Expires: 30\r\n",
+            "Refer-To: <sip:bob@example.com>\r\nEvent: refer\r\n",
+            "Require: foo\r\n",
+        ]);
         let Some(side) = self.sides.get_mut(call_id) else { return };
         side.cseq = (side.cseq + u32::try_from(jump).unwrap()).saturating_sub(1);
         let request = side.request(method, extra, body);

@@ -15,6 +15,8 @@ struct Seen {
     invite_sent: Option<Instant>,
     /// The INVITE makes no offer: the ACK waits for the application, for half of 64*T1.
     delayed_offer: bool,
+    /// When the INVITE of a branch was first sent; a session has several.
+    sent: BTreeMap<String, Instant>,
     cancel_sent: Option<Instant>,
     first_ok_sent: Option<Instant>,
     first_ok_received: Option<Instant>,
@@ -49,9 +51,12 @@ impl Watch {
         let tag = message.to().ok().and_then(|to| to.tag()).unwrap_or("").to_owned();
         match (message.method(), message.code()) {
             (Some(Method::Invite), _) => {
+                if seen.caller.is_none() {
+                    seen.delayed_offer = message.body().is_empty();
+                }
                 seen.caller.get_or_insert(from);
                 seen.invite_sent.get_or_insert(now);
-                seen.delayed_offer = message.body().is_empty();
+                seen.sent.entry(branch).or_insert(now);
             }
             (Some(Method::Cancel), _) if !seen.provisional.contains(&branch) => {
                 self.violations.push("CANCEL before any provisional answer".into());
@@ -111,10 +116,11 @@ impl Watch {
                 }
             }
             // One that comes after Timer B finds no transaction any more.
-            (None, Some(..200))
-                if is_invite && seen.invite_sent.is_some_and(|at| now < at + secs(32)) =>
-            {
-                seen.provisional.push(message.via().map_or("", |via| via.branch).to_owned());
+            (None, Some(..200)) if is_invite => {
+                let branch = message.via().map_or("", |via| via.branch).to_owned();
+                if seen.sent.get(&branch).is_some_and(|at| now < *at + secs(32)) {
+                    seen.provisional.push(branch);
+                }
             }
             (None, Some(200..300)) if is_invite => {
                 // A transaction that gave up (Timer B, or 64*T1 after CANCEL) hears nothing more.

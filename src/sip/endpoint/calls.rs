@@ -9,7 +9,9 @@ use crate::sip::interface::{
     Command, EndCause, Ending, Event, Flow, Incoming, Invite, Output, PeerIdentity, Reliable,
 };
 use crate::sip::message::{Message, Method, NameAddr, Uri, escape_user, quoted, unfold};
-use crate::sip::session::{Ask, Effect, Input, Policy, Purpose, Reply, Session, Tag, tame};
+use crate::sip::session::{
+    Ask, Effect, Input, Policy, Purpose, Reply, Session, Tag, first_timer_headers, tame,
+};
 use crate::sip::transaction::table::{ServerId, ServerInput};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -93,8 +95,7 @@ impl Endpoint {
     fn refer_to(&self, to: &str, replaces: Option<SessionId>) -> String {
         let dialog = replaces.and_then(|id| self.calls.get(&id)?.session.dialog());
         let Some(dialog) = dialog else { return format!("<{to}>") };
-        let (call_id, theirs, ours) =
-            (dialog.call_id(), dialog.remote_tag(), dialog.local_tag());
+        let (call_id, theirs, ours) = (dialog.call_id(), dialog.remote_tag(), dialog.local_tag());
         let value = format!("{call_id};to-tag={theirs};from-tag={ours}");
         format!("<{to}?Replaces={}>", escape_header(&value))
     }
@@ -118,7 +119,9 @@ impl Endpoint {
         let request = self.first_invite(trunk, &tag, &invite);
         let key = (request.call_id.clone(), tag);
         self.by_dialog.insert(key.clone(), id);
-        let session = Session::outgoing(self.policy(trunk), invite.to, invite.sdp.is_some());
+        let offers = invite.sdp.is_some();
+        let mut session = Session::outgoing(self.policy(trunk), invite.to, offers);
+        session.describe(invite.sdp);
         let call = Call {
             session,
             trunk,
@@ -221,7 +224,8 @@ impl Endpoint {
                 None => format!("<sip:{user}@{host}>;tag={tag}"),
             }
         };
-        let mut headers = invite.headers.clone();
+        let mut headers = first_timer_headers(&self.policy(trunk));
+        headers.extend(invite.headers.iter().cloned());
         headers.extend(extensions(self.policy(trunk).reliable));
         Request {
             method: Method::Invite,
@@ -302,6 +306,10 @@ impl Endpoint {
         {
             self.by_dialog.remove(&call.key);
             self.call_timers.clear(&id);
+            // A re-INVITE that nobody answers must not outlive its session.
+            if let Some((_, reinvite)) = call.reinvite {
+                self.withdraw(now, reinvite, None);
+            }
         }
     }
 
@@ -317,15 +325,31 @@ impl Endpoint {
                 let owner = Owner::Ack { invite, to_tag };
                 self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
             }
-            Effect::Request { purpose, request } => {
+            Effect::Request { purpose, mut request } => {
+                //= RFC 3261 §12.2.1.1: target refresh requests SHOULD carry Contact; those of a
+                //= subscription refresh the target too (RFC 6665 §4.4)
+                let contact = match request.method {
+                    Method::Invite | Method::Update | Method::Refer | Method::Notify => true,
+                    Method::Ack
+                    | Method::Bye
+                    | Method::Cancel
+                    | Method::Options
+                    | Method::Register
+                    | Method::Prack
+                    | Method::Info
+                    | Method::Subscribe
+                    | Method::Message
+                    | Method::Publish
+                    | Method::Other(_) => false,
+                };
+                request.contact_user = contact.then(|| call.contact_user.clone());
                 let owner = match purpose {
                     Purpose::Bye => Owner::Bye(id),
                     Purpose::Stray => Owner::Nobody,
                     Purpose::InDialog(tag) => Owner::InDialog(id, tag),
                 };
                 let is_invite = request.method == Method::Invite;
-                let request =
-                    self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
+                let request = self.start(now, Outgoing::new(owner, trunk, request).by_itself(seen));
                 if let (Purpose::InDialog(tag), true) = (purpose, is_invite)
                     && let Some(call) = self.calls.get_mut(&id)
                 {
@@ -419,13 +443,13 @@ impl Endpoint {
     }
 }
 
-/// What our INVITE says about the extensions that we know.
+/// What our INVITE says about the extensions that we know, session timers left out.
 //= RFC 3262 §4: Supported with 100rel when reliable responses are wanted, Require to insist on them
 //= RFC 6228 §4: Supported with 199 to be told of early dialogs that end
 fn extensions(reliable: Reliable) -> Vec<(String, String)> {
     let supported = match reliable {
-        Reliable::Off => "timer, replaces, 199",
-        Reliable::Supported | Reliable::Required => "timer, 100rel, replaces, 199",
+        Reliable::Off => "replaces, 199",
+        Reliable::Supported | Reliable::Required => "100rel, replaces, 199",
     };
     let mut headers = vec![("Supported".to_owned(), supported.to_owned())];
     if reliable == Reliable::Required {

@@ -10,7 +10,7 @@ use crate::sip::message::{
     self, Capabilities, Fault, Message, Method, Name, ParseError, Refusal, StartLine, Via, salvage,
     validate,
 };
-use crate::sip::session::{Input, Reply, Session, reason_header};
+use crate::sip::session::{Input, Reply, Session, interval_refusal, reason_header};
 use crate::sip::transaction::Tell;
 use crate::sip::transaction::table::{MergeKey, ServerId, ServerInput, ServerKey};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -182,6 +182,9 @@ impl Endpoint {
         }
         if self.draining || self.calls.len() >= self.sessions_max || !self.setups.take(now) {
             return self.refuse_full(flow, message);
+        }
+        if let Some(headers) = interval_refusal(message) {
+            return self.plain(flow, message, 422, &headers);
         }
         let (id, trunk, tag) = (self.incoming_id(), arrival.trunk, self.rng.tag());
         let Some(server) = self.serve(arrival, merge, id, &tag, message) else {

@@ -3,7 +3,7 @@
 
 use super::reliable::{Prack, Sender};
 use super::{
-    Ask, Context, Exit, Input, Policy, Reason, Repeat, Reply, SessionTimer, State, sdp_of,
+    Ask, Context, Exit, Input, Policy, Reason, Refresh, Repeat, Reply, State, TimerAsk, sdp_of,
 };
 use crate::sip::dialog::{Dialog, DialogError};
 use crate::sip::interface::{EndCause, Event};
@@ -19,6 +19,8 @@ const PROVISIONAL_EVERY: Duration = Duration::from_mins(1);
 /// The same for one that is sure to arrive.
 //= RFC 3262 §3: once every two and a half minutes
 const RELIABLE_EVERY: Duration = Duration::from_secs(150);
+/// Most wishes of the application that wait for the ACK; further ones are lost.
+const LATER_MAX: usize = 32;
 
 /// The peer's INVITE is in and has no final answer.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ pub(super) struct Invited {
     asked: Option<ServerId>,
     /// The application has answered while a PRACK or its own word on an offer was missing.
     answer: Option<Vec<u8>>,
-    timer: Option<SessionTimer>,
+    timer: TimerAsk,
     /// What was said last, to be said again.
     ringing: Option<(Reply, Instant)>,
     /// The end that the Expires of the INVITE sets.
@@ -71,7 +73,7 @@ impl Invited {
             reliable: Sender::new(message, policy),
             asked: None,
             answer: None,
-            timer: SessionTimer::asked_by(message),
+            timer: TimerAsk::of(message),
             ringing: None,
             expires: expires.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
         })
@@ -339,7 +341,7 @@ impl Invited {
     }
 
     fn accept(self, context: &mut Context<'_>, sdp: Vec<u8>) -> State {
-        let headers = SessionTimer::headers(self.timer);
+        let (headers, refresh) = self.timer.grant(&context.policy, context.now);
         //= RFC 3261 §13.2.1: after the answer no further description in responses to the INVITE
         let sdp = Some(sdp).filter(|_| self.agreement != Agreement::Done);
         let delayed_offer = self.delayed_offer && sdp.is_some();
@@ -349,8 +351,9 @@ impl Invited {
             dialog: self.dialog,
             invite_cseq: self.invite_cseq,
             delayed_offer,
-            refresh_by: SessionTimer::expiry(self.timer, context.now),
+            refresh,
             repeat: context.first_repeat(),
+            later: Vec::new(),
             exit: None,
         })
     }
@@ -371,8 +374,10 @@ pub(super) struct Confirming {
     dialog: Dialog,
     invite_cseq: u32,
     delayed_offer: bool,
-    refresh_by: Option<Instant>,
+    refresh: Refresh,
     repeat: Repeat,
+    /// What the application wants of the session that stands, until it does.
+    later: Vec<Ask>,
     /// The application has hung up: BYE waits for the ACK.
     exit: Option<Exit>,
 }
@@ -399,6 +404,12 @@ impl Confirming {
             Input::Ask(Ask::Hangup { reason }) => {
                 self.exit.get_or_insert_with(|| Exit::hangup(reason));
             }
+            //= RFC 3261 §14.1: no INVITE of ours before the ACK to the one that is answered
+            Input::Ask(ask @ (Ask::Reoffer(_) | Ask::Refer { .. } | Ask::Info { .. })) => {
+                if self.later.len() < LATER_MAX {
+                    self.later.push(ask);
+                }
+            }
             Input::Request { server, message } => return self.request(context, server, message),
             //= RFC 3261 §13.3.1.4: no ACK for 64*T1: the session SHOULD be ended by BYE
             Input::Timeout if context.now >= self.repeat.give_up => {
@@ -416,12 +427,9 @@ impl Confirming {
                 | Ask::Reject { .. }
                 | Ask::Reanswer(_)
                 | Ask::Acknowledge(_)
-                | Ask::Reoffer(_)
                 | Ask::Redirect(_)
-                | Ask::Refer { .. }
                 | Ask::AnswerRefer(_)
-                | Ask::NotifyRefer(_)
-                | Ask::Info { .. },
+                | Ask::NotifyRefer(_),
             )
             | Input::Provisional(_)
             | Input::Accepted(_)
@@ -441,7 +449,9 @@ impl Confirming {
         }
         let sdp = if self.delayed_offer { sdp_of(ack) } else { None };
         context.event(Event::Confirmed { sdp });
-        State::Confirmed(Confirmed::new(self.dialog, self.refresh_by))
+        let mut confirmed = Confirmed::new(self.dialog, self.refresh);
+        confirmed.catch_up(context, self.later);
+        State::Confirmed(confirmed)
     }
 
     fn request(

@@ -12,7 +12,7 @@ use super::delayed::{self, Acknowledging};
 use super::early::{Agreement, Early, EarlyDialogs, NO_DIALOG, Turn};
 use super::redirect::{Redirecting, Redirects};
 use super::{
-    Ask, Context, Effect, Exit, Failure, Input, Purpose, Reply, SessionTimer, State, Tag,
+    Ask, Context, Effect, Exit, Failure, Input, Purpose, Refresh, Reply, State, Tag,
     reason_header, sdp_of, tame,
 };
 use crate::sip::dialog::Dialog;
@@ -72,6 +72,12 @@ impl Inviting {
         match input {
             Input::Provisional(answer) => self.ringing(context, answer),
             Input::Accepted(answer) => return self.accepted(context, answer),
+            Input::Refused { code: 422, message: Some(message), .. }
+                if self.exit.is_none() && context.redial_longer(message) =>
+            {
+                self.drop_asked(context);
+                self.early.clear();
+            }
             Input::Refused { code, reason, message } => {
                 return self.refused(context, code, &reason, message);
             }
@@ -216,13 +222,12 @@ impl Inviting {
             }
             return context.leave(dialog, exit);
         }
-        let timer = SessionTimer::granted_by(answer);
-        let expiry = SessionTimer::expiry(timer, context.now);
+        let refresh = Refresh::Off.of(answer, &context.policy, context.now);
         match outcome {
             Outcome::Agreed(sdp) => {
                 acknowledge(context, &dialog, cseq);
                 context.event(Event::Answered { sdp });
-                State::Confirmed(Confirmed::new(dialog, expiry))
+                State::Confirmed(Confirmed::new(dialog, refresh))
             }
             Outcome::Offered { sdp, told } => {
                 // An answer that is under way belongs to the offer of another fork.
@@ -230,7 +235,7 @@ impl Inviting {
                 if !told {
                     context.event(Event::Offered { sdp: sdp.clone() });
                 }
-                let confirmed = Confirmed::new(dialog, expiry);
+                let confirmed = Confirmed::new(dialog, refresh);
                 Acknowledging::wait(context, confirmed, (cseq, sdp), stale)
             }
             //= RFC 3261 §13.2.1: without an offer in the INVITE, the 2xx MUST have one

@@ -40,6 +40,13 @@ pub(super) fn parse_info(message: &Message<'_>) -> Info {
     }
 }
 
+/// The body of `application/dtmf-relay` for a key; `None` if there is no such key.
+pub(super) fn relay(key: char, duration_ms: u32) -> Option<Vec<u8>> {
+    let mut text = [0; 4];
+    let key = digit(key.encode_utf8(&mut text))?;
+    Some(format!("Signal={key}\r\nDuration={duration_ms}\r\n").into_bytes())
+}
+
 /// The value of a `name=value` line.
 fn field<'b>(body: &'b str, name: &str) -> Option<&'b str> {
     body.lines().find_map(|line| {

@@ -19,26 +19,36 @@ mod confirmed;
 mod delayed;
 mod dtmf;
 mod early;
+mod known;
+mod leaving;
+#[cfg(test)]
+mod model;
 mod reason;
 mod redirect;
+mod refer;
 mod reliable;
+mod reoffer;
 mod timer;
 
 use crate::sip::dialog::{Dialog, DialogError, Order, Request};
 use crate::sip::interface::{EndCause, Ending, Event, Reliable};
-use crate::sip::message::{Message, Method, Name};
+use crate::sip::message::{Message, Method, Name, StartLine};
 use crate::sip::transaction::table::ServerId;
 use crate::sip::transaction::timers::Resend;
 use crate::time::Rng;
 use callee::{Confirming, Invited};
 use caller::Inviting;
-use confirmed::{Confirmed, Leaving};
+use confirmed::Confirmed;
 use delayed::Acknowledging;
+use known::Known;
+use leaving::Leaving;
+use redirect::Redirecting;
+use std::time::{Duration, Instant};
+use timer::{Refresh, TimerAsk};
+
 pub use reason::Reason;
 pub(super) use reason::reason_header;
-use redirect::Redirecting;
-use timer::SessionTimer;
-use std::time::{Duration, Instant};
+pub use timer::{first_timer_headers, interval_refusal};
 
 /// Longest reason text that is passed on.
 const REASON_MAX: usize = 256;
@@ -94,6 +104,7 @@ pub struct Tag(pub u32);
 pub struct Session {
     policy: Policy,
     state: State,
+    known: Known,
 }
 
 /// One thing that happens to a session.
@@ -299,7 +310,13 @@ impl Session {
     /// A session whose INVITE is about to be sent to `target`; `offered`: it has a description.
     #[must_use]
     pub fn outgoing(policy: Policy, target: String, offered: bool) -> Self {
-        Self { policy, state: State::Inviting(Inviting::new(target, offered)) }
+        let state = State::Inviting(Inviting::new(target, offered));
+        Self { policy, state, known: Known::new(true) }
+    }
+
+    /// Tells the description that our first INVITE offers: a refresh may have to repeat it.
+    pub fn describe(&mut self, sdp: Option<Vec<u8>>) {
+        self.known.described = sdp;
     }
 
     /// A session for an INVITE that came without a To tag; `local_tag` will be ours.
@@ -314,12 +331,16 @@ impl Session {
         local_tag: &str,
     ) -> Result<Self, DialogError> {
         let invited = Invited::new(now, policy, (server, message), local_tag)?;
-        Ok(Self { policy, state: State::Invited(invited) })
+        let mut known = Known::new(false);
+        known.read(message);
+        Ok(Self { policy, state: State::Invited(invited), known })
     }
 
     /// Makes one step and gives back what is to be done for it, in order.
     pub fn handle(&mut self, now: Instant, rng: &mut Rng, input: Input<'_>) -> Vec<Effect> {
-        let mut context = Context { now, policy: self.policy, rng, effects: Vec::new() };
+        self.known.learn(&input);
+        let known = &mut self.known;
+        let mut context = Context { now, policy: self.policy, rng, known, effects: Vec::new() };
         let state = std::mem::replace(&mut self.state, State::Ended);
         self.state = match state {
             State::Inviting(state) => state.handle(&mut context, input),
@@ -331,7 +352,9 @@ impl Session {
             State::Leaving(state) => state.handle(&mut context, &input),
             State::Ended => State::Ended,
         };
-        context.effects
+        let effects = context.effects;
+        self.known.note(&effects);
+        effects
     }
 
     /// When to call with [`Input::Timeout`], and why.
@@ -414,6 +437,7 @@ struct Context<'c> {
     now: Instant,
     policy: Policy,
     rng: &'c mut Rng,
+    known: &'c mut Known,
     effects: Vec<Effect>,
 }
 
@@ -441,6 +465,21 @@ impl Context<'_> {
         }
         self.effects.push(Effect::Request { purpose: Purpose::Bye, request });
         State::Leaving(Leaving { dialog, exit })
+    }
+
+    /// What a 422 demands of the next try; `None`: it is a plain refusal.
+    fn longer(&mut self, refusal: &Message<'_>) -> Option<Vec<(String, String)>> {
+        let Known { min_se, too_small, .. } = &mut *self.known;
+        timer::longer(refusal, &self.policy, (min_se, too_small))
+    }
+
+    /// Sends our first INVITE again as a 422 demands; false if that is of no use.
+    fn redial_longer(&mut self, refusal: &Message<'_>) -> bool {
+        let headers = self.longer(refusal);
+        let again = headers.map(|headers| Effect::Redial { to: None, headers });
+        let redials = again.is_some();
+        self.effects.extend(again);
+        redials
     }
 
     /// 500 with Retry-After, for a request that comes while another one is being served.
@@ -560,9 +599,21 @@ impl Repeat {
     }
 }
 
+/// The reason phrase of a response.
+fn reason_phrase_of<'a>(message: &Message<'a>) -> &'a str {
+    match message.start_line() {
+        StartLine::Response { reason, .. } => reason,
+        StartLine::Request { .. } => "",
+    }
+}
+
 /// The body, if it is a description.
 fn sdp_of(message: &Message<'_>) -> Option<Vec<u8>> {
-    message.has_body("application", "sdp").then(|| message.body().to_vec())
+    has_sdp(message).then(|| message.body().to_vec())
+}
+
+fn has_sdp(message: &Message<'_>) -> bool {
+    message.has_body("application", "sdp")
 }
 
 /// Text of a peer, cut to a bound and without controls.
