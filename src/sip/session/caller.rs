@@ -12,8 +12,8 @@ use super::delayed::{self, Acknowledging};
 use super::early::{Agreement, Early, EarlyDialogs, NO_DIALOG, Turn};
 use super::redirect::{Redirecting, Redirects};
 use super::{
-    Ask, Context, Effect, Exit, Failure, Input, Purpose, Refresh, Reply, State, Tag,
-    reason_header, sdp_of, tame,
+    Ask, Context, Effect, Exit, Failure, Input, Purpose, Refresh, Reply, State, Tag, reason_header,
+    sdp_of, tame,
 };
 use crate::sip::dialog::Dialog;
 use crate::sip::interface::{EndCause, Event};
