@@ -5,10 +5,10 @@
 use crate::clock::{ms, secs};
 use crate::net::Faults;
 use crate::pair::Pair;
-use crate::world::{ANSWER, OFFER};
+use crate::world::{ANSWER, OFFER, name};
 use bellwire::id::SessionId;
 use bellwire::sip::interface::{Command, EndCause, Event, Invite, TransferState, Transport};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const CALLS: u64 = 20;
@@ -96,9 +96,10 @@ fn asked(pair: &mut Pair, which: usize, session: SessionId, event: &Event) {
     let after = pair.some(longest);
     let refuse = pair.rng.chance(200);
     if matches!(event, Event::Reoffer { .. }) {
-        let answer = match refuse {
-            true => Command::Reject { session, code: 488, reason: String::new() },
-            false => Command::Reanswer { session, sdp: ANSWER.to_vec() },
+        let answer = if refuse {
+            Command::Reject { session, code: 488, reason: String::new() }
+        } else {
+            Command::Reanswer { session, sdp: ANSWER.to_vec() }
         };
         return pair.plan(after, which, answer);
     }
@@ -131,10 +132,11 @@ fn incoming(pair: &mut Pair, which: usize, session: SessionId) {
     pair.plan(secs(300), which, hangup(session));
 }
 
-fn history(seed: u64, transport: Transport) -> u64 {
+fn history(seed: u64, transport: Transport, told: &mut BTreeMap<String, usize>) -> u64 {
     let mut pair = Pair::with(seed, faults(seed), transport, |which, spec| {
         spec.trunks[0].take_refer = seed.is_multiple_of(3);
-        let interval = [None, Some(secs(90)), Some(secs(150))][(seed as usize / 2 + which) % 3];
+        let interval = [None, Some(secs(90)), Some(secs(150))]
+            [(usize::try_from(seed).unwrap() / 2 + which) % 3];
         spec.trunks[0].session_timer = interval;
     });
     for number in 0..CALLS {
@@ -149,6 +151,9 @@ fn history(seed: u64, transport: Transport) -> u64 {
     pair.run(application);
     pair.check();
     plausible(&pair, seed);
+    for (_, _, event) in pair.agents.iter().flat_map(|agent| &agent.events) {
+        *told.entry(name(event)).or_default() += 1;
+    }
     pair.watch.messages
 }
 
@@ -195,14 +200,26 @@ fn transfers_end_once(pair: &Pair, seed: u64) {
 #[test]
 fn calls_over_udp() {
     let seeds = seeds(150);
-    let messages: u64 = seeds.iter().map(|seed| history(*seed, Transport::Udp)).sum();
-    println!("{} calls, {messages} messages", seeds.len() as u64 * CALLS);
+    let mut told = BTreeMap::new();
+    let mut messages = 0;
+    for seed in &seeds {
+        messages += history(*seed, Transport::Udp, &mut told);
+    }
+    println!("{} calls, {messages} messages, {told:?}", seeds.len() as u64 * CALLS);
+    if seeds.len() < 100 {
+        return;
+    }
+    for wanted in
+        ["reoffered", "reoffered 488", "dtmf 5", "transfer Accepted", "transfer Succeeded"]
+    {
+        assert!(told.contains_key(wanted), "{wanted} never happened: {told:?}");
+    }
 }
 
 #[test]
 fn calls_over_tcp() {
     for seed in seeds(50) {
-        history(seed, Transport::Tcp);
+        history(seed, Transport::Tcp, &mut BTreeMap::new());
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::carrier::Received;
 use crate::clock::secs;
 use crate::standing::{CONTACT, Standing, answered, called, with_body};
-use crate::world::World;
+use bellwire::sip::interface::TransferState::{Accepted, Progress, Succeeded};
 use bellwire::sip::interface::{Command, TransferState};
 use bellwire::sip::message::Name;
 
@@ -55,7 +55,6 @@ fn blind_transfer_is_followed_to_its_success() {
         ] {
             assert!(notify(&mut call, headers, body).first_line().contains("200"));
         }
-        use TransferState::{Accepted, Progress, Succeeded};
         let want = [Accepted, Progress { code: 100 }, Progress { code: 180 }, Succeeded];
         assert_eq!(call.transfers(), want);
         assert!(
@@ -149,7 +148,6 @@ fn notify_that_overtakes_the_202_counts() {
     notify(&mut call, ACTIVE, "SIP/2.0 100 Trying");
     call.world.send(&asked.response("202 Accepted", "", CONTACT, ""));
     call.world.run(secs(1));
-    use TransferState::{Accepted, Progress, Succeeded};
     assert_eq!(call.transfers(), [Accepted, Progress { code: 100 }]);
     notify(&mut call, OVER, "SIP/2.0 200 OK");
     assert_eq!(call.transfers()[2..], [Succeeded]);
@@ -268,6 +266,5 @@ fn target_that_cannot_be_written_fails_at_once() {
     refer(&mut call, "sip:bob@example.com>\r\nX-Evil: yes");
     call.world.never("REFER", secs(1));
     assert!(matches!(call.transfers()[..], [TransferState::Failed { .. }]));
-    let _: &World = &call.world;
     call.end();
 }

@@ -21,7 +21,8 @@ const DATAGRAM_MAX: usize = 65_535;
 ///
 /// Steps are separated by NUL bytes. A step that begins with `!` is a happening (`!w` the next
 /// deadline passes, `!r` ring, `!p` early media, `!a` answer, `!o` answer an offer, `!x` reject,
-/// `!h` hang up, `!u` unreachable, `!n` a new call); any other is a datagram from the trunk, in
+/// `!h` hang up, `!u` unreachable, `!n` a new call, `!O` an offer of ours, `!R` a transfer, `!T` take
+/// the peer's, `!N` tell it, `!i` a digit); any other is a datagram from the trunk, in
 /// which `{via}`, `{from}`, `{to}`, `{call-id}` and `{cseq}` stand for the fields of the last
 /// request that we sent. At the end all sessions are hung up and time runs on: nothing may remain.
 #[doc(hidden)]
@@ -61,6 +62,8 @@ fn spec() -> EndpointSpec {
             password: Some("p".to_owned().into()),
             realm: Some("r".to_owned()),
             sources: vec![(address(2).ip(), 32)],
+            session_timer: Some(Duration::from_secs(90)),
+            take_refer: true,
             ..TrunkSpec::new("t", vec!["sip:10.0.0.2".to_owned()])
         }],
         user_agent: "fuzz".to_owned(),
@@ -124,6 +127,14 @@ impl Script {
                 b'p' => Command::Progress { session, sdp },
                 b'a' => Command::Answer { session, sdp },
                 b'o' => Command::Reanswer { session, sdp },
+                b'O' => Command::Reoffer { session, sdp },
+                b'R' => {
+                    let to = "sip:c@10.0.0.3".to_owned();
+                    Command::Refer { session, to, replaces: Some(session), headers: Vec::new() }
+                }
+                b'T' => Command::AnswerRefer { session, code: 202 },
+                b'N' => Command::NotifyRefer { session, code: 200 },
+                b'i' => Command::Info { session, digit: '5', duration_ms: 100 },
                 b'x' => Command::Reject { session, code: 486, reason: String::new() },
                 _ => Command::Hangup { session, reason: Some("Q.850;cause=16".to_owned()) },
             }));

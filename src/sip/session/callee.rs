@@ -469,7 +469,7 @@ impl Confirming {
                 return context.end(exit);
             }
             // The ACK is on its way or lost; our repeated 2xx will bring it, then all is well.
-            Some(Method::Invite | Method::Update) => context.reply_later(server),
+            Some(Method::Invite | Method::Update | Method::Refer) => context.reply_later(server),
             Some(_) | None => context.serve_common(server, message),
         }
         State::Confirming(self)

@@ -16,7 +16,10 @@ use crate::sip::interface::{EndCause, Event};
 use crate::sip::message::{Message, Method, Name};
 use crate::sip::transaction::table::ServerId;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long the application may think about an offer; an UPDATE is waited for no longer.
+const REANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// Most digits that wait for their turn; further ones are lost.
 const KEYS_MAX: usize = 64;
@@ -49,6 +52,8 @@ pub(super) enum PeerOffer {
         timer: TimerAsk,
         /// Of a re-INVITE; an UPDATE has no ACK.
         invite: Option<Reinvite>,
+        /// When the application has thought for too long.
+        until: Instant,
     },
     /// Our 2xx to a re-INVITE waits for its ACK.
     Answered { server: ServerId, invite: Reinvite, repeat: Repeat },
@@ -79,8 +84,8 @@ pub(super) enum Next {
 }
 
 impl Confirmed {
-    pub(super) fn new(dialog: Dialog, refresh: Refresh) -> Self {
-        Self {
+    pub(super) fn new(dialog: Dialog, refresh: Refresh) -> Box<Self> {
+        Box::new(Self {
             dialog,
             offer: PeerOffer::None,
             own: Own::Idle,
@@ -90,7 +95,7 @@ impl Confirmed {
             pressed: None,
             keys: VecDeque::new(),
             exit: None,
-        }
+        })
     }
 
     /// Does what the application asked for before the session stood: offers, REFER and digits.
@@ -112,7 +117,8 @@ impl Confirmed {
 
     pub(super) fn deadline(&self) -> Option<(Instant, &'static str)> {
         let repeat = match &self.offer {
-            PeerOffer::None | PeerOffer::Asked { .. } => None,
+            PeerOffer::None => None,
+            PeerOffer::Asked { until, .. } => Some((*until, "offer_unanswered")),
             PeerOffer::Answered { repeat, .. } => Some(repeat.deadline()),
         };
         let refresh = self.refresh.deadline(matches!(self.own, Own::Idle));
@@ -121,7 +127,11 @@ impl Confirmed {
         all.flatten().min()
     }
 
-    pub(super) fn handle(mut self, context: &mut Context<'_>, input: Input<'_>) -> State {
+    pub(super) fn handle(
+        mut self: Box<Self>,
+        context: &mut Context<'_>,
+        input: Input<'_>,
+    ) -> State {
         let next = match input {
             Input::Request { server, message } => self.request(context, server, message),
             Input::Response { tag, message } => self.response(context, tag, message),
@@ -157,7 +167,7 @@ impl Confirmed {
 
     /// Sends BYE, or files it if an ACK is owed.
     //= RFC 3261 §15: no BYE before the ACK to our 2xx, or before the time-out
-    fn leave(mut self, context: &mut Context<'_>, exit: Exit) -> State {
+    fn leave(mut self: Box<Self>, context: &mut Context<'_>, exit: Exit) -> State {
         let exit = self.exit.take().unwrap_or(exit);
         if matches!(self.offer, PeerOffer::Answered { .. }) {
             self.exit = Some(exit);
@@ -274,7 +284,8 @@ impl Confirmed {
         }
         let cseq = message.cseq().map_or(0, |cseq| cseq.number);
         let invite = is_invite.then_some(Reinvite { cseq, delayed_offer: sdp.is_none() });
-        self.offer = PeerOffer::Asked { server, timer, invite };
+        let until = context.now + REANSWER_MAX;
+        self.offer = PeerOffer::Asked { server, timer, invite, until };
         context.event(Event::Reoffer { sdp });
     }
 
@@ -287,7 +298,7 @@ impl Confirmed {
 
     fn reanswer(&mut self, context: &mut Context<'_>, sdp: Vec<u8>) {
         self.offer = match std::mem::replace(&mut self.offer, PeerOffer::None) {
-            PeerOffer::Asked { server, timer, invite } => {
+            PeerOffer::Asked { server, timer, invite, .. } => {
                 let headers = self.grant(context, timer);
                 context.reply(server, Reply { headers, ..Reply::with_sdp(200, sdp) });
                 match invite {
@@ -407,6 +418,11 @@ impl Confirmed {
                 return Next::Leave(Exit::new(EndCause::Timeout, "no ACK".to_owned()));
             }
             PeerOffer::Answered { server, repeat, .. } => repeat.run(context, *server),
+            // An offer that is never answered would bar every other one.
+            PeerOffer::Asked { server, until, .. } if context.now >= *until => {
+                context.reply(*server, Reply::code(500));
+                self.offer = PeerOffer::None;
+            }
             PeerOffer::None | PeerOffer::Asked { .. } => {}
         }
         //= RFC 4028 §10: no refresh came in time: BYE

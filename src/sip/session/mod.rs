@@ -67,7 +67,7 @@ enum State {
     /// Callee: the 2xx is out and its ACK is owed by the peer.
     Confirming(Confirming),
     /// Both: the session stands.
-    Confirmed(Confirmed),
+    Confirmed(Box<Confirmed>),
     /// Both: our BYE is out.
     Leaving(Leaving),
     /// Over; to be removed.

@@ -169,7 +169,7 @@ impl Confirmed {
         let retry_after = retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)));
         let again = match code {
             //= RFC 3261 §12.2.1.2: 481 and 408 end the dialog
-            481 | 408 => return self.lost(context, &wish, Some(code)),
+            481 | 408 => return Self::lost(context, &wish, Some(code)),
             491 => Some(glare_pause(context)),
             500 | 503 => retry_after.filter(|pause| *pause <= RETRY_AFTER_MAX),
             422 => context.longer(message).map(|_| Duration::ZERO),
@@ -194,7 +194,7 @@ impl Confirmed {
         };
         match failure {
             //= RFC 3261 §12.2.1.2: no response at all counts as 408
-            Failure::TimedOut => self.lost(context, &wish, None),
+            Failure::TimedOut => Self::lost(context, &wish, None),
             //= RFC 3261 §8.1.3.1: a transport error counts as 503, which leaves the dialog
             Failure::Unreachable | Failure::Withdrawn => {
                 self.refused(context, &wish, 503, queued);
@@ -228,12 +228,11 @@ impl Confirmed {
                 context.known.described = Some(sdp);
                 context.event(Event::Reoffered(Ok(answer)));
             }
-            Some(_) => {}
             // The offer stays unanswered. Ending the call would be allowed, since RFC 3261 §13.2.1
             // demands the answer; but nothing was agreed on, so that the session can go on as if it
             // had never been offered, as it does after a refusal (§14.1).
             None if wish.sdp.is_some() => context.event(Event::Reoffered(Err(488))),
-            None => {}
+            Some(_) | None => {}
         }
     }
 
@@ -253,7 +252,7 @@ impl Confirmed {
     }
 
     /// The peer does not know the session any more, or is gone.
-    fn lost(&mut self, context: &mut Context<'_>, wish: &Wish, code: Option<u16>) -> Next {
+    fn lost(context: &mut Context<'_>, wish: &Wish, code: Option<u16>) -> Next {
         if wish.sdp.is_some() {
             context.event(Event::Reoffered(Err(code.unwrap_or(408))));
         }
