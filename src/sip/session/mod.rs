@@ -19,6 +19,8 @@ mod confirmed;
 mod delayed;
 mod dtmf;
 mod early;
+#[cfg(test)]
+mod early_model;
 mod known;
 mod leaving;
 #[cfg(test)]
@@ -361,7 +363,8 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Option<(Instant, &'static str)> {
         match &self.state {
-            State::Inviting(_) | State::Leaving(_) | State::Ended => None,
+            State::Inviting(state) => state.deadline(),
+            State::Leaving(_) | State::Ended => None,
             State::Redirecting(state) => Some(state.deadline()),
             State::Acknowledging(state) => Some(state.deadline()),
             State::Invited(state) => state.deadline(),
