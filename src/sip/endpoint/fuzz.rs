@@ -21,14 +21,15 @@ const DATAGRAM_MAX: usize = 65_535;
 ///
 /// Steps are separated by NUL bytes. A step that begins with `!` is a happening (`!w` the next
 /// deadline passes, `!r` ring, `!p` early media, `!a` answer, `!o` answer an offer, `!x` reject,
-/// `!h` hang up, `!u` unreachable, `!n` a new call, `!O` an offer of ours, `!R` a transfer, `!T` take
-/// the peer's, `!N` tell it, `!i` a digit); any other is a datagram from the trunk, in
-/// which `{via}`, `{from}`, `{to}`, `{call-id}` and `{cseq}` stand for the fields of the last
-/// request that we sent. At the end all sessions are hung up and time runs on: nothing may remain.
+/// `!h` hang up, `!u` unreachable, `!n` a new call, `!d` one without an offer, `!k` acknowledge an
+/// offer, `!t` follow a redirection, `!O` an offer of ours, `!R` a transfer, `!T` take the peer's,
+/// `!N` tell it, `!i` a digit); any other is a datagram from the trunk, in which `{via}`, `{from}`,
+/// `{to}`, `{call-id}` and `{cseq}` stand for the fields of the last request that we sent, and
+/// `{rack}` and `{us}` for RAck and To of our last reliable response. At the end all sessions are hung up and time runs on: nothing may remain.
 #[doc(hidden)]
 pub fn fuzz_entry(bytes: &[u8]) {
     let mut script = Script::new();
-    script.call();
+    script.call(Some(b"v=0".to_vec()));
     for step in bytes.split(|byte| *byte == 0).take(STEPS_MAX) {
         script.step(step);
     }
@@ -42,6 +43,10 @@ struct Script {
     sessions: BTreeSet<SessionId>,
     ended: BTreeSet<SessionId>,
     last_request: Vec<u8>,
+    /// RAck for our last reliable response.
+    last_rack: String,
+    /// Its To.
+    last_to: String,
     calls: u64,
 }
 
@@ -83,6 +88,8 @@ impl Script {
             sessions: BTreeSet::new(),
             ended: BTreeSet::new(),
             last_request: Vec::new(),
+            last_rack: String::new(),
+            last_to: String::new(),
             calls: 0,
         }
     }
@@ -90,7 +97,8 @@ impl Script {
     fn step(&mut self, step: &[u8]) {
         match step {
             [b'!', b'w', ..] => self.wait(),
-            [b'!', b'n', ..] => self.call(),
+            [b'!', b'n', ..] => self.call(Some(b"v=0".to_vec())),
+            [b'!', b'd', ..] => self.call(None),
             [b'!', b'u', ..] => self.feed(Input::Unreachable { flow: flow() }),
             [b'!', letter, ..] => self.ask(*letter),
             datagram => {
@@ -107,16 +115,11 @@ impl Script {
         }
     }
 
-    fn call(&mut self) {
+    fn call(&mut self, sdp: Option<Vec<u8>>) {
         self.calls += 1;
         let session = SessionId(self.calls);
-        self.feed(Input::Command(Command::Invite(Box::new(Invite::new(
-            session,
-            "t",
-            "sip:b@10.0.0.2",
-            "a",
-            b"v=0".to_vec(),
-        )))));
+        let invite = Invite::new(session, "t", "sip:b@10.0.0.2", "a", Vec::new());
+        self.feed(Input::Command(Command::Invite(Box::new(Invite { sdp, ..invite }))));
     }
 
     fn ask(&mut self, letter: u8) {
@@ -127,6 +130,8 @@ impl Script {
                 b'p' => Command::Progress { session, sdp },
                 b'a' => Command::Answer { session, sdp },
                 b'o' => Command::Reanswer { session, sdp },
+                b'k' => Command::Acknowledge { session, sdp },
+                b't' => Command::Redirect { session, to: "sip:c@10.0.0.2".to_owned() },
                 b'O' => Command::Reoffer { session, sdp },
                 b'R' => {
                     let to = "sip:c@10.0.0.3".to_owned();
@@ -166,6 +171,11 @@ impl Script {
         assert!(message.is_ok(), "we sent what cannot be read");
         if message == Ok(true) {
             self.last_request = bytes;
+        } else if let Ok(response) = Message::parse(&bytes)
+            && let (Some(rseq), Ok(cseq)) = (response.header(Name::RSeq), response.cseq())
+        {
+            self.last_rack = format!("{rseq} {} INVITE", cseq.number);
+            response.header(Name::To).unwrap_or("").clone_into(&mut self.last_to);
         }
     }
 
@@ -198,7 +208,8 @@ impl Script {
         for (place, name) in fields {
             text = text.replacen(place, request.header(name).unwrap_or(""), 4);
         }
-        text.into_bytes()
+        let text = text.replacen("{rack}", &self.last_rack, 4);
+        text.replacen("{us}", &self.last_to, 4).into_bytes()
     }
 
     /// Hangs up everywhere and lets time run: the tables must become empty.
