@@ -338,17 +338,19 @@ pub enum Event {
         /// Answer SDP of early media.
         sdp: Option<Vec<u8>>,
         /// Which early dialog speaks, counted from 0: a forked call has several, and the media of
-        /// the last one that spoke is heard.
+        /// the last one that spoke is heard. `u32::MAX`: one without an early dialog (no To tag,
+        /// or beyond the 16 of an INVITE). 199 ends its early dialog.
         fork: u32,
     },
     /// The callee made the offer that our INVITE lacked, in a reliable 1xx or in the 2xx:
     /// [`Command::Acknowledge`] it, or hang up. [`Event::Answered`] follows the one in a 2xx.
+    /// Forks may make several; each is acknowledged once, in order.
     Offered {
         /// The offer.
         sdp: Vec<u8>,
     },
     /// The callee names others to call instead (3xx): [`Command::Redirect`] to one of them, or
-    /// hang up, which ends the session as refused.
+    /// hang up, which ends the session as refused. When a target fails, the others come again.
     Redirected {
         /// 300 to 399.
         code: u16,
@@ -358,7 +360,8 @@ pub enum Event {
     /// The callee answered; the ACK is out.
     Answered {
         /// The answer of the dialog that is kept, from its 2xx or from a 1xx before; `None` after
-        /// [`Event::Offered`].
+        /// [`Event::Offered`], and when an offer of the callee ([`Event::Reoffer`]) was the last to
+        /// be answered: that one counts.
         sdp: Option<Vec<u8>>,
     },
     /// The ACK for our 200 arrived: the incoming session is confirmed; once more after a
@@ -367,7 +370,8 @@ pub enum Event {
         /// The answer to a delayed offer.
         sdp: Option<Vec<u8>>,
     },
-    /// The peer offers a new description (re-INVITE or UPDATE): `Reanswer` or `Reject` it.
+    /// The peer offers a new description (re-INVITE, UPDATE, or PRACK to a reliable 1xx of ours):
+    /// `Reanswer` or `Reject` it, before the session is answered too.
     Reoffer {
         /// The offer; `None` asks us to make one.
         sdp: Option<Vec<u8>>,

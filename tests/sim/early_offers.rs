@@ -233,3 +233,27 @@ fn bye_and_cancel_refuse_the_offer_that_waits() {
         assert!(world.told(session).last().unwrap().ends_with("487"), "{method}");
     }
 }
+
+#[test]
+fn offer_that_the_application_forgets_is_refused_and_the_call_goes_on() {
+    let (mut world, session, invite, mut side) = calling(12);
+    world.send(&next(&mut side, "UPDATE", "v=0 one"));
+    world.never("SIP/2.0", secs(29));
+    world.run(secs(2));
+    assert!(world.wait("SIP/2.0 500").header(Name::CSeq).ends_with("UPDATE"));
+    world.send(&invite.response("200 OK", "a", CONTACT, ""));
+    world.wait("ACK");
+    world.hangup(session);
+    world.finish();
+
+    let (mut world, session, mut side, media) = called(13);
+    world.send(&prack(&mut side, &media, "v=0 narrowed"));
+    world.run(ms(100));
+    world.command(Command::Answer { session, sdp: ANSWER.to_vec() });
+    world.never("SIP/2.0 200", secs(29));
+    world.run(secs(2));
+    assert!(world.wait("SIP/2.0 500").header(Name::CSeq).ends_with("PRACK"));
+    assert!(world.wait("SIP/2.0 200").header(Name::CSeq).ends_with("INVITE"));
+    world.hangup(session);
+    world.finish();
+}

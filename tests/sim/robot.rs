@@ -61,12 +61,12 @@ impl Robot {
                 self.say(world, 100, heard.simple(status));
             }
             (Some(Method::Bye), _) => self.left(world, heard),
-            (Some(Method::Ack), _) => {}
             (Some(Method::Prack), _) => {
                 let status = self.one_of(&["200 OK", "200 OK", "200 OK", "481 No", "407 Who"]);
                 let challenge = "Proxy-Authenticate: Digest realm=\"10.0.0.2\", nonce=\"p\"\r\n";
                 self.say(world, 1000, heard.response(status, "x", challenge, ""));
             }
+            (Some(Method::Ack), _) => {}
             (Some(method), _) => self.asked(world, heard, method == Method::Refer),
             (None, Some(code)) => self.answered(world, heard, code),
             (None, None) => unreachable!("a message is one or the other"),

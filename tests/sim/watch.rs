@@ -13,10 +13,10 @@ struct Seen {
     /// Branches of INVITEs that got a provisional answer.
     provisional: Vec<String>,
     invite_sent: Option<Instant>,
-    /// When the INVITE of a branch was first sent; a session has several.
-    sent: BTreeMap<String, Instant>,
     /// The INVITE makes no offer: the ACK waits for the application, for half of 64*T1.
     delayed_offer: bool,
+    /// When the INVITE of a branch was first sent; a session has several.
+    sent: BTreeMap<String, Instant>,
     cancel_sent: Option<Instant>,
     first_ok_sent: Option<Instant>,
     first_ok_received: Option<Instant>,
@@ -51,10 +51,12 @@ impl Watch {
         let tag = message.to().ok().and_then(|to| to.tag()).unwrap_or("").to_owned();
         match (message.method(), message.code()) {
             (Some(Method::Invite), _) => {
+                if seen.caller.is_none() {
+                    seen.delayed_offer = message.body().is_empty();
+                }
                 seen.caller.get_or_insert(from);
                 seen.invite_sent.get_or_insert(now);
                 seen.sent.entry(branch).or_insert(now);
-                seen.delayed_offer = message.body().is_empty();
             }
             (Some(Method::Cancel), _) if !seen.provisional.contains(&branch) => {
                 self.violations.push("CANCEL before any provisional answer".into());

@@ -226,11 +226,9 @@ impl Endpoint {
 
     fn first_invite(&mut self, trunk: usize, tag: &str, invite: &Invite) -> Request {
         let (from, mut headers) = self.caller_identity(trunk, tag, invite);
+        headers.extend(first_timer_headers(&self.policy(trunk)));
         headers.extend(invite.headers.iter().cloned());
         headers.extend(extensions(self.policy(trunk).reliable));
-        // Supported is said once, for all extensions.
-        let timer = first_timer_headers(&self.policy(trunk)).into_iter();
-        headers.extend(timer.filter(|(name, _)| name != Name::Supported.as_str()));
         if let Some(replaces) = &invite.replaces {
             //= RFC 3891 §4: Require with replaces, so that nobody answers a call of its own
             headers.push(("Replaces".to_owned(), replaces.clone()));
@@ -458,13 +456,13 @@ impl Endpoint {
     }
 }
 
-/// What our INVITE says about the extensions that we know.
+/// What our INVITE says about the extensions that we know, session timers left out.
 //= RFC 3262 §4: Supported with 100rel when reliable responses are wanted, Require to insist on them
 //= RFC 6228 §4: Supported with 199 to be told of early dialogs that end
 fn extensions(reliable: Reliable) -> Vec<(String, String)> {
     let supported = match reliable {
-        Reliable::Off => "timer, replaces, 199",
-        Reliable::Supported | Reliable::Required => "timer, 100rel, replaces, 199",
+        Reliable::Off => "replaces, 199",
+        Reliable::Supported | Reliable::Required => "100rel, replaces, 199",
     };
     let mut headers = vec![("Supported".to_owned(), supported.to_owned())];
     if reliable == Reliable::Required {

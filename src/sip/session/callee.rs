@@ -8,7 +8,7 @@ use super::{
 use crate::sip::dialog::{Dialog, DialogError};
 use crate::sip::interface::{EndCause, Event};
 use crate::sip::message::{Message, Method, Name};
-use crate::sip::session::confirmed::Confirmed;
+use crate::sip::session::confirmed::{Confirmed, REANSWER_MAX};
 use crate::sip::transaction::table::ServerId;
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 //= RFC 3261 §13.3.1.1: one every minute
 const PROVISIONAL_EVERY: Duration = Duration::from_mins(1);
 
-/// Most wishes of the application that wait for the ACK; further ones are lost.
-const LATER_MAX: usize = 32;
-/// As [`PROVISIONAL_EVERY`], for one that is sure to arrive.
+/// The same for one that is sure to arrive.
 //= RFC 3262 §3: once every two and a half minutes
 const RELIABLE_EVERY: Duration = Duration::from_secs(150);
+/// Most wishes of the application that wait for the ACK; further ones are lost.
+const LATER_MAX: usize = 32;
 
 /// The peer's INVITE is in and has no final answer.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ pub(super) struct Invited {
     agreement: Agreement,
     /// Gives the provisional responses, if they are to be reliable.
     reliable: Option<Sender>,
-    /// The PRACK or UPDATE whose offer waits for the application.
-    asked: Option<ServerId>,
+    /// The PRACK or UPDATE whose offer waits for the application, and until when.
+    asked: Option<(ServerId, Instant)>,
     /// The application has answered while a PRACK or its own word on an offer was missing.
     answer: Option<Vec<u8>>,
     timer: TimerAsk,
@@ -87,7 +87,8 @@ impl Invited {
         let ringing = self.ringing.as_ref().map(|(_, at)| (*at, "provisional_refresh"));
         let expires = self.expires.map(|at| (at, "invite_expires"));
         let reliable = self.reliable.as_ref().and_then(Sender::deadline);
-        ringing.into_iter().chain(expires).chain(reliable).min()
+        let asked = self.asked.map(|(_, until)| (until, "offer_unanswered"));
+        ringing.into_iter().chain(expires).chain(reliable).chain(asked).min()
     }
 
     pub(super) fn handle(self, context: &mut Context<'_>, input: Input<'_>) -> State {
@@ -123,7 +124,7 @@ impl Invited {
                 return self.proceed(context);
             }
             Ask::Reanswer(sdp) => {
-                if let Some(server) = self.asked.take() {
+                if let Some((server, _)) = self.asked.take() {
                     context.reply(server, Reply::with_sdp(200, sdp));
                     return self.proceed(context);
                 }
@@ -132,7 +133,7 @@ impl Invited {
             //= RFC 3311 §5.2: an offer that is not acceptable gets 488
             Ask::Reject { code, reason } if self.asked.is_some() => {
                 let code = if (300..700).contains(&code) { code } else { 488 };
-                if let Some(server) = self.asked.take() {
+                if let Some((server, _)) = self.asked.take() {
                     context.reply(server, Reply { code, reason, ..Reply::default() });
                 }
                 return self.proceed(context);
@@ -233,6 +234,11 @@ impl Invited {
             let exit = Exit::with_code(EndCause::Timeout, 504, "no PRACK".to_owned());
             return self.refuse(context, Reply::code(504), exit);
         }
+        // An offer that is never answered would hold up the call.
+        if let Some((server, _)) = self.asked.take_if(|(_, until)| context.now >= *until) {
+            context.reply(server, Reply::code(500));
+            return self.proceed(context);
+        }
         if let Some((reply, at)) = self.ringing.take() {
             if context.now >= at {
                 self.ring(context, reply.code, reply.sdp);
@@ -314,7 +320,7 @@ impl Invited {
         if self.asked.is_some() {
             return context.reply_later(server);
         }
-        self.asked = Some(server);
+        self.asked = Some((server, context.now + REANSWER_MAX));
         context.event(Event::Reoffer { sdp: Some(sdp) });
     }
 
@@ -359,7 +365,7 @@ impl Invited {
     }
 
     fn refuse(self, context: &mut Context<'_>, reply: Reply, exit: Exit) -> State {
-        if let Some(server) = self.asked {
+        if let Some((server, _)) = self.asked {
             context.reply(server, Reply::code(487));
         }
         context.reply(self.server, reply);

@@ -12,14 +12,15 @@ use super::delayed::{self, Acknowledging};
 use super::early::{Agreement, Early, EarlyDialogs, NO_DIALOG, Turn};
 use super::redirect::{Redirecting, Redirects};
 use super::{
-    Ask, Context, Effect, Exit, Failure, Input, Purpose, Refresh, Reply, State, Tag,
-    reason_header, sdp_of, tame,
+    Ask, Context, Effect, Exit, Failure, Input, Purpose, Refresh, Reply, State, Tag, reason_header,
+    sdp_of, tame,
 };
 use crate::sip::dialog::Dialog;
 use crate::sip::interface::{EndCause, Event};
 use crate::sip::message::{Message, Method};
-use crate::sip::session::confirmed::Confirmed;
+use crate::sip::session::confirmed::{Confirmed, REANSWER_MAX};
 use crate::sip::transaction::table::ServerId;
+use std::time::Instant;
 
 /// The numbers of requests in early dialogs begin here: their answers may come when the session
 /// stands, whose own requests are counted from 0.
@@ -46,6 +47,8 @@ struct Asked {
     server: ServerId,
     /// Of the callee.
     tag: String,
+    /// How long the application may think about it.
+    until: Instant,
 }
 
 impl Inviting {
@@ -62,6 +65,10 @@ impl Inviting {
 
     pub(super) fn dialogs(&self) -> usize {
         self.early.len()
+    }
+
+    pub(super) fn deadline(&self) -> Option<(Instant, &'static str)> {
+        self.asked.as_ref().map(|asked| (asked.until, "offer_unanswered"))
     }
 
     pub(super) fn next_cseq(&mut self) -> Option<u32> {
@@ -93,8 +100,13 @@ impl Inviting {
             Input::Ask(Ask::Acknowledge(sdp)) => self.acknowledge(context, sdp),
             Input::Ask(Ask::Reanswer(sdp)) => self.reanswer(context, sdp),
             Input::Ask(Ask::Reject { code, reason }) => self.reject(context, code, reason),
-            //= RFC 3311 §5.1: no offer while the first one has no final answer; it can be tried again
+            // Offers of ours wait until the session stands.
             Input::Ask(Ask::Reoffer(_)) => context.event(Event::Reoffered(Err(491))),
+            Input::Timeout => {
+                if self.asked.as_ref().is_some_and(|asked| context.now >= asked.until) {
+                    self.refuse_asked(context, 500);
+                }
+            }
             // Questions to a callee, or about what cannot have come. The INVITE's own outcome tells
             // whether a PRACK mattered.
             Input::Ask(
@@ -111,8 +123,7 @@ impl Inviting {
             | Input::Response { .. }
             | Input::NoAnswer { .. }
             | Input::Ack(_)
-            | Input::Cancel { .. }
-            | Input::Timeout => {}
+            | Input::Cancel { .. } => {}
         }
         State::Inviting(self)
     }
@@ -360,14 +371,15 @@ impl Inviting {
             }
             Agreement::Answered | Agreement::Theirs => {
                 early.dialog.refresh_target(message);
-                self.asked = Some(Asked { server, tag: tag.to_owned() });
+                let until = context.now + REANSWER_MAX;
+                self.asked = Some(Asked { server, tag: tag.to_owned(), until });
                 context.event(Event::Reoffer { sdp: Some(sdp) });
             }
         }
     }
 
     fn reanswer(&mut self, context: &mut Context<'_>, sdp: Vec<u8>) {
-        let Some(Asked { server, tag }) = self.asked.take() else { return };
+        let Some(Asked { server, tag, .. }) = self.asked.take() else { return };
         context.reply(server, Reply::with_sdp(200, sdp));
         if let Some(early) = self.early.of(&tag) {
             early.agreement = Agreement::Theirs;
@@ -382,10 +394,14 @@ impl Inviting {
         }
     }
 
-    /// Refuses an offer that nobody will answer any more.
+    /// Refuses an offer whose dialog ends.
     fn drop_asked(&mut self, context: &mut Context<'_>) {
+        self.refuse_asked(context, 487);
+    }
+
+    fn refuse_asked(&mut self, context: &mut Context<'_>, code: u16) {
         if let Some(Asked { server, .. }) = self.asked.take() {
-            context.reply(server, Reply::code(487));
+            context.reply(server, Reply::code(code));
         }
     }
 

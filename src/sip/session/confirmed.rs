@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How long the application may think about an offer; an UPDATE is waited for no longer.
-const REANSWER_MAX: Duration = Duration::from_secs(30);
+pub(super) const REANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// Most digits that wait for their turn; further ones are lost.
 const KEYS_MAX: usize = 64;

@@ -15,7 +15,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Acknowledging {
     /// The session as it stands once the ACK is out.
-    confirmed: Confirmed,
+    confirmed: Box<Confirmed>,
     /// Of the INVITE.
     cseq: u32,
     offer: Vec<u8>,
@@ -28,7 +28,7 @@ impl Acknowledging {
     /// Waits for half of the time that the callee repeats its 2xx for.
     pub(super) fn wait(
         context: &Context<'_>,
-        confirmed: Confirmed,
+        confirmed: Box<Confirmed>,
         (cseq, offer): (u32, Vec<u8>),
         stale: bool,
     ) -> State {

@@ -18,16 +18,18 @@ mod caller;
 mod confirmed;
 mod delayed;
 mod dtmf;
+mod early;
+#[cfg(test)]
+mod early_model;
 mod known;
 mod leaving;
 #[cfg(test)]
 mod model;
-mod refer;
-mod reoffer;
-mod early;
 mod reason;
 mod redirect;
+mod refer;
 mod reliable;
+mod reoffer;
 mod timer;
 
 use crate::sip::dialog::{Dialog, DialogError, Order, Request};
@@ -42,12 +44,12 @@ use confirmed::Confirmed;
 use delayed::Acknowledging;
 use known::Known;
 use leaving::Leaving;
-pub use reason::Reason;
-pub(super) use reason::reason_header;
 use redirect::Redirecting;
 use std::time::{Duration, Instant};
 use timer::{Refresh, TimerAsk};
 
+pub use reason::Reason;
+pub(super) use reason::reason_header;
 pub use timer::{first_timer_headers, interval_refusal};
 
 /// Longest reason text that is passed on.
@@ -361,7 +363,8 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Option<(Instant, &'static str)> {
         match &self.state {
-            State::Inviting(_) | State::Leaving(_) | State::Ended => None,
+            State::Inviting(state) => state.deadline(),
+            State::Leaving(_) | State::Ended => None,
             State::Redirecting(state) => Some(state.deadline()),
             State::Acknowledging(state) => Some(state.deadline()),
             State::Invited(state) => state.deadline(),
