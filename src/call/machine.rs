@@ -465,7 +465,7 @@ impl Call {
             State::Ending { why, .. } => *why,
             // Who takes a transfer on may hang up at once, and leave it to us to believe it.
             State::Answered { .. }
-                if ending.cause == EndCause::PeerHangup && self.middle.is_handed_over() =>
+                if ending.cause == EndCause::PeerHangup && self.is_handed_over() =>
             {
                 (EndReason::Transfer, cause::party_of_ending(ending, direction))
             }
@@ -541,6 +541,7 @@ impl Call {
         self.record.hangup_party = Some(party);
         self.record.status = cause::final_status(reason, answered);
         self.record.bridged = false;
+        self.end_transfer(reason == EndReason::Transfer);
         self.record.duration_ms = since.filter(|_| answered).map(|since| {
             let lasted = now.mono.saturating_duration_since(since);
             u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX)

@@ -67,11 +67,6 @@ impl Middle {
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.pending.map(|pending| pending.until)
     }
-
-    /// Whether the other side has taken a transfer on.
-    pub(super) fn is_handed_over(&self) -> bool {
-        self.pending.is_some_and(|pending| pending.accepted)
-    }
 }
 
 impl Call {
@@ -153,6 +148,26 @@ impl Call {
     pub fn is_content_aside(&self) -> bool {
         let answered = matches!(self.state, State::Answered { .. });
         answered && (self.middle.pending.is_some() || self.record.bridged)
+    }
+
+    /// Whether the other side has taken on to call somebody else.
+    pub(super) fn is_handed_over(&self) -> bool {
+        let accepted = self.middle.pending.is_some_and(|pending| pending.accepted);
+        accepted
+            && self.record.transfer.as_ref().is_some_and(|view| match view.mode {
+                TransferMode::Blind | TransferMode::Attended => true,
+                TransferMode::Bridge | TransferMode::Referred => false,
+            })
+    }
+
+    /// The call ends: a transfer that nobody took on has failed.
+    pub(super) fn end_transfer(&mut self, handed_over: bool) {
+        if self.middle.pending.take().is_some()
+            && !handed_over
+            && let Some(view) = &mut self.record.transfer
+        {
+            view.state = TransferPhase::Failed;
+        }
     }
 
     fn offered(&self) -> Result<(), WishError> {

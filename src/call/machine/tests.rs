@@ -352,6 +352,16 @@ fn a_peer_that_hangs_up_once_it_took_the_transfer_on_was_transferred() {
 }
 
 #[test]
+fn a_caller_who_leaves_while_the_target_rings_was_not_transferred() {
+    let mut rig = Rig::answered();
+    rig.ask(&transfer(TransferMode::Bridge)).unwrap();
+    rig.feed(Input::Transfer(TransferState::Progress { code: 180 }));
+    rig.feed(ending(EndCause::PeerHangup, None));
+    assert_eq!(rig.call.record().end_reason, Some(EndReason::CalleeHangup));
+    assert_eq!(rig.phase(), Some((TransferPhase::Failed, Some(180))));
+}
+
+#[test]
 fn joined_calls_end_together_or_go_on() {
     let other = || CallId::from_tail("2").unwrap();
     for (joint, handed, reason) in [

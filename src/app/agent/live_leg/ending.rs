@@ -107,6 +107,8 @@ impl LiveLeg {
         let Some((line, ears)) = self.leg.take() else { return };
         self.mouth.halt(line.port.sent_samples());
         self.orders.clear();
+        // A brain that hears nobody costs money.
+        self.live = None;
         if let Some(leg) = whole(line, ears)
             && let Err(Ok(leg)) = reply.send(Ok(leg))
         {
