@@ -20,10 +20,10 @@ use crate::call::outcome::{Transcription, TranscriptionStatus};
 use crate::call::record::{CallRecord, EndReason, Quality};
 use crate::call::{Call, Input, Now, Output, cause};
 use crate::id::SessionId;
-use crate::media::interface::{Command as MediaCommand, MediaParams};
+use crate::media::interface::Command as MediaCommand;
 use crate::media::worker::{LegControl, LegHandle};
 use crate::observe::event::{self, Happening as _};
-use crate::sdp::{self, LocalMedia, Negotiated};
+use crate::sdp::{Desk, Negotiated};
 use crate::sip::interface::{Command, Event, Invite};
 use crate::speech::stt::SttUnavailable;
 use std::sync::{Arc, OnceLock};
@@ -131,7 +131,7 @@ pub(super) struct CallActor {
     app: Option<AppLeg>,
     /// The leg of those who watch an agent.
     watchers: Option<AppLeg>,
-    local: Option<LocalMedia>,
+    desk: Option<Desk>,
     leg: Option<LegHandle>,
     media: Arc<OnceLock<LegControl>>,
     codec: Arc<OnceLock<&'static str>>,
@@ -158,7 +158,7 @@ impl CallActor {
             setup,
             app,
             watchers,
-            local: None,
+            desk: None,
             leg: None,
             media,
             codec,
@@ -395,7 +395,7 @@ impl CallActor {
             return self.feed(Input::Refused(EndReason::Congestion));
         }
         self.start_content();
-        let Some(local) = &self.local else { return };
+        let Some(desk) = &mut self.desk else { return };
         let invite = Invite {
             session: self.setup.session,
             trunk: dial.trunk,
@@ -403,7 +403,7 @@ impl CallActor {
             from_user: dial.from_user,
             from_display: dial.from_display,
             headers: dial.headers,
-            sdp: Some(sdp::offer(local)),
+            sdp: Some(desk.offer()),
             identity: None,
             replaces: None,
         };
@@ -412,17 +412,17 @@ impl CallActor {
 
     /// Sends our description with 183 or 200: an answer, or the offer that the INVITE lacked.
     async fn describe(&mut self, early: bool) {
-        if self.local.is_none() {
+        if self.desk.is_none() {
             if !self.open_leg() {
                 self.setup.call.record_mut().end_detail = Some("no RTP port is free".to_owned());
                 return self.feed(Input::MediaFailed);
             }
             self.start_content();
         }
-        let Some(local) = &self.local else { return };
+        let Some(desk) = &mut self.desk else { return };
         let description = match &self.setup.offer {
-            None => sdp::offer(local),
-            Some(offer) => match sdp::answer(local, offer) {
+            None => desk.offer(),
+            Some(offer) => match desk.answer(offer) {
                 Ok((answer, negotiated)) => {
                     self.update_media(&negotiated);
                     answer
@@ -444,11 +444,10 @@ impl CallActor {
 
     async fn reanswer(&mut self, offer: Option<Vec<u8>>) {
         let session = self.setup.session;
-        let Some(local) = &mut self.local else { return };
-        local.session_version += 1;
+        let Some(desk) = &mut self.desk else { return };
         let answered = match &offer {
-            None => Ok((sdp::offer(local), None)),
-            Some(offer) => sdp::answer(local, offer).map(|(sdp, agreed)| (sdp, Some(agreed))),
+            None => Ok((desk.offer(), None)),
+            Some(offer) => desk.answer(offer).map(|(sdp, agreed)| (sdp, Some(agreed))),
         };
         let command = match answered {
             Ok((sdp, negotiated)) => {
@@ -465,8 +464,8 @@ impl CallActor {
 
     /// Takes the peer's answer to our offer; `false` when it cannot be used.
     fn accept(&mut self, answer: &[u8]) -> bool {
-        let Some(local) = &self.local else { return false };
-        match sdp::accept(local, answer) {
+        let Some(desk) = &mut self.desk else { return false };
+        match desk.accept(answer) {
             Ok(negotiated) => {
                 self.update_media(&negotiated);
                 true
@@ -481,19 +480,10 @@ impl CallActor {
     fn update_media(&mut self, negotiated: &Negotiated) {
         let Some(media) = self.media.get() else { return };
         let _ = self.codec.set(negotiated.codec.spec().name);
-        let params = MediaParams {
-            codec: negotiated.codec,
-            payload_type: negotiated.payload_type,
-            telephone_event: negotiated.telephone_event,
-            ptime: negotiated.ptime,
-            remote_rtp: negotiated.remote_rtp,
-            remote_rtcp: negotiated.remote_rtcp,
-            send: negotiated.direction.send,
-            receive: negotiated.direction.receive,
-        };
         // A held peer is silent by agreement.
-        let quiet = if params.receive { self.parts.quiet_after } else { Duration::ZERO };
-        media.send(MediaCommand::Update(params));
+        let quiet =
+            if negotiated.direction.receive { self.parts.quiet_after } else { Duration::ZERO };
+        media.agree(negotiated);
         media.send(MediaCommand::QuietAfter(quiet));
     }
 
@@ -503,7 +493,7 @@ impl CallActor {
         match opened {
             Ok((leg, local)) => {
                 let _ = self.media.set(leg.control.clone());
-                self.local = Some(local);
+                self.desk = Some(Desk::new(local, Box::new(crate::api::fresh::fill)));
                 self.leg = Some(leg);
                 true
             }

@@ -6,7 +6,7 @@ use super::call_driver::{AppLeg, agent_leg, prompt_leg};
 use crate::api::gateway::{Content, Spoken};
 use crate::app::prompt::{PromptSpec, Source};
 use crate::app::transcribe::Transcribe;
-use crate::audio::codec::CodecId;
+use crate::audio::codec::{CodecId, SampleRate};
 use crate::call::destination::Destinations;
 use crate::call::record::CallRecord;
 use crate::id::CallId;
@@ -109,7 +109,8 @@ impl Parts {
     ) -> Result<(LegHandle, LocalMedia), MediaError> {
         let seed = self.seed();
         let setup = LegSetup {
-            codec: codec.unwrap_or(CodecId::Pcmu),
+            codecs: codec.into_iter().chain(codecs.iter().copied()).collect(),
+            rate: SampleRate::new(RATE).unwrap_or(SampleRate::HZ_8000),
             // RFC 7022: a short-term persistent random name says nothing about us.
             cname: format!("{:012x}", self.seed() & 0xffff_ffff_ffff),
             seed,
@@ -120,11 +121,14 @@ impl Parts {
             rtp_port: ports.rtp.port(),
             rtcp_port: ports.rtcp.port(),
             codecs: codecs.to_vec(),
+            own_order: false,
             telephone_event: true,
             ptime: self.ptime,
             session_id: self.seed() >> 2,
             session_version: 1,
-            direction: crate::sdp::Direction { send: true, receive: true },
+            direction: crate::sdp::Direction::BOTH,
+            rtcp_mux: false,
+            srtp: crate::sdp::SrtpPolicy::Off,
         };
         Ok((leg, local))
     }
