@@ -3,7 +3,7 @@
 //! The network is memory, so the figures are ours and not the kernel's: one iteration is 20 ms of
 //! one worker with 1, 100 or 1000 legs, both directions.
 
-use bellwire::audio::codec::CodecId;
+use bellwire::audio::codec::{CodecId, SampleRate};
 use bellwire::id::LegId;
 use bellwire::media::interface::{Command, JitterSpec, MediaParams};
 use bellwire::media::leg::LegConfig;
@@ -14,6 +14,7 @@ use bellwire::media::worker::thread::Worker;
 use bellwire::net::rtp::{Arrival, RtpIo, Wire};
 use bellwire::rtp::packet::{HEADER_LEN, HeaderTemplate, Ssrc};
 use bellwire::rtp::seq::{Seq16, Ts32};
+use bellwire::sdp::Accepts;
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::io;
@@ -117,7 +118,8 @@ impl Rig {
 fn enter(number: usize, now: Instant, exchange: &Exchange<()>) -> LegEnds {
     let ms = Duration::from_millis;
     let config = LegConfig {
-        codec: CodecId::Pcmu,
+        codecs: vec![CodecId::G722],
+        rate: SampleRate::HZ_8000,
         cname: "leg".to_owned(),
         seed: number as u64,
         jitter: JitterSpec { hole_wait: ms(40), hole_wait_min: ms(20), hole_wait_max: ms(80) },
@@ -135,6 +137,8 @@ fn enter(number: usize, now: Instant, exchange: &Exchange<()>) -> LegEnds {
         remote_rtcp: PEER,
         send: true,
         receive: true,
+        rtcp_mux: false,
+        accepts: Accepts::default(),
     };
     let id = LegId(number as u64);
     let (seat, mut ends) = seat(Place { id, number, port: 0, pair: () }, now, &config);

@@ -18,6 +18,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("digest", bellwire::sip::auth::fuzz_entry),
     ("rtp", bellwire::rtp::fuzz_packet),
     ("rtcp", bellwire::rtp::fuzz_rtcp),
+    ("srtp", bellwire::rtp::fuzz_srtp),
     ("jitter", bellwire::media::jitter::fuzz_history),
     ("audio_file", bellwire::audio::decode::fuzz_file),
     ("mp3_live", bellwire::audio::decode::fuzz_live),

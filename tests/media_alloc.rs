@@ -11,8 +11,9 @@ use bellwire::audio::rate::SampleRate;
 use bellwire::audio::vad::Vad;
 use bellwire::id::LegId;
 use bellwire::media::interface::{Command, JitterSpec, MediaParams};
-use bellwire::media::leg::LegConfig;
+use bellwire::media::leg::{Leg, LegConfig, Outgoing};
 use bellwire::media::playout::StartRule;
+use bellwire::media::stats::LegStats;
 use bellwire::media::worker::exchange::{Exchange, Notice, Order};
 use bellwire::media::worker::seat::{LegEnds, Place, seat};
 use bellwire::media::worker::thread::Worker;
@@ -20,6 +21,8 @@ use bellwire::net::rtp::{Arrival, RtpIo, Wire};
 use bellwire::rtp::packet::{HEADER_LEN, HeaderTemplate, Ssrc};
 use bellwire::rtp::rtcp::{MAX_REPORT, RtcpSession};
 use bellwire::rtp::seq::{Seq16, Ts32};
+use bellwire::rtp::srtp::{MasterKey, SrtpPair, SrtpParams, Suite};
+use bellwire::sdp::Accepts;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io;
@@ -177,7 +180,8 @@ impl RtpIo for Network {
 fn config(seed: u64) -> LegConfig {
     let ms = Duration::from_millis;
     LegConfig {
-        codec: CodecId::Pcmu,
+        codecs: vec![CodecId::G722],
+        rate: SampleRate::HZ_8000,
         cname: "leg".to_owned(),
         seed,
         jitter: JitterSpec { hole_wait: ms(40), hole_wait_min: ms(20), hole_wait_max: ms(80) },
@@ -199,6 +203,8 @@ fn params(n: u64) -> MediaParams {
         remote_rtcp: PEER,
         send: n % 5 != 4,
         receive: true,
+        rtcp_mux: false,
+        accepts: Accepts::default(),
     }
 }
 
@@ -326,5 +332,59 @@ fn listening_for_voices_and_beeps_does_not_allocate() {
         }
     });
     assert!(heard > 0);
+    assert_eq!(allocations, 0);
+}
+
+/// Two legs on a line that loses packets: G.722 in rings of 8 kHz, sealed, a fresh key on the way.
+#[test]
+fn seals_and_other_rates_allocate_nothing() {
+    let start = Instant::now();
+    let open = |seed: u64| Leg::open(start, &config(seed), Arc::new(LegStats::default()));
+    let ((mut near, mut playout, _), (mut far, _, mut capture)) = (open(1), open(2));
+    let key = |seed: u8| MasterKey::new(Suite::AesCm80, &[seed; 30]).expect("30 octets");
+    let keys =
+        |local, remote| SrtpPair::new(&SrtpParams { local: key(local), remote: key(remote) });
+    let params = MediaParams {
+        codec: CodecId::G722,
+        payload_type: 9,
+        remote_rtp: PEER,
+        remote_rtcp: PEER,
+        ..params(0)
+    };
+    let sound: Vec<i16> = (0..2_000).map(|i| (i % 100) * 100).collect();
+    let (mut allocations, mut heard, mut frames) = (0, Vec::new(), 0);
+    let mut out = Outgoing::default();
+    for n in 0..1_500_u32 {
+        let now = start + Duration::from_millis(20) * n;
+        let seed = u8::try_from(n / 750).unwrap_or(0);
+        let mut fresh = n.is_multiple_of(750).then(|| (keys(seed, 9), keys(9, seed)));
+        let mut spent = [None, None, None, None];
+        playout.push(&sound);
+        allocations += counted(|| {
+            if let Some((ours, theirs)) = fresh.take() {
+                spent[0] = near.handle_agreement(now, params, Some(ours));
+                spent[1] = far.handle_agreement(now, params, Some(theirs));
+            }
+            near.tick(now, now, &mut out);
+            if let Some((packet, _)) = out.rtp() {
+                near.handle_sent(true);
+                if n % 20 != 7 {
+                    far.handle_rtp(now, packet, PEER);
+                    far.handle_rtp(now, packet, PEER);
+                }
+            }
+            if let Some((report, _)) = out.rtcp() {
+                far.handle_rtcp(now, report, PEER);
+            }
+            far.tick(now, now, &mut out);
+            while far.poll_event().is_some() {}
+            (spent[2], spent[3]) = (near.take_spent(now), far.take_spent(now));
+        });
+        heard.clear();
+        while capture.pop(&mut heard).is_some() {
+            frames += 1;
+        }
+    }
+    assert!(frames > 1_350, "{frames} frames heard");
     assert_eq!(allocations, 0);
 }

@@ -3,12 +3,13 @@
 //! Nothing here depends on how fast the machine is: a loop ends when what it waits for is there,
 //! and a deadline only turns a hang into a failure.
 
-use bellwire::audio::codec::{Codec, CodecId};
+use bellwire::audio::codec::{Codec, CodecId, SampleRate};
 use bellwire::media::interface::{Command, Event, FrameKind, JitterSpec, MediaParams};
 use bellwire::media::worker::{
     LegHandle, LegSetup, LocalPorts, MediaError, MediaPool, MediaSpec, StartRule,
 };
 use bellwire::rtp::packet::Packet;
+use bellwire::sdp::Accepts;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ fn spec(ports: RangeInclusive<u16>) -> MediaSpec {
 }
 
 fn setup(seed: u64) -> LegSetup {
-    LegSetup { codec: CodecId::Pcmu, cname: format!("leg{seed}"), seed }
+    LegSetup { codecs: vec![], rate: SampleRate::HZ_8000, cname: format!("leg{seed}"), seed }
 }
 
 fn params(codec: CodecId, rtp: SocketAddr, rtcp: SocketAddr) -> MediaParams {
@@ -50,6 +51,8 @@ fn params(codec: CodecId, rtp: SocketAddr, rtcp: SocketAddr) -> MediaParams {
         remote_rtcp: rtcp,
         send: true,
         receive: true,
+        rtcp_mux: false,
+        accepts: Accepts::default(),
     }
 }
 

@@ -50,6 +50,11 @@ pub fn secret(prefix: &str) -> String {
     text
 }
 
+/// Fills memory with bits of the system's generator: keys of media, for one.
+pub fn fill(octets: &mut [u8]) {
+    rand::fill(octets);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

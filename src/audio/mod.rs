@@ -8,6 +8,7 @@ pub mod beep;
 pub mod codec;
 pub mod decode;
 pub mod gain;
+pub mod halfband;
 pub mod plc;
 pub mod prompt;
 pub mod rate;

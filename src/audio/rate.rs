@@ -61,6 +61,19 @@ impl ClockRate {
     /// 8 kHz, the clock of every static narrow-band payload type.
     pub const HZ_8000: Self = Self(NonZeroU32::new(8_000).unwrap());
 
+    /// 16 kHz, the clock of wide-band telephone events.
+    pub const HZ_16000: Self = Self(NonZeroU32::new(16_000).unwrap());
+    /// 48 kHz, the clock of Opus (RFC 7587 §4.1).
+    pub const HZ_48000: Self = Self(NonZeroU32::new(48_000).unwrap());
+
+    /// A rate in Hz; `None` for zero.
+    pub const fn new(hz: u32) -> Option<Self> {
+        match NonZeroU32::new(hz) {
+            Some(hz) => Some(Self(hz)),
+            None => None,
+        }
+    }
+
     /// The rate in Hz.
     pub const fn hz(self) -> u32 {
         self.0.get()

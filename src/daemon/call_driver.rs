@@ -20,7 +20,7 @@ pub(super) use joint::joint_of;
 use super::agents::Agent;
 use super::control::{CallAsk, TransferPlan};
 use super::pair::Lend;
-use super::parts::Parts;
+use super::parts::{Parts, leg_rate};
 use crate::api::gateway::Content;
 use crate::app::agent::leg::AgentParts;
 use crate::app::transcribe::Transcribe;
@@ -31,7 +31,7 @@ use crate::call::record::{CallRecord, EndReason, Quality};
 use crate::call::{Call, Input, Now, Output, cause};
 use crate::id::{CallId, SessionId};
 use crate::media::worker::{LegControl, LegHandle};
-use crate::sdp::{LocalMedia, Negotiated};
+use crate::sdp::{Desk, Negotiated};
 use crate::sip::interface::{Command, Event, TransferState};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -138,6 +138,7 @@ pub(super) struct JointLink {
 #[derive(Debug)]
 struct Side {
     session: SessionId,
+    desk: Desk,
 }
 
 /// Everything that a call is made of before it starts.
@@ -202,6 +203,8 @@ pub(super) struct CallView {
     pub media: Arc<OnceLock<LegControl>>,
     /// The codec, once agreed on; it may change.
     pub codec: Codec,
+    /// Rate of the media leg's rings, in Hz.
+    pub rate: u32,
 }
 
 impl CallView {
@@ -210,7 +213,7 @@ impl CallView {
         let mut record = self.record.borrow().clone();
         if let Some(media) = self.media.get() {
             let codec = *self.codec.lock().unwrap_or_else(PoisonError::into_inner);
-            record.quality = Some(Quality::from_report(&media.report(), codec, super::parts::RATE));
+            record.quality = Some(Quality::from_report(&media.report(), codec, self.rate));
         }
         record
     }
@@ -225,7 +228,7 @@ pub(super) struct CallActor {
     app: Option<AppLeg>,
     /// The leg of those who watch an agent.
     watchers: Option<AppLeg>,
-    local: Option<LocalMedia>,
+    description: Option<Desk>,
     leg: Option<LegHandle>,
     media: Arc<OnceLock<LegControl>>,
     codec: Codec,
@@ -259,7 +262,12 @@ impl CallActor {
         let (record, seen) = watch::channel(setup.call.record().clone());
         let media = Arc::new(OnceLock::new());
         let codec = Codec::default();
-        let view = CallView { record: seen, media: Arc::clone(&media), codec: Arc::clone(&codec) };
+        let view = CallView {
+            record: seen,
+            media: Arc::clone(&media),
+            codec: Arc::clone(&codec),
+            rate: leg_rate(&setup.content, &setup.codecs).hz(),
+        };
         let delayed_offer = setup.dial.is_none() && setup.offer.is_none();
         let watched = matches!(setup.content, Content::Agent(_));
         let (watchers, app) =
@@ -270,7 +278,7 @@ impl CallActor {
             setup,
             app,
             watchers,
-            local: None,
+            description: None,
             leg: None,
             media,
             codec,
@@ -446,7 +454,8 @@ impl CallActor {
             let codec = self.codec();
             let report = media.report();
             crate::observe::event::count_media(&report);
-            let quality = Quality::from_report(&report, codec, super::parts::RATE);
+            let rate = leg_rate(&self.setup.content, &self.setup.codecs).hz();
+            let quality = Quality::from_report(&report, codec, rate);
             self.setup.call.record_mut().quality = Some(quality);
         }
         if let Some(stream) = &mut self.setup.call.record_mut().stream {

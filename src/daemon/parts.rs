@@ -7,14 +7,14 @@ use super::gate;
 use crate::api::gateway::{Content, Spoken};
 use crate::app::prompt::{PromptSpec, Source};
 use crate::app::transcribe::Transcribe;
-use crate::audio::codec::CodecId;
+use crate::audio::codec::{CodecId, SampleRate};
 use crate::call::destination::Destinations;
 use crate::call::record::CallRecord;
 use crate::call::toll::{Payer, TollError, TollGuard};
 use crate::config::{DtmfMode, RedirectMode, SrtpMode};
 use crate::id::CallId;
 use crate::media::worker::{LegHandle, LegSetup, MediaError, MediaPool};
-use crate::sdp::LocalMedia;
+use crate::sdp::{LocalMedia, SrtpPolicy};
 use crate::sip::interface::{Command, network_holds};
 use crate::speech::tts::{SpeakRequest, Speech, Tts};
 use crate::store::Store;
@@ -131,30 +131,43 @@ pub(super) struct StreamDefaults {
 }
 
 impl Parts {
-    /// Opens a media leg and describes it.
+    /// Opens a media leg for a call of this trunk and describes it.
     pub(super) fn open_leg(
         &self,
-        codec: Option<CodecId>,
+        trunk: Option<&str>,
+        content: &Content,
         codecs: &[CodecId],
     ) -> Result<(LegHandle, LocalMedia), MediaError> {
+        let facts = trunk.and_then(|trunk| self.trunks.get(trunk));
         let seed = self.seed();
         let setup = LegSetup {
-            codec: codec.unwrap_or(CodecId::Pcmu),
+            codecs: codecs.to_vec(),
+            rate: leg_rate(content, codecs),
             // RFC 7022: a short-term persistent random name says nothing about us.
             cname: format!("{:012x}", self.seed() & 0xffff_ffff_ffff),
             seed,
         };
         let (leg, ports) = self.media.open(setup)?;
         let local = LocalMedia {
-            address: self.public_address.unwrap_or(ports.rtp.ip()),
+            address: facts
+                .and_then(|facts| facts.public_address)
+                .or(self.public_address)
+                .unwrap_or(ports.rtp.ip()),
             rtp_port: ports.rtp.port(),
             rtcp_port: ports.rtcp.port(),
             codecs: codecs.to_vec(),
+            own_order: false,
             telephone_event: true,
             ptime: self.ptime,
             session_id: self.seed() >> 2,
             session_version: 1,
-            direction: crate::sdp::Direction { send: true, receive: true },
+            direction: crate::sdp::Direction::BOTH,
+            rtcp_mux: false,
+            srtp: match facts.map_or(SrtpMode::Off, |facts| facts.srtp) {
+                SrtpMode::Off => SrtpPolicy::Off,
+                SrtpMode::Preferred => SrtpPolicy::Preferred,
+                SrtpMode::Required => SrtpPolicy::Required,
+            },
         };
         Ok((leg, local))
     }
@@ -299,6 +312,20 @@ impl Parts {
             Ok(Err(error)) => tracing::warn!(call_id = %call, %error, "call record not on disk"),
             Err(_) => tracing::warn!(call_id = %call, "the store is slow"),
         }
+    }
+}
+
+/// Rate of a leg's rings: a stream over a wideband codec gets all of it; prompts and agents are
+/// made at 8 kHz.
+pub(super) fn leg_rate(content: &Content, codecs: &[CodecId]) -> SampleRate {
+    let wide = codecs.iter().any(|codec| codec.spec().sample_rate.hz() > RATE);
+    match content {
+        Content::Stream { .. } if wide => SampleRate::HZ_16000,
+        Content::Stream { .. }
+        | Content::Tts(_)
+        | Content::Audio { .. }
+        | Content::Agent(_)
+        | Content::Party(_) => SampleRate::HZ_8000,
     }
 }
 

@@ -11,7 +11,7 @@
 
 use super::call_driver::{AppLeg, CallActor, CallSetup, CallView, Dial, Message, app_leg, now};
 use super::control::CallAsk;
-use super::parts::{Parts, RATE};
+use super::parts::{Parts, leg_rate};
 use super::reception::Reception;
 use super::trunks::{self, TrunkBoard};
 use crate::api::error::{Code, Problem};
@@ -335,6 +335,7 @@ impl Switchboard {
             Content::Tts(_) | Content::Audio { .. } | Content::Party(_) => return (None, None),
         };
         let defaults = &self.spec.parts.stream;
+        let codecs = self.codecs(record.trunk.as_deref().unwrap_or_default());
         let rate = defaults.rates.get(record.instance_id.as_str());
         let spec = StreamSpec {
             call: record.id.clone(),
@@ -343,7 +344,7 @@ impl Switchboard {
             from: record.from.clone(),
             to: record.target_phone.clone(),
             options,
-            sample_rate: RATE,
+            sample_rate: leg_rate(content, &codecs).hz(),
             default_rate: rate.copied().unwrap_or(16_000),
             buffer: defaults.buffer,
             water: defaults.water,

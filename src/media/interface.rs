@@ -26,12 +26,35 @@ pub struct MediaParams {
     pub send: bool,
     /// Whether the peer may send audio.
     pub receive: bool,
+    /// Whether RTCP goes and comes on the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// What the peer may send besides, by our own numbers.
+    pub accepts: crate::sdp::Accepts,
+}
+
+impl From<&crate::sdp::Negotiated> for MediaParams {
+    fn from(agreed: &crate::sdp::Negotiated) -> Self {
+        Self {
+            codec: agreed.codec,
+            payload_type: agreed.payload_type,
+            telephone_event: agreed.telephone_event,
+            ptime: agreed.ptime,
+            remote_rtp: agreed.remote_rtp,
+            remote_rtcp: agreed.remote_rtcp,
+            send: agreed.direction.send,
+            receive: agreed.direction.receive,
+            rtcp_mux: agreed.rtcp_mux,
+            accepts: agreed.accepts,
+        }
+    }
 }
 
 /// What a leg is told. Never blocks, never allocates in the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// The (new) agreement: starts sending if `send`, and locks the source rules to its address.
+    /// Keys that are in force stay in force; `LegControl::agree` brings others. Ignored, and
+    /// counted, when the leg was not opened for the codec.
     Update(MediaParams),
     /// Tell when the sample at this playout position has left.
     Watch {
@@ -184,6 +207,11 @@ pub struct LegReport {
     pub rx_concealed_ms: u64,
     /// Samples dropped because the capture ring was full.
     pub rx_overrun_samples: u64,
+    /// SRTP and SRTCP packets whose tag did not verify, plain ones among them; nothing else of
+    /// them was looked at.
+    pub rx_bad_tags: u64,
+    /// SRTP and SRTCP packets that were replayed, or older than the window.
+    pub rx_replayed: u64,
     /// RTP packets sent.
     pub tx_packets: u64,
     /// Payload octets sent.

@@ -218,18 +218,19 @@ enum Step {
 }
 
 impl JitterBuffer {
-    /// A buffer that has received nothing. `now` is the origin of its arrival clock.
+    /// A buffer that has received nothing. `now` is the origin of its arrival clock, and
+    /// positions count samples of 8 or 16 kHz.
     ///
     /// Cost: allocates about 36 KiB; nothing after it does.
     #[must_use]
-    pub fn new(now: Instant, clock_rate: u32, spec: JitterSpec, payloads: PayloadTable) -> Self {
+    pub fn new(now: Instant, sample_rate: u32, spec: JitterSpec, payloads: PayloadTable) -> Self {
         let beyond = Box::new(Slot::new(now));
         let parked = Parked { slots: std::array::from_fn(|_| Box::new(Slot::new(now))), next: 0 };
         Self {
             payloads,
             window: HoleWindow::new(spec),
             slots: Slots::new(now),
-            timeline: Timeline::new(now, clock_rate),
+            timeline: Timeline::new(now, sample_rate),
             source: None,
             candidate: None,
             parked,
@@ -323,6 +324,12 @@ impl JitterBuffer {
     #[must_use]
     pub fn ssrc(&self) -> Option<Ssrc> {
         self.source.as_ref().map(|s| s.ssrc)
+    }
+
+    /// Units per second of the clock that the source's timestamps count.
+    #[must_use]
+    pub const fn clock_rate(&self) -> u32 {
+        self.timeline.clock_rate()
     }
 
     /// Interarrival jitter of the believed source, in clock units.
@@ -429,8 +436,8 @@ impl JitterBuffer {
         kind: PayloadKind,
         timestamp: Ts32,
     ) {
-        let arrival = self.timeline.arrival(arrived);
-        let timing = matches!(kind, PayloadKind::Audio(_)).then_some((timestamp, arrival));
+        let clock = kind.clock();
+        let timing = clock.map(|clock| (timestamp, self.timeline.arrival(arrived, clock)));
         self.window.packet();
         if let Some(source) = &mut self.source {
             source.reception.observe(seq, timing);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  handle_rtp ──> receive ─────────────────────────────────────> capture ring ──> app
-//!  tick <── rtp header <── codec <── playout (fades, marks) <── playout ring <── app
+//!  tick <── seal <── rtp header <── codec <── playout (fades, marks) <── playout ring <── app
 //!                   └ pacer: seq, ts      └ or RFC 4733 digits, which replace audio
 //!  tick ──> report every 5 s, close ──> BYE          poll_event ──> Event
 //! ```
@@ -20,28 +20,32 @@ use super::playout::{Events, Playout, StartRule};
 use super::receive::{FRAME_MAX, Receive};
 use super::report::{ReportBuffer, Reports};
 use super::ring::{self, CaptureReader, PlayoutWriter};
+use super::secure::{Kind, Secure};
 use super::stats::LegStats;
-use crate::audio::codec::{ClockRate, CodecId, SampleRate};
+use crate::audio::codec::{ClockRate, CodecId, SampleRate, Way};
 use crate::rtp::dtmf::{DtmfSender, DtmfTick};
-use crate::rtp::packet::{HEADER_LEN, HeaderTemplate, Ssrc};
+use crate::rtp::packet::{HEADER_LEN, HeaderTemplate, Ssrc, is_rtcp};
 use crate::rtp::rtcp::MAX_REPORT;
 use crate::rtp::seq::{Seq16, Ts32};
+use crate::rtp::srtp::{RTCP_ROOM, RTP_ROOM, SrtpPair};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A leg that is later than this gives the beat up instead of sending a burst.
 pub const LATE_MAX: Duration = Duration::from_millis(60);
-/// Ptimes that are sent; what is agreed outside is brought inside.
-const PTIMES_MS: (u64, u64) = (10, 60);
+/// Longest payload that is sent: 60 ms of G.711 or G.722.
+const PAYLOAD_MAX: usize = 480;
 /// Beat of a leg without an agreement.
 const PTIME: Duration = Duration::from_millis(20);
 
 /// What a leg is made of.
 #[derive(Debug, Clone)]
 pub struct LegConfig {
-    /// Codec that is expected.
-    pub codec: CodecId,
+    /// Codecs that an agreement may bring, besides PCMU and PCMA.
+    pub codecs: Vec<CodecId>,
+    /// Rate of both rings, for the life of the leg: 8 or 16 kHz; others count as 8 kHz.
+    pub rate: SampleRate,
     /// Canonical name in RTCP; see [`crate::rtp::rtcp::RtcpSession::new`].
     pub cname: String,
     /// Draws SSRC, first sequence number and first timestamp.
@@ -61,19 +65,21 @@ pub struct LegConfig {
 /// What a tick wants sent: the caller's buffer, used again and again.
 #[derive(Debug)]
 pub struct Outgoing {
-    rtp: [u8; HEADER_LEN + FRAME_MAX],
+    rtp: [u8; HEADER_LEN + PAYLOAD_MAX + RTP_ROOM],
     rtp_to: Option<(usize, SocketAddr)>,
-    rtcp: ReportBuffer,
+    rtcp: [u8; MAX_REPORT + RTCP_ROOM],
     rtcp_to: Option<(usize, SocketAddr)>,
+    muxed: bool,
 }
 
 impl Default for Outgoing {
     fn default() -> Self {
         Self {
-            rtp: [0; HEADER_LEN + FRAME_MAX],
+            rtp: [0; HEADER_LEN + PAYLOAD_MAX + RTP_ROOM],
             rtp_to: None,
-            rtcp: [0; MAX_REPORT],
+            rtcp: [0; MAX_REPORT + RTCP_ROOM],
             rtcp_to: None,
+            muxed: false,
         }
     }
 }
@@ -91,8 +97,19 @@ impl Outgoing {
         self.rtcp_to.and_then(|(len, to)| Some((self.rtcp.get(..len)?, to)))
     }
 
+    /// Whether the RTCP packet goes out on the RTP socket (RFC 5761).
+    #[must_use]
+    pub fn is_muxed(&self) -> bool {
+        self.muxed
+    }
+
+    /// Room for a report in the clear.
+    fn report(&mut self) -> Option<&mut ReportBuffer> {
+        self.rtcp.first_chunk_mut()
+    }
+
     fn clear(&mut self) {
-        (self.rtp_to, self.rtcp_to) = (None, None);
+        (self.rtp_to, self.rtcp_to, self.muxed) = (None, None, false);
     }
 }
 
@@ -100,7 +117,7 @@ impl Outgoing {
 pub struct Leg {
     opened: Instant,
     rate: SampleRate,
-    clock: ClockRate,
+    secure: Secure,
     params: Option<MediaParams>,
     receive: Receive,
     playout: Playout,
@@ -133,8 +150,10 @@ impl Leg {
         config: &LegConfig,
         stats: Arc<LegStats>,
     ) -> (Self, PlayoutWriter, CaptureReader) {
-        let spec = config.codec.spec();
-        let rate = spec.sample_rate;
+        let rate = match config.rate {
+            SampleRate::HZ_16000 => SampleRate::HZ_16000,
+            _ => SampleRate::HZ_8000,
+        };
         let samples = |time| usize::try_from(rate.samples_in(time)).unwrap_or(0).max(FRAME_MAX);
         let (writer, reader) = ring::playout(samples(config.playout));
         let room = samples(config.capture);
@@ -144,11 +163,11 @@ impl Leg {
         let leg = Self {
             opened: now,
             rate,
-            clock: spec.clock_rate,
+            secure: Secure::new(),
             params: None,
-            receive: Receive::new(now, spec.clock_rate, config.jitter, capture),
+            receive: Receive::new(now, rate, &config.codecs, config.jitter, capture),
             playout: Playout::new(reader, samples(config.playout), rate, config.start),
-            codecs: CodecSet::default(),
+            codecs: CodecSet::new(rate, &config.codecs, Way::Encode),
             pacer,
             digits: DtmfSender::new(0),
             digit_commands: 0,
@@ -170,10 +189,7 @@ impl Leg {
     /// Obeys a command; most take effect with the next tick.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         let fits = match command {
-            Command::Update(params) => {
-                self.update(now, params);
-                true
-            }
+            Command::Update(params) => self.update(now, params),
             Command::Watch { position, token } => self.playout.watch(position, token),
             Command::End { position } => {
                 self.playout.end_at(position);
@@ -204,8 +220,35 @@ impl Leg {
         }
     }
 
+    /// Takes an agreement together with its keys, or with none: packets go plain then.
+    ///
+    /// A key that is in force already goes on with its counters. Gives back a pair to be freed
+    /// elsewhere; see also [`Leg::take_spent`].
+    pub fn handle_agreement(
+        &mut self,
+        now: Instant,
+        params: MediaParams,
+        keys: Option<Box<SrtpPair>>,
+    ) -> Option<Box<SrtpPair>> {
+        if !self.update(now, params) {
+            self.stats.dropped.add(1);
+            return keys;
+        }
+        self.secure.update(now, keys)
+    }
+
+    /// Keys that are of no use any more, to be freed elsewhere.
+    pub fn take_spent(&mut self, now: Instant) -> Option<Box<SrtpPair>> {
+        self.secure.take_spent(now)
+    }
+
     /// Takes a datagram from the RTP socket.
     pub fn handle_rtp(&mut self, now: Instant, bytes: &[u8], from: SocketAddr) {
+        if self.is_muxed() && is_rtcp(bytes) {
+            return self.handle_rtcp(now, bytes, from);
+        }
+        //= RFC 3711 §3.3: nothing acts on a packet whose tag does not verify
+        let Some(bytes) = self.secure.open(now, Kind::Rtp, bytes, &self.stats) else { return };
         if self.receive.handle(now, bytes, from, &self.stats, &mut self.events) {
             self.note_heard(now);
         }
@@ -214,9 +257,12 @@ impl Leg {
 
     /// Takes a datagram from the RTCP socket.
     pub fn handle_rtcp(&mut self, now: Instant, bytes: &[u8], from: SocketAddr) {
-        if self.receive.accepts_rtcp(from)
-            && self.reports.handle(now, self.clock, bytes, &self.stats)
-        {
+        if !self.receive.accepts_rtcp(from) {
+            return;
+        }
+        let clock = self.clock();
+        let Some(bytes) = self.secure.open(now, Kind::Rtcp, bytes, &self.stats) else { return };
+        if self.reports.handle(now, clock, bytes, &self.stats) {
             self.rtcp_from = Some(from);
             self.note_heard(now);
         }
@@ -266,9 +312,11 @@ impl Leg {
         out.clear();
         let timestamp = Ts32(self.pacer.peek().timestamp);
         let reception = self.receive.report();
-        let len =
-            self.reports.write_bye(now, timestamp, &self.stats, reception.as_ref(), &mut out.rtcp);
-        out.rtcp_to = self.rtcp_remote().filter(|_| len > 0).map(|to| (len, to));
+        let Some(room) = out.report() else { return };
+        let len = self.reports.write_bye(now, timestamp, &self.stats, reception.as_ref(), room);
+        if let Some(to) = self.rtcp_remote().filter(|_| len > 0) {
+            self.send_report(len, to, out);
+        }
     }
 
     /// The next event, oldest first.
@@ -305,13 +353,19 @@ impl Leg {
         self.params.map_or(PTIME, |params| ptime(&params))
     }
 
-    fn update(&mut self, now: Instant, params: MediaParams) {
+    /// `false` for a codec that the leg was not opened for: nothing has changed then.
+    fn update(&mut self, now: Instant, params: MediaParams) -> bool {
+        if !self.codecs.has(params.codec) {
+            return false;
+        }
+        let clock = self.clock();
         self.receive.update(now, &params);
         self.reports.begin(now);
         if self.params.map(|before| before.remote_rtcp) != Some(params.remote_rtcp) {
             self.rtcp_from = None;
         }
-        if self.params.is_none_or(|before| ptime(&before) != ptime(&params)) {
+        let same_beat = self.params.is_some_and(|before| ptime(&before) == ptime(&params));
+        if !same_beat || clock != params.codec.spec().clock_rate {
             self.digits = DtmfSender::new(u16::try_from(self.units(&params)).unwrap_or(u16::MAX));
             self.end_digits(false);
         }
@@ -321,6 +375,16 @@ impl Leg {
         }
         self.params = Some(params);
         (self.heard, self.quiet_told) = (now, now);
+        true
+    }
+
+    /// The clock of our timestamps: the agreed codec's.
+    fn clock(&self) -> ClockRate {
+        self.params.map_or(ClockRate::HZ_8000, |params| params.codec.spec().clock_rate)
+    }
+
+    fn is_muxed(&self) -> bool {
+        self.params.is_some_and(|params| params.rtcp_mux)
     }
 
     /// What to send by and where to, if we may send.
@@ -370,12 +434,17 @@ impl Leg {
             self.write_audio(now, params, payload)
         };
         self.octets = len;
-        out.rtp_to = Some((HEADER_LEN + len, to));
+        match self.secure.seal(Kind::Rtp, &mut out.rtp, HEADER_LEN + len) {
+            Some(len) => out.rtp_to = Some((len, to)),
+            // The key is spent: nothing goes out under it, and nothing without it.
+            None => self.handle_sent(false),
+        }
     }
 
     fn write_audio(&mut self, now: Instant, params: &MediaParams, payload: &mut [u8]) -> usize {
         let samples = samples_of(self.rate, ptime(params)).min(FRAME_MAX);
         let frame = self.frame.get_mut(..samples).unwrap_or_default();
+        let payload = payload.get_mut(..PAYLOAD_MAX).unwrap_or_default();
         if self.digits.is_active() {
             self.playout.rest();
             frame.fill(0);
@@ -389,18 +458,28 @@ impl Leg {
         let Some(to) = self.rtcp_remote() else { return };
         let timestamp = Ts32(self.pacer.peek().timestamp);
         let reception = self.receive.report();
-        let len =
-            self.reports.write(now, timestamp, &self.stats, reception.as_ref(), &mut out.rtcp);
-        out.rtcp_to = Some((len, to));
+        let Some(room) = out.report() else { return };
+        let len = self.reports.write(now, timestamp, &self.stats, reception.as_ref(), room);
+        self.send_report(len, to, out);
+    }
+
+    fn send_report(&mut self, len: usize, to: SocketAddr, out: &mut Outgoing) {
+        let sealed = self.secure.seal(Kind::Rtcp, &mut out.rtcp, len);
+        out.rtcp_to = sealed.map(|len| (len, to));
+        out.muxed = self.is_muxed();
     }
 
     fn rtcp_remote(&self) -> Option<SocketAddr> {
+        if self.is_muxed() {
+            return self.receive.remote();
+        }
         let signalled = self.params.map(|params| params.remote_rtcp);
         self.rtcp_from.or(signalled).filter(|to| !to.ip().is_unspecified() && to.port() != 0)
     }
 
     fn queue_digits(&mut self, digits: &[u8], duration: Duration, gap: Duration) -> bool {
-        let units = |time| u32::try_from(self.clock.units_in(time)).unwrap_or(u32::MAX);
+        let clock = self.clock();
+        let units = |time| u32::try_from(clock.units_in(time)).unwrap_or(u32::MAX);
         let agreed = self.params.is_some_and(|p| p.send && p.telephone_event.is_some());
         if agreed && self.digits.queue(digits, units(duration), units(gap)).is_ok() {
             self.digit_commands += 1;
@@ -434,14 +513,14 @@ impl Leg {
     }
 
     fn units(&self, params: &MediaParams) -> u32 {
-        u32::try_from(self.clock.units_in(ptime(params))).unwrap_or(0)
+        let clock = params.codec.spec().clock_rate;
+        u32::try_from(clock.units_in(ptime(params))).unwrap_or(0)
     }
 }
 
-/// What is sent, whatever was agreed: whole milliseconds that a packet can hold.
+/// What is sent, whatever was agreed: a time that a packet of the codec can hold.
 fn ptime(params: &MediaParams) -> Duration {
-    let ms = u64::try_from(params.ptime.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(ms.clamp(PTIMES_MS.0, PTIMES_MS.1))
+    params.codec.spec().ptime(params.ptime)
 }
 
 fn samples_of(rate: SampleRate, time: Duration) -> usize {

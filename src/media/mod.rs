@@ -20,6 +20,7 @@ pub mod playout;
 pub mod receive;
 pub mod report;
 pub mod ring;
+pub mod secure;
 pub mod stats;
 pub mod wheel;
 pub mod worker;

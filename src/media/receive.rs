@@ -15,11 +15,11 @@
 
 use super::codecs::CodecSet;
 use super::interface::{Event, FrameHeader, FrameKind, JitterSpec, MediaParams};
-use super::jitter::{Decision, Following, JitterBuffer, MAX_PAYLOAD, PayloadKind, PayloadTable};
+use super::jitter::{Decision, Following, JitterBuffer, PayloadKind, PayloadTable};
 use super::playout::Events;
 use super::ring::CaptureWriter;
 use super::stats::LegStats;
-use crate::audio::codec::{ClockRate, CodecId, SampleRate};
+use crate::audio::codec::{ClockRate, CodecId, SampleRate, Way};
 use crate::audio::plc::Concealer;
 use crate::rtp::dtmf::{Digit, DtmfReceiver};
 use crate::rtp::packet::{Packet, Ssrc};
@@ -28,14 +28,19 @@ use crate::rtp::source::{SourceLock, Verdict};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// Samples of one frame in the capture ring at most: 60 ms of G.711.
-pub const FRAME_MAX: usize = MAX_PAYLOAD;
-/// Frames that are made up, for a hole or for silence, are this long.
-const FILL: usize = 160;
-/// How much of the audio behind a hole is decoded for the concealer: 40 ms.
-const FOLLOWING: usize = 320;
-/// Longest silence that is written out; the position of the next frame tells the rest.
-const SILENCE_WRITTEN: u32 = 4_000;
+/// Samples of one frame in a ring at most: 60 ms at 16 kHz.
+pub const FRAME_MAX: usize = 960;
+/// Frames that are made up, for a hole or for silence, are at most this long, in a fraction of a
+/// second: 20 ms.
+const FILLS_PER_SECOND: usize = 50;
+/// How much of the audio behind a hole is decoded for the concealer, in a fraction of a second:
+/// 40 ms.
+const FOLLOWINGS_PER_SECOND: usize = 25;
+/// The same at 16 kHz.
+const FOLLOWING: usize = 640;
+/// Longest silence that is written out, in a fraction of a second; the position of the next frame
+/// tells the rest.
+const SILENCES_PER_SECOND: usize = 2;
 
 /// The receive side of a leg. See the module.
 pub struct Receive {
@@ -53,6 +58,9 @@ struct Sound {
     codecs: CodecSet,
     concealer: Concealer,
     digits: DtmfReceiver,
+    /// Samples of the ring per second.
+    rate: SampleRate,
+    /// The clock of telephone events: the agreed codec's.
     clock: ClockRate,
     /// The application wants it, and the peer may send.
     listen: bool,
@@ -69,19 +77,26 @@ impl Receive {
     ///
     /// Cost: allocates about 40 KiB; nothing after it does.
     #[must_use]
-    pub fn new(now: Instant, clock: ClockRate, jitter: JitterSpec, capture: CaptureWriter) -> Self {
+    pub fn new(
+        now: Instant,
+        rate: SampleRate,
+        codecs: &[CodecId],
+        jitter: JitterSpec,
+        capture: CaptureWriter,
+    ) -> Self {
         Self {
             lock: SourceLock::new(),
-            jitter: JitterBuffer::new(now, clock.hz(), jitter, PayloadTable::standard()),
+            jitter: JitterBuffer::new(now, rate.hz(), jitter, PayloadTable::standard()),
             malformed: 0,
             flowing: None,
             wait: None,
             sound: Sound {
                 capture,
-                codecs: CodecSet::default(),
-                concealer: Concealer::new(clock.hz()),
+                codecs: CodecSet::new(rate, codecs, Way::Decode),
+                concealer: Concealer::new(rate.hz()),
                 digits: DtmfReceiver::new(),
-                clock,
+                rate,
+                clock: ClockRate::HZ_8000,
                 listen: true,
                 allowed: false,
                 fresh: false,
@@ -95,13 +110,9 @@ impl Receive {
     /// Takes an agreement.
     pub fn update(&mut self, now: Instant, params: &MediaParams) {
         self.lock.update(now, params.remote_rtp);
-        let audio = PayloadKind::Audio(params.codec);
-        let mut payloads = PayloadTable::standard().with(params.payload_type, audio);
-        if let Some(event) = params.telephone_event {
-            payloads = payloads.with(event, PayloadKind::TelephoneEvent);
-        }
-        self.jitter.set_payloads(payloads);
+        self.jitter.set_payloads(payloads(params));
         self.sound.allowed = params.receive;
+        self.sound.clock = params.codec.spec().clock_rate;
     }
 
     /// Whether caller audio goes into the capture ring.
@@ -209,9 +220,10 @@ impl Receive {
         stats.rx_late.set(counters.late);
         let refused = self.lock.refused() + self.malformed + counters.unknown + counters.overflow;
         stats.rx_refused.set(refused);
-        let hz = u64::from(self.sound.clock.hz());
-        stats.rx_jitter_us.set(u64::from(self.jitter.jitter()) * 1_000_000 / hz);
-        stats.rx_concealed_ms.set(counters.hole_samples * 1_000 / hz);
+        let clock_hz = u64::from(self.jitter.clock_rate());
+        stats.rx_jitter_us.set(u64::from(self.jitter.jitter()) * 1_000_000 / clock_hz);
+        let ring_hz = u64::from(self.sound.rate.hz());
+        stats.rx_concealed_ms.set(counters.hole_samples * 1_000 / ring_hz);
     }
 }
 
@@ -225,6 +237,9 @@ impl Sound {
 
     fn packet(&mut self, position: u64, codec: CodecId, payload: &[u8], stats: &LegStats) {
         let samples = self.codecs.decode(codec, payload, &mut self.frame);
+        if samples == 0 {
+            return self.undecodable(position, codec, payload, stats);
+        }
         let frame = self.frame.get_mut(..samples).unwrap_or_default();
         // While a digit sounds, what is heard in band is its leak (RFC 4733 §2.5.1.2).
         let kind = if self.digits.is_sounding() {
@@ -238,21 +253,38 @@ impl Sound {
     }
 
     fn hole(&mut self, position: u64, samples: u32, following: Following<'_>, stats: &LegStats) {
-        let mut known = 0;
-        for (codec, payload) in following {
-            let room = self.following.get_mut(known..).unwrap_or_default();
+        let (mut known, behind) = (0, self.rate_hz() / FOLLOWINGS_PER_SECOND);
+        for (n, (codec, payload)) in following.enumerate() {
+            let room = self.following.get_mut(known..behind).unwrap_or_default();
             if room.is_empty() {
                 break;
             }
-            known += self.codecs.decode(codec, payload, room);
+            known += self.codecs.look_ahead(codec, n == 0, payload, room);
         }
         let samples = usize::try_from(samples).unwrap_or(0);
         self.concealer.begin(samples, self.following.get(..known).unwrap_or_default());
         self.fill(position, samples, FrameKind::Concealed, stats, Concealer::fill);
     }
 
+    /// A packet that came but says nothing (damaged Opus): its time is filled as if it was lost.
+    fn undecodable(&mut self, position: u64, codec: CodecId, payload: &[u8], stats: &LegStats) {
+        let spec = codec.spec();
+        let units = u64::from(spec.clock_units(payload));
+        let samples = units * u64::from(self.rate.hz()) / u64::from(spec.clock_rate.hz());
+        let samples = usize::try_from(samples).unwrap_or(0);
+        if samples > 0 {
+            self.concealer.begin(samples, &[]);
+            self.fill(position, samples, FrameKind::Concealed, stats, Concealer::fill);
+        }
+    }
+
+    fn rate_hz(&self) -> usize {
+        usize::try_from(self.rate.hz()).unwrap_or(8_000)
+    }
+
     fn silence(&mut self, position: u64, samples: u32, level: Option<u8>, stats: &LegStats) {
-        let samples = usize::try_from(samples.min(SILENCE_WRITTEN)).unwrap_or(0);
+        let longest = self.rate_hz() / SILENCES_PER_SECOND;
+        let samples = usize::try_from(samples).unwrap_or(longest).min(longest);
         self.fill(position, samples, FrameKind::Silence, stats, |concealer, frame| {
             concealer.silence(level, frame);
         });
@@ -269,7 +301,7 @@ impl Sound {
     ) {
         let (mut position, mut left) = (position, samples);
         while left > 0 {
-            let samples = left.min(FILL);
+            let samples = left.min(self.rate_hz() / FILLS_PER_SECOND);
             make(&mut self.concealer, self.frame.get_mut(..samples).unwrap_or_default());
             self.write(position, samples, kind, stats);
             position += samples as u64;
@@ -293,11 +325,28 @@ impl Sound {
 
     fn tell_digit(&mut self, digit: Option<Digit>, events: &mut Events, stats: &LegStats) {
         let Some(Digit { digit, duration, position }) = digit else { return };
-        let rate = SampleRate::new(self.clock.hz()).unwrap_or(SampleRate::HZ_8000);
-        let held = rate.duration_of(duration.into());
-        let duration_ms = u32::try_from(held.as_millis()).unwrap_or(u32::MAX);
+        let held_ms = u64::from(duration) * 1_000 / u64::from(self.clock.hz());
+        let duration_ms = u32::try_from(held_ms).unwrap_or(u32::MAX);
         if !events.push(Event::Dtmf { digit, duration_ms, position }) {
             stats.dropped.add(1);
         }
     }
+}
+
+/// What the payload types of an agreement carry: ours, under which the peer must send, and those
+/// that the peer named, under which some send.
+fn payloads(params: &MediaParams) -> PayloadTable {
+    let mut payloads = PayloadTable::standard();
+    for (payload_type, codec) in params.accepts.audio.iter().flatten() {
+        payloads = payloads.with(*payload_type, PayloadKind::Audio(*codec));
+    }
+    payloads = payloads.with(params.payload_type, PayloadKind::Audio(params.codec));
+    for event in params.accepts.event.iter().chain(&params.telephone_event) {
+        payloads = payloads.with(*event, PayloadKind::TelephoneEvent);
+    }
+    //= RFC 3389 §4: payload type 13 is comfort noise for codecs with a clock of 8 kHz
+    if params.codec.spec().clock_rate != ClockRate::HZ_8000 {
+        payloads = payloads.with(13, PayloadKind::Unknown);
+    }
+    payloads
 }

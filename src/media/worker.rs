@@ -20,11 +20,13 @@ use super::leg::LegConfig;
 pub use super::playout::StartRule;
 use super::ring::{CaptureReader, PlayoutWriter};
 use super::stats::Spread;
-use crate::audio::codec::CodecId;
+use crate::audio::codec::{CodecId, SampleRate};
 use crate::id::LegId;
 use crate::net::epoll::{EpollIo, sharpen_timers};
 use crate::net::ports::{PortPool, PortsError};
 use crate::net::rtp::SocketPair;
+use crate::rtp::srtp::SrtpPair;
+use crate::sdp::Negotiated;
 use exchange::{Exchange, Order};
 use pump::{Pump, lock};
 pub use seat::OpenLeg;
@@ -71,8 +73,10 @@ pub struct MediaSpec {
 /// What a leg is opened with; the peer is not known yet.
 #[derive(Debug, Clone)]
 pub struct LegSetup {
-    /// Codec that is expected; [`Command::Update`] may bring another of the same sample rate.
-    pub codec: CodecId,
+    /// Codecs that [`Command::Update`] may bring, besides PCMU and PCMA.
+    pub codecs: Vec<CodecId>,
+    /// Rate of both rings for the life of the leg, whatever codec is agreed on: 8 or 16 kHz.
+    pub rate: SampleRate,
     /// Canonical name in RTCP (RFC 3550 §6.5.1); cut at 255 octets.
     pub cname: String,
     /// Draws SSRC, first sequence number and first timestamp.
@@ -152,6 +156,25 @@ impl LegControl {
         let order = Order::Tell { seat: self.seat, id: self.id, command };
         let queued = self.exchange.order(order).is_ok();
         if let (true, Command::Update(params)) = (queued, command) {
+            self.shared.set_params(params);
+        }
+        queued
+    }
+
+    /// Tells the leg what was agreed on, keys included; `false` as for [`LegControl::send`].
+    ///
+    /// The one way to begin, to change or to end SRTP; right for every agreement, one that repeats
+    /// what is in force included: then counters go on. Cost: derives session keys, a few
+    /// microseconds, if there are any.
+    pub fn agree(&self, agreed: &Negotiated) -> bool {
+        if self.shared.closing() {
+            return false;
+        }
+        let params = MediaParams::from(agreed);
+        let keys = agreed.srtp.as_ref().map(SrtpPair::new);
+        let order = Order::Agree { seat: self.seat, id: self.id, params, keys };
+        let queued = self.exchange.order(order).is_ok();
+        if queued {
             self.shared.set_params(params);
         }
         queued
@@ -414,7 +437,8 @@ impl MediaPool {
 
     fn config(&self, setup: LegSetup) -> LegConfig {
         LegConfig {
-            codec: setup.codec,
+            codecs: setup.codecs,
+            rate: setup.rate,
             cname: setup.cname,
             seed: setup.seed,
             jitter: self.spec.jitter,

@@ -5,9 +5,9 @@ use super::{PhoneEvent, PhoneSpec, Tell};
 use crate::audio::rate::SampleRate;
 use crate::audio::wav::WavWriter;
 use crate::id::SessionId;
-use crate::media::interface::{Command as MediaCommand, Event as MediaEvent, MediaParams};
+use crate::media::interface::{Command as MediaCommand, Event as MediaEvent};
 use crate::media::worker::{LegControl, LegHandle, LegSetup, MediaPool};
-use crate::sdp::{self, Direction, LocalMedia, Negotiated, SdpError};
+use crate::sdp::{Desk, Direction, LocalMedia, Negotiated, SrtpPolicy};
 use crate::sip::interface::{Command, EndCause, Ending, Event};
 use std::fs::File;
 use std::io::BufWriter;
@@ -94,9 +94,9 @@ impl PhoneCall {
         if let (Some(code), false) = (self.spec.reject, dialled) {
             return self.reject(code, &mut events).await;
         }
-        let codec = self.spec.codecs.first().copied();
         let setup = LegSetup {
-            codec: codec.unwrap_or(crate::audio::codec::CodecId::Pcmu),
+            codecs: self.spec.codecs.clone(),
+            rate: SampleRate::HZ_8000,
             cname: format!("phone-{}", self.number),
             seed,
         };
@@ -110,23 +110,27 @@ impl PhoneCall {
             rtp_port: ports.rtp.port(),
             rtcp_port: ports.rtcp.port(),
             codecs: self.spec.codecs.clone(),
+            own_order: true,
             telephone_event: true,
             ptime: Duration::from_millis(20),
             session_id: seed >> 2,
             session_version: 1,
-            direction: Direction { send: true, receive: true },
+            direction: Direction::BOTH,
+            rtcp_mux: false,
+            srtp: SrtpPolicy::Off,
         };
+        let mut desk = Desk::new(local, Box::new(crate::api::fresh::fill));
         leg.control.send(MediaCommand::Listen(true));
         self.open_recording();
         let ready = if dialled {
             let uri = self.spec.call.clone().unwrap_or_default();
-            self.send(super::invite(self.session, &uri, sdp::offer(&local))).await;
+            self.send(super::invite(self.session, &uri, desk.offer())).await;
             true
         } else {
-            self.ring(&leg.control, &local, offer.as_deref()).await
+            self.ring(&leg.control, &mut desk, offer.as_deref()).await
         };
         let ending = if ready {
-            self.talk(leg, &local, offer, dialled, &mut events).await
+            self.talk(leg, &mut desk, offer, dialled, &mut events).await
         } else {
             Ending::new(EndCause::Rejected, Some(488))
         };
@@ -140,8 +144,7 @@ impl PhoneCall {
             self.send(Command::Ring(session)).await;
             (self.tell)(PhoneEvent::Ringing { call: self.number });
         }
-        let mut ending =
-            Ending::new(EndCause::Rejected, Some(code));
+        let mut ending = Ending::new(EndCause::Rejected, Some(code));
         let rung = tokio::time::timeout(self.spec.ring, async {
             loop {
                 match events.recv().await {
@@ -159,15 +162,10 @@ impl PhoneCall {
     }
 
     /// Sends 180 or 183; `false` when the offer cannot be answered.
-    async fn ring(
-        &mut self,
-        control: &LegControl,
-        local: &LocalMedia,
-        offer: Option<&[u8]>,
-    ) -> bool {
+    async fn ring(&mut self, control: &LegControl, desk: &mut Desk, offer: Option<&[u8]>) -> bool {
         let session = self.session;
         if let Some(offer) = offer
-            && answer(local, offer).is_err()
+            && desk.answer(offer).is_err()
         {
             self.send(Command::Reject { session, code: 488, reason: String::new() }).await;
             return false;
@@ -175,7 +173,7 @@ impl PhoneCall {
         self.answer_due = Some(Instant::now() + self.spec.ring);
         match (&self.spec.early_media, offer) {
             (Some(early), Some(offer)) => {
-                if let Ok((answer, negotiated)) = answer(local, offer) {
+                if let Ok((answer, negotiated)) = desk.answer(offer) {
                     self.playing = Some((Arc::clone(early), 0));
                     self.update(control, &negotiated);
                     self.send(Command::Progress { session, sdp: answer }).await;
@@ -196,7 +194,7 @@ impl PhoneCall {
     async fn talk(
         &mut self,
         mut leg: LegHandle,
-        local: &LocalMedia,
+        desk: &mut Desk,
         offer: Option<Vec<u8>>,
         dialled: bool,
         events: &mut mpsc::Receiver<Event>,
@@ -214,12 +212,12 @@ impl PhoneCall {
                         self.close(Some(&mut leg), &ending);
                         return ending;
                     }
-                    Some(event) => self.hear_sip(&control, local, event, dialled).await,
+                    Some(event) => self.hear_sip(&control, desk, event, dialled).await,
                 },
                 Some(event) = leg.events.recv() => self.hear_media(event),
                 () = ready.notified() => {}
                 () = crate::net::sleep_until(due) => {
-                    self.act(&control, local, offer.as_deref()).await;
+                    self.act(&control, desk, offer.as_deref()).await;
                 }
             }
             self.listen(&mut leg);
@@ -230,35 +228,35 @@ impl PhoneCall {
     async fn hear_sip(
         &mut self,
         control: &LegControl,
-        local: &LocalMedia,
+        desk: &mut Desk,
         event: Event,
         dialled: bool,
     ) {
         match event {
             Event::Provisional { sdp, .. } => {
                 (self.tell)(PhoneEvent::Ringing { call: self.number });
-                self.accept(control, local, sdp.as_deref());
+                self.accept(control, desk, sdp.as_deref());
             }
             Event::Answered { sdp } => {
-                self.accept(control, local, sdp.as_deref());
+                self.accept(control, desk, sdp.as_deref());
                 self.answered();
             }
             Event::Confirmed { sdp } => {
-                self.accept(control, local, sdp.as_deref());
+                self.accept(control, desk, sdp.as_deref());
                 if !dialled {
                     self.answered();
                 }
             }
             Event::Reoffer { sdp } => {
                 let session = self.session;
-                let answer = sdp.as_deref().map(|offer| answer(local, offer));
+                let answer = sdp.as_deref().map(|offer| desk.answer(offer));
                 let command = match answer {
                     Some(Ok((sdp, negotiated))) => {
                         self.update(control, &negotiated);
                         Command::Reanswer { session, sdp }
                     }
                     Some(Err(_)) => Command::Reject { session, code: 488, reason: String::new() },
-                    None => Command::Reanswer { session, sdp: sdp::offer(local) },
+                    None => Command::Reanswer { session, sdp: desk.offer() },
                 };
                 self.send(command).await;
             }
@@ -279,8 +277,8 @@ impl PhoneCall {
         }
     }
 
-    fn accept(&mut self, control: &LegControl, local: &LocalMedia, answer: Option<&[u8]>) {
-        let Some(Ok(negotiated)) = answer.map(|answer| sdp::accept(local, answer)) else { return };
+    fn accept(&mut self, control: &LegControl, desk: &mut Desk, answer: Option<&[u8]>) {
+        let Some(Ok(negotiated)) = answer.map(|answer| desk.accept(answer)) else { return };
         self.update(control, &negotiated);
     }
 
@@ -304,19 +302,19 @@ impl PhoneCall {
     }
 
     /// Does what is due: answer, digits, hang-up.
-    async fn act(&mut self, control: &LegControl, local: &LocalMedia, offer: Option<&[u8]>) {
+    async fn act(&mut self, control: &LegControl, desk: &mut Desk, offer: Option<&[u8]>) {
         let now = Instant::now();
         let session = self.session;
         if take_due(&mut self.answer_due, now) {
             let sdp = match offer {
-                Some(offer) => match answer(local, offer) {
+                Some(offer) => match desk.answer(offer) {
                     Ok((answer, negotiated)) => {
                         self.update(control, &negotiated);
                         answer
                     }
                     Err(_) => Vec::new(),
                 },
-                None => sdp::offer(local),
+                None => desk.offer(),
             };
             self.send(Command::Answer { session, sdp }).await;
         }
@@ -336,16 +334,7 @@ impl PhoneCall {
 
     fn update(&mut self, control: &LegControl, negotiated: &Negotiated) {
         self.codec = Some(negotiated.codec.spec().name);
-        control.send(MediaCommand::Update(MediaParams {
-            codec: negotiated.codec,
-            payload_type: negotiated.payload_type,
-            telephone_event: negotiated.telephone_event,
-            ptime: negotiated.ptime,
-            remote_rtp: negotiated.remote_rtp,
-            remote_rtcp: negotiated.remote_rtcp,
-            send: negotiated.direction.send,
-            receive: negotiated.direction.receive,
-        }));
+        control.agree(negotiated);
     }
 
     /// Takes what was heard: into the recording, and back if this phone echoes.
@@ -432,13 +421,6 @@ impl Recording {
         }
         self.written += hole + samples.len() as u64;
     }
-}
-
-/// Answers with the preferred codec if the offer has it, else with any of ours.
-fn answer(local: &LocalMedia, offer: &[u8]) -> Result<(Vec<u8>, Negotiated), SdpError> {
-    let preferred = local.codecs.first().copied().into_iter().collect();
-    let only = LocalMedia { codecs: preferred, ..local.clone() };
-    sdp::answer(&only, offer).or_else(|_| sdp::answer(local, offer))
 }
 
 /// `heard.wav` for the first call, `heard-2.wav` for the second.

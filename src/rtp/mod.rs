@@ -25,6 +25,8 @@ pub mod reception;
 pub mod rtcp;
 pub mod seq;
 pub mod source;
+pub mod srtp;
 
 pub use packet::fuzz_packet;
 pub use rtcp::fuzz_rtcp;
+pub use srtp::fuzz_srtp;

@@ -1,23 +1,29 @@
 //! Session descriptions: typed offer and answer (RFC 3264) over the syntax of RFC 8866.
 //!
 //! ```text
-//!  LocalMedia ── offer ──> bytes           bytes of an answer ── accept ──> Negotiated
-//!  LocalMedia + bytes of an offer ── answer ──> bytes, Negotiated
+//!  LocalMedia ─> Desk ── offer ──> bytes      bytes of an answer ── accept ──> Negotiated
+//!                  └──── answer ── bytes of an offer ──> bytes, Negotiated
 //! ```
 //!
-//! Owns what we say about our one audio stream and what both sides agreed on. The syntax is
-//! `sdp-types`', behind `syntax` only. Does not know SIP, sockets or legs, and resolves no names: a
-//! peer without an IP address is refused. Pure, and bounded by [`BYTES_MAX`] and [`MEDIA_MAX`].
+//! Owns what we say about our one audio stream, what both sides agreed on, and what must stay as
+//! it was said: m-lines, payload types, keys, the version. The syntax is `sdp-types`', behind
+//! `syntax` only. Does not know SIP, sockets or legs, and resolves no names: a peer without an IP
+//! address is refused. Attributes of ICE, ALTC and BUNDLE are passed over. Pure, and bounded by
+//! [`BYTES_MAX`] and [`MEDIA_MAX`].
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod crypto;
+mod desk;
+mod numbers;
 mod offer_answer;
 mod syntax;
 
-pub use offer_answer::{accept, answer, offer};
+pub use desk::{Desk, Entropy};
 
 use crate::audio::codec::CodecId;
+use crate::rtp::srtp::SrtpParams;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -70,6 +76,19 @@ impl Direction {
     }
 }
 
+/// Whether a call's media is sealed (SDES, RFC 4568).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SrtpPolicy {
+    /// Never: keys are neither offered nor taken, and RTP/SAVP is refused.
+    #[default]
+    Off,
+    /// If the peer will: RTP/AVP is offered with keys beside it (RFC 8643), which a peer that
+    /// knows nothing of it answers in the clear; of an offer's streams a sealed one is taken first.
+    Preferred,
+    /// Always: RTP/SAVP is offered, and nothing in the clear is agreed to.
+    Required,
+}
+
 /// What we have for one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalMedia {
@@ -81,37 +100,57 @@ pub struct LocalMedia {
     pub rtcp_port: u16,
     /// Codecs in order of preference; not empty.
     pub codecs: Vec<CodecId>,
+    /// Whether an answer takes the first of our codecs that is offered, instead of the offerer's
+    /// first that is ours.
+    pub own_order: bool,
     /// Whether digits by RFC 4733 are offered and accepted.
     pub telephone_event: bool,
     /// Audio per packet that we ask for, and send unless the peer asks otherwise.
     pub ptime: Duration,
     /// Session id of the o= line; one for the whole call.
     pub session_id: u64,
-    /// Version of the o= line; one more for each changed description (RFC 3264 §8).
+    /// Version of the first o= line; [`Desk`] counts on from it.
     pub session_version: u64,
     /// What we want.
     pub direction: Direction,
+    /// Whether RTCP on the RTP port is offered; when it is offered to us it is always taken.
+    pub rtcp_mux: bool,
+    /// Whether packets are sealed.
+    pub srtp: SrtpPolicy,
 }
 
 /// What both sides agreed on for the audio stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiated {
     /// The codec of both directions.
     pub codec: CodecId,
     /// Its payload type as we must send it.
     pub payload_type: u8,
-    /// Payload type of telephone-event as we must send it.
+    /// Payload type of telephone-event as we must send it; its clock is the codec's.
     pub telephone_event: Option<u8>,
-    /// Audio per packet that we send: 10 to 60 ms in steps of 10.
+    /// What else the peer may send, by our numbers.
+    pub accepts: Accepts,
+    /// Audio per packet that we send: 10 to 60 ms, as the codec can.
     pub ptime: Duration,
     /// Where RTP goes.
     pub remote_rtp: SocketAddr,
     /// Where RTCP goes.
     pub remote_rtcp: SocketAddr,
-    /// Whether the peer could take RTCP on the RTP port (RFC 5761); never used by us.
+    /// Whether RTCP goes and comes on the RTP port (RFC 5761).
     pub rtcp_mux: bool,
     /// Which way audio flows.
     pub direction: Direction,
+    /// The keys; without them packets go plain.
+    pub srtp: Option<SrtpParams>,
+}
+
+/// Payload types that the peer may send: what we said they mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Accepts {
+    /// Codecs that both sides have.
+    pub audio: [Option<(u8, CodecId)>; 4],
+    /// telephone-event.
+    pub event: Option<u8>,
 }
 
 /// Why a description cannot be used. All are the peer's fault.
@@ -126,12 +165,15 @@ pub enum SdpError {
     /// More m-lines than [`MEDIA_MAX`].
     #[error("the session description has {0} media, more than {MEDIA_MAX}")]
     TooManyMedia(usize),
-    /// No audio over plain RTP, or all of it refused by port 0.
-    #[error("the session description has no usable audio stream over RTP/AVP")]
+    /// No audio over an RTP profile that the policy allows, or all of it refused by port 0.
+    #[error("the session description has no usable audio stream over RTP")]
     NoAudio,
     /// Audio, but none of our codecs.
     #[error("no common codec: the peer has {0}")]
     NoCommonCodec(String),
+    /// Our policy wants SRTP, or the peer's profile does, and there are no keys that we can use.
+    #[error("srtp is required, and the peer offers no crypto attribute that can be used")]
+    NoCrypto,
     /// No address that packets of ours could be sent to.
     #[error("the address of the peer's audio stream cannot be used: {0}")]
     BadAddress(String),
@@ -143,7 +185,7 @@ impl SdpError {
     pub const fn status(&self) -> u16 {
         match self {
             Self::TooLong(_) | Self::Malformed(_) | Self::TooManyMedia(_) => 400,
-            Self::NoAudio | Self::NoCommonCodec(_) | Self::BadAddress(_) => 488,
+            Self::NoAudio | Self::NoCommonCodec(_) | Self::NoCrypto | Self::BadAddress(_) => 488,
         }
     }
 }
@@ -151,5 +193,5 @@ impl SdpError {
 /// Entry point of the fuzz target: what we answer keeps to RFC 3264 and can be accepted.
 #[doc(hidden)]
 pub fn fuzz_entry(bytes: &[u8]) {
-    offer_answer::fuzz(bytes);
+    desk::fuzz(bytes);
 }

@@ -1,13 +1,20 @@
 //! The door of `sdp-types`: bytes to the few facts that offer and answer need, and back.
 
+use super::crypto::Crypto;
 use super::{BYTES_MAX, Direction, LocalMedia, MEDIA_MAX, SdpError};
-use crate::audio::codec::CodecId;
+use crate::audio::codec::{CODECS, ClockRate, CodecId};
 use sdp_types::{Attribute, Connection, Media, Origin, Session, Time};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Formats of one m-line that are looked at.
 const FORMATS_MAX: usize = 64;
+/// Crypto attributes of one m-line that are looked at.
+const CRYPTOS_MAX: usize = 16;
+/// Longer values of rtpmap and fmtp are as good as none.
+const VALUE_MAX: usize = 512;
+/// Longest packets that we take.
+const MAXPTIME_MS: u8 = 60;
 
 /// What a peer wrote, as far as we care.
 #[derive(Debug)]
@@ -43,6 +50,17 @@ pub(super) struct PeerMedia {
     pub(super) maxptime: Option<Duration>,
     /// As the peer sees it.
     pub(super) direction: Direction,
+    /// The first crypto attribute that we can use.
+    pub(super) crypto: Option<Crypto>,
+    /// Payload types with an rtpmap, as bits.
+    mapped: u128,
+}
+
+impl PeerMedia {
+    /// Whether the peer said what a payload type means.
+    pub(super) fn maps(&self, number: u8) -> bool {
+        number < 128 && self.mapped >> number & 1 == 1
+    }
 }
 
 /// What a payload type stands for.
@@ -50,8 +68,13 @@ pub(super) struct PeerMedia {
 pub(super) enum Payload {
     /// One that we know.
     Codec(CodecId),
-    /// telephone-event at 8 kHz, with its events 0 to 15 as bits.
-    Event(u16),
+    /// telephone-event, with its events 0 to 15 as bits.
+    Event {
+        /// Its clock.
+        clock: ClockRate,
+        /// What it can carry.
+        events: u16,
+    },
     /// Anything else.
     Foreign,
 }
@@ -82,7 +105,9 @@ fn peer_media(session: &Session, media: &Media) -> PeerMedia {
     let address = address_of(connection);
     let formats = media.fmt.split_ascii_whitespace().take(FORMATS_MAX);
     let types = formats.filter_map(|f| f.parse::<u8>().ok().filter(|number| *number < 128));
+    let types: Vec<u8> = types.collect();
     let own = || media.attributes.iter();
+    let has_map = |number: &&u8| parameter(**number, &media.attributes, "rtpmap").is_some();
     PeerMedia {
         kind: media.media.clone(),
         port: media.port,
@@ -91,7 +116,9 @@ fn peer_media(session: &Session, media: &Media) -> PeerMedia {
         rtcp: value(own(), "rtcp").and_then(|text| rtcp_of(text, address.as_ref().ok().copied())),
         rtcp_mux: own().any(|attribute| attribute.attribute == "rtcp-mux"),
         address,
-        payloads: types.map(|number| (number, payload(number, &media.attributes))).collect(),
+        mapped: types.iter().filter(has_map).fold(0, |bits, number| bits | 1 << number),
+        payloads: types.iter().map(|n| (*n, payload(*n, &media.attributes))).collect(),
+        crypto: cryptos(&media.attributes).find_map(Crypto::parse),
         ptime: milliseconds(value(own(), "ptime")),
         maxptime: milliseconds(value(own(), "maxptime")),
         direction: direction_of(&media.attributes)
@@ -137,18 +164,15 @@ fn payload(number: u8, attributes: &[Attribute]) -> Payload {
     match parameter(number, attributes, "rtpmap") {
         Some(encoding) => mapped(encoding, parameter(number, attributes, "fmtp")),
         // RFC 3551 §6: a static payload type needs no rtpmap.
-        None => match number {
-            0 => Payload::Codec(CodecId::Pcmu),
-            8 => Payload::Codec(CodecId::Pcma),
-            _ => Payload::Foreign,
-        },
+        None => CodecId::by_payload_type(number).map_or(Payload::Foreign, Payload::Codec),
     }
 }
 
 /// What stands behind `number` in the attribute of that name which is about it.
 fn parameter<'a>(number: u8, attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
     let values = attributes.iter().filter(|a| a.attribute == name);
-    values.filter_map(|a| a.value.as_deref()).find_map(|value| {
+    let values = values.filter_map(|a| a.value.as_deref()).filter(|v| v.len() <= VALUE_MAX);
+    values.take(2 * FORMATS_MAX).find_map(|value| {
         let (about, rest) = value.trim().split_once(|c: char| c.is_ascii_whitespace())?;
         (about.parse() == Ok(number)).then(|| rest.trim())
     })
@@ -157,17 +181,28 @@ fn parameter<'a>(number: u8, attributes: &'a [Attribute], name: &str) -> Option<
 fn mapped(encoding: &str, format: Option<&str>) -> Payload {
     let mut parts = encoding.split('/').map(str::trim);
     let (name, clock) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-    let mono = parts.next().is_none_or(|channels| channels == "1");
-    if clock != "8000" || !mono {
+    let channels = parts.next();
+    let Some(clock) = clock.parse::<u32>().ok().and_then(ClockRate::new) else {
         return Payload::Foreign;
-    }
+    };
     if name.eq_ignore_ascii_case("telephone-event") {
         // RFC 4733 §2.4.1: without fmtp, events 0 to 15 are meant.
-        return Payload::Event(format.map_or(KEYS_AND_LETTERS, events));
+        return Payload::Event { clock, events: format.map_or(KEYS_AND_LETTERS, events) };
     }
-    let known = [CodecId::Pcmu, CodecId::Pcma];
-    let codec = known.into_iter().find(|codec| encoding_name(*codec).eq_ignore_ascii_case(name));
-    codec.map_or(Payload::Foreign, Payload::Codec)
+    // What Opus carries is told in its packets: some peers forget to write two channels.
+    let codec = CODECS.iter().find(|spec| {
+        let mono = channels.is_none_or(|channels| channels == "1");
+        spec.name.eq_ignore_ascii_case(name)
+            && spec.clock_rate == clock
+            && (mono || spec.channels > 1)
+    });
+    codec.map_or(Payload::Foreign, |spec| Payload::Codec(spec.id))
+}
+
+/// The crypto attributes of an m-line, the peer's first choice first.
+fn cryptos(attributes: &[Attribute]) -> impl Iterator<Item = &str> {
+    let lines = attributes.iter().filter(|a| a.attribute.eq_ignore_ascii_case("crypto"));
+    lines.filter_map(|a| a.value.as_deref()).take(CRYPTOS_MAX)
 }
 
 /// `0-11,15` and so on, as bits; events beyond 15 are not for telephones.
@@ -190,36 +225,28 @@ pub(super) fn is_unicast(address: IpAddr) -> bool {
     !address.is_multicast() && !address.is_unspecified() && !broadcast
 }
 
-fn encoding_name(codec: CodecId) -> &'static str {
-    match codec {
-        CodecId::Pcmu => "PCMU",
-        CodecId::Pcma => "PCMA",
-    }
-}
-
-/// The payload type that RFC 3551 gives a codec.
-pub(super) fn static_payload_type(codec: CodecId) -> u8 {
-    match codec {
-        CodecId::Pcmu => 0,
-        CodecId::Pcma => 8,
-    }
-}
-
 /// Our audio m-line.
 pub(super) struct Audio<'a> {
     /// The transport protocol: that of the offer, else `RTP/AVP`.
     pub(super) proto: &'a str,
     /// Payload types in order.
     pub(super) codecs: &'a [(u8, CodecId)],
-    /// Payload type and events of telephone-event.
-    pub(super) events: Option<(u8, u16)>,
+    /// Payload type, clock and events of each telephone-event.
+    pub(super) events: &'a [(u8, ClockRate, u16)],
+    /// Audio per packet that we want.
+    pub(super) ptime: Duration,
     /// What we say.
     pub(super) direction: Direction,
+    /// Whether RTCP may go on the RTP port, and whether its own port is said.
+    pub(super) mux: bool,
+    pub(super) separate_rtcp: bool,
+    /// Our keys.
+    pub(super) cryptos: &'a [Crypto],
 }
 
 /// Begins a description of ours.
-pub(super) fn begin(local: &LocalMedia, time: (u64, u64)) -> Session {
-    let mut origin = Origin::with_ip_addr(local.session_id, local.session_version, local.address);
+pub(super) fn begin(local: &LocalMedia, version: u64, time: (u64, u64)) -> Session {
+    let mut origin = Origin::with_ip_addr(local.session_id, version, local.address);
     origin.username = Some("bellwire".to_owned());
     let mut session = Session::new(origin, "-");
     session.connection = Some(Connection::from_ip_addr(local.address));
@@ -231,30 +258,40 @@ pub(super) fn begin(local: &LocalMedia, time: (u64, u64)) -> Session {
 pub(super) fn push_audio(session: &mut Session, local: &LocalMedia, audio: &Audio<'_>) {
     let numbers = audio.codecs.iter().map(|(number, _)| *number);
     let numbers: Vec<String> =
-        numbers.chain(audio.events.map(|(number, _)| number)).map(|n| n.to_string()).collect();
+        numbers.chain(audio.events.iter().map(|(n, ..)| *n)).map(|n| n.to_string()).collect();
     let mut media = bare_media("audio", local.rtp_port, audio.proto, &numbers.join(" "));
     let mut say = |name: &str, value: Option<String>| {
         media.attributes.push(Attribute { attribute: name.to_owned(), value });
     };
     for (number, codec) in audio.codecs {
-        say("rtpmap", Some(format!("{number} {}/8000", encoding_name(*codec))));
+        say("rtpmap", Some(format!("{number} {}", codec.spec().encoding())));
+        if let Some(format) = codec.spec().format {
+            say("fmtp", Some(format!("{number} {format}")));
+        }
     }
-    if let Some((number, events)) = audio.events {
-        let last = if events == KEYS_AND_LETTERS { 15 } else { 11 };
-        say("rtpmap", Some(format!("{number} telephone-event/8000")));
+    for (number, clock, events) in audio.events {
+        let last = if *events == KEYS_AND_LETTERS { 15 } else { 11 };
+        say("rtpmap", Some(format!("{number} telephone-event/{}", clock.hz())));
         say("fmtp", Some(format!("{number} 0-{last}")));
     }
-    say("ptime", Some(local.ptime.as_millis().to_string()));
-    if Some(local.rtcp_port) != local.rtp_port.checked_add(1) {
+    say("ptime", Some(audio.ptime.as_millis().to_string()));
+    say("maxptime", Some(MAXPTIME_MS.to_string()));
+    if audio.separate_rtcp && Some(local.rtcp_port) != local.rtp_port.checked_add(1) {
         say("rtcp", Some(local.rtcp_port.to_string()));
+    }
+    if audio.mux {
+        say("rtcp-mux", None);
+    }
+    for crypto in audio.cryptos {
+        say("crypto", Some(crypto.text()));
     }
     say(audio.direction.attribute(), None);
     session.medias.push(media);
 }
 
 /// Adds an m-line that refuses what the peer offered in its place (RFC 3264 §6).
-pub(super) fn push_refusal(session: &mut Session, media: &PeerMedia) {
-    session.medias.push(bare_media(&media.kind, 0, &media.proto, &media.formats));
+pub(super) fn push_refusal(session: &mut Session, kind: &str, proto: &str, formats: &str) {
+    session.medias.push(bare_media(kind, 0, proto, formats));
 }
 
 /// Ends a description.

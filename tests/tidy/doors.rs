@@ -17,10 +17,15 @@ const PURE: [&str; 8] = ["sip", "sdp", "rtp", "audio", "call", "turn", "id", "ti
 
 /// The doors: a crate and the files or directories that may name it.
 const DOORS: &[(&str, &[&str])] = &[
+    // The primitives of SRTP.
+    ("aes", &["src/rtp/srtp/crypt.rs"]),
+    ("aes_gcm", &["src/rtp/srtp/crypt.rs"]),
     ("anyhow", &["src/daemon/", "src/phone", "src/cli/"]),
+    ("audiopus", &["src/audio/codec/opus.rs"]),
     ("axum", &["src/api/"]),
-    // Decoding of uploads, encoding of `bellwire call --audio`, and engines that wrap sound in JSON.
-    ("base64", &["src/api/types/", "src/cli/call.rs", "src/speech/base64.rs"]),
+    // Decoding of uploads, encoding of `bellwire call --audio`, engines that wrap sound in JSON, and
+    // keys in session descriptions.
+    ("base64", &["src/api/types/", "src/cli/call.rs", "src/speech/base64.rs", "src/sdp/crypto.rs"]),
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/"]),
     ("config", &["src/config/layers.rs"]),
@@ -28,6 +33,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("earshot", &["src/audio/vad"]),
     ("futures_util", &["src/api/", "src/app/stream", "src/net/ws.rs"]),
     ("hickory_resolver", &["src/net/dns/upstream.rs"]),
+    ("hmac", &["src/rtp/srtp/crypt.rs"]),
     ("hound", &["src/audio/wav.rs"]),
     ("http", &["src/api/"]),
     ("http_body_util", &["src/api/"]),
@@ -61,6 +67,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("sdp_types", &["src/sdp/"]),
     // A wrapper type that is passed along unopened.
     ("secrecy", &["src/config/secret.rs", "src/sip/"]),
+    ("sha1", &["src/rtp/srtp/crypt.rs"]),
     // Digests of SIP, of keys and request bodies in the store, and signatures of http tools.
     (
         "sha2",
@@ -76,6 +83,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ttspico_sys", &["src/speech/tts/"]),
     ("unicode_segmentation", &["src/speech/"]),
     ("uuid", &["src/api/fresh.rs"]),
+    // Wiping of keys.
+    ("zeroize", &["src/rtp/srtp", "src/sdp/desk.rs"]),
 ];
 
 /// Dependencies of the manifest that no rule speaks of, and rules for crates that are gone.

@@ -32,7 +32,7 @@ const LAYERS: [(&str, u8); 23] = [
 ];
 
 /// Who may use whom within a layer, and why. The first is empty for everybody.
-const MEETINGS: [(&str, &str, &str); 20] = [
+const MEETINGS: [(&str, &str, &str); 21] = [
     ("cli", "phone", "`bellwire phone` runs it"),
     ("", "observe", "every shell reports; nothing in `observe` calls back"),
     ("media::worker", "net::rtp", "the worker owns the RTP sockets"),
@@ -52,6 +52,7 @@ const MEETINGS: [(&str, &str, &str); 20] = [
     ("call", "sip::interface", "and the table of causes reads a session's ending"),
     ("sdp", "audio::codec", "descriptions name codecs of the table"),
     ("sdp", "rtp::dtmf", "and telephone events"),
+    ("sdp", "rtp::srtp", "and carry keys"),
     ("rtp", "audio::codec", "payload types come from the table of codecs"),
 ];
 

@@ -6,8 +6,8 @@
 use super::CallActor;
 use crate::app::Control;
 use crate::call::Input;
-use crate::media::interface::{Command as MediaCommand, MediaParams};
-use crate::sdp::{self, Negotiated};
+use crate::media::interface::Command as MediaCommand;
+use crate::sdp::{Desk, LocalMedia, Negotiated};
 use crate::sip::interface::Command;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 impl CallActor {
     /// Sends our description with 183 or 200: an answer, or the offer that the INVITE lacked.
     pub(super) async fn describe(&mut self, early: bool) {
-        if self.local.is_none() {
+        if self.description.is_none() {
             if !self.open_leg() {
                 self.setup.call.record_mut().end_detail = Some("no RTP port is free".to_owned());
                 return self.feed(Input::MediaFailed);
@@ -38,9 +38,9 @@ impl CallActor {
     /// Our answer to an offer, taken on at once, or an offer of ours (`true`); `None` when nothing
     /// can be agreed on.
     pub(super) fn answer_offer(&mut self, offer: Option<&[u8]>) -> Option<(Vec<u8>, bool)> {
-        let local = self.local.as_ref()?;
-        let Some(offer) = offer else { return Some((sdp::offer(local), true)) };
-        match sdp::answer(local, offer) {
+        let desk = self.description.as_mut()?;
+        let Some(offer) = offer else { return Some((desk.offer(), true)) };
+        match desk.answer(offer) {
             Ok((answer, negotiated)) => {
                 self.update_media(negotiated);
                 Some((answer, false))
@@ -55,11 +55,10 @@ impl CallActor {
     /// Answers a re-INVITE or UPDATE; an offer that cannot be used leaves all as it was.
     pub(super) async fn reanswer(&mut self, offer: Option<Vec<u8>>) {
         let session = self.setup.session;
-        let Some(local) = &mut self.local else { return };
-        local.session_version += 1;
+        let Some(desk) = &mut self.description else { return };
         let described = match &offer {
-            None => Ok((sdp::offer(local), None)),
-            Some(offer) => sdp::answer(local, offer).map(|(sdp, agreed)| (sdp, Some(agreed))),
+            None => Ok((desk.offer(), None)),
+            Some(offer) => desk.answer(offer).map(|(sdp, agreed)| (sdp, Some(agreed))),
         };
         let command = match described {
             Ok((sdp, negotiated)) => {
@@ -70,10 +69,7 @@ impl CallActor {
                 self.delayed_offer = offer.is_none();
                 Command::Reanswer { session, sdp }
             }
-            Err(_) => {
-                local.session_version -= 1;
-                Command::Reject { session, code: 488, reason: String::new() }
-            }
+            Err(_) => Command::Reject { session, code: 488, reason: String::new() },
         };
         self.tell_sip(command).await;
     }
@@ -90,17 +86,16 @@ impl CallActor {
     /// Offers that we listen no more, or again.
     pub(super) async fn reoffer(&mut self, hold: bool) {
         let session = self.setup.session;
-        let Some(local) = &mut self.local else { return };
-        local.direction.receive = !hold;
-        local.session_version += 1;
-        let sdp = sdp::offer(local);
+        let Some(desk) = &mut self.description else { return };
+        desk.hold(hold);
+        let sdp = desk.offer();
         self.tell_sip(Command::Reoffer { session, sdp }).await;
     }
 
     /// Takes the peer's answer to our offer; `false` when it cannot be used.
     pub(super) fn accept(&mut self, answer: &[u8]) -> bool {
-        let Some(local) = &self.local else { return false };
-        match sdp::accept(local, answer) {
+        let Some(desk) = &mut self.description else { return false };
+        match desk.accept(answer) {
             Ok(negotiated) => {
                 self.update_media(negotiated);
                 self.see_hold();
@@ -114,31 +109,22 @@ impl CallActor {
     }
 
     fn update_media(&mut self, negotiated: Negotiated) {
-        self.agreed = Some(negotiated);
         let codec = Some(negotiated.codec.spec().name);
         *self.codec.lock().unwrap_or_else(PoisonError::into_inner) = codec;
-        let Some(media) = self.media.get() else { return };
-        let params = MediaParams {
-            codec: negotiated.codec,
-            payload_type: negotiated.payload_type,
-            telephone_event: negotiated.telephone_event,
-            ptime: negotiated.ptime,
-            remote_rtp: negotiated.remote_rtp,
-            remote_rtcp: negotiated.remote_rtcp,
-            send: negotiated.direction.send,
-            receive: negotiated.direction.receive,
-        };
-        // Who holds, or is held, may be silent.
-        let flows = params.send && params.receive;
-        let quiet = if flows { self.parts.quiet_after } else { Duration::ZERO };
-        media.send(MediaCommand::Update(params));
-        media.send(MediaCommand::QuietAfter(quiet));
+        if let Some(media) = self.media.get() {
+            // Who holds, or is held, may be silent.
+            let flows = negotiated.direction.send && negotiated.direction.receive;
+            let quiet = if flows { self.parts.quiet_after } else { Duration::ZERO };
+            media.agree(&negotiated);
+            media.send(MediaCommand::QuietAfter(quiet));
+        }
+        self.agreed = Some(negotiated);
     }
 
     /// Tells the call whether the other side holds it.
     pub(super) fn see_hold(&mut self) {
-        let wants = self.local.as_ref().is_some_and(|local| local.direction.send);
-        let may = self.agreed.is_none_or(|agreed| agreed.direction.send);
+        let wants = self.description.as_ref().is_some_and(|desk| desk.local().direction.send);
+        let may = self.agreed.as_ref().is_none_or(|agreed| agreed.direction.send);
         self.feed(Input::PeerHolds(wants && !may));
     }
 
@@ -153,12 +139,12 @@ impl CallActor {
     }
 
     pub(super) fn open_leg(&mut self) -> bool {
-        let codec = self.setup.codecs.first().copied();
-        let opened = self.parts.open_leg(codec, &self.setup.codecs);
+        let trunk = self.setup.call.record().trunk.as_deref();
+        let opened = self.parts.open_leg(trunk, &self.setup.content, &self.setup.codecs);
         match opened {
             Ok((leg, local)) => {
                 let _ = self.media.set(leg.control.clone());
-                self.local = Some(local);
+                self.description = Some(fresh_desk(local));
                 self.leg = Some(leg);
                 true
             }
@@ -168,6 +154,11 @@ impl CallActor {
                 false
             }
         }
+    }
+
+    /// A desk for another peer that gets the same media: nothing was said to it yet.
+    pub(super) fn another_desk(&self) -> Option<Desk> {
+        self.description.as_ref().map(|desk| fresh_desk(desk.local().clone()))
     }
 
     /// Starts the application leg of a prompt, and gives the media leg to whichever there is.
@@ -193,4 +184,8 @@ impl CallActor {
             self.tell_app(Control::Leg(Box::new(leg)));
         }
     }
+}
+
+fn fresh_desk(local: LocalMedia) -> Desk {
+    Desk::new(local, Box::new(crate::api::fresh::fill))
 }

@@ -99,7 +99,8 @@ impl CallActor {
             return self.feed(Input::Refused(EndReason::Congestion));
         }
         self.start_content();
-        let Some(local) = &self.local else { return };
+        let Some(desk) = &mut self.description else { return };
+        let sdp = (!dial.late_offer).then(|| desk.offer());
         let invite = Invite {
             session: self.setup.session,
             trunk: dial.trunk,
@@ -107,7 +108,7 @@ impl CallActor {
             from_user: dial.from_user,
             from_display: dial.from_display,
             headers: dial.headers,
-            sdp: (!dial.late_offer).then(|| crate::sdp::offer(local)),
+            sdp,
             identity: dial.identity,
             replaces: None,
         };
@@ -146,8 +147,8 @@ impl CallActor {
             Ok(_) => Reoffered::Refused(488),
             Err(code) => Reoffered::Refused(code),
         };
-        if let (Reoffered::Refused(_), Some(local)) = (outcome, &mut self.local) {
-            local.direction.receive = !local.direction.receive;
+        if let (Reoffered::Refused(_), Some(desk)) = (outcome, &mut self.description) {
+            desk.hold(desk.local().direction.receive);
         }
         self.feed(Input::Reoffered(outcome));
     }
@@ -197,17 +198,17 @@ impl CallActor {
             Err(code) => return self.side_failed(code).await,
         };
         let record = self.setup.call.record();
-        let Some((local, trunk)) = self.local.as_ref().zip(record.trunk.clone()) else {
+        let Some((mut desk, trunk)) = self.another_desk().zip(record.trunk.clone()) else {
             return self.side_failed(500).await;
         };
-        let sdp = Some(crate::sdp::offer(local));
+        let sdp = Some(desk.offer());
         let from_user = self.setup.dial.as_ref().map(|dial| dial.from_user.clone());
         // Who was called calls on in the trunk's name, or in that of the number that was called.
         let ours = self.parts.trunks.get(&trunk).and_then(|facts| facts.caller_id.clone());
         let from_user = from_user.or(ours).unwrap_or_else(|| record.target_phone.clone());
         let invite =
             Invite { replaces, sdp, ..Invite::new(session, &trunk, &uri, &from_user, Vec::new()) };
-        self.side = Some(Side { session });
+        self.side = Some(Side { session, desk });
         self.tell_sip(Command::Invite(Box::new(invite))).await;
     }
 
@@ -243,8 +244,10 @@ impl CallActor {
     /// Who was asked for answered: the call goes on with them, and who asked may go.
     async fn swap_to_side(&mut self, answer: &[u8]) {
         let Some(side) = self.side.take() else { return };
+        let ours = self.description.replace(side.desk);
         if !self.accept(answer) {
-            self.side = Some(side);
+            let desk = std::mem::replace(&mut self.description, ours);
+            self.side = desk.map(|desk| Side { session: side.session, desk });
             self.drop_side().await;
             return self.side_failed(488).await;
         }
@@ -265,7 +268,7 @@ impl CallActor {
 
     /// Gives the second session up, if there is one.
     pub(super) async fn drop_side(&mut self) {
-        if let Some(Side { session }) = self.side.take() {
+        if let Some(Side { session, .. }) = self.side.take() {
             let reason = Some(cause::notice(EndReason::Canceled));
             self.tell_sip(Command::Hangup { session, reason }).await;
         }
@@ -278,7 +281,10 @@ impl CallActor {
             //= RFC 3891 §3: a dialog that is not confirmed cannot be replaced by this UA: 481.
             return self.tell_sip(refuse(481)).await;
         }
+        let fresh = self.another_desk();
+        let ours = std::mem::replace(&mut self.description, fresh);
         let Some((sdp, delayed)) = self.answer_offer(offer.as_deref()) else {
+            self.description = ours;
             return self.tell_sip(refuse(488)).await;
         };
         self.delayed_offer = delayed;

@@ -183,7 +183,7 @@ impl CallActor {
 
     /// Presses keys, in the way that was asked for or agreed on.
     fn press(&mut self, keys: &DtmfWish) -> Result<(), WishError> {
-        let events = self.agreed.is_some_and(|agreed| agreed.telephone_event.is_some());
+        let events = self.agreed.as_ref().is_some_and(|agreed| agreed.telephone_event.is_some());
         let by_info = match keys.method {
             DtmfMethod::Info => true,
             DtmfMethod::Auto => !events,

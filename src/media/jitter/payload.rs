@@ -1,6 +1,6 @@
 //! What the payload types of a leg mean: a table, filled from the agreement.
 
-use crate::audio::codec::CodecId;
+use crate::audio::codec::{ClockRate, CodecId};
 
 /// What a packet of some payload type carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,6 +13,16 @@ pub enum PayloadKind {
     ComfortNoise,
     /// Nothing that was agreed.
     Unknown,
+}
+
+impl PayloadKind {
+    /// The clock that its timestamps count, for audio.
+    pub(super) const fn clock(self) -> Option<ClockRate> {
+        match self {
+            Self::Audio(codec) => Some(codec.spec().clock_rate),
+            Self::TelephoneEvent | Self::ComfortNoise | Self::Unknown => None,
+        }
+    }
 }
 
 /// The payload types of one agreement.
@@ -43,13 +53,6 @@ impl PayloadTable {
     #[must_use]
     pub fn kind(&self, payload_type: u8) -> PayloadKind {
         self.0.get(usize::from(payload_type)).copied().unwrap_or(PayloadKind::Unknown)
-    }
-}
-
-/// Clock units that a payload lasts.
-pub(super) const fn clock_units(codec: CodecId, payload_len: usize) -> u64 {
-    match codec {
-        CodecId::Pcmu | CodecId::Pcma => payload_len as u64,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where packets wait for their turn: 64 slots, indexed by the low bits of the number.
 
-use super::payload::{PayloadKind, clock_units};
+use super::payload::PayloadKind;
 use super::{MAX_PAYLOAD, SLOTS};
 use crate::audio::codec::CodecId;
 use crate::rtp::packet::{Packet, Ssrc};
@@ -17,6 +17,8 @@ pub(super) struct Slot {
     pub(super) marker: bool,
     pub(super) kind: PayloadKind,
     taken: bool,
+    /// Clock units of audio in it.
+    units: u32,
     len: usize,
     payload: [u8; MAX_PAYLOAD],
 }
@@ -32,6 +34,7 @@ impl Slot {
             marker: false,
             kind: PayloadKind::Unknown,
             taken: false,
+            units: 0,
             len: 0,
             payload: [0; MAX_PAYLOAD],
         }
@@ -48,6 +51,10 @@ impl Slot {
         let payload = if kind == PayloadKind::Unknown { &[] } else { packet.payload };
         self.len = payload.len().min(MAX_PAYLOAD);
         self.payload[..self.len].copy_from_slice(&payload[..self.len]);
+        self.units = match kind {
+            PayloadKind::Audio(codec) => codec.spec().clock_units(&payload[..self.len]),
+            PayloadKind::TelephoneEvent | PayloadKind::ComfortNoise | PayloadKind::Unknown => 0,
+        };
         self.seq = seq;
         self.arrived = arrived;
         self.ssrc = packet.ssrc;
@@ -72,10 +79,7 @@ impl Slot {
 
     /// Clock units of audio in it.
     pub(super) const fn units(&self) -> u64 {
-        match self.kind {
-            PayloadKind::Audio(codec) => clock_units(codec, self.len),
-            PayloadKind::TelephoneEvent | PayloadKind::ComfortNoise | PayloadKind::Unknown => 0,
-        }
+        self.units as u64
     }
 }
 
@@ -170,8 +174,7 @@ impl<'a> Iterator for Following<'a> {
             return None;
         }
         self.seq = self.seq.plus(1);
-        let units = u32::try_from(slot.units()).unwrap_or(0);
-        self.timestamp = Some(slot.timestamp.plus(units));
+        self.timestamp = Some(slot.timestamp.plus(slot.units));
         Some((codec, slot.payload()))
     }
 }

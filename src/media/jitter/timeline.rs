@@ -10,10 +10,15 @@
 //!
 //! A timestamp is beyond belief when it lies behind the expected one, or more than two seconds
 //! before the moment at which the fastest packet so far lets it be expected: then the sender's
-//! clock was changed (a transfer, music on hold), and what it says goes on from here.
+//! clock was changed (a transfer, music on hold), and what it says goes on from here. So it does
+//! when a codec of another clock rate takes over.
+//!
+//! Timestamps count units of the codec's clock, positions samples of the ring: the one is a whole
+//! multiple of the other, in either direction.
 
 use super::payload::PayloadKind;
 use super::slots::Slot;
+use crate::audio::codec::ClockRate;
 use crate::rtp::seq::{ExtendedTs, Ts32};
 use std::time::Instant;
 
@@ -24,7 +29,7 @@ const MAX_HOLE_S: u32 = 2;
 /// How far a timestamp may run ahead of the clock, in seconds.
 const BELIEF_S: u32 = 2;
 
-/// What lies between two packets, in samples; the hole comes first.
+/// What lies between two packets; the hole comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Gap {
     pub(super) hole: u32,
@@ -36,8 +41,8 @@ impl Gap {
         self.hole == 0 && self.silence == 0
     }
 
-    const fn silence(samples: u32) -> Self {
-        Self { hole: 0, silence: samples }
+    const fn silence(silence: u32) -> Self {
+        Self { hole: 0, silence }
     }
 }
 
@@ -45,6 +50,9 @@ impl Gap {
 #[derive(Debug)]
 pub(super) struct Timeline {
     origin: Instant,
+    /// Samples of the ring per second.
+    sample_rate: u32,
+    /// Clock units per second, of the codec that was heard last.
     clock_rate: u32,
     position: u64,
     /// The timestamp that belongs to `position`.
@@ -61,9 +69,11 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    pub(super) fn new(origin: Instant, clock_rate: u32) -> Self {
+    pub(super) fn new(origin: Instant, sample_rate: u32) -> Self {
+        let clock_rate = ClockRate::HZ_8000.hz();
         Self {
             origin,
+            sample_rate,
             clock_rate,
             position: 0,
             expected: ExtendedTs::first(Ts32(0)),
@@ -83,19 +93,29 @@ impl Timeline {
         self.noise_level
     }
 
-    /// A moment on a clock of the leg's rate, as wide as timestamps.
+    /// Clock units per second at present.
+    pub(super) const fn clock_rate(&self) -> u32 {
+        self.clock_rate
+    }
+
+    /// How many samples of the ring so many clock units are.
+    pub(super) fn to_samples(&self, units: u64) -> u64 {
+        units * u64::from(self.sample_rate) / u64::from(self.clock_rate)
+    }
+
+    /// A moment on a clock of this rate, as wide as timestamps.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "wraps as timestamps do"
     )]
-    pub(super) fn arrival(&self, at: Instant) -> Ts32 {
-        Ts32(self.units(at) as u32)
+    pub(super) fn arrival(&self, at: Instant, clock: ClockRate) -> Ts32 {
+        Ts32(self.units(at, clock.hz()) as u32)
     }
 
-    fn units(&self, at: Instant) -> i64 {
+    fn units(&self, at: Instant, clock_rate: u32) -> i64 {
         let micros = at.saturating_duration_since(self.origin).as_micros();
-        i64::try_from(micros * u128::from(self.clock_rate) / 1_000_000).unwrap_or(i64::MAX)
+        i64::try_from(micros * u128::from(clock_rate) / 1_000_000).unwrap_or(i64::MAX)
     }
 
     /// The clock goes on with this timestamp, without a gap.
@@ -129,12 +149,34 @@ impl Timeline {
         position
     }
 
-    /// What lies before the packet whose turn it is; nothing when asked again.
+    /// What lies before the packet whose turn it is, in samples; nothing when asked again.
     pub(super) fn approach(&mut self, slot: &Slot) -> Gap {
         if slot.kind == PayloadKind::Unknown {
             return Gap::default();
         }
         let lost = std::mem::take(&mut self.lost);
+        let gap = match slot.kind.clock() {
+            Some(clock) if clock.hz() != self.clock_rate => self.change_clock(clock, slot, lost),
+            Some(_) | None => self.gap_before(slot, lost),
+        };
+        let samples = |units: u32| u32::try_from(self.to_samples(units.into())).unwrap_or(u32::MAX);
+        Gap { hole: samples(gap.hole), silence: samples(gap.silence) }
+    }
+
+    /// A codec of another clock takes over: what it says goes on from here. The gap is in units of
+    /// its clock.
+    fn change_clock(&mut self, clock: ClockRate, slot: &Slot, lost: u64) -> Gap {
+        let scaled = u64::from(self.ptime) * u64::from(clock.hz()) / u64::from(self.clock_rate);
+        self.clock_rate = clock.hz();
+        self.ptime = u32::try_from(scaled).unwrap_or(clock.hz() / 50).max(1);
+        self.rebase(slot.timestamp);
+        self.fastest = None;
+        let hole = if self.paused { 0 } else { self.units_of(lost, self.ptime) };
+        Gap { hole, silence: 0 }
+    }
+
+    /// In clock units.
+    fn gap_before(&mut self, slot: &Slot, lost: u64) -> Gap {
         let is_audio = matches!(slot.kind, PayloadKind::Audio(_));
         let timestamp = self.expected.near(slot.timestamp);
         if timestamp == self.expected {
@@ -145,7 +187,7 @@ impl Timeline {
                 return Gap::default();
             }
             self.rebase(slot.timestamp);
-            let hole = if self.paused { 0 } else { self.samples(lost, self.ptime) };
+            let hole = if self.paused { 0 } else { self.units_of(lost, self.ptime) };
             return Gap { hole, silence: 0 };
         };
         if lost == 0 && is_audio && !slot.marker && !self.paused {
@@ -157,8 +199,8 @@ impl Timeline {
             return Gap::silence(ahead);
         }
         // Packets of up to 60 ms may have been lost; more time than that was silence between.
-        let all = ahead <= self.samples(lost, self.clock_rate * 60 / 1000);
-        let hole = if all { ahead } else { self.samples(lost, self.ptime) };
+        let all = ahead <= self.units_of(lost, self.clock_rate * 60 / 1000);
+        let hole = if all { ahead } else { self.units_of(lost, self.ptime) };
         Gap { hole, silence: ahead - hole }
     }
 
@@ -171,14 +213,14 @@ impl Timeline {
     }
 
     fn transit(&self, timestamp: ExtendedTs, arrived: Instant) -> i64 {
-        self.units(arrived) - timestamp.offset(ExtendedTs::first(Ts32(0)))
+        self.units(arrived, self.clock_rate) - timestamp.offset(ExtendedTs::first(Ts32(0)))
     }
 
-    /// Samples in so many packets; at most the longest hole.
-    fn samples(&self, packets: u64, each: u32) -> u32 {
+    /// Clock units of so many packets; at most the longest hole.
+    fn units_of(&self, packets: u64, each: u32) -> u32 {
         let longest = MAX_HOLE_S * self.clock_rate;
-        let samples = packets.saturating_mul(u64::from(each));
-        u32::try_from(samples).map_or(longest, |samples| samples.min(longest))
+        let units = packets.saturating_mul(u64::from(each));
+        u32::try_from(units).map_or(longest, |units| units.min(longest))
     }
 
     /// Passes a packet, and says where it begins.
@@ -191,7 +233,7 @@ impl Timeline {
                 let units = slot.units();
                 let transit = self.transit(timestamp, slot.arrived);
                 self.fastest = Some(self.fastest.map_or(transit, |f| f.min(transit)));
-                self.position += units;
+                self.position += self.to_samples(units);
                 self.expected = self.expected.plus(units);
                 self.ptime = u32::try_from(units).ok().filter(|&u| u > 0).unwrap_or(self.ptime);
                 self.paused = false;
@@ -206,7 +248,8 @@ impl Timeline {
             PayloadKind::TelephoneEvent => {
                 // The end of an event is told again after the audio has gone on: no pause then.
                 self.paused |= ahead >= 0;
-                position.saturating_add_signed(ahead.min(0))
+                let behind = self.to_samples(ahead.min(0).unsigned_abs());
+                position.saturating_sub(behind)
             }
             PayloadKind::Unknown => {
                 self.paused = true;

@@ -4,7 +4,12 @@ use super::*;
 use crate::media::interface::{FrameHeader, FrameKind};
 use crate::rtp::packet::Packet;
 use crate::rtp::rtcp::{self, Item};
+use crate::sdp::Accepts;
 use std::net::{IpAddr, Ipv4Addr};
+
+mod pair;
+mod sealed;
+mod wide;
 
 const TICK: Duration = Duration::from_millis(20);
 const EVENT: u8 = 101;
@@ -25,6 +30,8 @@ fn agreement() -> MediaParams {
         remote_rtcp: address(1, 5_001),
         send: true,
         receive: true,
+        rtcp_mux: false,
+        accepts: Accepts::default(),
     }
 }
 
@@ -59,7 +66,8 @@ impl Rig {
         let now = Instant::now();
         let stats = Arc::new(LegStats::default());
         let config = LegConfig {
-            codec: CodecId::Pcmu,
+            codecs: vec![CodecId::G722],
+            rate: SampleRate::HZ_8000,
             cname: "abc@bellwire".to_owned(),
             seed: 42,
             jitter: JitterSpec {
@@ -80,7 +88,7 @@ impl Rig {
             stats,
             now,
             out: Outgoing::default(),
-            codecs: CodecSet::default(),
+            codecs: CodecSet::new(SampleRate::HZ_8000, &[], Way::Both),
             seq: 65_530,
             timestamp: u32::MAX - 500,
         }

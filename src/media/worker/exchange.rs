@@ -6,13 +6,14 @@
 //! ```
 //!
 //! Legs that are gone come back to the pump by a queue of their own, so that their memory is never
-//! freed by the media thread. A full order queue is told to the caller; a full notice queue drops events (counted) and
+//! freed by the media thread; so do keys that were replaced. A full order queue is told to the caller; a full notice queue drops events (counted) and
 //! retries wake-ups with the leg's next beat.
 
 use super::seat::{Outlet, Seat};
 use crate::id::LegId;
-use crate::media::interface::{Command, Event};
+use crate::media::interface::{Command, Event, MediaParams};
 use crate::media::stats::{Counter, Histogram};
+use crate::rtp::srtp::SrtpPair;
 use crossbeam_queue::ArrayQueue;
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::sync::Arc;
@@ -32,6 +33,17 @@ pub enum Order<P> {
         /// What it is told.
         command: Command,
     },
+    /// Tell a leg an agreement with its keys.
+    Agree {
+        /// Where the leg sits.
+        seat: usize,
+        /// Which leg is meant.
+        id: LegId,
+        /// The agreement.
+        params: MediaParams,
+        /// Its keys; without them packets go plain.
+        keys: Option<Box<SrtpPair>>,
+    },
 }
 
 /// What a media thread tells.
@@ -49,6 +61,8 @@ pub struct Exchange<P> {
     /// As long as there are seats, and a seat is not used again before it was taken out here: a
     /// departure always finds room.
     departures: ArrayQueue<Box<Seat<P>>>,
+    /// Keys that were replaced. Twice as long as the orders that could bring as many.
+    spent: ArrayQueue<Box<SrtpPair>>,
     bell: PipeWriter,
     rung: AtomicBool,
     stopping: AtomicBool,
@@ -75,7 +89,8 @@ impl<P> Exchange<P> {
     pub fn new(legs: usize, start: Instant) -> io::Result<(Self, PipeReader)> {
         let (heard, bell) = io::pipe()?;
         let exchange = Self {
-            orders: ArrayQueue::new((legs * 4).max(256)),
+            orders: ArrayQueue::new(orders_max(legs)),
+            spent: ArrayQueue::new(2 * orders_max(legs)),
             notices: ArrayQueue::new((legs * 8).max(1024)),
             departures: ArrayQueue::new(legs.max(1)),
             bell,
@@ -135,11 +150,27 @@ impl<P> Exchange<P> {
         self.departures.pop()
     }
 
+    /// Hands over keys of no use, to be wiped and freed away from the media thread.
+    ///
+    /// Full, which takes a pump that stands still while two queues of orders pass: they are left
+    /// in memory for good, and counted, since freeing them is what this thread must not do.
+    pub fn spend(&self, keys: Box<SrtpPair>) {
+        if let Err(keys) = self.spent.push(keys) {
+            std::mem::forget(keys);
+            self.dropped.add(1);
+        }
+    }
+
+    /// The next keys to be freed, for the pump.
+    pub fn next_spent(&self) -> Option<Box<SrtpPair>> {
+        self.spent.pop()
+    }
+
     /// Rings once if there are notices and the pump has not been called for them yet.
     ///
     /// Cost: a system call at most. It cannot block: one octet at most is in the pipe.
     pub fn ring(&self) {
-        let idle = self.notices.is_empty() && self.departures.is_empty();
+        let idle = self.notices.is_empty() && self.departures.is_empty() && self.spent.is_empty();
         if !idle && !self.rung.swap(true, Ordering::AcqRel) {
             self.strike();
         }
@@ -193,4 +224,9 @@ impl<P> Exchange<P> {
     pub fn legs(&self) -> &AtomicUsize {
         &self.legs
     }
+}
+
+/// Orders that may wait for a thread of so many legs.
+fn orders_max(legs: usize) -> usize {
+    (legs * 4).max(256)
 }

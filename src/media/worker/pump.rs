@@ -47,6 +47,9 @@ impl Pump {
                 Notice::Ready(outlet) => outlet.wake(),
             }
         }
+        while let Some(keys) = self.exchange.next_spent() {
+            drop(keys);
+        }
         while let Some(seat) = self.exchange.next_departure() {
             let (number, port) = (seat.number, seat.port);
             // Sockets close here, before the port may be bound again; the owner sees the end of

@@ -13,9 +13,12 @@
 
 use super::exchange::{Exchange, Notice, Order};
 use super::seat::Seat;
+use crate::id::LegId;
+use crate::media::interface::MediaParams;
 use crate::media::leg::Outgoing;
 use crate::media::wheel::{PERIOD_MAX, Wheel};
 use crate::net::rtp::{Arrival, RtpIo, Wire};
+use crate::rtp::srtp::SrtpPair;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -96,8 +99,29 @@ impl<I: RtpIo> Worker<I> {
                         seat.guarded(|leg| leg.handle_command(now, command));
                     }
                 }
+                Some(Order::Agree { seat, id, params, keys }) => {
+                    self.agree(seat, id, params, keys);
+                }
                 None => return,
             }
+        }
+    }
+
+    /// Tells a leg an agreement; keys that nobody wants go back to where they came from.
+    fn agree(
+        &mut self,
+        number: usize,
+        id: LegId,
+        params: MediaParams,
+        mut keys: Option<Box<SrtpPair>>,
+    ) {
+        let now = self.io.now();
+        let seated = self.seats.get_mut(number).and_then(Option::as_mut);
+        if let Some(seat) = seated.filter(|seat| seat.id == id) {
+            seat.guarded(|leg| keys = leg.handle_agreement(now, params, keys.take()));
+        }
+        if let Some(keys) = keys {
+            self.exchange.spend(keys);
         }
     }
 
@@ -162,9 +186,12 @@ impl<I: RtpIo> Worker<I> {
             }
             if let Some((packet, to)) = out.rtcp() {
                 // A lost report is replaced by the next one.
-                let _ = io.send(number, Wire::Rtcp, packet, to);
+                let _ = io.send(number, report_wire(out), packet, to);
             }
         });
+        if let Some(keys) = seat.leg.take_spent(now) {
+            self.exchange.spend(keys);
+        }
         tell(&self.exchange, seat);
         self.wheel.insert(self.cursor + slots(seat.leg.period()), number);
     }
@@ -228,7 +255,7 @@ impl<I: RtpIo> Worker<I> {
         seat.guarded(|leg| {
             leg.close(io.now(), out);
             if let Some((packet, to)) = out.rtcp() {
-                let _ = io.send(number, Wire::Rtcp, packet, to);
+                let _ = io.send(number, report_wire(out), packet, to);
             }
         });
         seat.pair = self.io.detach(number).or(seat.pair.take());
@@ -259,6 +286,11 @@ impl Timer<'_> {
         let slot = slot.clamp(self.cursor + 1, self.cursor + PERIOD_MAX - 1);
         self.timeouts.insert(slot, number);
     }
+}
+
+/// Where a report goes out.
+fn report_wire(out: &Outgoing) -> Wire {
+    if out.is_muxed() { Wire::Rtp } else { Wire::Rtcp }
 }
 
 /// Passes on what a leg has to tell.

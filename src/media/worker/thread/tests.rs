@@ -1,14 +1,14 @@
 //! The media thread against a simulated network with virtual time.
 
 use super::*;
-use crate::audio::codec::CodecId;
-use crate::id::LegId;
-use crate::media::interface::{Command, Event, FrameKind, JitterSpec, MediaParams};
+use crate::audio::codec::{CodecId, SampleRate};
+use crate::media::interface::{Command, Event, FrameKind, JitterSpec};
 use crate::media::leg::LegConfig;
 use crate::media::playout::StartRule;
 use crate::media::worker::seat::{LegEnds, Place, seat};
 use crate::rtp::packet::{HEADER_LEN, HeaderTemplate, Packet, Ssrc};
 use crate::rtp::seq::{Seq16, Ts32};
+use crate::sdp::Accepts;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -96,12 +96,15 @@ fn params() -> MediaParams {
         remote_rtcp: PEER,
         send: true,
         receive: true,
+        rtcp_mux: false,
+        accepts: Accepts::default(),
     }
 }
 
 fn config() -> LegConfig {
     LegConfig {
-        codec: CodecId::Pcmu,
+        codecs: vec![CodecId::G722],
+        rate: SampleRate::HZ_8000,
         cname: "leg".to_owned(),
         seed: 5,
         jitter: JitterSpec { hole_wait: MS * 40, hole_wait_min: MS * 20, hole_wait_max: MS * 80 },
