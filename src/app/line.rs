@@ -3,6 +3,7 @@
 //! Owns the split of a [`LegHandle`] into what is polled and what is called, and the one trait
 //! that stands between an application leg and the media thread, so that tests can be the thread.
 
+use crate::id::LegId;
 use crate::media::interface::{Command, Event};
 use crate::media::ring::{CaptureReader, PlayoutWriter};
 use crate::media::worker::{LegControl, LegHandle, OpenLeg};
@@ -20,6 +21,11 @@ pub(crate) trait LegPort: Send {
 
     /// Samples that found the capture ring full.
     fn overrun_samples(&self) -> u64;
+
+    /// Audio per packet that is sent.
+    fn ptime(&self) -> Duration {
+        Duration::from_millis(20)
+    }
 }
 
 impl LegPort for LegControl {
@@ -33,6 +39,10 @@ impl LegPort for LegControl {
 
     fn overrun_samples(&self) -> u64 {
         self.report().rx_overrun_samples
+    }
+
+    fn ptime(&self) -> Duration {
+        self.params().map_or(Duration::from_millis(20), |params| params.ptime)
     }
 }
 
@@ -61,6 +71,13 @@ pub(crate) fn split(leg: LegHandle) -> (Line, Ears) {
     let LegHandle { playout, capture, events, ready, control, open, id: _ } = leg;
     let line = Line { playout, capture, port: Box::new(control), _open: Some(open) };
     (line, Ears { events, ready })
+}
+
+/// Puts a leg's handle together again; `None` for a line that never was a handle.
+pub(crate) fn join(line: Line, ears: Ears, id: LegId, control: LegControl) -> Option<LegHandle> {
+    let Line { playout, capture, port: _, _open } = line;
+    let Ears { events, ready } = ears;
+    Some(LegHandle { id, playout, capture, events, ready, control, open: _open? })
 }
 
 /// Length of a digit unless stated (RFC 4733 §2.3.5: at least 40 ms; people hear 100 as natural).

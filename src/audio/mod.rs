@@ -7,11 +7,13 @@
 pub mod beep;
 pub mod codec;
 pub mod decode;
+pub mod dtmf;
 pub mod gain;
 pub mod plc;
 pub mod prompt;
 pub mod rate;
 pub mod resample;
 pub mod sample;
+pub mod tone;
 pub mod vad;
 pub mod wav;

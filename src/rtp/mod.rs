@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  datagram ─> packet ─> source (whom to believe) ─> seq (RFC 3550 A.1) ─> media::jitter
-//!           └> rtcp  ─> reception (A.3, A.8)         dtmf (RFC 4733) <────────┘
+//!           └> rtcp  ─> reception (A.3, A.8), xr         dtmf (RFC 4733) <────────┘
 //! ```
 //!
 //! Pure and without allocation after construction: bytes, addresses and `now` in, typed values
@@ -25,6 +25,7 @@ pub mod reception;
 pub mod rtcp;
 pub mod seq;
 pub mod source;
+pub mod xr;
 
 pub use packet::fuzz_packet;
 pub use rtcp::fuzz_rtcp;
