@@ -6,7 +6,7 @@
 //!  the window before: how far off the frequency is
 //!
 //!           4 windows in a row with one pair, right in frequency, twist, purity
-//!   idle ────────────────────────────────────────────────> sounding ── 4 without ──> told
+//!   idle ────────────────────────────────────────────────> sounding ── 5 without ──> told
 //! ```
 //!
 //! The bins alone cannot tell 1.5 % off (a digit) from 3.5 % off (none): the change of phase from
@@ -26,20 +26,22 @@ const FACTOR_MAX: usize = 6;
 /// Windows in a row that make a digit: 27 ms of sound at least, found in any 40 ms.
 const HITS: u8 = 4;
 /// Windows in a row without it that end one: more than a dropout of 10 ms, found in any 40 ms.
-const MISSES: u8 = 4;
+const MISSES: u8 = 5;
 /// How far off a frequency may be: 1.5 % must be taken, 3.5 % must not.
-const OFF_MAX: f32 = 0.024;
-/// High tone over low tone: 8 dB less to 4 dB more, and half a dB.
-const TWIST_MIN_DB: f32 = -8.5;
-const TWIST_MAX_DB: f32 = 4.5;
+const OFF_MAX: f32 = 0.026;
+/// High tone over low tone: 8 dB less to 4 dB more, and 2 dB by which a window may misjudge them.
+const TWIST_MIN_DB: f32 = -10.5;
+const TWIST_MAX_DB: f32 = 6.0;
 /// Share of the power that must lie in the two tones.
 const PURITY: f32 = 0.82;
-/// The second strongest of a group is weaker by this, in power: 6 dB.
-const PEAK: f32 = 4.0;
+/// The second strongest of a group is weaker by this, in power: 4 dB. The other group is heard too.
+const PEAK: f32 = 2.5;
 /// A second harmonic is weaker than its tone by this, in power: 13 dB.
 const HARMONIC: f32 = 20.0;
-/// Level of a tone changes from window to window by less than this, in power: 3 dB.
-const STEADY: f32 = 2.0;
+/// Nearer to each other than this two tones cannot be told apart. Units: Hz.
+const NEAR_HZ: f32 = 160.0;
+/// Level of a tone changes from window to window by less than this, in power: 5 dB.
+const STEADY: f32 = 3.0;
 /// Weakest tone: -38 dBm0, as an amplitude.
 const LEVEL_MIN: f32 = 286.0;
 
@@ -250,11 +252,14 @@ impl DtmfDetector {
         if !(TWIST_MIN_DB..=TWIST_MAX_DB).contains(&twist) || !pure || !right {
             return None;
         }
-        let clean = |found: Found| {
-            let hz = self.bins.get(found.at).map_or(0.0, |bin| 2.0 * bin.hz);
-            self.power_at(hz) * HARMONIC < found.power
+        let hz = |found: Found| self.bins.get(found.at).map_or(0.0, |bin| bin.hz);
+        // Some low tones have their harmonic where the window hears the high one too.
+        let clean = |found: Found, other: Found| {
+            let harmonic = 2.0 * hz(found);
+            (harmonic - hz(other)).abs() < NEAR_HZ
+                || self.power_at(harmonic) * HARMONIC < found.power
         };
-        if !clean(low) || !clean(high) {
+        if !clean(low, high) || !clean(high, low) {
             return None;
         }
         let digit = KEYS.get(low.at)?.get(high.at - 4)?;

@@ -289,7 +289,8 @@ pub(super) mod tests {
         let stats = LegStats::default();
         stats.tx_packets.set(1000);
         let reception = heard(0, 0).reception;
-        let at = |cumulative_lost| far_mos(&ReceptionReport { cumulative_lost, ..reception }, &stats);
+        let at =
+            |cumulative_lost| far_mos(&ReceptionReport { cumulative_lost, ..reception }, &stats);
         assert!(at(-5) > 4.3 && at(0) > 4.3);
         assert!(at(30) < 3.2 && at(30) > at(100), "{} {}", at(30), at(100));
     }

@@ -346,7 +346,13 @@ impl Pace {
     /// Takes a period out or puts one in when the delay is not what it should be.
     fn adjust(&mut self, at: i64) {
         let Some(delay) = self.delay(at) else { return };
-        let excess = delay - self.target();
+        // Nothing is taken out of what a longer path will soon need.
+        let longer = self.arrivals.recent_base().zip(self.arrivals.base());
+        let longer = longer.map_or(0, |(recent, base)| (recent - base).max(0));
+        let excess = match delay - self.target() {
+            excess if excess > 0 => (excess - longer).max(0),
+            excess => excess,
+        };
         if self.rest > 0 || excess.abs() <= SLACK {
             return;
         }

@@ -608,7 +608,8 @@ fn reports_tell_what_was_sent_and_received() {
     }
     let (items, to) = rig.report();
     assert_eq!(to, address(1, 5_001));
-    let [Item::Sender { info, .. }, Item::Block { block, .. }, Item::Voip { metrics, .. }] = items[..]
+    let [Item::Sender { info, .. }, Item::Block { block, .. }, Item::Voip { metrics, .. }] =
+        items[..]
     else {
         panic!("{items:?}");
     };

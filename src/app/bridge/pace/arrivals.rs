@@ -20,6 +20,9 @@ const BASE: usize = 5;
 /// With fewer stretches than this the worst of them counts: there is no second opinion.
 const OPINIONS: usize = 8;
 
+/// Packets whose least transit tells how things stand right now.
+const RECENT: usize = 16;
+
 /// Least and most transit of one stretch; `None`: nothing came in it.
 type Stretch = Option<(i64, i64)>;
 
@@ -30,6 +33,9 @@ pub(super) struct Arrivals {
     stretches: [Stretch; STRETCHES],
     /// When the running stretch began.
     began: Option<i64>,
+    /// The transits of the latest packets, the oldest overwritten first.
+    recent: [Option<i64>; RECENT],
+    next: usize,
 }
 
 impl Arrivals {
@@ -39,6 +45,9 @@ impl Arrivals {
         let passed = usize::try_from((at - began) / STRETCH_US).unwrap_or(0);
         if passed > 0 {
             self.began = Some(began + STRETCH_US * i64::try_from(passed).unwrap_or(0));
+            if passed >= BASE {
+                self.recent = [None; RECENT];
+            }
             let passed = passed.min(STRETCHES);
             self.stretches.rotate_right(passed);
             self.stretches.iter_mut().take(passed).for_each(|stretch| *stretch = None);
@@ -50,6 +59,16 @@ impl Arrivals {
         self.advance(at);
         let (least, most) = self.stretches[0].unwrap_or((transit, transit));
         self.stretches[0] = Some((least.min(transit), most.max(transit)));
+        if let Some(place) = self.recent.get_mut(self.next % RECENT) {
+            *place = Some(transit);
+        }
+        self.next = (self.next + 1) % RECENT;
+    }
+
+    /// Transit of the fastest of the latest packets: what [`Arrivals::base`] will be if the path
+    /// has become longer.
+    pub(super) fn recent_base(&self) -> Option<i64> {
+        self.recent.iter().flatten().copied().min()
     }
 
     /// Transit of the fastest packet of late; `None` when nothing has come for 2 s.
@@ -64,6 +83,7 @@ impl Arrivals {
             *least += transit - base;
             *most += transit - base;
         }
+        self.recent = [None; RECENT];
     }
 
     /// How late the latest packets are, as a rule.

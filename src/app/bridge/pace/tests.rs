@@ -26,7 +26,6 @@ struct Rig {
     expected: u64,
     hole_since: Option<i64>,
     out: Vec<i16>,
-    seed: u32,
 }
 
 impl Rig {
@@ -51,15 +50,7 @@ impl Rig {
             expected: 0,
             hole_since: None,
             out: Vec::new(),
-            seed: 1,
         }
-    }
-
-    fn random(&mut self) -> f32 {
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 17;
-        self.seed ^= self.seed << 5;
-        f32::from(u16::try_from(self.seed >> 16).unwrap()) / 65_536.0
     }
 
     fn now(&self) -> Instant {
@@ -191,9 +182,8 @@ fn a_perfect_path_is_passed_bit_exact_with_a_short_wait() {
         assert!(report.delay_ms <= 45, "{report:?}");
         assert_eq!((report.concealed_ms, report.stretched_ms, report.skipped_ms), (0, 0, 0));
         let tail = &rig.out[rig.out.len() - 8_000..];
-        let first = (0..rig.sent * rig.frame as u64).find(|&n| {
-            tail.iter().zip(n..).take(50).all(|(sample, n)| *sample == noise(n))
-        });
+        let first = (0..rig.sent * rig.frame as u64)
+            .find(|&n| tail.iter().zip(n..).take(50).all(|(sample, n)| *sample == noise(n)));
         let first = first.expect("the last second is the caller's own samples");
         assert!(tail.iter().zip(first..).all(|(sample, n)| *sample == noise(n)), "{ptime} ms");
     }
@@ -313,7 +303,7 @@ fn a_step_of_the_path_is_taken_in_both_ways() {
     rig.run(8.0, &talk, &mut path);
     let report = rig.pace.report(rig.now());
     assert!(report.delay_ms <= 50, "re-based: {report:?}");
-    assert!(report.concealed_ms <= 90 && report.skipped_ms == 0, "{report:?}");
+    assert!(report.concealed_ms <= 110 && report.skipped_ms == 0, "{report:?}");
     rig.run(12.0, &talk, &mut path);
     let after = rig.pace.report(rig.now());
     assert!(after.delay_ms <= 50, "{after:?}");
@@ -325,7 +315,12 @@ fn a_step_of_the_path_is_taken_in_both_ways() {
 #[test]
 fn known_traces_are_concealed_less_than_by_clocked_buffers() {
     // Name, NetEQ's concealed percent and delay, bound of our delay.
-    let rows = [("mild", 1.5, 35, 80), ("wifi", 2.5, 90, 200), ("lte", 4.4, 122, 205), ("step", 1.4, 110, 110)];
+    let rows = [
+        ("mild", 1.5, 35, 80),
+        ("wifi", 2.5, 90, 200),
+        ("lte", 4.4, 122, 205),
+        ("step", 1.4, 110, 110),
+    ];
     for (name, neteq, neteq_ms, bound) in rows {
         let mut rig = Rig::new();
         let (mut last, mut spike_until, mut seed) = (0.0_f32, 0.0_f32, 7_u32);
@@ -377,7 +372,7 @@ fn known_traces_are_concealed_less_than_by_clocked_buffers() {
             ms(report.squeezed_ms, before.squeezed_ms)
         );
         assert!(delay <= bound, "{name}: {delay} ms");
-        assert!(concealed <= 2.0 * neteq, "{name}: {concealed} %");
+        assert!(concealed <= 1.3 * neteq, "{name}: {concealed} %");
     }
 }
 
@@ -446,7 +441,7 @@ proptest! {
             let now = rig.now();
             rig.pace.pull(now, &mut vec![0; usize::try_from(ms).unwrap()]);
             prop_assert!(rig.pace.made.len() <= 400);
-            rig.pace.report(now);
+            prop_assert!(rig.pace.report(now).target_ms <= 200);
         }
     }
 }
