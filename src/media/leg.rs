@@ -324,6 +324,7 @@ impl Leg {
         }
         if self.params.is_none_or(|before| ptime(&before) != ptime(&params)) {
             self.digits = DtmfSender::new(u16::try_from(self.units(&params)).unwrap_or(u16::MAX));
+            self.tones.clear();
             self.end_digits(false);
         }
         if !params.send || params.telephone_event.is_none() {

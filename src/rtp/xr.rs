@@ -151,7 +151,7 @@ pub fn parse(packet: &[u8], mut show: impl FnMut(Ssrc, VoipMetrics)) -> Option<(
         let [kind, _, high, low] = *rest.first_chunk::<4>()?;
         let len = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
         let (block, behind) = rest.split_at_checked(len)?;
-        //= RFC 3611 §3: blocks of other types, and with lengths that are none of theirs, are stepped over
+        //= RFC 3611 §3: blocks of other types are stepped over by their length
         if kind == VOIP_METRICS
             && let Ok(block) = <&[u8; BLOCK_LEN]>::try_from(block)
         {
