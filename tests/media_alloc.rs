@@ -229,6 +229,8 @@ fn command(second: u64, step: u64, written: u64) -> Option<Command> {
             percent: if second.is_multiple_of(2) { 20 } else { 100 },
             ramp: Duration::from_millis(20),
         }),
+        // Half of the time digits are tones, and listened for.
+        9 => Some(Command::DigitsInband(second % 8 >= 4)),
         _ => None,
     }
 }

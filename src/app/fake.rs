@@ -182,7 +182,10 @@ impl FakeLeg {
             Command::Dtmf { .. } => self.events.push_back(Event::DtmfDone { sent: true }),
             Command::Listen(listening) => self.listening = listening,
             Command::Level { percent, .. } => self.level = percent,
-            Command::End { .. } | Command::Update(_) | Command::QuietAfter(_) => {}
+            Command::End { .. }
+            | Command::Update(_)
+            | Command::DigitsInband(_)
+            | Command::QuietAfter(_) => {}
         }
     }
 

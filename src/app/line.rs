@@ -1,7 +1,7 @@
 //! A media leg as an application leg holds it: ring ends, events, and a port for commands.
 //!
-//! Owns the split of a [`LegHandle`] into what is polled and what is called, its being put together again, and the one trait
-//! that stands between an application leg and the media thread, so that tests can be the thread.
+//! Owns the split of a [`LegHandle`] into what is polled and what is called, its being put together
+//! again, and the one trait that stands between an application leg and the media thread, so that tests can be the thread.
 
 use crate::id::LegId;
 use crate::media::interface::{Command, Event};
@@ -21,6 +21,11 @@ pub(crate) trait LegPort: Send {
 
     /// Samples that found the capture ring full.
     fn overrun_samples(&self) -> u64;
+
+    /// Audio per packet that is sent.
+    fn ptime(&self) -> Duration {
+        Duration::from_millis(20)
+    }
 }
 
 impl LegPort for LegControl {
@@ -34,6 +39,10 @@ impl LegPort for LegControl {
 
     fn overrun_samples(&self) -> u64 {
         self.report().rx_overrun_samples
+    }
+
+    fn ptime(&self) -> Duration {
+        self.params().map_or(Duration::from_millis(20), |params| params.ptime)
     }
 }
 

@@ -10,6 +10,7 @@
 //! does next: `call` does.
 
 pub mod agent;
+pub mod bridge;
 #[cfg(test)]
 mod fake;
 mod line;

@@ -622,7 +622,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn events_of_the_leg_reach_the_call_and_digits_the_leg() {
         let mut rig = Rig::started(Source::Samples(samples(8000)), 0);
-        rig.leg.events.push_back(Event::Dtmf { digit: b'7', duration_ms: 90, position: 0 });
+        rig.leg.events.push_back(Event::Dtmf {
+            digit: b'7',
+            duration_ms: 90,
+            position: 0,
+            inband: false,
+        });
         rig.leg.events.push_back(Event::Quiet { silent: Duration::from_secs(5) });
         rig.control
             .try_send(Control::SendDtmf { digits: "5".repeat(40), duration_ms: None, gap_ms: None })

@@ -7,6 +7,7 @@
 pub mod beep;
 pub mod codec;
 pub mod decode;
+pub mod dtmf;
 pub mod gain;
 pub mod halfband;
 pub mod plc;
@@ -14,5 +15,6 @@ pub mod prompt;
 pub mod rate;
 pub mod resample;
 pub mod sample;
+pub mod tone;
 pub mod vad;
 pub mod wav;

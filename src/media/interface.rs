@@ -85,7 +85,8 @@ pub enum Command {
         /// How long the change takes.
         ramp: Duration,
     },
-    /// Send digits by RFC 4733 (ignored, with an event, when not negotiated).
+    /// Send digits: by RFC 4733 if negotiated, else as tones in the audio (not at all, with an
+    /// event, when we may not send).
     Dtmf {
         /// Up to 32 of `0-9*#A-D`, zero-filled at the end.
         digits: [u8; 32],
@@ -94,6 +95,8 @@ pub enum Command {
         /// Pause between tones.
         gap: Duration,
     },
+    /// Whether digits go and are heard as tones in the audio even if RFC 4733 was negotiated.
+    DigitsInband(bool),
     /// Whether caller audio goes into the capture ring.
     Listen(bool),
     /// No RTP and no RTCP for this long makes [`Event::Quiet`] (repeated); zero: never.
@@ -125,7 +128,7 @@ pub enum Event {
         /// Samples of fill so far in this gap, told once when sound comes back.
         samples: u32,
     },
-    /// A digit from the caller by RFC 4733, once, at its end.
+    /// A digit from the caller, once, at its end.
     Dtmf {
         /// One of `0-9*#A-D` as ASCII.
         digit: u8,
@@ -133,6 +136,8 @@ pub enum Event {
         duration_ms: u32,
         /// Capture position of its start.
         position: u64,
+        /// Heard in the audio (which still holds it), not told by RFC 4733.
+        inband: bool,
     },
     /// All digits of a [`Command::Dtmf`] are out (`sent`), or none could be (`!sent`).
     DtmfDone {
@@ -234,6 +239,12 @@ pub struct LegReport {
     pub remote_jitter_us: u64,
     /// Round-trip time by RTCP, in microseconds; 0: not known.
     pub rtt_us: u64,
+    /// Conversational quality of what we receive by G.107, 1 to 4.41; 0: not known yet.
+    pub mos_rx: f64,
+    /// The same of what the peer receives, from its reports; 0: not known.
+    pub mos_tx: f64,
+    /// As the peer itself says it by RTCP XR; 0: it does not.
+    pub mos_told: f64,
     /// When the last packet came, in milliseconds since the leg was opened; 0: never.
     pub rx_last_ms: u64,
 }

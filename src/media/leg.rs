@@ -23,6 +23,7 @@ use super::ring::{self, CaptureReader, PlayoutWriter};
 use super::secure::{Kind, Secure};
 use super::stats::LegStats;
 use crate::audio::codec::{ClockRate, CodecId, SampleRate, Way};
+use crate::audio::tone::DigitTones;
 use crate::rtp::dtmf::{DtmfSender, DtmfTick};
 use crate::rtp::packet::{HEADER_LEN, HeaderTemplate, Ssrc, is_rtcp};
 use crate::rtp::rtcp::MAX_REPORT;
@@ -124,6 +125,9 @@ pub struct Leg {
     codecs: CodecSet,
     pacer: Pacer,
     digits: DtmfSender,
+    /// Digits as sound, and whether they are wanted so in any case.
+    tones: DigitTones,
+    inband: bool,
     /// Dtmf commands whose end is still to be told.
     digit_commands: u32,
     reports: Reports,
@@ -170,6 +174,8 @@ impl Leg {
             codecs: CodecSet::new(rate, &config.codecs, Way::Encode),
             pacer,
             digits: DtmfSender::new(0),
+            tones: DigitTones::new(rate),
+            inband: false,
             digit_commands: 0,
             reports: Reports::new(now, config.opened_unix, ssrc, &config.cname),
             rtcp_from: None,
@@ -205,6 +211,11 @@ impl Leg {
                 true
             }
             Command::Dtmf { digits, duration, gap } => self.queue_digits(&digits, duration, gap),
+            Command::DigitsInband(inband) => {
+                self.inband = inband;
+                self.listen_for_digits();
+                true
+            }
             Command::Listen(listen) => {
                 self.receive.listen(listen);
                 true
@@ -367,13 +378,16 @@ impl Leg {
         let same_beat = self.params.is_some_and(|before| ptime(&before) == ptime(&params));
         if !same_beat || clock != params.codec.spec().clock_rate {
             self.digits = DtmfSender::new(u16::try_from(self.units(&params)).unwrap_or(u16::MAX));
+            self.tones.clear();
             self.end_digits(false);
         }
         if !params.send || params.telephone_event.is_none() {
             self.digits.clear();
+            self.tones.clear();
             self.end_digits(false);
         }
         self.params = Some(params);
+        self.listen_for_digits();
         (self.heard, self.quiet_told) = (now, now);
         true
     }
@@ -448,9 +462,16 @@ impl Leg {
         if self.digits.is_active() {
             self.playout.rest();
             frame.fill(0);
+        } else if self.tones.is_active() {
+            self.playout.rest();
+            self.tones.fill(frame);
+            if !self.tones.is_active() {
+                self.end_digits(true);
+            }
         } else {
             self.playout.fill(now, frame, &mut self.events);
         }
+        let frame = self.frame.get(..samples).unwrap_or_default();
         self.codecs.encode(params.codec, frame, payload)
     }
 
@@ -480,8 +501,15 @@ impl Leg {
     fn queue_digits(&mut self, digits: &[u8], duration: Duration, gap: Duration) -> bool {
         let clock = self.clock();
         let units = |time| u32::try_from(clock.units_in(time)).unwrap_or(u32::MAX);
-        let agreed = self.params.is_some_and(|p| p.send && p.telephone_event.is_some());
-        if agreed && self.digits.queue(digits, units(duration), units(gap)).is_ok() {
+        let params = self.params.filter(|params| params.send);
+        let queued = params.is_some_and(|params| {
+            if self.inband || params.telephone_event.is_none() {
+                self.tones.queue(digits, duration, gap).is_ok()
+            } else {
+                self.digits.queue(digits, units(duration), units(gap)).is_ok()
+            }
+        });
+        if queued {
             self.digit_commands += 1;
             return true;
         }
@@ -494,6 +522,12 @@ impl Leg {
                 self.stats.dropped.add(1);
             }
         }
+    }
+
+    /// In the audio only where no better way was agreed (or it is known to be lost on the way).
+    fn listen_for_digits(&mut self) {
+        let agreed = self.params.is_some_and(|params| params.telephone_event.is_some());
+        self.receive.listen_for_digits(self.inband || !agreed);
     }
 
     fn note_heard(&mut self, now: Instant) {

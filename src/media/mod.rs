@@ -17,6 +17,7 @@ pub mod leg;
 pub mod level;
 pub mod pacer;
 pub mod playout;
+pub mod quality;
 pub mod receive;
 pub mod report;
 pub mod ring;

@@ -13,20 +13,23 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::bounded::Bounded;
 use super::codecs::CodecSet;
 use super::interface::{Event, FrameHeader, FrameKind, JitterSpec, MediaParams};
 use super::jitter::{Decision, Following, JitterBuffer, PayloadKind, PayloadTable};
 use super::playout::Events;
+use super::quality::Losses;
+use super::report::Heard;
 use super::ring::CaptureWriter;
 use super::stats::LegStats;
 use crate::audio::codec::{ClockRate, CodecId, SampleRate, Way};
+use crate::audio::dtmf::{DtmfDetector, HeardDigit};
 use crate::audio::plc::Concealer;
 use crate::rtp::dtmf::{Digit, DtmfReceiver};
 use crate::rtp::packet::{Packet, Ssrc};
-use crate::rtp::reception::ReceptionReport;
 use crate::rtp::source::{SourceLock, Verdict};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Samples of one frame in a ring at most: 60 ms at 16 kHz.
 pub const FRAME_MAX: usize = 960;
@@ -49,6 +52,8 @@ pub struct Receive {
     malformed: u64,
     flowing: Option<(SocketAddr, Ssrc)>,
     wait: Option<Instant>,
+    /// Longest wait for a hole.
+    window_max: Duration,
     sound: Sound,
 }
 
@@ -68,6 +73,13 @@ struct Sound {
     fresh: bool,
     /// A source was heard: the next one is spliced on.
     begun: bool,
+    /// Whether digits are listened for, by whom, and which were heard.
+    inband: bool,
+    detector: DtmfDetector,
+    heard: Bounded<HeardDigit, 8>,
+    losses: Losses,
+    /// Samples of the last packet.
+    packet: usize,
     frame: [i16; FRAME_MAX],
     following: [i16; FOLLOWING],
 }
@@ -90,6 +102,7 @@ impl Receive {
             malformed: 0,
             flowing: None,
             wait: None,
+            window_max: jitter.hole_wait_max,
             sound: Sound {
                 capture,
                 codecs: CodecSet::new(rate, codecs, Way::Decode),
@@ -101,6 +114,11 @@ impl Receive {
                 allowed: false,
                 fresh: false,
                 begun: false,
+                inband: false,
+                detector: DtmfDetector::new(rate),
+                heard: Bounded::default(),
+                losses: Losses::default(),
+                packet: usize::try_from(rate.samples_in(Duration::from_millis(20))).unwrap_or(160),
                 frame: [0; FRAME_MAX],
                 following: [0; FOLLOWING],
             },
@@ -118,6 +136,11 @@ impl Receive {
     /// Whether caller audio goes into the capture ring.
     pub fn listen(&mut self, listen: bool) {
         self.sound.listen = listen;
+    }
+
+    /// Whether digits are listened for in the audio.
+    pub fn listen_for_digits(&mut self, inband: bool) {
+        self.sound.inband = inband;
     }
 
     /// Takes a datagram; `false` when it is refused.
@@ -170,6 +193,7 @@ impl Receive {
         while let Some(digit) = sound.digits.poll(now) {
             sound.tell_digit(Some(digit), events, stats);
         }
+        sound.tell_heard(events, stats);
         self.publish(stats);
     }
 
@@ -192,8 +216,15 @@ impl Receive {
     }
 
     /// What RTCP says of the peer's source; closes its reporting interval.
-    pub fn report(&mut self) -> Option<ReceptionReport> {
-        self.jitter.report()
+    pub fn report(&mut self) -> Option<Heard> {
+        let reception = self.jitter.report()?;
+        Some(Heard {
+            reception,
+            losses: self.sound.losses,
+            late: self.jitter.counters().late,
+            packet: self.sound.rate.duration_of(self.sound.packet as u64),
+            window: (self.jitter.window(), self.window_max),
+        })
     }
 
     /// Whether frames were written since the last question.
@@ -240,6 +271,8 @@ impl Sound {
         if samples == 0 {
             return self.undecodable(position, codec, payload, stats);
         }
+        self.packet = samples;
+        self.losses.received();
         let frame = self.frame.get_mut(..samples).unwrap_or_default();
         // While a digit sounds, what is heard in band is its leak (RFC 4733 §2.5.1.2).
         let kind = if self.digits.is_sounding() {
@@ -262,6 +295,7 @@ impl Sound {
             known += self.codecs.look_ahead(codec, n == 0, payload, room);
         }
         let samples = usize::try_from(samples).unwrap_or(0);
+        self.losses.lost(samples.div_ceil(self.packet) as u64);
         self.concealer.begin(samples, self.following.get(..known).unwrap_or_default());
         self.fill(position, samples, FrameKind::Concealed, stats, Concealer::fill);
     }
@@ -310,10 +344,18 @@ impl Sound {
     }
 
     fn write(&mut self, position: u64, samples: usize, kind: FrameKind, stats: &LegStats) {
-        if !self.listen || !self.allowed {
+        let Some(frame) = self.frame.get(..samples).filter(|_| self.allowed) else { return };
+        if self.inband {
+            let heard = &mut self.heard;
+            self.detector.push(position, frame, &mut |digit| {
+                if !heard.push(digit) {
+                    stats.dropped.add(1);
+                }
+            });
+        }
+        if !self.listen {
             return;
         }
-        let Some(frame) = self.frame.get(..samples) else { return };
         let header =
             FrameHeader { position, samples: u16::try_from(samples).unwrap_or(u16::MAX), kind };
         if self.capture.push(header, frame) {
@@ -327,8 +369,18 @@ impl Sound {
         let Some(Digit { digit, duration, position }) = digit else { return };
         let held_ms = u64::from(duration) * 1_000 / u64::from(self.clock.hz());
         let duration_ms = u32::try_from(held_ms).unwrap_or(u32::MAX);
-        if !events.push(Event::Dtmf { digit, duration_ms, position }) {
+        if !events.push(Event::Dtmf { digit, duration_ms, position, inband: false }) {
             stats.dropped.add(1);
+        }
+    }
+
+    fn tell_heard(&mut self, events: &mut Events, stats: &LegStats) {
+        while let Some(HeardDigit { digit, position, samples }) = self.heard.pop() {
+            let held = self.rate.duration_of(samples);
+            let duration_ms = u32::try_from(held.as_millis()).unwrap_or(u32::MAX);
+            if !events.push(Event::Dtmf { digit, duration_ms, position, inband: true }) {
+                stats.dropped.add(1);
+            }
         }
     }
 }

@@ -57,6 +57,10 @@ pub struct LegStats {
     pub remote_fraction_lost: Counter,
     pub remote_jitter_us: Counter,
     pub rtt_us: Counter,
+    /// Hundredths, like the next two.
+    pub mos_rx: Counter,
+    pub mos_tx: Counter,
+    pub mos_told: Counter,
     /// Events and commands that found their table full; reported by the pool.
     pub dropped: Counter,
 }
@@ -89,9 +93,18 @@ impl LegStats {
             remote_fraction_lost: self.remote_fraction_lost.read(),
             remote_jitter_us: self.remote_jitter_us.read(),
             rtt_us: self.rtt_us.read(),
+            mos_rx: hundredths(self.mos_rx.read()),
+            mos_tx: hundredths(self.mos_tx.read()),
+            mos_told: hundredths(self.mos_told.read()),
             rx_last_ms: self.rx_last_ms.read(),
         }
     }
+}
+
+/// A score that is counted in hundredths.
+#[expect(clippy::cast_precision_loss, reason = "a score of three digits")]
+fn hundredths(count: u64) -> f64 {
+    count as f64 / 100.0
 }
 
 /// Buckets per doubling: a quantile is at most an eighth too high.

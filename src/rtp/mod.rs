@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  datagram ─> packet ─> source (whom to believe) ─> seq (RFC 3550 A.1) ─> media::jitter
-//!           └> rtcp  ─> reception (A.3, A.8)         dtmf (RFC 4733) <────────┘
+//!           └> rtcp  ─> reception (A.3, A.8), xr         dtmf (RFC 4733) <────────┘
 //! ```
 //!
 //! Pure and without allocation after construction: bytes, addresses and `now` in, typed values
@@ -26,6 +26,7 @@ pub mod rtcp;
 pub mod seq;
 pub mod source;
 pub mod srtp;
+pub mod xr;
 
 pub use packet::fuzz_packet;
 pub use rtcp::fuzz_rtcp;

@@ -15,12 +15,13 @@
 use super::packet::Ssrc;
 use super::reception::ReceptionReport;
 use super::seq::Ts32;
+use super::xr::{self, VoipMetrics};
 use rtcp_types::prelude::*;
 use rtcp_types::{Bye, ReceiverReport, ReportBlock, Sdes, SdesChunk, SdesItem, SenderReport};
 use std::time::{Duration, Instant};
 
 /// A buffer of this size holds any report of a session.
-pub const MAX_REPORT: usize = 28 + 24 + 8 + 2 + MAX_CNAME + 4 + 8;
+pub const MAX_REPORT: usize = 28 + 24 + 8 + 2 + MAX_CNAME + 4 + xr::PACKET_LEN + 8;
 /// Longest canonical name; more is cut.
 pub const MAX_CNAME: usize = 64;
 /// Round trips beyond this are a lie or a broken clock.
@@ -90,6 +91,13 @@ pub enum Item {
         reporter: Ssrc,
         /// What.
         block: Block,
+    },
+    /// A receiver's VoIP metrics of a source (RFC 3611 §4.7).
+    Voip {
+        /// Who says it.
+        reporter: Ssrc,
+        /// What.
+        metrics: VoipMetrics,
     },
     /// A source leaves.
     Bye {
@@ -177,6 +185,13 @@ fn show_packet(kind: u8, packet: &[u8], show: &mut dyn FnMut(Item)) -> Option<()
             let bye = Bye::parse(packet).ok()?;
             bye.ssrcs().for_each(|ssrc| show(Item::Bye { ssrc: Ssrc(ssrc) }));
         }
+        xr::PACKET_TYPE => {
+            // A peer's odd extensions are no reason to refuse its report: nothing of them is used.
+            let sound = xr::parse(packet, |_, _| {}).is_some();
+            if sound {
+                xr::parse(packet, |reporter, metrics| show(Item::Voip { reporter, metrics }));
+            }
+        }
         _ => {}
     }
     Some(())
@@ -203,6 +218,8 @@ pub struct RtcpUpdate {
     pub reception: Option<ReceptionReport>,
     /// Round trip without the time the peer took.
     pub rtt: Option<Duration>,
+    /// How we sound at the peer, if it says so.
+    pub voip: Option<VoipMetrics>,
     /// The peer's source has left.
     pub bye: Option<Ssrc>,
 }
@@ -267,7 +284,8 @@ impl RtcpSession {
                 update.reception = Some(block.reception);
                 update.rtt = round_trip(ntp, &block);
             }
-            Item::Block { .. } => {}
+            Item::Voip { metrics, .. } if metrics.ssrc == own => update.voip = Some(metrics),
+            Item::Block { .. } | Item::Voip { .. } => {}
             Item::Bye { ssrc } => update.bye = Some(ssrc),
         })?;
         self.heard = heard;
@@ -307,6 +325,28 @@ impl RtcpSession {
         out: &mut [u8],
     ) -> Result<usize, RtcpError> {
         let len = self.write_report(now, sent, reception, out)?;
+        self.add_bye(len, out)
+    }
+
+    /// Adds VoIP metrics behind a report of `len` octets. Returns the length with them.
+    ///
+    /// # Errors
+    /// [`RtcpError::NoRoom`] when `out` is too short.
+    pub fn add_voip(
+        &self,
+        metrics: &VoipMetrics,
+        len: usize,
+        out: &mut [u8],
+    ) -> Result<usize, RtcpError> {
+        let room = out.len();
+        put(out, len, &metrics.to_packet(self.ssrc)).ok_or(RtcpError::NoRoom(room))
+    }
+
+    /// Adds BYE behind a report of `len` octets. Returns the length with it.
+    ///
+    /// # Errors
+    /// [`RtcpError::NoRoom`] when `out` is too short.
+    pub fn add_bye(&self, len: usize, out: &mut [u8]) -> Result<usize, RtcpError> {
         let room = out.len();
         put(out, len, &self.bye).ok_or(RtcpError::NoRoom(room))
     }
@@ -543,10 +583,54 @@ mod tests {
             assert_eq!(parse(&bytes, |_| shown += 1), Err(want), "{bytes:02x?}");
             assert_eq!(shown, 0);
         }
-        // Unknown packets are stepped over.
+        // Unknown packets are stepped over, and so are extended reports that make no sense.
         let mut unknown = good.clone();
-        unknown.extend([0x80, 207, 0, 1, 1, 2, 3, 4]);
+        unknown.extend([0x80, 208, 0, 1, 1, 2, 3, 4]);
+        unknown.extend([0x80, 207, 0, 2, 1, 2, 3, 4, 7, 0, 0, 9]);
         assert_eq!(items(&unknown), items(&good));
+    }
+
+    #[test]
+    fn voip_metrics_of_us_are_told_and_of_others_not() {
+        let now = Instant::now();
+        let metrics = |ssrc| VoipMetrics {
+            ssrc: Ssrc(ssrc),
+            loss_rate: 3,
+            discard_rate: 0,
+            burst_density: 0,
+            gap_density: 3,
+            burst_ms: 0,
+            gap_ms: 5000,
+            round_trip_ms: 40,
+            end_system_ms: 60,
+            signal_level: xr::UNKNOWN,
+            noise_level: xr::UNKNOWN,
+            echo_loss: xr::UNKNOWN,
+            gmin: 16,
+            r_factor: 80,
+            external_r: xr::UNKNOWN,
+            mos_lq: 40,
+            mos_cq: 39,
+            config: 0,
+            buffer_ms: 40,
+            buffer_max_ms: 80,
+            buffer_limit_ms: 200,
+        };
+        let far = RtcpSession::new(Ssrc(2), "far");
+        let mut near = RtcpSession::new(Ssrc(1), "near");
+        let mut out = [0; MAX_REPORT];
+        for (ssrc, told) in [(1, true), (3, false)] {
+            let len = far.write_report(now, None, Some(&RECEPTION), &mut out).unwrap();
+            let len = far.add_voip(&metrics(ssrc), len, &mut out).unwrap();
+            let len = far.add_bye(len, &mut out).unwrap();
+            let update = near.handle(now, NtpTime(1), &out[..len]).unwrap();
+            assert_eq!(update.voip, told.then(|| metrics(ssrc)));
+            assert_eq!(update.bye, Some(Ssrc(2)));
+            assert_eq!(
+                far.add_voip(&metrics(1), len, &mut out[..len]),
+                Err(RtcpError::NoRoom(len))
+            );
+        }
     }
 
     #[test]

@@ -241,10 +241,11 @@ impl Session {
     pub(super) fn on_leg_event(&mut self, event: &Event, now: Moment) {
         match *event {
             Event::Reached { .. } | Event::Cleared { .. } => self.queue.handle(event),
-            Event::Dtmf { digit, duration_ms, .. } => {
+            Event::Dtmf { digit, duration_ms, inband, .. } => {
                 self.report(Report::Dtmf { digit, duration_ms });
-                let digit = char::from(digit);
-                self.tell(&Told::Dtmf { digit, duration_ms, method: "rfc4733" }, now);
+                let (digit, method) =
+                    (char::from(digit), if inband { "inband" } else { "rfc4733" });
+                self.tell(&Told::Dtmf { digit, duration_ms, method }, now);
             }
             Event::DtmfDone { sent } => self.dialled(sent, now),
             Event::Flowing { .. } => self.report(Report::Flowing),

@@ -403,7 +403,7 @@ pub enum Told {
         digit: char,
         /// How long.
         duration_ms: u32,
-        /// `rfc4733` or `info`.
+        /// `rfc4733`, `info` or `inband`.
         method: &'static str,
     },
     /// Something became of an utterance.

@@ -160,6 +160,15 @@ impl Rig {
         payload
     }
 
+    /// The peer says this.
+    fn say(&mut self, samples: &[i16]) {
+        let mut payload = [0; 160];
+        let len = self.codecs.encode(CodecId::Pcmu, samples, &mut payload);
+        self.receive(0, &payload[..len], address(1, 5_000));
+        self.seq = self.seq.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(160);
+    }
+
     fn decoded(&mut self, payload: &[u8]) -> Vec<i16> {
         let mut samples = vec![0; payload.len()];
         self.codecs.decode(CodecId::Pcmu, payload, &mut samples);
@@ -388,10 +397,84 @@ fn digits_that_were_not_agreed_are_refused_with_an_event() {
     rig.tell(Command::Update(MediaParams { telephone_event: None, ..agreement() }));
     let refused = Event::DtmfDone { sent: false };
     assert_eq!(rig.events(), [refused, refused], "the agreement is gone");
+    rig.tell(Command::Update(MediaParams { send: false, ..agreement() }));
     rig.tell(command(b"1"));
-    assert_eq!(rig.events(), [refused]);
+    assert_eq!(rig.events(), [refused], "we may not send");
+    rig.tell(Command::Update(MediaParams { telephone_event: None, ..agreement() }));
+    rig.tell(command(b"1x"));
+    assert_eq!(rig.events(), [refused], "nor x as sound");
     for _ in 0..50 {
         assert_eq!(rig.tick().unwrap().kind, 0);
+    }
+}
+
+/// Digits in decoded audio.
+fn digits_in(samples: &[i16]) -> Vec<(u8, u64)> {
+    let mut detector = crate::audio::dtmf::DtmfDetector::new(SampleRate::HZ_8000);
+    let mut heard = Vec::new();
+    detector.push(0, samples, &mut |digit| heard.push((digit.digit, digit.samples / 8)));
+    heard
+}
+
+#[test]
+fn digits_go_as_sound_where_no_event_was_agreed_or_none_is_wanted() {
+    for forced in [false, true] {
+        let mut rig = Rig::agreed();
+        let telephone_event = forced.then_some(EVENT);
+        rig.tell(Command::Update(MediaParams { telephone_event, ..agreement() }));
+        rig.tell(Command::DigitsInband(forced));
+        rig.playout.push(&[1_000; 1_600]);
+        let first = rig.tick().unwrap();
+        let mut digits = [0; 32];
+        digits[..3].copy_from_slice(b"19#");
+        let (duration, gap) = (Duration::from_millis(90), Duration::from_millis(70));
+        rig.tell(Command::Dtmf { digits, duration, gap });
+        let (mut sound, mut ticks) = (Vec::new(), 0);
+        while rig.events() != [Event::DtmfDone { sent: true }] {
+            let packet = rig.tick().unwrap();
+            assert_eq!(packet.kind, 0, "audio, no events");
+            sound.extend(rig.decoded(&packet.payload));
+            ticks += 1;
+            assert!(ticks < 50, "digits never end");
+        }
+        let heard = digits_in(&sound);
+        assert_eq!(heard.iter().map(|h| h.0).collect::<Vec<_>>(), b"19#");
+        assert!(heard.iter().all(|h| h.1.abs_diff(90) <= 10), "{heard:?}");
+        let behind = rig.tick().unwrap();
+        assert!(behind.payload[60..].iter().all(|o| *o == first.payload[60]));
+        assert_eq!(rig.stats.report().tx_played_samples, 320, "nothing was lost under the digits");
+    }
+}
+
+#[test]
+fn digits_in_the_audio_are_heard_where_no_event_was_agreed() {
+    for (telephone_event, forced, heard) in
+        [(None, false, true), (Some(EVENT), false, false), (Some(EVENT), true, true)]
+    {
+        let mut rig = Rig::agreed();
+        rig.tell(Command::Update(MediaParams { telephone_event, ..agreement() }));
+        rig.tell(Command::DigitsInband(forced));
+        rig.tell(Command::Listen(false));
+        let mut tones = DigitTones::new(SampleRate::HZ_8000);
+        tones.queue(b"7D", Duration::from_millis(80), Duration::from_millis(60)).unwrap();
+        for _ in 0..30 {
+            let mut frame = [0; 160];
+            tones.fill(&mut frame);
+            rig.say(&frame);
+            rig.now += TICK;
+        }
+        let told: Vec<_> = rig
+            .events()
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Dtmf { digit, duration_ms, position, inband } => {
+                    Some((digit, duration_ms.abs_diff(80) <= 10, position / 80, inband))
+                }
+                _ => None,
+            })
+            .collect();
+        let want = [(b'7', true, 0, true), (b'D', true, 14, true)];
+        assert_eq!(told, if heard { &want[..] } else { &[] }, "{telephone_event:?} {forced}");
     }
 }
 
@@ -519,7 +602,7 @@ fn digits_of_the_caller_are_told_once_and_their_leak_is_muted() {
     assert_eq!(kinds[..4], [(FrameKind::Silence, false); 4]);
     assert_eq!(kinds.last(), Some(&(FrameKind::Packet, true)));
     let events = rig.events();
-    let digit = Event::Dtmf { digit: b'7', duration_ms: 100, position: 800 };
+    let digit = Event::Dtmf { digit: b'7', duration_ms: 100, position: 800, inband: false };
     assert_eq!(events.iter().filter(|e| **e == digit).count(), 1, "{events:?}");
     assert_eq!(events.len(), 2, "Flowing and one digit: {events:?}");
 }
@@ -533,9 +616,16 @@ fn reports_tell_what_was_sent_and_received() {
     }
     let (items, to) = rig.report();
     assert_eq!(to, address(1, 5_001));
-    let [Item::Sender { info, .. }, Item::Block { block, .. }] = items[..] else {
+    let [Item::Sender { info, .. }, Item::Block { block, .. }, Item::Voip { metrics, .. }] =
+        items[..]
+    else {
         panic!("{items:?}");
     };
+    // One packet of fifty: 2 % lost in the gap, R = 93.2 - 95 * 2 / (2 + 25.1) and a little delay.
+    assert_eq!((metrics.ssrc.0, metrics.loss_rate, metrics.discard_rate), (77, 5, 0));
+    assert_eq!((metrics.burst_density, metrics.gap_density, metrics.gap_ms), (0, 5, 1000));
+    assert_eq!((metrics.r_factor, metrics.mos_cq, metrics.gmin), (85, 42, 16));
+    assert!((4.15..4.30).contains(&rig.stats.report().mos_rx), "{}", rig.stats.report().mos_rx);
     assert_eq!(info.packets, 125, "sent in 2.5 s, before this tick's packet");
     assert_eq!(info.octets, 125 * 160);
     assert_eq!((block.reception.ssrc.0, block.reception.cumulative_lost), (77, 1));
@@ -567,12 +657,20 @@ fn the_peers_reports_are_read_from_its_host_only() {
     };
     let peer = crate::rtp::rtcp::RtcpSession::new(Ssrc(77), "peer");
     let len = peer.write_report(rig.now, None, Some(&reception), &mut report).unwrap();
+    let told = crate::rtp::xr::VoipMetrics {
+        ssrc: Ssrc(ssrc),
+        mos_cq: 37,
+        ..super::super::report::tests::METRICS
+    };
+    let len = peer.add_voip(&told, len, &mut report).unwrap();
     rig.leg.handle_rtcp(rig.now, &report[..len], STRANGER);
     rig.leg.handle_rtcp(rig.now, &report[..len - 3], address(1, 5_003));
     assert_eq!(rig.stats.report().remote_fraction_lost, 0);
     rig.leg.handle_rtcp(rig.now, &report[..len], address(1, 5_003));
     let stats = rig.stats.report();
     assert_eq!((stats.remote_fraction_lost, stats.remote_jitter_us), (64, 10_000));
+    assert_eq!((stats.mos_told, stats.mos_rx), (3.7, 0.0), "told, and nothing heard yet");
+    assert!((1.0..4.4).contains(&stats.mos_tx), "{}", stats.mos_tx);
     let (_, to) = rig.report();
     assert_eq!(to, address(1, 5_003), "where the peer's RTCP comes from");
 }

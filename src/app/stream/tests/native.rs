@@ -296,6 +296,7 @@ async fn digits_go_both_ways() {
         digit: b'5',
         duration_ms: 120,
         position: 0,
+        inband: false,
     });
     rig.tell(Control::Dtmf { digit: b'#', duration_ms: 80 });
     client.text(&format!(r#"{{"type":"dtmf","digits":"{}","id":"d"}}"#, "1234567890".repeat(4)));
