@@ -69,6 +69,18 @@ async fn messages_in_pieces_and_in_heaps_are_the_same() {
 }
 
 #[tokio::test]
+async fn heaps_of_keep_alives_are_cheap_and_harmless() {
+    let node = Node::plain(ConnectionLimits::default(), &[]).await;
+    let mut peer = connect(&node).await;
+    let heap = "\r\n".repeat(300_000);
+    let (large, small) = (options("1", "TCP"), options("2", "TCP"));
+    let large = large.replace("Content-Length: 0\r\n\r\n", "Content-Length: 60000\r\n\r\n");
+    peer.say(&format!("{heap}{large}{}{heap}{small}", "x".repeat(60_000))).await;
+    assert!(peer.hear().await.unwrap().contains("branch=z9hG4bK1"));
+    assert!(peer.hear().await.unwrap().contains("branch=z9hG4bK2"));
+}
+
+#[tokio::test]
 async fn half_a_message_and_gone_leaves_nothing() {
     let node = Node::plain(ConnectionLimits::default(), &[]).await;
     let whole = options("1", "TCP");
