@@ -125,6 +125,30 @@ async fn idle_connections_of_strangers_keep_nobody_out() {
     udp_is_answered(&node, "4").await;
 }
 
+/// The size of the fault in the operators' table, with the default limits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs some 15,000 descriptors"]
+async fn ten_thousand_idle_connections_do_not_slow_datagrams() {
+    let node = Node::plain(ConnectionLimits::default(), &[]).await;
+    let to = node.address(Transport::Tcp);
+    let mut idle = Vec::new();
+    for n in 0..10_000 {
+        idle.push(connect_from(&format!("127.1.{}.{}", n % 200, 1 + n / 200), to).await);
+    }
+    node.until("all came", |stats| stats.accepted.get() == 10_000).await;
+    assert_eq!(node.stats.open.get(), 4096);
+    let mut took: Vec<Duration> = Vec::new();
+    for n in 0..200 {
+        let begun = Instant::now();
+        udp_is_answered(&node, &format!("u{n}")).await;
+        took.push(begun.elapsed());
+    }
+    took.sort();
+    assert!(took[197] < Duration::from_millis(100), "p99 {:?}", took[197]);
+    let mut late = Raw::new(connect_from("127.0.0.78", to).await);
+    assert!(late.is_answered("late", "TCP").await);
+}
+
 #[tokio::test]
 async fn strangers_who_stay_are_sent_away_although_they_talk() {
     let unproven = Duration::from_millis(300);
