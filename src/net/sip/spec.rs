@@ -60,8 +60,8 @@ impl Default for ConnectionLimits {
             idle: s(600),
             ping: s(30),
             write: s(10),
-            writes: 1024,
-            write_bytes: 1 << 20,
+            writes: 4096,
+            write_bytes: 4 << 20,
         }
     }
 }

@@ -21,6 +21,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// Pings that wait for their answer; more of them get none.
 const PONGS_MAX: usize = 4;
 
+/// What a connection reads into at first, and what it may keep of it without a message.
+const BUFFER: usize = 4096;
+const BUFFER_KEPT: usize = 16_384;
+
 /// How long the last words of a connection may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -93,7 +97,7 @@ async fn read<R: AsyncRead + Unpin>(
     reader: &mut R,
     pongs: mpsc::Sender<()>,
 ) -> Option<&'static str> {
-    let mut buffer: Vec<u8> = Vec::with_capacity(4096);
+    let mut buffer: Vec<u8> = Vec::with_capacity(BUFFER);
     let opened = Instant::now();
     let mut times = Times { opened, heard: opened, begun: None, proven: line.ours };
     loop {
@@ -121,19 +125,22 @@ async fn read<R: AsyncRead + Unpin>(
 }
 
 /// Passes on all messages at the front of the buffer; whether there was one. `None`: it is over.
+///
+/// Cost: linear in the buffer, however many messages and keep-alives stand in it.
 async fn take_messages(
     line: &Line<'_>,
     buffer: &mut Vec<u8>,
     pongs: &mpsc::Sender<()>,
 ) -> Option<bool> {
-    let mut complete = false;
+    let (mut front, mut complete) = (0, false);
     loop {
-        match frame(buffer, &Limits::STREAM) {
-            Frame::Incomplete => return Some(complete),
+        let rest = buffer.get(front..).unwrap_or_default();
+        match frame(rest, &Limits::STREAM) {
+            Frame::Incomplete => break,
             Frame::Complete { len } => {
                 complete = true;
-                let rest = buffer.split_off(len.min(buffer.len()));
-                let message = std::mem::replace(buffer, rest);
+                front += len;
+                let message = rest.get(..len).unwrap_or(rest).to_vec();
                 line.shared.received(line.id);
                 line.shared.arrivals.send(Arrival::Message(line.flow, message)).await.ok()?;
             }
@@ -142,7 +149,7 @@ async fn take_messages(
                 if len >= 4 {
                     let _ = pongs.try_send(());
                 }
-                buffer.drain(..len.min(buffer.len()));
+                front += len;
             }
             // Where one message ends is where smuggling begins: nothing behind it is read.
             Frame::Error(_) => {
@@ -151,6 +158,11 @@ async fn take_messages(
             }
         }
     }
+    buffer.drain(..front.min(buffer.len()));
+    if buffer.is_empty() && buffer.capacity() > BUFFER_KEPT {
+        *buffer = Vec::with_capacity(BUFFER);
+    }
+    Some(complete)
 }
 
 /// Writes what is queued, answers pings and sends ours.

@@ -69,6 +69,18 @@ async fn messages_in_pieces_and_in_heaps_are_the_same() {
 }
 
 #[tokio::test]
+async fn heaps_of_keep_alives_are_cheap_and_harmless() {
+    let node = Node::plain(ConnectionLimits::default(), &[]).await;
+    let mut peer = connect(&node).await;
+    let heap = "\r\n".repeat(300_000);
+    let (large, small) = (options("1", "TCP"), options("2", "TCP"));
+    let large = large.replace("Content-Length: 0\r\n\r\n", "Content-Length: 60000\r\n\r\n");
+    peer.say(&format!("{heap}{large}{}{heap}{small}", "x".repeat(60_000))).await;
+    assert!(peer.hear().await.unwrap().contains("branch=z9hG4bK1"));
+    assert!(peer.hear().await.unwrap().contains("branch=z9hG4bK2"));
+}
+
+#[tokio::test]
 async fn half_a_message_and_gone_leaves_nothing() {
     let node = Node::plain(ConnectionLimits::default(), &[]).await;
     let whole = options("1", "TCP");
@@ -111,6 +123,30 @@ async fn idle_connections_of_strangers_keep_nobody_out() {
     let mut late = Raw::new(connect_from("127.0.0.78", to).await);
     assert!(late.is_answered("3", "TCP").await, "and a late one comes in");
     udp_is_answered(&node, "4").await;
+}
+
+/// The size of the fault in the operators' table, with the default limits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs some 15,000 descriptors"]
+async fn ten_thousand_idle_connections_do_not_slow_datagrams() {
+    let node = Node::plain(ConnectionLimits::default(), &[]).await;
+    let to = node.address(Transport::Tcp);
+    let mut idle = Vec::new();
+    for n in 0..10_000 {
+        idle.push(connect_from(&format!("127.1.{}.{}", n % 200, 1 + n / 200), to).await);
+    }
+    node.until("all came", |stats| stats.accepted.get() == 10_000).await;
+    assert_eq!(node.stats.open.get(), 4096);
+    let mut took: Vec<Duration> = Vec::new();
+    for n in 0..200 {
+        let begun = Instant::now();
+        udp_is_answered(&node, &format!("u{n}")).await;
+        took.push(begun.elapsed());
+    }
+    took.sort();
+    assert!(took[197] < Duration::from_millis(100), "p99 {:?}", took[197]);
+    let mut late = Raw::new(connect_from("127.0.0.78", to).await);
+    assert!(late.is_answered("late", "TCP").await);
 }
 
 #[tokio::test]
