@@ -40,13 +40,15 @@ pub enum Wish {
 /// How digits are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DtmfMethod {
-    /// As telephone-event where that was agreed on, else by INFO.
+    /// As the trunk wants it: as telephone-event where that was agreed on, else as tones.
     #[default]
     Auto,
     /// As telephone-event (RFC 4733).
     Rfc4733,
     /// By SIP INFO.
     Info,
+    /// As tones in the audio.
+    Inband,
 }
 
 /// Keys to press.

@@ -1,7 +1,8 @@
 //! The door to the bridge between two media legs.
 //!
-//! Owns no sound: the bridge's own module moves it. This one says what a pair of calls needs of it.
+//! Owns no sound: `app::bridge` moves it. This one says what a pair of calls needs of it.
 
+use crate::app::bridge::{self, BridgeEvent, BridgeSpec, PaceSpec, Side, Sides};
 use crate::media::worker::LegHandle;
 
 /// Two legs, ready to be joined or just parted.
@@ -14,6 +15,15 @@ pub(super) enum Which {
     A,
     /// The second.
     B,
+}
+
+impl From<Side> for Which {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::A => Self::A,
+            Side::B => Self::B,
+        }
+    }
 }
 
 /// What a bridge tells.
@@ -29,22 +39,35 @@ pub(super) enum Heard {
 
 /// A bridge that stands.
 pub(super) struct Bridge {
-    legs: Legs,
+    bridge: bridge::Bridge,
 }
 
 impl Bridge {
-    /// Joins two legs; gives them back with the reason when that cannot be done.
-    pub(super) fn start(legs: Legs) -> Result<Self, (Legs, String)> {
-        Err((legs, "bridges are not built in this version".to_owned()))
+    /// Joins two legs, whose sound waits as long as `pace` says.
+    pub(super) fn start(legs: Legs, pace: PaceSpec) -> Self {
+        let (a, b) = legs;
+        let spec = BridgeSpec {
+            rates: Sides { a: a.control.rate(), b: b.control.rate() },
+            pace,
+            relay_digits: true,
+            muted: Sides { a: false, b: false },
+        };
+        Self { bridge: bridge::spawn(a, b, spec) }
     }
 
     /// The next thing to tell. Cancel-safe.
     pub(super) async fn next(&mut self) -> Heard {
-        std::future::pending().await
+        match self.bridge.events.recv().await {
+            Some(BridgeEvent::Digit { side, digit, duration_ms, .. }) => {
+                Heard::Dtmf(side.into(), digit, duration_ms)
+            }
+            Some(BridgeEvent::Quiet { side, .. }) => Heard::Quiet(side.into()),
+            Some(BridgeEvent::Gone(_)) | None => Heard::Lost,
+        }
     }
 
     /// Parts the legs and gives them back; `None` when the bridge has died, and the legs with it.
     pub(super) async fn stop(self) -> Option<Legs> {
-        std::future::ready(Some(self.legs)).await
+        self.bridge.stop().await
     }
 }

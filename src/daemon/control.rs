@@ -249,7 +249,8 @@ impl Switchboard {
     fn end(&self, id: &CallId, on_peer_hangup: OnPeerHangup) -> Option<End> {
         let call = self.calls.get(id)?;
         let (inbox, record) = (call.inbox.clone(), call.view.record.clone());
-        Some(End { id: id.clone(), inbox, record, on_peer_hangup })
+        let pace = self.spec.parts.pace;
+        Some(End { id: id.clone(), inbox, record, on_peer_hangup, pace })
     }
 
     /// Calls the other party of a transfer, on the call's own trunk.

@@ -122,6 +122,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         quiet_after: config.rtp.timeout.get().unwrap_or(Duration::ZERO),
         stream: setup::stream_defaults(&config),
         trunks_down: TrunksDown::default(),
+        pace: setup::pace(&config),
         toll: Mutex::new(toll),
         key_destinations: setup::key_destinations(&config),
         overloaded: AtomicBool::new(false),

@@ -10,6 +10,7 @@
 //! sound (the bridge does) and ends no call: it tells each what became of the other.
 
 use super::bridging::{Bridge, Heard, Legs, Which};
+use crate::app::bridge::PaceSpec;
 use super::call_driver::{JointLink, Message, joint_of};
 use crate::call::control::{OnPeerHangup, WishError};
 use crate::call::machine::Joint;
@@ -34,6 +35,8 @@ pub(super) struct End {
     pub record: watch::Receiver<CallRecord>,
     /// What becomes of it when the other one ends.
     pub on_peer_hangup: OnPeerHangup,
+    /// How long sound waits in a bridge.
+    pub pace: PaceSpec,
 }
 
 /// A call is asked for its media leg.
@@ -124,15 +127,7 @@ pub(super) async fn join(
             return;
         }
     };
-    let mut bridge = match Bridge::start(legs) {
-        Ok(bridge) => bridge,
-        Err((legs, detail)) => {
-            give_back(&a, Some(legs.0), None).await;
-            give_back(&b, Some(legs.1), None).await;
-            let _ = told.send(Err(WishError::NotServed(detail)));
-            return;
-        }
-    };
+    let mut bridge = Bridge::start(legs, a.pace);
     let _ = a.inbox.send(Message::Joined(b.id.clone())).await;
     let _ = b.inbox.send(Message::Joined(a.id.clone())).await;
     let _ = told.send(Ok(()));
@@ -263,7 +258,8 @@ mod tests {
         let (inbox, heard) = mpsc::channel(64);
         let (record, seen) = watch::channel(record);
         let on_peer_hangup = OnPeerHangup::Hangup;
-        (End { id, inbox, record: seen, on_peer_hangup }, Actor { heard, record })
+        let pace = PaceSpec::default();
+        (End { id, inbox, record: seen, on_peer_hangup, pace }, Actor { heard, record })
     }
 
     impl Actor {

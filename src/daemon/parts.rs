@@ -5,6 +5,7 @@ use super::agents::AgentDesk;
 use super::call_driver::{AppLeg, agent_leg, now, prompt_leg};
 use super::gate;
 use crate::api::gateway::{Content, Spoken};
+use crate::app::bridge::PaceSpec;
 use crate::app::prompt::{PromptSpec, Source};
 use crate::app::transcribe::Transcribe;
 use crate::audio::codec::{CodecId, SampleRate};
@@ -104,6 +105,8 @@ pub(super) struct Parts {
     pub stream: StreamDefaults,
     /// Trunks that answer no OPTIONS.
     pub trunks_down: TrunksDown,
+    /// How long sound waits in a bridge.
+    pub pace: PaceSpec,
     /// The guard against toll fraud.
     pub toll: Mutex<TollGuard>,
     /// Destinations of API keys that have their own.
@@ -148,6 +151,10 @@ impl Parts {
             seed,
         };
         let (leg, ports) = self.media.open(setup)?;
+        let dtmf = facts.map_or(DtmfMode::Auto, |facts| facts.dtmf);
+        if dtmf == DtmfMode::Inband {
+            leg.control.send(crate::media::interface::Command::DigitsInband(true));
+        }
         let local = LocalMedia {
             address: facts
                 .and_then(|facts| facts.public_address)
@@ -157,7 +164,7 @@ impl Parts {
             rtcp_port: ports.rtcp.port(),
             codecs: codecs.to_vec(),
             own_order: false,
-            telephone_event: true,
+            telephone_event: dtmf != DtmfMode::Inband,
             ptime: self.ptime,
             session_id: self.seed() >> 2,
             session_version: 1,

@@ -7,6 +7,7 @@ use super::parts::{Parts, StreamDefaults, TrunkFacts};
 use crate::api::gateway::{Content, Spoken};
 use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
+use crate::app::bridge::PaceSpec;
 use crate::app::stream::StreamOptions;
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
@@ -214,6 +215,12 @@ fn proxy_domain(trunk: &Trunk) -> String {
     let rest = first.strip_prefix("sips:").or_else(|| first.strip_prefix("sip:")).unwrap_or(&first);
     let host = rest.split([';', '?']).next().unwrap_or(rest);
     host.rsplit('@').next().unwrap_or(host).to_owned()
+}
+
+/// How long sound waits in a bridge of two calls.
+pub(super) fn pace(config: &Config) -> PaceSpec {
+    let jitter = &config.jitter;
+    PaceSpec { min: jitter.paced_min, start: jitter.paced_start, max: jitter.paced_max }
 }
 
 /// The media threads' setup.

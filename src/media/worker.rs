@@ -143,6 +143,7 @@ pub struct LegControl {
     exchange: Arc<Exchange<SocketPair>>,
     seat: usize,
     id: LegId,
+    rate: SampleRate,
     shared: Arc<LegShared>,
 }
 
@@ -178,6 +179,12 @@ impl LegControl {
             self.shared.set_params(params);
         }
         queued
+    }
+
+    /// Rate of both rings.
+    #[must_use]
+    pub const fn rate(&self) -> SampleRate {
+        self.rate
     }
 
     /// The counters so far. Cost: some relaxed loads.
@@ -417,6 +424,7 @@ impl MediaPool {
             rtp: pair.rtp.local_addr().map_err(system("read a socket's address"))?,
             rtcp: pair.rtcp.local_addr().map_err(system("read a socket's address"))?,
         };
+        let rate = setup.rate;
         let id = LegId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let place = Place { id, number, port, pair };
         let (seat, ends) = seat(place, Instant::now(), &self.config(setup));
@@ -430,6 +438,7 @@ impl MediaPool {
             exchange: Arc::clone(&desk.exchange),
             seat: number,
             id,
+            rate,
             shared: Arc::clone(open.shared()),
         };
         Ok((LegHandle { id, playout, capture, events, ready, control, open }, ports))

@@ -168,12 +168,9 @@ fn method(read: &mut Object<'_>, faults: &mut Faults) -> DtmfMethod {
         None | Some("auto") => DtmfMethod::Auto,
         Some("rfc4733") => DtmfMethod::Rfc4733,
         Some("info") => DtmfMethod::Info,
-        Some("inband") => {
-            faults.later("/method", "method inband is not served in this version");
-            DtmfMethod::Auto
-        }
+        Some("inband") => DtmfMethod::Inband,
         Some(_) => {
-            let detail = "method must be auto, rfc4733 or info";
+            let detail = "method must be auto, rfc4733, info or inband";
             faults.add(Code::InvalidRequest, "/method", "enum", detail);
             DtmfMethod::Auto
         }
@@ -264,7 +261,7 @@ mod tests {
             r#"{"digits": "1x"}"#,
             r#"{"digits": ""}"#,
             r#"{"digits": "1", "durationMs": 1}"#,
-            r#"{"digits": "1", "method": "inband"}"#,
+            r#"{"digits": "1", "method": "loud"}"#,
         ] {
             assert!(parse_dtmf(body.as_bytes(), true).is_err(), "{body}");
         }

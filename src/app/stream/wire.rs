@@ -256,8 +256,8 @@ fn method(name: Option<&str>) -> Result<DtmfMethod, Wrong> {
         None | Some("auto") => Ok(DtmfMethod::Auto),
         Some("rfc4733") => Ok(DtmfMethod::Rfc4733),
         Some("info") => Ok(DtmfMethod::Info),
-        Some("inband") => Err(("not_implemented", "method inband is not served".to_owned())),
-        Some(_) => Err(("invalid_field", "method must be auto, rfc4733 or info".to_owned())),
+        Some("inband") => Ok(DtmfMethod::Inband),
+        Some(_) => Err(("invalid_field", "method must be auto, rfc4733, info or inband".to_owned())),
     }
 }
 
@@ -832,7 +832,7 @@ mod tests {
             (r#"{"type":"configure","format":"opus"}"#, None, "unsupported_format"),
             (r#"{"type":"dtmf","digits":"12x"}"#, None, "invalid_field"),
             (r#"{"type":"dtmf","digits":""}"#, None, "invalid_field"),
-            (r#"{"type":"dtmf","digits":"1","method":"inband"}"#, None, "not_implemented"),
+            (r#"{"type":"dtmf","digits":"1","method":"loud"}"#, None, "invalid_field"),
             (r#"{"type":"reject","sip_code":200}"#, None, "invalid_field"),
             (r#"{"type":"transfer"}"#, None, "missing_field"),
             (r#"{"type":"transfer","to":"sip:x@y.example"}"#, None, "invalid_field"),

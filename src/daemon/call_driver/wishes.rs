@@ -6,6 +6,7 @@
 use super::{CallActor, ReplyTo, now};
 use crate::app::Control;
 use crate::app::stream::wire::Told;
+use crate::config::DtmfMode;
 use crate::call::control::{DtmfMethod, DtmfWish, OnPeerHangup, TransferWish, Wish, WishError};
 use crate::call::record::{TransferMode, TransferPhase, TransferView};
 use crate::daemon::control::{CallAsk, TransferPlan};
@@ -184,32 +185,62 @@ impl CallActor {
     /// Presses keys, in the way that was asked for or agreed on.
     fn press(&mut self, keys: &DtmfWish) -> Result<(), WishError> {
         let events = self.agreed.as_ref().is_some_and(|agreed| agreed.telephone_event.is_some());
-        let by_info = match keys.method {
-            DtmfMethod::Info => true,
-            DtmfMethod::Auto => !events,
-            DtmfMethod::Rfc4733 if events => false,
-            DtmfMethod::Rfc4733 => {
-                let detail = "the other side takes no telephone-event; try method info";
-                return Err(WishError::Conflict(detail.to_owned()));
+        let trunk = self.setup.call.record().trunk.as_ref();
+        let facts = trunk.and_then(|trunk| self.parts.trunks.get(trunk));
+        match (keys.method, facts.map_or(DtmfMode::Auto, |facts| facts.dtmf)) {
+            (DtmfMethod::Info, _) | (DtmfMethod::Auto, DtmfMode::Info) => {
+                let full = || WishError::Full("too many digits wait already".to_owned());
+                self.keys.push(keys, Instant::now()).then_some(()).ok_or_else(full)
             }
-        };
-        if by_info {
-            let full = || WishError::Full("too many digits wait already".to_owned());
-            return self.keys.push(keys, Instant::now()).then_some(()).ok_or_else(full);
+            (DtmfMethod::Inband, mode) => {
+                self.sound(keys, mode != DtmfMode::Inband);
+                Ok(())
+            }
+            (DtmfMethod::Rfc4733, _) if !events => {
+                let detail = "the other side takes no telephone-event; try method inband or info";
+                Err(WishError::Conflict(detail.to_owned()))
+            }
+            (
+                DtmfMethod::Rfc4733 | DtmfMethod::Auto,
+                DtmfMode::Auto | DtmfMode::Rfc4733 | DtmfMode::Inband | DtmfMode::Info,
+            ) => {
+                self.send_by_leg(keys);
+                Ok(())
+            }
         }
-        let (duration_ms, gap_ms) = (keys.duration_ms, keys.gap_ms);
+    }
+
+    /// Sends digits as tones, on a leg that would send events otherwise (`once`).
+    fn sound(&mut self, keys: &DtmfWish, once: bool) {
+        let Some(media) = self.media.get() else { return };
+        if once {
+            media.send(MediaCommand::DigitsInband(true));
+        }
+        self.send_by_media(keys);
+        if let Some(media) = self.media.get().filter(|_| once) {
+            media.send(MediaCommand::DigitsInband(false));
+        }
+    }
+
+    fn send_by_leg(&mut self, keys: &DtmfWish) {
         if self.app.is_some() && self.joint.is_none() {
-            let digits = keys.digits.clone();
+            let (digits, duration_ms, gap_ms) = (keys.digits.clone(), keys.duration_ms, keys.gap_ms);
             self.tell_app(Control::SendDtmf { digits, duration_ms, gap_ms });
-        } else if let Some(media) = self.media.get() {
+        } else {
             // Nobody else sends any: the leg is on its own, or in a bridge.
-            let mut rest = keys.digits.as_str();
-            while let Some((command, count)) = crate::app::dtmf_command(rest, duration_ms, gap_ms) {
-                media.send(MediaCommand::clone(&command));
-                rest = rest.get(count..).unwrap_or_default();
-            }
+            self.send_by_media(keys);
         }
-        Ok(())
+    }
+
+    fn send_by_media(&self, keys: &DtmfWish) {
+        let Some(media) = self.media.get() else { return };
+        let mut rest = keys.digits.as_str();
+        while let Some((command, count)) =
+            crate::app::dtmf_command(rest, keys.duration_ms, keys.gap_ms)
+        {
+            media.send(command);
+            rest = rest.get(count..).unwrap_or_default();
+        }
     }
 
     /// Sends the digits that are due.

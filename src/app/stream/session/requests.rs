@@ -119,7 +119,8 @@ impl Session {
 
     /// Digits go by the leg where it can be, else the call has to send them.
     fn press(&mut self, id: Option<CommandId>, keys: DtmfWish, now: Moment) {
-        if keys.method == DtmfMethod::Info || self.lent {
+        let by_call = matches!(keys.method, DtmfMethod::Info | DtmfMethod::Inband);
+        if by_call || self.lent {
             return self.wish(id, Wish::Dtmf(keys), now);
         }
         let DtmfWish { digits, method, duration_ms, gap_ms } = keys;
