@@ -159,7 +159,8 @@ pub enum Command {
         sdp: Vec<u8>,
     },
     /// Offer a new description in a confirmed session (hold, resume, another codec or address);
-    /// [`Event::Reoffered`] tells what became of it. A second one waits for the first.
+    /// [`Event::Reoffered`] tells what became of it. A second one waits for the first; a newer one
+    /// takes the place of one that waits, after glare too, and the event is then of the newer.
     Reoffer {
         /// The session.
         session: SessionId,
@@ -389,7 +390,8 @@ pub enum Event {
         sdp: Vec<u8>,
     },
     /// What became of [`Command::Reoffer`]: the peer's answer, or the status that refused it (408
-    /// without one) and left the session as it was.
+    /// without one) and left the session as it was. An answer also comes unasked, when a refresh
+    /// that repeated our description has brought another answer than before.
     Reoffered(Result<Vec<u8>, u16>),
     /// The INVITE's credentials are right.
     Authenticated {
@@ -437,7 +439,8 @@ pub enum TransferState {
 pub struct Ending {
     /// Who ended it.
     pub cause: EndCause,
-    /// The final status that the INVITE got or gave, if it was not 2xx.
+    /// The final status that the INVITE got or gave, if it was not 2xx; of a session that stood, the
+    /// 408 or 481 by which the peer ended it.
     pub code: Option<u16>,
     /// The reason phrase that came with it, or the text of a Reason header field.
     pub reason: String,

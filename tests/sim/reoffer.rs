@@ -3,8 +3,8 @@
 use crate::carrier::Received;
 use crate::clock::{ms, secs};
 use crate::standing::{CONTACT, Standing, answered, called};
-use crate::world::ANSWER;
-use bellwire::sip::interface::{Command, Event};
+use crate::world::{ANSWER, CARRIER, addr};
+use bellwire::sip::interface::{Command, Event, Transport};
 use bellwire::sip::message::Name;
 
 fn ok(invite: &Received, body: &str) -> String {
@@ -369,5 +369,36 @@ fn offer_that_the_application_forgets_is_refused_after_30_seconds() {
         assert!(call.world.wait("INVITE").text.ends_with("v=0 hold"), "the way is free");
         assert!(call.is_up());
         call.end();
+    }
+}
+
+#[test]
+fn way_that_is_gone_refuses_the_offer_and_leaves_the_session() {
+    let mut call = called(23);
+    call.world.net.closed.insert((Transport::Udp, addr(CARRIER)));
+    call.reoffer("v=0 hold");
+    call.world.run(secs(1));
+    assert_eq!(call.reoffered(), [Err(503)]);
+    assert!(call.is_up(), "ICMP may pass; the session timer tells");
+    call.world.net.closed.clear();
+    call.reoffer("v=0 hold");
+    let invite = call.world.wait("INVITE");
+    call.world.send(&ok(&invite, "v=0 held"));
+    call.world.run(secs(1));
+    assert_eq!(call.reoffered()[1..], [Ok("v=0 held".to_owned())]);
+    call.end();
+}
+
+#[test]
+fn reason_of_the_application_goes_out_in_the_bye_whatever_it_is() {
+    for (reason, sent) in [
+        ("Q.850;cause=16;text=\"Normal\"", "Q.850;cause=16;text=\"Normal\""),
+        ("SIP;cause=200\r\nX-Evil: yes", "SIP;cause=200X-Evil: yes"),
+    ] {
+        let mut call = called(24);
+        let (session, reason) = (call.session, Some(reason.to_owned()));
+        call.world.command(Command::Hangup { session, reason });
+        let (_, bye) = call.ends_by_us(secs(1));
+        assert_eq!(bye.header(Name::Reason), sent);
     }
 }

@@ -464,7 +464,8 @@ impl Context<'_> {
     fn leave(&mut self, mut dialog: Dialog, exit: Exit) -> State {
         let mut request = dialog.request(Method::Bye);
         if let Some(reason) = &exit.header {
-            request.headers.push(("Reason".to_owned(), reason.clone()));
+            // One that cannot be written must not keep the BYE from being sent.
+            request.headers.push(("Reason".to_owned(), tame(reason)));
         }
         self.effects.push(Effect::Request { purpose: Purpose::Bye, request });
         State::Leaving(Leaving { dialog, exit })
