@@ -15,5 +15,6 @@ pub mod dialog;
 pub mod endpoint;
 pub mod interface;
 pub mod message;
+pub mod registration;
 pub mod session;
 pub mod transaction;

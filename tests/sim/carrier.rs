@@ -43,6 +43,12 @@ impl Inbox {
         Some(found)
     }
 
+    /// Forgets what has been: for runs of weeks.
+    pub fn forget(&mut self) {
+        self.seen.clear();
+        self.history.clear();
+    }
+
     /// Everything unread, copies included.
     pub fn drain(&mut self) -> Vec<Received> {
         self.unread.drain(..).collect()

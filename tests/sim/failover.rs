@@ -1,6 +1,6 @@
 //! From one proxy of a trunk to the next: when, when not, and with which marks.
 
-use crate::clock::secs;
+use crate::clock::{ms, secs};
 use crate::world::{World, addr, spec};
 use bellwire::sip::interface::{EndCause, Input, Note, Transport};
 use std::time::Duration;
@@ -61,12 +61,13 @@ fn callee_who_does_not_pick_up_is_not_rung_again() {
 }
 
 #[test]
-fn silent_gateway_is_left_after_timer_b_and_a_closed_one_at_once() {
+fn silent_gateway_is_left_after_four_seconds_and_a_closed_one_at_once() {
     let mut world = two_proxies(4);
     world.net.black_holes.insert(addr(FIRST));
     world.call();
-    world.run(secs(31));
+    world.run(ms(3900));
     assert_eq!(world.inbox.count("INVITE"), 0);
+    world.run(ms(200));
     assert_eq!(world.wait("INVITE").to, addr(SECOND));
     world.finish();
 
@@ -75,6 +76,18 @@ fn silent_gateway_is_left_after_timer_b_and_a_closed_one_at_once() {
     world.call();
     world.run(secs(1));
     assert_eq!(world.wait("INVITE").to, addr(SECOND));
+    world.finish();
+}
+
+#[test]
+fn last_gateway_has_all_of_timer_b() {
+    let mut world = two_proxies(14);
+    world.net.black_holes.extend([addr(FIRST), addr(SECOND)]);
+    let session = world.call();
+    world.run(secs(35));
+    assert_eq!(world.cause(session), None);
+    world.run(secs(2));
+    assert_eq!(world.cause(session), Some(EndCause::Timeout));
     world.finish();
 }
 

@@ -33,6 +33,8 @@ pub struct Agent {
     pub events: Vec<(Instant, SessionId, Event)>,
     pub notes: Vec<Note>,
     pub queries: Vec<(u64, String)>,
+    /// The names that certificates were to show, with where they were asked for.
+    pub names: Vec<(SocketAddr, String)>,
     deadline: Option<Instant>,
     fresh: Vec<(SessionId, Event)>,
 }
@@ -46,6 +48,7 @@ impl Agent {
             events: Vec::new(),
             notes: Vec::new(),
             queries: Vec::new(),
+            names: Vec::new(),
             deadline: Some(now),
             fresh: Vec::new(),
         }
@@ -56,16 +59,12 @@ impl Agent {
         self.endpoint.handle(now, input);
         for _ in 0..100_000 {
             match self.endpoint.poll_output() {
-                Output::Transmit { flow, bytes, .. } => net.send(
-                    now,
-                    Packet {
-                        transport: flow.transport,
-                        from: flow.local,
-                        to: flow.remote,
-                        connection: flow.connection,
-                        bytes,
-                    },
-                ),
+                Output::Transmit { flow, bytes, server_name } => {
+                    self.names.extend(server_name.map(|name| (flow.remote, name.to_string())));
+                    let (transport, connection) = (flow.transport, flow.connection);
+                    let (from, to) = (flow.local, flow.remote);
+                    net.send(now, Packet { transport, from, to, connection, bytes });
+                }
                 Output::Resolve { query, host, .. } => self.queries.push((query, host)),
                 Output::Event { session, event } => {
                     self.events.push((now, session, event.clone()));

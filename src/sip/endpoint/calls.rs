@@ -2,15 +2,15 @@
 
 use super::Endpoint;
 use super::compose::Answer;
+use super::identity;
+use super::replaces;
 use super::requests::{Outgoing, Owner, RequestId};
 use crate::id::SessionId;
 use crate::sip::dialog::Request;
-use crate::sip::interface::{
-    Command, EndCause, Ending, Event, Flow, Incoming, Invite, Output, PeerIdentity, Reliable,
-};
-use crate::sip::message::{Message, Method, NameAddr, Uri, escape_user, quoted, unfold};
+use crate::sip::interface::{Command, EndCause, Ending, Event, Flow, Invite, Output, Reliable};
+use crate::sip::message::{Message, Method, Uri};
 use crate::sip::session::{
-    Ask, Effect, Input, Policy, Purpose, Reply, Session, Tag, first_timer_headers, tame,
+    Ask, Effect, Input, Policy, Purpose, Reply, Session, Tag, first_timer_headers,
 };
 use crate::sip::transaction::table::{ServerId, ServerInput};
 use std::fmt::Write as _;
@@ -19,9 +19,6 @@ use std::time::Instant;
 
 /// Sessions that peers start have numbers from here on; below it the application chooses.
 const INCOMING_FIRST: u64 = 1 << 63;
-
-/// Most `X-` header fields that are passed to the application.
-const EXTRA_HEADERS_MAX: usize = 32;
 
 /// Call-ID and our tag: what names the dialogs of one session.
 pub(super) type DialogKey = (String, String);
@@ -32,6 +29,8 @@ pub(super) struct Call {
     pub session: Session,
     pub trunk: usize,
     pub key: DialogKey,
+    /// The transaction of the peer's INVITE, if the peer is the caller.
+    pub server: Option<ServerId>,
     /// User part of our Contact.
     pub contact_user: String,
     /// Our INVITE, if we are the caller.
@@ -50,6 +49,7 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub(super) struct Served {
     pub session: SessionId,
+    pub trunk: usize,
     /// The request, until its final response is given.
     pub request: Vec<u8>,
     pub source: SocketAddr,
@@ -85,7 +85,14 @@ impl Endpoint {
             Command::Info { session, digit, duration_ms } => {
                 (session, Ask::Info { digit, duration_ms })
             }
-            Command::Authenticate { .. } | Command::Load { .. } | Command::Unregister => return,
+            Command::Authenticate { session, realm, username, password } => {
+                return self.authenticate(now, session, &realm, &username, &password);
+            }
+            Command::Load { retry_after } => {
+                self.overload = retry_after;
+                return;
+            }
+            Command::Unregister => return self.unregister(now),
         };
         self.step(now, session, Input::Ask(ask));
     }
@@ -126,7 +133,8 @@ impl Endpoint {
             session,
             trunk,
             key,
-            contact_user: invite.from_user,
+            server: None,
+            contact_user: request.contact_user.clone().unwrap_or_default(),
             invite: None,
             first: Some(Box::new(request.clone())),
             reinvite: None,
@@ -199,8 +207,10 @@ impl Endpoint {
             Some((404, "no such trunk"))
         } else if !callable {
             Some((400, "not a callable URI"))
-        } else if invite.headers.iter().any(|(name, value)| !can_be_written(name, value)) {
+        } else if !identity::may_be_added(&invite.headers) {
             Some((400, "a header field that cannot be written"))
+        } else if invite.replaces.as_deref().is_some_and(|value| !replaces::is_replaces(value)) {
+            Some((400, "a Replaces that cannot be read"))
         } else if self.draining {
             Some((503, "draining"))
         } else if self.calls.len() >= self.sessions_max {
@@ -213,20 +223,17 @@ impl Endpoint {
     }
 
     fn first_invite(&mut self, trunk: usize, tag: &str, invite: &Invite) -> Request {
-        let host = self.host_for_from(trunk);
-        let from = if invite.from_user.is_empty() {
-            //= RFC 3323 §4.1.1.3: the anonymous URI
-            format!("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag={tag}")
-        } else {
-            let user = escape_user(&invite.from_user);
-            match &invite.from_display {
-                Some(name) => format!("{} <sip:{user}@{host}>;tag={tag}", quoted(name)),
-                None => format!("<sip:{user}@{host}>;tag={tag}"),
-            }
-        };
-        let mut headers = first_timer_headers(&self.policy(trunk));
+        let (from, mut headers) = self.caller_identity(trunk, tag, invite);
+        headers.extend(first_timer_headers(&self.policy(trunk)));
         headers.extend(invite.headers.iter().cloned());
         headers.extend(extensions(self.policy(trunk).reliable));
+        if let Some(replaces) = &invite.replaces {
+            //= RFC 3891 §4: Require with replaces, so that nobody answers a call of its own
+            headers.push(("Replaces".to_owned(), replaces.clone()));
+            headers.push(("Require".to_owned(), "replaces".to_owned()));
+        }
+        let registrar = self.trunks.get(trunk).and_then(|trunk| trunk.registrar.as_ref());
+        let contact_user = registrar.map_or(&invite.from_user, |registrar| &registrar.user);
         Request {
             method: Method::Invite,
             uri: invite.to.clone(),
@@ -237,7 +244,7 @@ impl Endpoint {
             cseq: 1,
             routes: Vec::new(),
             headers,
-            contact_user: Some(invite.from_user.clone()),
+            contact_user: Some(contact_user.clone()),
             body: ("application/sdp", invite.sdp.clone().unwrap_or_default()),
         }
     }
@@ -253,7 +260,9 @@ impl Endpoint {
         let tag = self.servers.user(server).map(|served| served.to_tag.clone());
         let key = (message.call_id().unwrap_or("").to_owned(), tag.unwrap_or_default());
         self.by_dialog.insert(key.clone(), id);
-        let incoming = incoming(self.trunks.get(trunk).map_or("", |t| &t.name), &flow, message);
+        let replaces = self.replaced(trunk, message).ok().flatten();
+        let name = self.trunks.get(trunk).map_or("", |trunk| &trunk.name);
+        let incoming = identity::incoming(name, &self.watch_headers, &flow, message, replaces);
         let contact_user = incoming.to_user.clone();
         self.call_timers.set(&id, session.deadline());
         self.dialogs += session.dialogs();
@@ -261,6 +270,7 @@ impl Endpoint {
             session,
             trunk,
             key,
+            server: Some(server),
             contact_user,
             invite: None,
             first: None,
@@ -409,6 +419,7 @@ impl Endpoint {
             source: Some(served.source),
             headers: &reply.headers,
             contact_user: Some(user),
+            face: Some(self.face(served.trunk, flow.transport, flow.local)),
             sdp: reply.sdp.as_deref(),
         };
         // A reason or header that cannot be written must not leave the peer without an answer.
@@ -470,43 +481,4 @@ fn escape_header(value: &str) -> String {
         }
     }
     out
-}
-
-/// Whether a header field of the application stays one line.
-fn can_be_written(name: &str, value: &str) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
-    !name.is_empty() && name.bytes().all(token) && !value.contains(['\r', '\n'])
-}
-
-/// What the application must know of an INVITE.
-fn incoming(trunk: &str, flow: &Flow, message: &Message<'_>) -> Incoming {
-    let uri = match message.start_line() {
-        crate::sip::message::StartLine::Request { uri, .. } => uri,
-        crate::sip::message::StartLine::Response { .. } => "",
-    };
-    let user = |uri: &Uri<'_>| tame(&uri.user_unescaped());
-    let from = message.from().ok();
-    let anonymous = |from: &NameAddr<'_>| {
-        from.uri.user.is_some_and(|user| user.eq_ignore_ascii_case("anonymous"))
-            || from.uri.host.to_string().eq_ignore_ascii_case("anonymous.invalid")
-    };
-    let headers = message
-        .lines()
-        .filter(|(name, _)| name.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("x-")))
-        .take(EXTRA_HEADERS_MAX)
-        .map(|(name, value)| (name.to_owned(), unfold(value).into_owned()))
-        .collect();
-    Incoming {
-        trunk: trunk.to_owned(),
-        to_user: Uri::parse(uri).map(|uri| user(&uri)).unwrap_or_default(),
-        from_user: from.filter(|from| !anonymous(from)).map(|f| user(&f.uri)).unwrap_or_default(),
-        from_display: from.and_then(|from| Some(tame(&from.display_name()?))),
-        sip_call_id: message.call_id().unwrap_or("").to_owned(),
-        headers,
-        watched: Vec::new(),
-        identity: PeerIdentity::default(),
-        replaces: None,
-        sdp: message.has_body("application", "sdp").then(|| message.body().to_vec()),
-        remote: flow.remote,
-    }
 }

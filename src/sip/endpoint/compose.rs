@@ -43,6 +43,35 @@ pub(super) struct Identity {
     pub user_agent: String,
 }
 
+/// How we show ourselves on one way of one trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Face {
+    /// The transport of the way.
+    pub transport: Transport,
+    /// The address in Via.
+    pub via: SocketAddr,
+    /// The address in Contact.
+    pub contact: SocketAddr,
+}
+
+impl Face {
+    /// Our Contact URI.
+    //= RFC 3261 §8.1.1.8: where the Request-URI or the top Route is sips, so is the Contact
+    pub(super) fn contact_uri(self, user: &str, secure: bool) -> impl fmt::Display {
+        fmt::from_fn(move |f| {
+            f.write_str(if secure { "sips:" } else { "sip:" })?;
+            if !user.is_empty() {
+                write!(f, "{}@", crate::sip::message::escape_user(user))?;
+            }
+            write!(f, "{}", Place(self.contact))?;
+            match route::uri_name(self.transport).filter(|_| !secure) {
+                Some(name) => write!(f, ";transport={name}"),
+                None => Ok(()),
+            }
+        })
+    }
+}
+
 /// What a reply says beyond its code.
 #[derive(Debug, Default)]
 pub(super) struct Answer<'a> {
@@ -52,6 +81,8 @@ pub(super) struct Answer<'a> {
     pub source: Option<SocketAddr>,
     pub headers: &'a [(Name, String)],
     pub contact_user: Option<&'a str>,
+    /// How we show ourselves to the trunk; without it by the socket's address.
+    pub face: Option<Face>,
     pub sdp: Option<&'a [u8]>,
 }
 
@@ -61,30 +92,36 @@ impl Identity {
         SocketAddr::new(self.public_address.unwrap_or(local.ip()), local.port())
     }
 
-    /// Completes a request for `transport` from `local`; `authorize` adds credentials.
+    /// Completes a request for the way of `face`, along `routes`; `authorize` adds credentials.
     //= RFC 3261 §8.1.1: To, From, CSeq, Call-ID, Max-Forwards and Via are mandatory
     pub(super) fn request(
         &self,
         request: &Request,
-        (transport, local): (Transport, SocketAddr),
+        routes: &[String],
+        face: Face,
         branch: &str,
         authorize: impl FnOnce(&mut MessageWriter<'_>),
     ) -> Result<Vec<u8>, WriteError> {
         let mut out = Vec::with_capacity(1024);
         let mut writer = MessageWriter::request(&mut out, request.method, &request.uri);
-        let (via, place) = (route::via_name(transport), Place(self.seen(local)));
+        let (via, place) = (route::via_name(face.transport), Place(face.via));
+        //= RFC 5923 §5: alias offers the TLS connection for requests of the peer, too
+        let alias = if face.transport == Transport::Tls { ";alias" } else { "" };
         //= RFC 3581 §3: rport without a value asks for the source port
-        writer.header(Name::Via, format_args!("SIP/2.0/{via} {place};rport;branch={branch}"));
+        writer
+            .header(Name::Via, format_args!("SIP/2.0/{via} {place};rport;branch={branch}{alias}"));
         //= RFC 3261 §8.1.1.6: Max-Forwards SHOULD be 70
         writer.header(Name::MaxForwards, 70);
         writer.header(Name::From, &request.from).header(Name::To, &request.to);
         writer.header(Name::CallId, &request.call_id);
         writer.header(Name::CSeq, format_args!("{} {}", request.cseq, request.method));
-        for route in &request.routes {
+        for route in routes {
             writer.header(Name::Route, route);
         }
         if let Some(user) = &request.contact_user {
-            writer.header(Name::Contact, self.contact(transport, local, user));
+            let secure = is_sips(&request.uri) || routes.first().is_some_and(|top| is_sips(top));
+            let contact = face.contact_uri(user, secure);
+            writer.header(Name::Contact, format_args!("<{contact}>"));
         }
         if request.method == Method::Invite {
             writer.header(Name::Allow, ALLOW);
@@ -121,7 +158,10 @@ impl Identity {
         //= RFC 3261 §12.1.1 and RFC 3311 §5.1: Contact in what makes or refreshes a dialog
         let target = matches!(method, Some(Method::Invite | Method::Update));
         if let Some(user) = answer.contact_user.filter(|_| target && (101..300).contains(&code)) {
-            writer.header(Name::Contact, self.contact(flow.transport, flow.local, user));
+            let (transport, via) = (flow.transport, self.seen(flow.local));
+            let face = answer.face.unwrap_or(Face { transport, via, contact: via });
+            let contact = face.contact_uri(user, wants_sips(request));
+            writer.header(Name::Contact, format_args!("<{contact}>"));
         }
         //= RFC 3311 §5.1: Allow SHOULD be in reliable provisional responses
         let reliable = answer.headers.iter().any(|(name, _)| *name == Name::RSeq);
@@ -145,21 +185,20 @@ impl Identity {
         }?;
         Ok(out)
     }
+}
 
-    fn contact(&self, transport: Transport, local: SocketAddr, user: &str) -> impl fmt::Display {
-        let place = Place(self.seen(local));
-        fmt::from_fn(move |f| {
-            f.write_str("<sip:")?;
-            if !user.is_empty() {
-                write!(f, "{}@", crate::sip::message::escape_user(user))?;
-            }
-            write!(f, "{place}")?;
-            match route::uri_name(transport) {
-                Some(name) => write!(f, ";transport={name}>"),
-                None => f.write_str(">"),
-            }
-        })
-    }
+/// Whether a URI, in brackets or not, is a `sips:` one.
+fn is_sips(uri: &str) -> bool {
+    let uri = uri.trim_start_matches('<');
+    uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+}
+
+/// Whether our Contact in the answer to `request` is to be a `sips:` one.
+//= RFC 3261 §12.1.1: if the Request-URI, the top Record-Route or, without one, the Contact is sips
+fn wants_sips(request: &Message<'_>) -> bool {
+    let StartLine::Request { uri, .. } = request.start_line() else { return false };
+    let top = request.record_routes().next().or_else(|| request.contacts().next());
+    is_sips(uri) || top.is_some_and(|top| top.is_ok_and(|top| is_sips(top.uri.text)))
 }
 
 /// The ACK to the refusal of an INVITE.

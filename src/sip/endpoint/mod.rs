@@ -17,11 +17,19 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::wildcard_enum_match_arm)]
 
+mod abandoned;
+mod ban;
 mod calls;
+mod challenge;
 mod compose;
+mod failover;
 mod fuzz;
+mod identity;
 mod limit;
+mod quarantine;
 mod receive;
+mod register;
+mod replaces;
 mod requests;
 mod route;
 mod trunk;
@@ -32,9 +40,14 @@ use crate::id::SessionId;
 use crate::sip::interface::{EndpointSpec, Flow, Input, Note, Output, Transport};
 use crate::sip::transaction::table::{ClientTable, ServerId, ServerTable};
 use crate::time::{Rng, TimerTable};
+use abandoned::Abandoned;
+use ban::Bans;
 use calls::{Call, DialogKey, Served};
+use challenge::Realms;
 use compose::Identity;
 use limit::Rate;
+use quarantine::Quarantine;
+use register::Registrar;
 use requests::{Outgoing, RequestId, User};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -62,7 +75,8 @@ pub struct EndpointStats {
     pub sessions: usize,
     /// Requests of ours that still go on: pings, and INVITEs whose 2xx may be repeated, included.
     pub requests: usize,
-    /// Deadlines of transactions, sessions and name queries; the pings of trunks not included.
+    /// Deadlines of transactions, sessions, attempts and name queries; the pings and registrations
+    /// of trunks not included.
     pub timers: usize,
 }
 
@@ -78,6 +92,12 @@ pub struct Endpoint {
     /// Makes the tags of stateless answers the same for every copy of a request.
     secret: u64,
     draining: bool,
+    /// The node is at its limits: what Retry-After says to INVITEs.
+    overload: Option<Duration>,
+    watch_headers: Vec<String>,
+    bans: Bans,
+    realms: Realms,
+    quarantine: Quarantine,
     setups: Rate,
     malformed: Rate,
 
@@ -94,6 +114,11 @@ pub struct Endpoint {
     call_timers: TimerTable<SessionId, &'static str>,
     query_timers: TimerTable<u64, &'static str>,
     ping_timers: TimerTable<(usize, usize), &'static str>,
+    register_timers: TimerTable<usize, &'static str>,
+    attempt_timers: TimerTable<RequestId, &'static str>,
+    /// INVITEs that were left for another gateway, by branch.
+    abandoned: BTreeMap<String, Abandoned>,
+    abandoned_timers: TimerTable<String, &'static str>,
     out: VecDeque<Output>,
 }
 
@@ -107,7 +132,15 @@ impl Endpoint {
         // Transactions outlive their session by 64*T1; each session makes two or three of them.
         let lingering = usize::try_from(spec.setup_rate).unwrap_or(usize::MAX).saturating_mul(128);
         let entries_max = spec.sessions_max.saturating_mul(4).saturating_add(lingering) + 256;
-        let trunks: Vec<Trunk> = spec.trunks.into_iter().map(Trunk::new).collect();
+        let mut register_timers = TimerTable::default();
+        let mut trunks = Vec::with_capacity(spec.trunks.len());
+        for (t, trunk) in spec.trunks.into_iter().enumerate() {
+            let registrar = Registrar::new(now, &mut rng, &trunk);
+            if registrar.is_some() {
+                register_timers.set(&t, Some((now, "register_retry")));
+            }
+            trunks.push(Trunk::new(trunk, registrar));
+        }
         let mut ping_timers = TimerTable::default();
         for (t, trunk) in trunks.iter().enumerate().filter(|(_, trunk)| trunk.ping.is_some()) {
             for g in 0..trunk.gateways.len() {
@@ -123,6 +156,11 @@ impl Endpoint {
             secret: rng.next_u64(),
             rng,
             draining: false,
+            overload: None,
+            watch_headers: spec.watch_headers,
+            bans: Bans::new(spec.ban_after, spec.ban_length),
+            realms: Realms::default(),
+            quarantine: Quarantine::default(),
             setups: Rate::new(now, spec.setup_rate),
             malformed: Rate::new(now, MALFORMED_RATE),
             clients: ClientTable::new(spec.t1, entries_max),
@@ -137,6 +175,10 @@ impl Endpoint {
             call_timers: TimerTable::default(),
             query_timers: TimerTable::default(),
             ping_timers,
+            register_timers,
+            attempt_timers: TimerTable::default(),
+            abandoned: BTreeMap::new(),
+            abandoned_timers: TimerTable::default(),
             out: VecDeque::new(),
         }
     }
@@ -174,14 +216,23 @@ impl Endpoint {
             timers: self.clients.timers()
                 + self.servers.timers()
                 + self.call_timers.len()
-                + self.query_timers.len(),
+                + self.query_timers.len()
+                + self.attempt_timers.len()
+                + self.abandoned_timers.len(),
         }
     }
 
     fn deadline(&self) -> Option<(Instant, &'static str)> {
         let clients = self.clients.deadline().map(|(at, timer)| (at, timer.label()));
         let servers = self.servers.deadline().map(|(at, timer)| (at, timer.label()));
-        let others = [self.call_timers.next(), self.query_timers.next(), self.ping_timers.next()];
+        let others = [
+            self.call_timers.next(),
+            self.query_timers.next(),
+            self.ping_timers.next(),
+            self.register_timers.next(),
+            self.attempt_timers.next(),
+            self.abandoned_timers.next(),
+        ];
         [clients, servers].into_iter().chain(others).flatten().min()
     }
 
@@ -205,6 +256,18 @@ impl Endpoint {
         for _ in 0..TIMEOUT_BUDGET {
             let Some((gateway, _)) = self.ping_timers.pop_due(now) else { break };
             self.ping(now, gateway);
+        }
+        for _ in 0..TIMEOUT_BUDGET {
+            let Some((trunk, _)) = self.register_timers.pop_due(now) else { break };
+            self.register_due(now, trunk);
+        }
+        for _ in 0..TIMEOUT_BUDGET {
+            let Some((id, _)) = self.attempt_timers.pop_due(now) else { break };
+            self.attempt_due(now, id);
+        }
+        for _ in 0..TIMEOUT_BUDGET {
+            let Some((branch, _)) = self.abandoned_timers.pop_due(now) else { break };
+            self.abandoned_due(&branch);
         }
     }
 

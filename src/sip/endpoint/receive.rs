@@ -31,9 +31,16 @@ const ABLE: Capabilities<'static> = Capabilities {
 
 impl Endpoint {
     pub(super) fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
-        let trunk = self.trunk_of(flow.remote.ip());
+        let source = flow.remote.ip();
+        // A response that we wait for is read from anybody; a forged one cannot know its branch.
+        let awaited = || looks_like_response(bytes) && !self.clients.along(&flow).is_empty();
+        if self.bans.is_banned(now, source) && !self.is_named_source(source) && !awaited() {
+            return self.dropped(flow.remote, "banned");
+        }
+        let trunk = self.trunk_of(source);
         // Responses are known by their branch, which nobody else can know; requests by their source.
         if trunk.is_none() && !looks_like_response(bytes) {
+            self.offend(now, source);
             return self.dropped(flow.remote, "unknown_source");
         }
         match (Message::parse(bytes), trunk) {
@@ -46,7 +53,10 @@ impl Endpoint {
             (Ok(message), Some(trunk)) => self.request(now, flow, trunk, bytes, &message),
             (Err(ParseError::Empty), _) => {}
             (Err(_), Some(_)) => self.refuse_unreadable(now, flow, bytes),
-            (Ok(_) | Err(_), None) => self.dropped(flow.remote, "unknown_source"),
+            (Ok(_) | Err(_), None) => {
+                self.offend(now, source);
+                self.dropped(flow.remote, "unknown_source");
+            }
         }
     }
 
@@ -76,6 +86,11 @@ impl Endpoint {
         else {
             return;
         };
+        //= RFC 3891 §3: Replaces in another request than INVITE: 400
+        let replaces = message.header(Name::Replaces).is_some();
+        if replaces && !matches!(method, Method::Invite | Method::Ack | Method::Cancel) {
+            return self.plain(flow, message, 400, &[]);
+        }
         match method {
             Method::Ack => self.ack(now, flow, &via, message),
             Method::Cancel => self.canceled(now, flow, &via, message),
@@ -175,6 +190,11 @@ impl Endpoint {
         if off && message.lists(Name::Require, "100rel") {
             return self.plain(flow, message, 420, &[(Name::Unsupported, "100rel".to_owned())]);
         }
+        //= RFC 3261 §21.5.4: 503 with Retry-After when a server is overloaded; nothing is kept
+        if let Some(retry_after) = self.overload {
+            let seconds = retry_after.as_secs().max(1).to_string();
+            return self.plain(flow, message, 503, &[(Name::RetryAfter, seconds)]);
+        }
         let merge = merge_key(message);
         //= RFC 3261 §8.2.2.2: the same request by another way: 482
         if merge.as_ref().is_some_and(|merge| self.servers.find_merged(merge).is_some()) {
@@ -185,6 +205,9 @@ impl Endpoint {
         }
         if let Some(headers) = interval_refusal(message) {
             return self.plain(flow, message, 422, &headers);
+        }
+        if let Err(code) = self.replaced(arrival.trunk, message) {
+            return self.plain(flow, message, code, &[]);
         }
         let (id, trunk, tag) = (self.incoming_id(), arrival.trunk, self.rng.tag());
         let Some(server) = self.serve(arrival, merge, id, &tag, message) else {
@@ -208,10 +231,11 @@ impl Endpoint {
         to_tag: &str,
         message: &Message<'_>,
     ) -> Option<ServerId> {
-        let Arrival { flow, bytes, key, .. } = arrival;
+        let Arrival { flow, bytes, key, trunk, .. } = arrival;
         let via = message.via().ok()?;
         let served = Served {
             session,
+            trunk,
             request: bytes.to_vec(),
             source: flow.remote,
             reopened: route::reopened(flow, &via),

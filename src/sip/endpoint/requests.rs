@@ -8,18 +8,20 @@
 
 use super::Endpoint;
 use super::compose;
+use super::failover::ATTEMPT_PATIENCE;
 use super::route::{self, Hop, Target};
 use crate::id::SessionId;
 use crate::sip::auth::{Attempt, SignedRequest};
 use crate::sip::dialog::Request;
 use crate::sip::interface::{Event, Flow, Output, Transport};
-use crate::sip::message::{Message, Method, Name};
+use crate::sip::message::{Message, Method, Name, NameAddr};
 use crate::sip::session::{self, Failure, Input, Tag};
 use crate::sip::transaction::Tell;
 use crate::sip::transaction::client_invite::Acknowledged;
 use crate::sip::transaction::table::{ClientId, ClientInput, ClientKey, ClientStep};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A longer request leaves UDP for a stream (RFC 3261 §18.1.1).
@@ -57,6 +59,8 @@ pub(super) enum Owner {
     Ack { invite: Option<RequestId>, to_tag: String },
     /// A ping of a trunk's gateway.
     Ping((usize, usize)),
+    /// The registration of a trunk.
+    Register(usize),
     /// Nobody.
     Nobody,
 }
@@ -67,18 +71,22 @@ pub(super) struct Outgoing {
     pub owner: Owner,
     pub trunk: usize,
     pub request: Request,
-    hops: VecDeque<Hop>,
-    targets: VecDeque<Target>,
+    pub hops: VecDeque<Hop>,
+    pub targets: VecDeque<Target>,
+    /// Those in quarantine, to be tried when nothing else is left.
+    pub postponed: VecDeque<Target>,
+    /// The trunk's Service-Route, for the hop that it leads to.
+    preloaded: Vec<String>,
     /// How the peer was last seen, to correct a next hop by.
     seen: Option<Flow>,
     /// The next hops are the trunk's own gateways.
-    gateway_bound: bool,
-    stage: Stage,
-    withdrawal: Withdrawal,
+    pub gateway_bound: bool,
+    pub stage: Stage,
+    pub withdrawal: Withdrawal,
     /// How the last attempt ended.
-    last: Outcome,
+    pub last: Outcome,
     /// A provisional answer above 100 came.
-    rang: bool,
+    pub rang: bool,
     /// What challenges have been answered.
     auth: Attempt,
     /// Which of the trunk's digests is given.
@@ -87,12 +95,12 @@ pub(super) struct Outgoing {
     credentials: Vec<(String, String)>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Stage {
+#[derive(Debug, Clone)]
+pub(super) enum Stage {
     /// Between two attempts.
     Idle,
     /// Waits for the shell to look a host up.
-    Resolving { query: u64 },
+    Resolving { query: u64, hop: Hop },
     /// An attempt is running.
     Running { client: ClientId, target: Target },
     /// An INVITE has its 2xx; its transaction waits for more of them.
@@ -101,7 +109,7 @@ enum Stage {
 
 /// How far an INVITE has been taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Withdrawal {
+pub(super) enum Withdrawal {
     /// Not at all.
     None,
     /// CANCEL waits for a provisional answer.
@@ -111,7 +119,7 @@ enum Withdrawal {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     Unreachable,
     TimedOut,
     Refused { code: u16, reason: String },
@@ -125,6 +133,8 @@ impl Outgoing {
             request,
             hops: VecDeque::new(),
             targets: VecDeque::new(),
+            postponed: VecDeque::new(),
+            preloaded: Vec::new(),
             seen: None,
             gateway_bound: false,
             stage: Stage::Idle,
@@ -150,16 +160,55 @@ impl Outgoing {
         self.gateway_bound = true;
         self
     }
+
+    /// Whether something promising is left to try; gateways in quarantine are not.
+    pub(super) fn has_more(&self) -> bool {
+        self.targets.iter().any(|target| !target.postponed) || !self.hops.is_empty()
+    }
 }
 
 impl Endpoint {
     /// Puts a request on its way.
-    pub(super) fn start(&mut self, now: Instant, outgoing: Outgoing) -> RequestId {
+    pub(super) fn start(&mut self, now: Instant, mut outgoing: Outgoing) -> RequestId {
+        self.route(&mut outgoing);
         let id = RequestId(self.next_request);
         self.next_request += 1;
         self.requests.insert(id, outgoing);
         self.advance(now, id);
         id
+    }
+
+    /// Sets the first hop by what the trunk wants.
+    fn route(&self, outgoing: &mut Outgoing) {
+        let Some(trunk) = self.trunks.get(outgoing.trunk) else { return };
+        let Outgoing { owner, request, .. } = outgoing;
+        let service = match owner {
+            Owner::Invite(_) => trunk.service_route.as_slice(),
+            Owner::Bye(_)
+            | Owner::InDialog(..)
+            | Owner::Ack { .. }
+            | Owner::Ping(_)
+            | Owner::Register(_)
+            | Owner::Nobody => &[],
+        };
+        if let Some(outbound) = &trunk.outbound {
+            // The route set of a dialog says all there is to say about its way.
+            if request.routes.is_empty() {
+                //= RFC 3608 §6.1: an outbound proxy goes before the Service-Route
+                let again = service.first().and_then(|first| hop_of(first));
+                let skip = usize::from(again.is_some_and(|hop| hop == outbound.hop));
+                request.routes = vec![outbound.route.clone()];
+                request.routes.extend(service.iter().skip(skip).cloned());
+                outgoing.hops = VecDeque::from([outbound.hop.clone()]);
+                (outgoing.gateway_bound, outgoing.seen) = (true, None);
+            }
+        } else if let Some(hop) = service.first().and_then(|first| hop_of(first))
+            && outgoing.gateway_bound
+        {
+            //= RFC 3608 §6.1: the Service-Route is the preloaded route of what we send
+            outgoing.preloaded = service.to_vec();
+            outgoing.hops.push_front(Hop { preloaded: true, ..hop });
+        }
     }
 
     pub(super) fn start_ping(
@@ -174,26 +223,34 @@ impl Endpoint {
     }
 
     /// Tries what is left to try, until something is under way or nothing is left.
-    fn advance(&mut self, now: Instant, id: RequestId) {
+    pub(super) fn advance(&mut self, now: Instant, id: RequestId) {
         // Each round uses up a hop or a target, and both lists are bounded.
         while let Some(outgoing) = self.requests.get_mut(&id) {
             if let Some(target) = outgoing.targets.pop_front() {
-                if self.attempt(now, id, target) {
+                let way = (outgoing.trunk, target.transport, target.address);
+                let avoidable = outgoing.gateway_bound && !matches!(outgoing.owner, Owner::Ping(_));
+                if avoidable && !target.postponed && self.quarantine.holds(now, &way) {
+                    outgoing.postponed.push_back(Target { postponed: true, ..target });
+                } else if self.attempt(now, id, &target) {
                     return;
                 }
             } else if let Some(hop) = outgoing.hops.pop_front() {
                 match hop.literal() {
                     Some(target) => {
                         let target = route::observed(target, outgoing.seen);
-                        outgoing.targets.push_back(target);
                         // Peers forget to name the transport that they were reached by.
                         if hop.transport.is_none() && !route::has_udp(&self.listen) {
-                            let transport = Transport::Tcp;
-                            outgoing.targets.push_back(Target { transport, ..target });
+                            let tcp = Target { transport: Transport::Tcp, ..target.clone() };
+                            outgoing.targets.push_back(target);
+                            outgoing.targets.push_back(tcp);
+                        } else {
+                            outgoing.targets.push_back(target);
                         }
                     }
                     None => return self.resolve(now, id, hop),
                 }
+            } else if !outgoing.postponed.is_empty() {
+                outgoing.targets = std::mem::take(&mut outgoing.postponed);
             } else {
                 return self.give_up(now, id);
             }
@@ -203,12 +260,12 @@ impl Endpoint {
     fn resolve(&mut self, now: Instant, id: RequestId, hop: Hop) {
         let query = self.next_request;
         self.next_request += 1;
+        let (host, port, transport) = (hop.host.clone(), hop.port, hop.transport);
         if let Some(outgoing) = self.requests.get_mut(&id) {
-            outgoing.stage = Stage::Resolving { query };
+            outgoing.stage = Stage::Resolving { query, hop };
         }
         self.queries.insert(query, id);
         self.query_timers.set(&query, Some((now + QUERY_PATIENCE, "resolve_timeout")));
-        let Hop { host, port, transport, .. } = hop;
         self.out.push_back(Output::Resolve { query, host, port, transport });
     }
 
@@ -222,23 +279,26 @@ impl Endpoint {
         self.query_timers.clear(&query);
         let Some(id) = self.queries.remove(&query) else { return };
         if let Some(outgoing) = self.requests.get_mut(&id) {
-            outgoing.stage = Stage::Idle;
-            let targets = targets.into_iter().take(TARGETS_MAX);
-            outgoing.targets.extend(targets.map(|(t, address)| Target::new(t, address)));
+            let stage = std::mem::replace(&mut outgoing.stage, Stage::Idle);
+            if let Stage::Resolving { hop, .. } = stage {
+                let targets = targets.into_iter().take(TARGETS_MAX);
+                outgoing.targets.extend(targets.map(|(t, address)| Target::of(&hop, t, address)));
+            }
             self.advance(now, id);
         }
     }
 
     /// Sends the request to one target; false if that is not possible.
-    fn attempt(&mut self, now: Instant, id: RequestId, target: Target) -> bool {
+    fn attempt(&mut self, now: Instant, id: RequestId, target: &Target) -> bool {
         let branch = self.rng.branch();
         let Some((target, flow, bytes)) = self.shape(id, target, &branch) else { return false };
+        let server_name = name_for(&target);
         let Some(outgoing) = self.requests.get_mut(&id) else { return false };
         if let Owner::Ack { invite, to_tag } = &outgoing.owner {
             let (invite, to_tag) = (*invite, to_tag.clone());
             self.requests.remove(&id);
             self.keep_ack(invite, Acknowledged { to_tag, flow, bytes: bytes.clone() });
-            self.transmit(flow, bytes);
+            self.transmit_to(flow, bytes, server_name);
             return true;
         }
         let key = ClientKey { branch, method: outgoing.request.method };
@@ -254,13 +314,18 @@ impl Endpoint {
             | Owner::InDialog(..)
             | Owner::Ack { .. }
             | Owner::Ping(_)
+            | Owner::Register(_)
             | Owner::Nobody => None,
         };
+        let hurried = outgoing.gateway_bound && outgoing.has_more();
+        let hurried = hurried && !matches!(outgoing.owner, Owner::Ping(_));
         outgoing.stage = Stage::Running { client, target };
         if outgoing.request.method == Method::Invite {
             outgoing.credentials = credentials_in(&bytes);
         }
-        self.transmit(flow, bytes);
+        let deadline = hurried.then(|| (now + ATTEMPT_PATIENCE, "attempt_patience"));
+        self.attempt_timers.set(&id, deadline);
+        self.transmit_to(flow, bytes, server_name);
         if let Some((session, sip_call_id)) = dialing {
             self.dialing(session, sip_call_id);
         }
@@ -273,35 +338,37 @@ impl Endpoint {
     fn shape(
         &mut self,
         id: RequestId,
-        target: Target,
+        target: &Target,
         branch: &str,
     ) -> Option<(Target, Flow, Vec<u8>)> {
-        let (flow, bytes) = self.write(id, &target, branch)?;
+        let (flow, bytes) = self.write(id, target, branch)?;
         let too_long = target.transport == Transport::Udp && bytes.len() > DATAGRAM_MAX;
-        let stream = Target { transport: Transport::Tcp, connection: None, ..target };
+        let (transport, connection, detour) = (Transport::Tcp, None, true);
+        let stream = Target { transport, connection, detour, ..target.clone() };
         if too_long
             && !target.fallback
             && let Some((flow, bytes)) = self.write(id, &stream, branch)
         {
             let outgoing = self.requests.get_mut(&id)?;
-            outgoing.targets.push_front(Target { fallback: true, ..target });
+            outgoing.targets.push_front(Target { fallback: true, ..target.clone() });
             return Some((stream, flow, bytes));
         }
-        Some((target, flow, bytes))
+        Some((target.clone(), flow, bytes))
     }
 
     /// Writes the request for a target, with credentials if it is one that may see them.
     fn write(&mut self, id: RequestId, target: &Target, branch: &str) -> Option<(Flow, Vec<u8>)> {
         let outgoing = self.requests.get_mut(&id)?;
         let local = route::local_for(&self.listen, target)?;
-        let way = (target.transport, local);
-        let Outgoing { request, auth, .. } = outgoing;
+        let Outgoing { request, auth, preloaded, .. } = outgoing;
         let trunk = self.trunks.get_mut(outgoing.trunk)?;
+        let face = trunk.face(&self.identity, target.transport, local);
+        let routes = if target.preloaded { preloaded } else { &request.routes };
         // A digest of the password is for the trunk's own elements, not for whoever is called.
         let trusted = outgoing.gateway_bound || trunk.owns(target.address.ip());
         let digest = trunk.digests.get_mut(outgoing.digest).filter(|_| trusted);
         let nonce = self.rng.next_u64();
-        let bytes = self.identity.request(request, way, branch, |writer| {
+        let bytes = self.identity.request(request, routes, face, branch, |writer| {
             //= RFC 3261 §22.1: no Authorization in CANCEL and in the ACK to a refusal; the ACK to
             //= a 2xx repeats that of the INVITE
             if let Some(digest) = digest.filter(|_| request.method != Method::Ack) {
@@ -314,15 +381,16 @@ impl Endpoint {
     }
 
     fn keep_ack(&mut self, invite: Option<RequestId>, ack: Acknowledged) {
-        let stage = invite.and_then(|id| self.requests.get(&id)).map(|invite| invite.stage);
-        if let Some(Stage::Answered { client }) = stage {
-            self.clients.keep_ack(client, ack);
+        let invite = invite.and_then(|id| self.requests.get(&id));
+        if let Some(Stage::Answered { client }) = invite.map(|invite| &invite.stage) {
+            self.clients.keep_ack(*client, ack);
         }
     }
 
     /// Tells the owner that nothing is left to try.
-    fn give_up(&mut self, now: Instant, id: RequestId) {
+    pub(super) fn give_up(&mut self, now: Instant, id: RequestId) {
         let Some(outgoing) = self.requests.remove(&id) else { return };
+        self.attempt_timers.clear(&id);
         match outgoing.owner {
             Owner::Invite(session) => {
                 let input = match outgoing.last {
@@ -346,29 +414,16 @@ impl Endpoint {
                 };
                 self.step(now, session, Input::NoAnswer { tag, failure });
             }
-            Owner::Ping(gateway) => self.pinged(gateway, false),
+            Owner::Ping(gateway) => self.pinged(now, gateway, false),
+            Owner::Register(trunk) => {
+                let (refused, detail) = match outgoing.last {
+                    Outcome::Unreachable => (None, "no registrar can be reached"),
+                    Outcome::TimedOut => (None, "no registrar answers"),
+                    Outcome::Refused { code, .. } => (Some(code), ""),
+                };
+                self.register_failed(now, trunk, outgoing.request.cseq, refused, detail);
+            }
             Owner::Ack { .. } | Owner::Nobody => {}
-        }
-    }
-
-    /// An attempt ended without a final answer.
-    fn attempt_failed(&mut self, now: Instant, id: RequestId, outcome: Outcome) {
-        let Some(outgoing) = self.requests.get_mut(&id) else { return };
-        if outgoing.withdrawal != Withdrawal::None {
-            return self.give_up(now, id);
-        }
-        outgoing.stage = Stage::Idle;
-        outgoing.last = outcome;
-        self.advance(now, id);
-    }
-
-    /// A connection broke before the answer came: the peer may well accept a fresh one, once.
-    fn reconnect(&mut self, id: RequestId) {
-        if let Some(outgoing) = self.requests.get_mut(&id)
-            && let Stage::Running { target, .. } = outgoing.stage
-            && !target.again
-        {
-            outgoing.targets.push_front(Target { connection: None, again: true, ..target });
         }
     }
 
@@ -377,7 +432,7 @@ impl Endpoint {
         let Some(outgoing) = self.requests.get_mut(&id) else { return };
         outgoing.withdrawal = Withdrawal::Wanted { reason };
         match outgoing.stage {
-            Stage::Resolving { query } => {
+            Stage::Resolving { query, .. } => {
                 self.queries.remove(&query);
                 self.query_timers.clear(&query);
                 self.give_up(now, id);
@@ -393,11 +448,12 @@ impl Endpoint {
 
     fn cancel(&mut self, now: Instant, id: RequestId) {
         let Some(outgoing) = self.requests.get_mut(&id) else { return };
-        let (Stage::Running { client, .. }, Withdrawal::Wanted { reason }) =
-            (outgoing.stage, &outgoing.withdrawal)
+        let (Stage::Running { client, target }, Withdrawal::Wanted { reason }) =
+            (&outgoing.stage, &outgoing.withdrawal)
         else {
             return;
         };
+        let (client, server_name) = (*client, name_for(target));
         let Some((bytes, flow)) = self.clients.invite(client) else { return };
         let Ok(invite) = Message::parse(bytes) else { return };
         let branch = invite.via().map_or("", |via| via.branch).to_owned();
@@ -407,7 +463,7 @@ impl Endpoint {
         outgoing.withdrawal = Withdrawal::Sent;
         let key = ClientKey { branch, method: Method::Cancel };
         if self.clients.start(now, key, bytes.clone(), flow, User::Cancel).is_some() {
-            self.transmit(flow, bytes);
+            self.transmit_to(flow, bytes, server_name);
         }
         self.clients.handle(now, client, ClientInput::Cancel);
     }
@@ -415,7 +471,10 @@ impl Endpoint {
     /// A response came.
     pub(super) fn respond(&mut self, now: Instant, flow: Flow, message: &Message<'_>) {
         let Some((id, code)) = self.match_response(message) else {
-            return self.dropped(flow.remote, "stray_response");
+            if !self.late_answer(now, flow, message) {
+                self.dropped(flow.remote, "stray_response");
+            }
+            return;
         };
         let to_tag = message.to().ok().and_then(|to| to.tag()).unwrap_or("");
         if (200..300).contains(&code)
@@ -450,6 +509,14 @@ impl Endpoint {
         }
     }
 
+    /// The name of the peer of a running attempt, for a TLS connection that has to be opened again.
+    fn name_of(&self, user: User, client: ClientId) -> Option<Arc<str>> {
+        match &self.requests.get(&self.current(user, client)?)?.stage {
+            Stage::Running { target, .. } => name_for(target),
+            Stage::Idle | Stage::Resolving { .. } | Stage::Answered { .. } => None,
+        }
+    }
+
     fn match_response(&self, message: &Message<'_>) -> Option<(ClientId, u16)> {
         //= RFC 3261 §8.1.3.3: a response with more than one Via was meant for somebody else
         if message.vias().count() != 1 {
@@ -469,7 +536,8 @@ impl Endpoint {
     /// Sends what a transaction wants sent, and passes its failure on.
     fn after_step(&mut self, now: Instant, client: ClientId, step: ClientStep<User>) {
         if let Some(bytes) = step.effect.send.filter(|bytes| !bytes.is_empty()) {
-            self.transmit(step.flow, bytes);
+            let name = self.name_of(step.user, client);
+            self.transmit_to(step.flow, bytes, name);
         }
         let Some(id) = self.current(step.user, client) else { return };
         match step.effect.tell {
@@ -508,6 +576,8 @@ impl Endpoint {
         code: u16,
         message: &Message<'_>,
     ) {
+        self.attempt_timers.clear(&id);
+        self.proved(id, code);
         let Some(outgoing) = self.requests.get_mut(&id) else { return };
         if code < 200 {
             outgoing.rang |= code > 100;
@@ -534,7 +604,7 @@ impl Endpoint {
         if outgoing.withdrawal == Withdrawal::None && self.retry(now, id, code, message) {
             return;
         }
-        self.finish(now, id, code, message);
+        self.finish(now, id, flow, code, message);
     }
 
     /// A 2xx may bring the next nonce.
@@ -556,6 +626,7 @@ impl Endpoint {
             | Owner::InDialog(..)
             | Owner::Ack { .. }
             | Owner::Ping(_)
+            | Owner::Register(_)
             | Owner::Nobody => None,
         }
     }
@@ -583,29 +654,12 @@ impl Endpoint {
         }
     }
 
-    /// Tries again where a final answer allows it.
-    fn retry(&mut self, now: Instant, id: RequestId, code: u16, message: &Message<'_>) -> bool {
-        if matches!(code, 401 | 407) && self.authorize(now, id, message) {
-            return true;
-        }
-        let Some(outgoing) = self.requests.get_mut(&id) else { return false };
-        // 408 after ringing is the callee's silence, not the gateway's.
-        let elsewhere = code == 503 || (code == 408 && !outgoing.rang);
-        if !elsewhere || (outgoing.targets.is_empty() && outgoing.hops.is_empty()) {
-            return false;
-        }
-        outgoing.last = Outcome::Refused { code, reason: reason_phrase_of(message) };
-        outgoing.stage = Stage::Idle;
-        self.advance(now, id);
-        true
-    }
-
     /// Answers a challenge with credentials; false if there are none for it.
     //= RFC 3261 §22.2: the same request again with credentials, a new branch and CSeq one higher
-    fn authorize(&mut self, now: Instant, id: RequestId, message: &Message<'_>) -> bool {
+    pub(super) fn authorize(&mut self, now: Instant, id: RequestId, message: &Message<'_>) -> bool {
         let Some(outgoing) = self.requests.get_mut(&id) else { return false };
         let Some(trunk) = self.trunks.get_mut(outgoing.trunk) else { return false };
-        let Stage::Running { target, .. } = outgoing.stage else { return false };
+        let Stage::Running { target, .. } = outgoing.stage.clone() else { return false };
         if !outgoing.gateway_bound && !trunk.owns(target.address.ip()) {
             return false;
         }
@@ -617,12 +671,16 @@ impl Endpoint {
         outgoing.digest = digest;
         let in_dialog = match &outgoing.owner {
             Owner::InDialog(session, _) | Owner::Bye(session) => Some(*session),
-            Owner::Invite(_) | Owner::Ack { .. } | Owner::Ping(_) | Owner::Nobody => None,
+            Owner::Invite(_)
+            | Owner::Ack { .. }
+            | Owner::Ping(_)
+            | Owner::Register(_)
+            | Owner::Nobody => None,
         };
         // Another request of the dialog may have gone out in the meantime.
         let next = in_dialog.and_then(|id| self.calls.get_mut(&id)?.session.next_cseq());
         outgoing.request.cseq = next.unwrap_or(outgoing.request.cseq + 1);
-        outgoing.targets.push_front(target);
+        outgoing.targets.push_front(Target { postponed: true, ..target });
         outgoing.stage = Stage::Idle;
         self.advance(now, id);
         true
@@ -637,7 +695,14 @@ impl Endpoint {
     }
 
     /// The final answer to a request, for its owner.
-    fn finish(&mut self, now: Instant, id: RequestId, code: u16, message: &Message<'_>) {
+    fn finish(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        flow: Flow,
+        code: u16,
+        message: &Message<'_>,
+    ) {
         let Some(outgoing) = self.requests.remove(&id) else { return };
         match outgoing.owner {
             Owner::Invite(session) => {
@@ -650,7 +715,10 @@ impl Endpoint {
             Owner::InDialog(session, tag) => {
                 self.step(now, session, Input::Response { tag, message });
             }
-            Owner::Ping(gateway) => self.pinged(gateway, !matches!(code, 408 | 503)),
+            Owner::Ping(gateway) => self.pinged(now, gateway, !matches!(code, 408 | 503)),
+            Owner::Register(trunk) => {
+                self.registered(now, trunk, outgoing.request.cseq, flow, message);
+            }
             Owner::Ack { .. } | Owner::Nobody => {}
         }
     }
@@ -671,11 +739,22 @@ impl Endpoint {
 }
 
 /// The header fields of a request that carry credentials.
-fn credentials_in(bytes: &[u8]) -> Vec<(String, String)> {
+pub(super) fn credentials_in(bytes: &[u8]) -> Vec<(String, String)> {
     let Ok(message) = Message::parse(bytes) else { return Vec::new() };
     let of = |name: Name| message.values(name).map(move |value| (name, value));
     let all = of(Name::Authorization).chain(of(Name::ProxyAuthorization));
     all.map(|(name, value)| (name.as_str().to_owned(), value.to_owned())).collect()
+}
+
+/// The next hop of a Route value.
+fn hop_of(route: &str) -> Option<Hop> {
+    Hop::parse(NameAddr::parse(route)?.uri.text)
+}
+
+/// What the certificate of a target must show.
+//= RFC 5922 §4: the domain of the URI, not the name or address that it was resolved to
+fn name_for(target: &Target) -> Option<Arc<str>> {
+    target.domain.clone().filter(|_| target.transport == Transport::Tls)
 }
 
 fn flow_to(target: &Target, local: SocketAddr) -> Flow {
@@ -683,7 +762,7 @@ fn flow_to(target: &Target, local: SocketAddr) -> Flow {
     Flow { transport, local, remote, connection }
 }
 
-fn reason_phrase_of(message: &Message<'_>) -> String {
+pub(super) fn reason_phrase_of(message: &Message<'_>) -> String {
     match message.start_line() {
         crate::sip::message::StartLine::Response { reason, .. } => session::tame(reason),
         crate::sip::message::StartLine::Request { .. } => String::new(),

@@ -3,8 +3,9 @@
 //! Owns RFC 3263 §4 as far as it needs no DNS, and the choice of our own socket. Does not resolve.
 
 use crate::sip::interface::{ConnectionId, Flow, Transport};
-use crate::sip::message::{Scheme, Uri, Via};
+use crate::sip::message::{Host, Scheme, Uri, Via};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// A next hop as a URI names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +18,14 @@ pub(super) struct Hop {
     pub port: Option<u16>,
     /// The transport, if the URI names one or its scheme does.
     pub transport: Option<Transport>,
+    /// The domain, if the URI names one: what the certificate of the peer must show.
+    pub domain: Option<Arc<str>>,
+    /// The request carries the Service-Route of its trunk on this way.
+    pub preloaded: bool,
 }
 
 /// An address to send to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub transport: Transport,
     pub address: SocketAddr,
@@ -30,11 +35,35 @@ pub(super) struct Target {
     pub fallback: bool,
     /// A connection to it broke once already.
     pub again: bool,
+    /// A stream is tried for the sake of size only: that it fails says nothing about the peer.
+    pub detour: bool,
+    /// It is in quarantine, and everything else was tried.
+    pub postponed: bool,
+    /// As in [`Hop::domain`].
+    pub domain: Option<Arc<str>>,
+    /// As in [`Hop::preloaded`].
+    pub preloaded: bool,
 }
 
 impl Target {
     pub(super) fn new(transport: Transport, address: SocketAddr) -> Self {
-        Self { transport, address, connection: None, fallback: false, again: false }
+        Self {
+            transport,
+            address,
+            connection: None,
+            fallback: false,
+            again: false,
+            detour: false,
+            postponed: false,
+            domain: None,
+            preloaded: false,
+        }
+    }
+
+    /// An address that `hop` stands for.
+    pub(super) fn of(hop: &Hop, transport: Transport, address: SocketAddr) -> Self {
+        let (domain, preloaded) = (hop.domain.clone(), hop.preloaded);
+        Self { domain, preloaded, ..Self::new(transport, address) }
     }
 }
 
@@ -54,15 +83,20 @@ impl Hop {
         //= RFC 3261 §26.2.2: sips is served over TLS only
         let transport = if secure { Some(Transport::Tls) } else { named };
         let host = uri.host;
+        let domain = match host {
+            Host::Name(name) if !name.is_empty() => Some(Arc::from(name.to_ascii_lowercase())),
+            Host::Name(_) | Host::V4(_) | Host::V6(_) => None,
+        };
         //= RFC 3261 §18.1.1: maddr is where the request goes
         let host = match uri.params.get("maddr") {
-            Some(maddr) => crate::sip::message::Host::parse(maddr).ok()?,
+            Some(maddr) => Host::parse(maddr).ok()?,
             None => host,
         };
         if host.is_empty() {
             return None;
         }
-        Some(Self { host: host.to_string(), ip: host.ip(), port: uri.port, transport })
+        let (host, ip) = (host.to_string(), host.ip());
+        Some(Self { host, ip, port: uri.port, transport, domain, preloaded: false })
     }
 
     /// The target, if the host is a literal.
@@ -70,7 +104,7 @@ impl Hop {
     pub(super) fn literal(&self) -> Option<Target> {
         let transport = self.transport.unwrap_or(Transport::Udp);
         let port = self.port.unwrap_or(default_port(transport));
-        Some(Target::new(transport, SocketAddr::new(self.ip?, port)))
+        Some(Target::of(self, transport, SocketAddr::new(self.ip?, port)))
     }
 }
 
@@ -256,7 +290,7 @@ mod tests {
     fn connection_of_the_same_host_is_used_again() {
         let target = Target::new(Transport::Tcp, "192.0.2.7:5060".parse().unwrap());
         let seen = flow(Transport::Tcp, "192.0.2.7:40000", Some(3));
-        assert_eq!(observed(target, Some(seen)).connection, Some(ConnectionId(3)));
+        assert_eq!(observed(target.clone(), Some(seen)).connection, Some(ConnectionId(3)));
         let other = flow(Transport::Tcp, "192.0.2.8:40000", Some(3));
         assert_eq!(observed(target, Some(other)).connection, None);
     }

@@ -1,19 +1,23 @@
 //! Trunks: who may send us requests, where our own go, and whether anybody is there.
 
+use super::Endpoint;
+use super::compose::{self, Face, Identity};
+use super::register::Registrar;
 use super::route::Hop;
-use super::{Endpoint, compose};
 use crate::sip::auth::{Credentials, DigestClient};
 use crate::sip::dialog::Request;
-use crate::sip::interface::{Note, Reliable, TrunkSpec};
+use crate::sip::interface::{IdentityHeader, Note, Reliable, Transport, TrunkSpec};
 use crate::sip::message::{Host, Method};
 use crate::sip::session::Policy;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// Unanswered pings in a row that take a gateway out.
 const MISSES_MAX: u8 = 3;
 /// Answered pings in a row that bring it back.
 const ANSWERS_MIN: u8 = 2;
+/// Most hosts that a trunk without sources takes calls from; beyond it the first is forgotten.
+const LEARNED_MAX: usize = 8;
 
 /// One carrier.
 #[derive(Debug)]
@@ -24,11 +28,45 @@ pub(super) struct Trunk {
     pub ping: Option<Duration>,
     /// One for each realm that may challenge us.
     pub digests: Vec<DigestClient>,
+    /// Every request takes its first hop here.
+    pub outbound: Option<Outbound>,
+    /// The registration, if we are to register.
+    pub registrar: Option<Registrar>,
+    /// The route that the registrar gave for our requests.
+    pub service_route: Vec<String>,
+    /// How our number is told.
+    pub identity: IdentityHeader,
+    /// As our peers see us.
+    public_address: Option<IpAddr>,
+    /// As the registrar saw us, by transport.
+    observed: Option<(Transport, SocketAddr)>,
     sources: Vec<(IpAddr, u8)>,
+    /// Hosts that we are registered with, of a trunk that names no sources.
+    learned: Vec<IpAddr>,
     up: Option<bool>,
     session_timer: Option<Duration>,
     reliable: Reliable,
     take_refer: bool,
+}
+
+/// The proxy that stands before all others.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    pub hop: Hop,
+    /// Its URI as a Route value.
+    pub route: String,
+}
+
+impl Outbound {
+    //= RFC 3261 §8.1.2: an outbound proxy is best set by a Route with the lr parameter
+    fn parse(uri: &str) -> Option<Self> {
+        let hop = Hop::parse(uri)?;
+        let loose = uri.split(';').skip(1).any(|part| {
+            part.split('=').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("lr"))
+        });
+        let route = if loose { format!("<{uri}>") } else { format!("<{uri};lr>") };
+        Some(Self { hop, route })
+    }
 }
 
 /// One proxy of a trunk.
@@ -67,14 +105,15 @@ impl Health {
 }
 
 impl Trunk {
-    pub(super) fn new(spec: TrunkSpec) -> Self {
+    pub(super) fn new(spec: TrunkSpec, registrar: Option<Registrar>) -> Self {
         let gateway = |uri: String| {
             let hop = Hop::parse(&uri)?;
             Some(Gateway { uri, hop, health: Health::default() })
         };
         let gateways: Vec<Gateway> = spec.proxies.into_iter().filter_map(gateway).collect();
+        let outbound = spec.outbound_proxy.as_deref().and_then(Outbound::parse);
         let digests = match (spec.username, spec.password) {
-            (Some(username), Some(password)) => realms(spec.realm, &gateways)
+            (Some(username), Some(password)) => realms(spec.realm, &gateways, outbound.as_ref())
                 .into_iter()
                 .map(|realm| {
                     let (username, password) = (username.clone(), password.clone());
@@ -84,6 +123,13 @@ impl Trunk {
             (Some(_) | None, Some(_) | None) => Vec::new(),
         };
         Self {
+            registrar,
+            service_route: Vec::new(),
+            identity: spec.identity,
+            public_address: spec.public_address,
+            observed: None,
+            learned: Vec::new(),
+            outbound,
             name: spec.name,
             gateways,
             digests,
@@ -106,7 +152,60 @@ impl Trunk {
     /// Whether a request from this address is this trunk's.
     pub(super) fn owns(&self, source: IpAddr) -> bool {
         let source = source.to_canonical();
-        self.sources.iter().any(|(network, prefix)| within(source, network.to_canonical(), *prefix))
+        self.learned.contains(&source)
+            || self
+                .sources
+                .iter()
+                .any(|(network, prefix)| within(source, network.to_canonical(), *prefix))
+    }
+
+    /// Whether the trunk names exactly this address as a source.
+    fn names(&self, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        let whole = if source.is_ipv4() { 32 } else { 128 };
+        let named = |(ip, prefix): &(IpAddr, u8)| ip.to_canonical() == source && *prefix >= whole;
+        self.learned.contains(&source) || self.sources.iter().any(named)
+    }
+
+    /// Takes calls from a host that we are registered with, where no sources are named.
+    pub(super) fn learn(&mut self, source: IpAddr) {
+        let source = source.to_canonical();
+        if self.sources.is_empty() && !self.learned.contains(&source) {
+            if self.learned.len() >= LEARNED_MAX {
+                self.learned.remove(0);
+            }
+            self.learned.push(source);
+        }
+    }
+
+    /// How we show ourselves on this trunk from `local`.
+    pub(super) fn face(
+        &self,
+        identity: &Identity,
+        transport: Transport,
+        local: SocketAddr,
+    ) -> Face {
+        let public = self.public_address.or(identity.public_address);
+        let via = SocketAddr::new(public.unwrap_or(local.ip()), local.port());
+        let observed = self.observed.filter(|(seen, _)| *seen == transport && public.is_none());
+        Face { transport, via, contact: observed.map_or(via, |(_, address)| address) }
+    }
+
+    /// Takes note of the address that the registrar saw us under; true if the Contact of this
+    /// trunk is another one from here on.
+    ///
+    /// On a stream the port is that of one connection: it only counts behind a NAT.
+    pub(super) fn observe(&mut self, identity: &Identity, face: Face, seen: SocketAddr) -> bool {
+        if self.public_address.or(identity.public_address).is_some() {
+            return false;
+        }
+        let same = match face.transport {
+            Transport::Udp => seen == face.via,
+            Transport::Tcp | Transport::Tls => seen.ip() == face.via.ip(),
+        };
+        self.observed = (!same).then_some((face.transport, seen));
+        let contact = if same { face.via } else { seen };
+        contact != face.contact
     }
 
     /// The gateways to try, in order: those known to be down come last.
@@ -138,10 +237,11 @@ impl Trunk {
 }
 
 /// The realms whose challenges are answered: the one that is set, else the hosts of the gateways.
-fn realms(realm: Option<String>, gateways: &[Gateway]) -> Vec<String> {
+fn realms(realm: Option<String>, gateways: &[Gateway], outbound: Option<&Outbound>) -> Vec<String> {
+    let hops = || gateways.iter().map(|gateway| &gateway.hop);
     let mut realms: Vec<String> = match realm {
         Some(realm) => vec![realm],
-        None => gateways.iter().map(|gateway| gateway.hop.host.clone()).collect(),
+        None => hops().chain(outbound.map(|proxy| &proxy.hop)).map(|h| h.host.clone()).collect(),
     };
     realms.dedup();
     realms
@@ -166,12 +266,32 @@ impl Endpoint {
         self.trunks.iter().position(|trunk| trunk.owns(source))
     }
 
+    /// Whether a trunk names exactly this address: one caller behind it must not shut it out.
+    pub(super) fn is_named_source(&self, source: IpAddr) -> bool {
+        self.trunks.iter().any(|trunk| trunk.names(source))
+    }
+
+    /// How we show ourselves on a trunk.
+    pub(super) fn face(&self, trunk: usize, transport: Transport, local: SocketAddr) -> Face {
+        match self.trunks.get(trunk) {
+            Some(trunk) => trunk.face(&self.identity, transport, local),
+            None => {
+                let via = self.identity.seen(local);
+                Face { transport, via, contact: via }
+            }
+        }
+    }
+
     /// The host that stands in our From on this trunk.
     pub(super) fn host_for_from(&self, trunk: usize) -> String {
-        let domain = self.trunks.get(trunk).and_then(|trunk| trunk.from_domain.clone());
+        let domain = self.trunks.get(trunk).and_then(|trunk| {
+            let registered = trunk.registrar.as_ref().map(|registrar| registrar.domain.clone());
+            trunk.from_domain.clone().or(registered)
+        });
         domain.unwrap_or_else(|| {
-            let local = self.listen.first().map(|(_, local)| self.identity.seen(*local));
-            local.map_or("invalid".to_owned(), |local| Host::from(local.ip()).to_string())
+            let local = self.listen.first();
+            let seen = local.map(|(transport, local)| self.face(trunk, *transport, *local).via);
+            seen.map_or("invalid".to_owned(), |seen| Host::from(seen.ip()).to_string())
         })
     }
 
@@ -202,11 +322,22 @@ impl Endpoint {
     }
 
     /// Files the outcome of a ping.
-    pub(super) fn pinged(&mut self, (trunk, gateway): (usize, usize), answered: bool) {
-        let Some(trunk) = self.trunks.get_mut(trunk) else { return };
-        if let Some(up) = trunk.judge(gateway, answered) {
+    pub(super) fn pinged(
+        &mut self,
+        now: Instant,
+        (index, gateway): (usize, usize),
+        answered: bool,
+    ) {
+        let Some(trunk) = self.trunks.get_mut(index) else { return };
+        let was_down = trunk.gateways.get(gateway).is_some_and(|g| g.health.up == Some(false));
+        let change = trunk.judge(gateway, answered);
+        let is_up = trunk.gateways.get(gateway).is_some_and(|g| g.health.up == Some(true));
+        if let Some(up) = change {
             let trunk = trunk.name.clone();
             self.note(Note::TrunkState { trunk, up });
+        }
+        if was_down && is_up {
+            self.gateway_returned(now, index);
         }
     }
 }
@@ -216,10 +347,11 @@ mod tests {
     use super::*;
 
     fn trunk(proxies: &[&str], sources: &[(&str, u8)]) -> Trunk {
-        Trunk::new(TrunkSpec {
+        let spec = TrunkSpec {
             sources: sources.iter().map(|(ip, len)| (ip.parse().unwrap(), *len)).collect(),
             ..TrunkSpec::new("t", proxies.iter().map(ToString::to_string).collect())
-        })
+        };
+        Trunk::new(spec, None)
     }
 
     #[test]
