@@ -49,12 +49,11 @@ fn hangup(session: SessionId) -> Command {
 fn application(pair: &mut Pair, which: usize, session: SessionId, event: &Event) {
     match event {
         Event::Incoming(_) => incoming(pair, which, session),
+        // Now and then nobody answers it.
+        Event::Offered { .. } if pair.rng.chance(50) => {}
         Event::Offered { .. } => {
-            // Now and then nobody answers it.
-            if !pair.rng.chance(50) {
-                let after = pair.some(secs(3));
-                pair.plan(after, which, Command::Acknowledge { session, sdp: ANSWER.to_vec() });
-            }
+            let after = pair.some(secs(3));
+            pair.plan(after, which, Command::Acknowledge { session, sdp: ANSWER.to_vec() });
         }
         Event::Answered { .. } | Event::Confirmed { .. } => {
             live(pair, which, session);

@@ -91,7 +91,7 @@ impl Invited {
         ringing.into_iter().chain(expires).chain(reliable).chain(asked).min()
     }
 
-    pub(super) fn handle(self, context: &mut Context<'_>, input: Input<'_>) -> State {
+    pub(super) fn handle(self: Box<Self>, context: &mut Context<'_>, input: Input<'_>) -> State {
         match input {
             Input::Ask(ask) => return self.ask(context, ask),
             Input::Request { server, message } => return self.request(context, server, message),
@@ -115,7 +115,7 @@ impl Invited {
         State::Invited(self)
     }
 
-    fn ask(mut self, context: &mut Context<'_>, ask: Ask) -> State {
+    fn ask(mut self: Box<Self>, context: &mut Context<'_>, ask: Ask) -> State {
         match ask {
             Ask::Ring => self.ring(context, 180, None),
             Ask::Progress(sdp) => self.ring(context, 183, Some(sdp)),
@@ -161,7 +161,7 @@ impl Invited {
     }
 
     fn request(
-        mut self,
+        mut self: Box<Self>,
         context: &mut Context<'_>,
         server: ServerId,
         message: &Message<'_>,
@@ -219,7 +219,7 @@ impl Invited {
         self.agreement = if self.delayed_offer { Agreement::Offered } else { Agreement::Done };
     }
 
-    fn timeout(mut self, context: &mut Context<'_>) -> State {
+    fn timeout(mut self: Box<Self>, context: &mut Context<'_>) -> State {
         //= RFC 3261 §13.3.1: the invitation expired: 487
         if self.expires.is_some_and(|at| context.now >= at) {
             let exit = Exit::with_code(EndCause::Canceled, 487, "INVITE expired".to_owned());
@@ -250,7 +250,7 @@ impl Invited {
     }
 
     fn prack(
-        mut self,
+        mut self: Box<Self>,
         context: &mut Context<'_>,
         server: ServerId,
         message: &Message<'_>,
@@ -326,7 +326,7 @@ impl Invited {
 
     /// Gives what waited for a PRACK or for the application.
     //= RFC 3262 §3: no 2xx until each reliable response with a description is acknowledged
-    fn proceed(mut self, context: &mut Context<'_>) -> State {
+    fn proceed(mut self: Box<Self>, context: &mut Context<'_>) -> State {
         let busy = self.asked.is_some() || self.reliable.as_ref().is_some_and(Sender::is_waiting);
         match (self.answer.take(), &mut self.reliable) {
             (Some(sdp), _) if !busy => return self.accept(context, sdp),
@@ -346,7 +346,7 @@ impl Invited {
         State::Invited(self)
     }
 
-    fn accept(self, context: &mut Context<'_>, sdp: Vec<u8>) -> State {
+    fn accept(self: Box<Self>, context: &mut Context<'_>, sdp: Vec<u8>) -> State {
         let (headers, refresh) = self.timer.grant(&context.policy, context.now);
         //= RFC 3261 §13.2.1: after the answer no further description in responses to the INVITE
         let sdp = Some(sdp).filter(|_| self.agreement != Agreement::Done);
@@ -364,7 +364,7 @@ impl Invited {
         })
     }
 
-    fn refuse(self, context: &mut Context<'_>, reply: Reply, exit: Exit) -> State {
+    fn refuse(self: Box<Self>, context: &mut Context<'_>, reply: Reply, exit: Exit) -> State {
         if let Some((server, _)) = self.asked {
             context.reply(server, Reply::code(487));
         }

@@ -139,7 +139,6 @@ impl Model {
                 assert!(!std::mem::replace(&mut self.leaving, true), "two BYEs");
                 assert!(self.owed.is_empty(), "BYE before the ACK; {:#?}", self.trace);
             }
-            Effect::Request { purpose: Purpose::Stray, .. } | Effect::RepeatOk { .. } => {}
             Effect::Ack { to_tag, of, .. } => {
                 assert_eq!(of, None::<Tag>);
                 self.owed.remove(to_tag.as_str());
@@ -160,7 +159,9 @@ impl Model {
                 self.waiting = self.waiting.filter(|(_, describes)| !describes);
             }
             Effect::Event(Event::Ended(_)) => self.ended += 1,
-            Effect::Event(_) => {}
+            Effect::Request { purpose: Purpose::Stray, .. }
+            | Effect::RepeatOk { .. }
+            | Effect::Event(_) => {}
         }
     }
 
@@ -220,7 +221,7 @@ impl Model {
             5 => self.provisional(199, tag, "", ""),
             6..12 => {
                 let last = self.rseqs.get(tag).copied().unwrap_or(0);
-                let rseq = last + u32::from(number / 128 % 4 != 0);
+                let rseq = last + u32::from(!(number / 128).is_multiple_of(4));
                 self.rseqs.insert(tag, rseq.max(1));
                 let extra = format!("Require: 100rel\r\nRSeq: {}\r\n", rseq.max(1));
                 self.provisional(183, tag, &extra, body);
@@ -352,7 +353,7 @@ proptest! {
         for (op, choice) in steps {
             let number = usize::from(choice);
             // What stands or leaves is another model's business.
-            let stands = !outgoing && model.answered || outgoing && model.answered && model.owed.is_empty();
+            let stands = model.answered && (!outgoing || model.owed.is_empty());
             if model.ended > 0 || model.leaving || stands {
                 break;
             }

@@ -65,7 +65,7 @@ enum State {
     /// Caller: the 2xx has brought the offer and its ACK waits for the application.
     Acknowledging(Acknowledging),
     /// Callee: the INVITE is in and has no final answer.
-    Invited(Invited),
+    Invited(Box<Invited>),
     /// Callee: the 2xx is out and its ACK is owed by the peer.
     Confirming(Confirming),
     /// Both: the session stands.
@@ -335,7 +335,7 @@ impl Session {
         let invited = Invited::new(now, policy, (server, message), local_tag)?;
         let mut known = Known::new(false);
         known.read(message);
-        Ok(Self { policy, state: State::Invited(invited), known })
+        Ok(Self { policy, state: State::Invited(Box::new(invited)), known })
     }
 
     /// Makes one step and gives back what is to be done for it, in order.
