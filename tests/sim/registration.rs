@@ -313,6 +313,14 @@ fn calls_of_a_registered_trunk_come_for_the_contact_user() {
     assert_eq!(incoming.unwrap().to_user, "4930123");
     world.hangup(session);
     world.run(secs(1));
+    world.command(Command::Unregister);
+    let last = world.wait("REGISTER");
+    world.send(&last.simple("200 OK"));
+    world.run(secs(1));
+    world.us.events.clear();
+    world.send(&invite.replace("far-a", "far-c"));
+    world.run(secs(1));
+    assert!(world.us.events.is_empty(), "and nobody any more when we are not");
 }
 
 /// Runs until `end` with a registrar that answers everything.

@@ -7,7 +7,7 @@
 use super::Endpoint;
 use super::requests::{Outgoing, Owner};
 use crate::sip::dialog::Request;
-use crate::sip::interface::{Flow, Note, RegisterSpec, TrunkSpec};
+use crate::sip::interface::{Flow, Note, RegisterSpec, RegistrationState, TrunkSpec};
 use crate::sip::message::{Message, Method, Name, Rport, Scheme, Uri, escape_user, reason_phrase};
 use crate::sip::registration::{Effect, Input, Registration, lifetime_of};
 use crate::time::Rng;
@@ -206,6 +206,11 @@ impl Endpoint {
         for effect in effects {
             match effect {
                 Effect::Tell(state, detail) => {
+                    if state == RegistrationState::Unregistered
+                        && let Some(trunk) = self.trunks.get_mut(index)
+                    {
+                        trunk.forget_registrar();
+                    }
                     let trunk = name.clone();
                     self.note(Note::Registration { trunk, state, detail });
                 }
