@@ -3,7 +3,7 @@
 use crate::carrier::{Received, Side};
 use crate::clock::secs;
 use crate::net::Faults;
-use crate::world::{World, addr, spec};
+use crate::world::{US, World, addr, spec};
 use bellwire::sip::interface::{
     Command, EndpointSpec, Note, RegisterSpec, RegistrationState, Transport,
 };
@@ -321,6 +321,24 @@ fn calls_of_a_registered_trunk_come_for_the_contact_user() {
     world.send(&invite.replace("far-a", "far-c"));
     world.run(secs(1));
     assert!(world.us.events.is_empty(), "and nobody any more when we are not");
+}
+
+#[test]
+fn lost_connection_of_a_registration_is_made_again() {
+    for (age, again) in [(90, true), (20, false)] {
+        let mut spec = registering(20);
+        spec.trunks[0].proxies = vec!["sip:10.0.0.2;transport=tcp".into()];
+        let mut world = World::with(20, spec);
+        let first = world.wait("REGISTER");
+        assert_eq!(first.header(Name::Contact), "<sip:4930123@10.0.0.1:5060;transport=tcp>");
+        let answer = granted(&first, 3600, "");
+        world.send_from(FIRST, Transport::Tcp, first.connection, &answer);
+        world.run(secs(age));
+        world.lose_connection(FIRST, US, first.connection);
+        world.run(secs(6));
+        assert_eq!(world.inbox.count("REGISTER"), 1 + usize::from(again), "after {age} s");
+        assert_eq!(states(&world), ["registering", "registered 3600"]);
+    }
 }
 
 /// Runs until `end` with a registrar that answers everything.

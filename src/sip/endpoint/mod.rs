@@ -275,6 +275,9 @@ impl Endpoint {
     }
 
     fn unreachable(&mut self, now: Instant, flow: &Flow) {
+        if let Some(connection) = flow.connection {
+            self.connection_lost(now, connection);
+        }
         for id in self.clients.along(flow) {
             self.client_unreachable(now, id, flow);
         }
