@@ -2,12 +2,13 @@
 
 use crate::carrier::{Received, Side};
 use crate::clock::secs;
-use crate::net::Faults;
-use crate::world::{World, addr, spec};
+use crate::net::{Faults, seed_of};
+use crate::world::{US, World, addr, spec};
 use bellwire::sip::interface::{
     Command, EndpointSpec, Note, RegisterSpec, RegistrationState, Transport,
 };
 use bellwire::sip::message::Name;
+use bellwire::time::Rng;
 use std::time::{Duration, Instant};
 
 const FIRST: &str = "10.0.0.2:5060";
@@ -313,6 +314,62 @@ fn calls_of_a_registered_trunk_come_for_the_contact_user() {
     assert_eq!(incoming.unwrap().to_user, "4930123");
     world.hangup(session);
     world.run(secs(1));
+    world.command(Command::Unregister);
+    let last = world.wait("REGISTER");
+    world.send(&last.simple("200 OK"));
+    world.run(secs(1));
+    world.us.events.clear();
+    world.send(&invite.replace("far-a", "far-c"));
+    world.run(secs(1));
+    assert!(world.us.events.is_empty(), "and nobody any more when we are not");
+}
+
+#[test]
+fn lost_connection_of_a_registration_is_made_again() {
+    for (age, again) in [(90, true), (20, false)] {
+        let mut spec = registering(20);
+        spec.trunks[0].proxies = vec!["sip:10.0.0.2;transport=tcp".into()];
+        let mut world = World::with(20, spec);
+        let first = world.wait("REGISTER");
+        assert_eq!(first.header(Name::Contact), "<sip:4930123@10.0.0.1:5060;transport=tcp>");
+        let answer = granted(&first, 3600, "");
+        world.send_from(FIRST, Transport::Tcp, first.connection, &answer);
+        world.run(secs(age));
+        world.lose_connection(FIRST, US, first.connection);
+        world.run(secs(6));
+        assert_eq!(world.inbox.count("REGISTER"), 1 + usize::from(again), "after {age} s");
+        assert_eq!(states(&world), ["registering", "registered 3600"]);
+    }
+}
+
+#[test]
+fn registrar_that_talks_nonsense_costs_nothing_but_time() {
+    let mut world = world(21);
+    let mut rng = Rng::from_seed(seed_of(21, 9));
+    let start = world.now;
+    let statuses = ["200 OK", "423 Brief", "302 Moved", "503 Busy", "401 Who", "100 Trying"];
+    let (mut heard, mut sent) = (0, 0);
+    while world.now - start < Duration::from_hours(24) {
+        world.run(secs(20));
+        for request in world.inbox.drain() {
+            heard += 1;
+            let status = statuses[usize::try_from(rng.below(6)).unwrap()];
+            let extra = "Min-Expires: 99\r\nRetry-After: 5\r\nContact: <sip:4930123@10.0.0.1>;expires=3\r\n\
+                 Service-Route: <sip:10.0.0.3;lr>\r\n\
+                 WWW-Authenticate: Digest realm=\"carrier\", nonce=\"n\", qop=\"auth\"\r\n";
+            let mut text = request.response(status, "r", extra, "").into_bytes();
+            for _ in 0..rng.below(4) {
+                let at = usize::try_from(rng.below(text.len() as u64)).unwrap();
+                text[at] = b" ;:,<>@=\"\rx9\0"[usize::try_from(rng.below(13)).unwrap()];
+            }
+            sent += 1;
+            world.send(&String::from_utf8(text).unwrap());
+        }
+        world.inbox.forget();
+        let stats = world.us.endpoint.stats();
+        assert!(stats.transactions < 12 && stats.requests <= 2, "{stats:?}");
+    }
+    assert!(sent > 50 && heard < 40_000, "{sent} answers, {heard} requests");
 }
 
 /// Runs until `end` with a registrar that answers everything.

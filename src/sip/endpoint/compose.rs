@@ -105,7 +105,7 @@ impl Identity {
         let mut out = Vec::with_capacity(1024);
         let mut writer = MessageWriter::request(&mut out, request.method, &request.uri);
         let (via, place) = (route::via_name(face.transport), Place(face.via));
-        //= RFC 5923 §5: alias offers the TLS connection for requests of the peer, too
+        //= RFC 5923 §8.1: alias offers the TLS connection for requests of the peer, too
         let alias = if face.transport == Transport::Tls { ";alias" } else { "" };
         //= RFC 3581 §3: rport without a value asks for the source port
         writer

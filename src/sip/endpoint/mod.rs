@@ -8,6 +8,9 @@
 //!                            └── 503, 408, time-out, unreachable: the next target
 //! ```
 //!
+//! The registrations of trunks ask for requests in the same way (`register`); what comes from a source
+//! that was banned is not read (`ban`), and a gateway that failed is asked last (`failover`).
+//!
 //! Owns the tables that tie the machines together, and the policy at the door: who may send us
 //! requests, how many sessions there may be, which way a message takes. Does not own sockets, DNS,
 //! descriptions, or what a call is for; never logs, but emits [`Note`]s.
@@ -272,6 +275,9 @@ impl Endpoint {
     }
 
     fn unreachable(&mut self, now: Instant, flow: &Flow) {
+        if let Some(connection) = flow.connection {
+            self.connection_lost(now, connection);
+        }
         for id in self.clients.along(flow) {
             self.client_unreachable(now, id, flow);
         }

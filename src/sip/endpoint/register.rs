@@ -7,7 +7,7 @@
 use super::Endpoint;
 use super::requests::{Outgoing, Owner};
 use crate::sip::dialog::Request;
-use crate::sip::interface::{Flow, Note, RegisterSpec, TrunkSpec};
+use crate::sip::interface::{ConnectionId, Flow, Note, RegisterSpec, RegistrationState, TrunkSpec};
 use crate::sip::message::{Message, Method, Name, Rport, Scheme, Uri, escape_user, reason_phrase};
 use crate::sip::registration::{Effect, Input, Registration, lifetime_of};
 use crate::time::Rng;
@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// Most values of Service-Route that are kept.
 const SERVICE_ROUTES_MAX: usize = 16;
+
+/// A connection that did not even last so long is not registered on again at once.
+const FLOW_MIN: Duration = Duration::from_mins(1);
 
 /// The registration of one trunk.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Registrar {
     tag: String,
     call_id: String,
     cseq: u32,
+    /// The connection that the last 2xx came on, and when.
+    bound: Option<(ConnectionId, Instant)>,
     /// A Contact that the registrar should forget: we have another one.
     stale: Option<String>,
 }
@@ -44,7 +49,7 @@ impl Registrar {
         let RegisterSpec { user, expires } = spec.register.as_ref()?;
         let mut proxies = spec.proxies.iter().chain(&spec.outbound_proxy);
         let proxy = proxies.find_map(|uri| Uri::parse(uri).ok())?;
-        //= RFC 5630 §4: over sips the address of record is sips, too
+        //= RFC 5630 §5.1.1.1: over sips the address of record is sips, too
         let secure = matches!(proxy.scheme, Scheme::Sips);
         let scheme = if secure { "sips" } else { "sip" };
         let host = proxy.host.to_string();
@@ -62,6 +67,7 @@ impl Registrar {
             tag: rng.tag(),
             call_id: rng.call_id(),
             cseq: 0,
+            bound: None,
             stale: None,
         })
     }
@@ -112,6 +118,20 @@ impl Endpoint {
         self.register(now, trunk, Input::Returned);
     }
 
+    /// A connection is gone: behind a NAT, calls of a trunk that registered on it cannot reach us
+    /// until it registers again. A registrar that closes each connection at once is not humoured.
+    //= RFC 5626 §4.5: a flow that has failed is replaced by registering again
+    pub(super) fn connection_lost(&mut self, now: Instant, lost: ConnectionId) {
+        for trunk in 0..self.trunks.len() {
+            let bound = self.registrar_mut(trunk).and_then(|registrar| {
+                registrar.bound.take_if(|(connection, _)| *connection == lost)
+            });
+            if bound.is_some_and(|(_, since)| now.saturating_duration_since(since) >= FLOW_MIN) {
+                self.register(now, trunk, Input::Returned);
+            }
+        }
+    }
+
     /// The final answer to a REGISTER whose CSeq has come to `cseq`.
     pub(super) fn registered(
         &mut self,
@@ -124,6 +144,10 @@ impl Endpoint {
         self.used_register(trunk, cseq);
         let code = message.code().unwrap_or(0);
         let input = if (200..300).contains(&code) {
+            let bound = flow.connection.map(|connection| (connection, now));
+            if let Some(registrar) = self.registrar_mut(trunk) {
+                registrar.bound = bound;
+            }
             self.take_binding(trunk, flow, message)
         } else {
             let seconds = |name| message.seconds(name).ok().map(|s| Duration::from_secs(s.into()));
@@ -179,7 +203,7 @@ impl Endpoint {
         let contact = face.contact_uri(&registrar.user, secure).to_string();
         registrar.stale = None;
         let expires = lifetime_of(message, &contact);
-        //= RFC 3608 §5: the Service-Route of the last 2xx, in order; none there, none kept
+        //= RFC 3608 §6.1: the Service-Route of the last 2xx, in order; none there, none kept
         trunk.service_route = message
             .addresses(Name::ServiceRoute)
             .filter_map(Result::ok)
@@ -206,6 +230,11 @@ impl Endpoint {
         for effect in effects {
             match effect {
                 Effect::Tell(state, detail) => {
+                    if state == RegistrationState::Unregistered
+                        && let Some(trunk) = self.trunks.get_mut(index)
+                    {
+                        trunk.forget_registrar();
+                    }
                     let trunk = name.clone();
                     self.note(Note::Registration { trunk, state, detail });
                 }

@@ -752,7 +752,7 @@ fn hop_of(route: &str) -> Option<Hop> {
 }
 
 /// What the certificate of a target must show.
-//= RFC 5922 §4: the domain of the URI, not the name or address that it was resolved to
+//= RFC 5922 §7.3: the domain of the URI, not the name or address that it was resolved to
 fn name_for(target: &Target) -> Option<Arc<str>> {
     target.domain.clone().filter(|_| target.transport == Transport::Tls)
 }

@@ -175,6 +175,13 @@ impl Trunk {
         }
     }
 
+    /// Forgets what the registrar taught: it does not know us any more.
+    pub(super) fn forget_registrar(&mut self) {
+        self.learned.clear();
+        self.service_route.clear();
+        self.observed = None;
+    }
+
     /// How we show ourselves on this trunk from `local`.
     pub(super) fn face(
         &self,
