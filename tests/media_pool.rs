@@ -3,7 +3,7 @@
 //! Nothing here depends on how fast the machine is: a loop ends when what it waits for is there,
 //! and a deadline only turns a hang into a failure.
 
-use bellwire::audio::codec::{Codec, CodecId, SampleRate};
+use bellwire::audio::codec::{Codec, CodecId, SampleRate, Way};
 use bellwire::media::interface::{Command, Event, FrameKind, JitterSpec, MediaParams};
 use bellwire::media::worker::{
     LegHandle, LegSetup, LocalPorts, MediaError, MediaPool, MediaSpec, StartRule,
@@ -66,7 +66,7 @@ fn sound(step: i16) -> Vec<i16> {
 }
 
 fn coded(codec: CodecId, samples: &[i16]) -> Vec<i16> {
-    let mut codec: Box<dyn Codec> = codec.spec().codec();
+    let mut codec: Box<dyn Codec> = codec.spec().codec(Way::Both);
     let (mut payload, mut decoded) = (vec![0; samples.len()], vec![0; samples.len()]);
     codec.encode(samples, &mut payload);
     codec.decode(&payload, &mut decoded);

@@ -377,7 +377,7 @@ impl Leg {
         }
         let same_beat = self.params.is_some_and(|before| ptime(&before) == ptime(&params));
         if !same_beat || clock != params.codec.spec().clock_rate {
-            self.digits = DtmfSender::new(u16::try_from(self.units(&params)).unwrap_or(u16::MAX));
+            self.digits = DtmfSender::new(u16::try_from(units(&params)).unwrap_or(u16::MAX));
             self.tones.clear();
             self.end_digits(false);
         }
@@ -410,7 +410,7 @@ impl Leg {
     /// A tick without a packet of ours.
     fn pass(&mut self) {
         if let Some(params) = self.params {
-            self.pacer.suppress(self.units(&params));
+            self.pacer.suppress(units(&params));
         }
         self.playout.rest();
         self.playout.settle(None, &self.stats, &mut self.events);
@@ -424,7 +424,7 @@ impl Leg {
         to: SocketAddr,
         out: &mut Outgoing,
     ) {
-        let stamp = self.pacer.send(self.units(params));
+        let stamp = self.pacer.send(units(params));
         let Some((header, payload)) = out.rtp.split_first_chunk_mut::<HEADER_LEN>() else { return };
         let digit = match self.digits.tick(Ts32(stamp.timestamp)) {
             DtmfTick::Event(event) => params.telephone_event.map(|kind| (kind, event)),
@@ -545,16 +545,17 @@ impl Leg {
             }
         }
     }
-
-    fn units(&self, params: &MediaParams) -> u32 {
-        let clock = params.codec.spec().clock_rate;
-        u32::try_from(clock.units_in(ptime(params))).unwrap_or(0)
-    }
 }
 
 /// What is sent, whatever was agreed: a time that a packet of the codec can hold.
 fn ptime(params: &MediaParams) -> Duration {
     params.codec.spec().ptime(params.ptime)
+}
+
+/// How far the timestamp advances with a packet.
+fn units(params: &MediaParams) -> u32 {
+    let clock = params.codec.spec().clock_rate;
+    u32::try_from(clock.units_in(ptime(params))).unwrap_or(0)
 }
 
 fn samples_of(rate: SampleRate, time: Duration) -> usize {

@@ -405,6 +405,7 @@ fn rtcp_ssrc(packet: &[u8]) -> Option<u32> {
 ///
 /// # Panics
 /// When that promise is broken.
+#[allow(clippy::indexing_slicing, reason = "lengths of our own")]
 pub fn fuzz_srtp(bytes: &[u8]) {
     for suite in Suite::ALL {
         let Some(key) = MasterKey::new(suite, &[7; 44][..suite.master_len()]) else { continue };

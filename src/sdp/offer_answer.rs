@@ -127,10 +127,9 @@ fn common(local: &LocalMedia, media: &PeerMedia, numbers: Option<&Numbers>) -> V
     let payloads = media.payloads.iter().filter_map(|(number, payload)| {
         let codec = match payload {
             Payload::Codec(codec) => Some(*codec),
-            Payload::Event { .. } => None,
             // Some answer a number of ours without repeating what it means.
             Payload::Foreign if !media.maps(*number) => numbers.and_then(|own| own.codec(*number)),
-            Payload::Foreign => None,
+            Payload::Event { .. } | Payload::Foreign => None,
         };
         codec.filter(|codec| local.codecs.contains(codec)).map(|codec| (*number, codec))
     });

@@ -39,6 +39,7 @@ pub fn coded(codec: CodecId, samples: &[i16]) -> Vec<i16> {
     match codec {
         CodecId::Pcmu => through(&mut Pcmu),
         CodecId::Pcma => through(&mut Pcma),
+        other => panic!("{other:?} is not of G.711"),
     }
     out
 }

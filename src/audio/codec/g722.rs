@@ -195,7 +195,7 @@ const fn rank_of_code(code: u8) -> (usize, bool) {
         0..=3 => (0, true),
         4..=31 => (33 - code as usize, true),
         32..=61 => (61 - code as usize, false),
-        _ => (63 - code as usize & 1, true),
+        _ => ((63 - code as usize) & 1, true),
     }
 }
 

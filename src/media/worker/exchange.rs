@@ -112,6 +112,7 @@ impl<P> Exchange<P> {
     ///
     /// # Errors
     /// The order itself.
+    #[expect(clippy::result_large_err, reason = "a box would be freed by the media thread")]
     pub fn order(&self, order: Order<P>) -> Result<(), Order<P>> {
         if self.stopping.load(Ordering::Acquire) { Err(order) } else { self.orders.push(order) }
     }

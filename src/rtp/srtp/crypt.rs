@@ -292,7 +292,9 @@ fn rtp_tag(mac: &Hmac<Sha1>, header: &[u8], body: &[u8], index: u64) -> [u8; AUT
 
 fn digest(mac: &Hmac<Sha1>, parts: &[&[u8]]) -> [u8; AUTH_LEN] {
     let mut mac = mac.clone();
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().into()
 }
 

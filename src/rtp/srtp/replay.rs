@@ -25,7 +25,7 @@ impl Window {
         } else {
             roc
         };
-        (roc <= u64::from(u32::MAX)).then_some(roc << 16 | u64::from(seq))
+        u32::try_from(roc).is_ok().then_some(roc << 16 | u64::from(seq))
     }
 
     /// Whether an index did not come and is young enough to tell.
