@@ -75,9 +75,9 @@ pub(crate) fn split(leg: LegHandle) -> (Line, Ears) {
 
 /// Puts a leg's handle together again; `None` for a line that never was a handle.
 pub(crate) fn join(line: Line, ears: Ears, id: LegId, control: LegControl) -> Option<LegHandle> {
-    let Line { playout, capture, port: _, _open } = line;
+    let Line { playout, capture, port: _, _open: open } = line;
     let Ears { events, ready } = ears;
-    Some(LegHandle { id, playout, capture, events, ready, control, open: _open? })
+    Some(LegHandle { id, playout, capture, events, ready, control, open: open? })
 }
 
 /// Length of a digit unless stated (RFC 4733 §2.3.5: at least 40 ms; people hear 100 as natural).
