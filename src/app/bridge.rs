@@ -182,7 +182,7 @@ impl Bridge {
     /// Parts the calls and gives the handles back: their rings are empty, and what they tell from
     /// here on is for whoever holds them.
     ///
-    /// Time: a tick of the media threads, 200 ms at most. `None` when the bridge's task has died,
+    /// Time: a tick of each leg, 200 ms each at most. `None` when the bridge's task has died,
     /// which closed both legs.
     pub async fn stop(self) -> Option<(Box<LegHandle>, Box<LegHandle>)> {
         // A bridge that does not take the order is dead, which its end tells.

@@ -80,11 +80,11 @@ pub(crate) fn split(leg: LegHandle) -> (Line, Ears) {
 ///
 /// `None` for a leg that was never one handle.
 pub(crate) fn whole(line: Line, ears: Ears) -> Option<Box<LegHandle>> {
-    let Line { playout, capture, port, _open, of } = line;
+    let Line { playout, capture, port, _open: open, of } = line;
     port.send(Command::Pause(false));
     port.send(Command::Clear { up_to: playout.position(), token: u32::MAX });
     let (id, control) = of?;
-    let open = _open?;
+    let open = open?;
     let Ears { events, ready } = ears;
     Some(Box::new(LegHandle { id, playout, capture, events, ready, control, open }))
 }

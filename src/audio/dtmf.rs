@@ -247,7 +247,7 @@ impl DtmfDetector {
         }
         let twist = 10.0 * (b / a).log10();
         let energy = self.energy.0 + self.energy.1;
-        let pure = (a + b) / 2.0 * self.length() >= PURITY * energy;
+        let pure = f32::midpoint(a, b) * self.length() >= PURITY * energy;
         let right = [low.off, high.off].iter().all(|off| off.is_some_and(|off| off <= OFF_MAX));
         if !(TWIST_MIN_DB..=TWIST_MAX_DB).contains(&twist) || !pure || !right {
             return None;
