@@ -75,7 +75,7 @@ impl FakeLeg {
         leg.told = told;
         let ears = Ears { events, ready: Arc::clone(&leg.ready) };
         let port = Box::new(leg.port.clone());
-        (leg, Line { playout, capture, port, _open: None, of: None }, ears)
+        (leg, Line { playout, capture, port, open: None, of: None }, ears)
     }
 
     /// One beat of the worker whose application leg runs by itself until it waits.

@@ -55,7 +55,7 @@ pub(crate) struct Line {
     /// Commands and counters.
     pub(crate) port: Box<dyn LegPort>,
     /// Holds the leg open.
-    pub(crate) _open: Option<OpenLeg>,
+    pub(crate) open: Option<OpenLeg>,
     /// What else its handle was made of.
     pub(crate) of: Option<(LegId, LegControl)>,
 }
@@ -72,7 +72,7 @@ pub(crate) struct Ears {
 pub(crate) fn split(leg: LegHandle) -> (Line, Ears) {
     let LegHandle { playout, capture, events, ready, control, open, id } = leg;
     let of = Some((id, control.clone()));
-    let line = Line { playout, capture, port: Box::new(control), _open: Some(open), of };
+    let line = Line { playout, capture, port: Box::new(control), open: Some(open), of };
     (line, Ears { events, ready })
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn split(leg: LegHandle) -> (Line, Ears) {
 ///
 /// `None` for a leg that was never one handle.
 pub(crate) fn whole(line: Line, ears: Ears) -> Option<Box<LegHandle>> {
-    let Line { playout, capture, port, _open: open, of } = line;
+    let Line { playout, capture, port, open, of } = line;
     port.send(Command::Pause(false));
     port.send(Command::Clear { up_to: playout.position(), token: u32::MAX });
     let (id, control) = of?;

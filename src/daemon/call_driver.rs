@@ -384,7 +384,7 @@ impl CallActor {
                         self.tell_sip(Command::NotifyRefer { session, code }).await;
                     }
                 }
-                Output::TellTransfer(view) => self.tell_transfer(view),
+                Output::TellTransfer(view) => self.tell_transfer(&view),
                 Output::Play => self.play(),
                 Output::Tell(event, detail) => {
                     self.show(Control::CallEvent { event, detail: detail.clone() });

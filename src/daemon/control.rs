@@ -76,12 +76,12 @@ impl Switchboard {
     /// Takes a wish of the API to its call.
     pub(super) fn control(
         &mut self,
-        call: CallId,
+        call: &CallId,
         wish: Wish,
         reply: oneshot::Sender<Result<CallRecord, Problem>>,
     ) {
         let (answer, answered) = oneshot::channel();
-        self.wish(&call, wish, ReplyTo::Api(answer), false);
+        self.wish(call, wish, ReplyTo::Api(answer), false);
         self.pairs.spawn(async move {
             let granted = match tokio::time::timeout(REPLY_MAX, answered).await {
                 Ok(Ok(granted)) => granted.map_err(|error| problem_of(&error)),
@@ -369,9 +369,8 @@ impl Switchboard {
 /// The record once it says that the call is joined.
 async fn joined(mut record: tokio::sync::watch::Receiver<CallRecord>) -> CallRecord {
     let said = record.wait_for(|record| record.bridged || record.ended_at.is_some());
-    match tokio::time::timeout(Duration::from_secs(1), said).await {
-        Ok(Ok(record)) => return record.clone(),
-        Ok(Err(_)) | Err(_) => {}
+    if let Ok(Ok(record)) = tokio::time::timeout(Duration::from_secs(1), said).await {
+        return record.clone();
     }
     record.borrow().clone()
 }

@@ -175,7 +175,7 @@ impl Switchboard {
                     let _ = reply.send(None);
                 }
             },
-            Command::Control(id, wish, reply) => self.control(id, *wish, reply),
+            Command::Control(id, wish, reply) => self.control(&id, *wish, reply),
             Command::Trunks(reply) => {
                 let _ = reply.send(self.trunk_states());
             }

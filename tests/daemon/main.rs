@@ -26,6 +26,7 @@ mod closed_loop;
 mod exact;
 mod hostile_rtp;
 mod inbound;
+mod joined;
 mod live;
 mod problems;
 mod prompts;

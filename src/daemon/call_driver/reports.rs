@@ -30,7 +30,7 @@ impl CallActor {
             Some(Report::Wish { ticket, wish }) => {
                 return self.wished(*wish, ReplyTo::Stream { ticket });
             }
-            Some(Report::TransferWanted { target }) => return self.agent_transfer(target),
+            Some(Report::TransferWanted { target }) => return self.agent_transfer(&target),
             Some(Report::Ended { reason, detail }) => {
                 self.setup.call.record_mut().end_detail = detail;
                 Input::ContentEnded(reason)

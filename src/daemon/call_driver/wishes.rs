@@ -111,8 +111,8 @@ impl CallActor {
     }
 
     /// The agent wants to hand the call over to one of the configured targets.
-    pub(super) fn agent_transfer(&mut self, name: String) {
-        let Some(target) = self.parts.agents.target(&name) else {
+    pub(super) fn agent_transfer(&mut self, name: &str) {
+        let Some(target) = self.parts.agents.target(name) else {
             let detail = format!("there is no target {name:?}");
             return self.reply(ReplyTo::Agent, Err(WishError::Invalid(detail)));
         };
@@ -131,7 +131,7 @@ impl CallActor {
     }
 
     /// Tells everybody how a transfer goes.
-    pub(super) fn tell_transfer(&mut self, view: TransferView) {
+    pub(super) fn tell_transfer(&mut self, view: &TransferView) {
         let over = match view.state {
             TransferPhase::Succeeded => Some(Ok(())),
             TransferPhase::Failed => {
@@ -149,7 +149,7 @@ impl CallActor {
                 self.tell_app(Control::TransferOver(over));
             }
         }
-        let told = Told::transfer(&view);
+        let told = Told::transfer(view);
         self.show(Control::Tell(Box::new(told.clone())));
         self.tell_app(Control::Tell(Box::new(told)));
     }
