@@ -59,7 +59,8 @@ struct Run {
     calls: u64,
     failed: u64,
     retransmissions: u64,
-    response: String,
+    /// Mean time from INVITE to 200, as the caller sees it.
+    answer_ms: f64,
     /// Processor seconds of who was called, and of it those of media threads.
     cpu: f64,
     media_cpu: f64,
@@ -91,11 +92,11 @@ async fn main() -> Result<ExitCode> {
         for (name, run) in [("bellwire", &gateway), ("sipp uas", &sipp)] {
             writeln!(
                 out,
-                "{rate:>6}  {name:<9} {:>8} {:>6.2} % {:>8}  {:<14} {:>11.1} %  {:>11.3} ms{}",
+                "{rate:>6}  {name:<9} {:>8} {:>6.2} % {:>8}  {:>11.1} ms {:>11.1} %  {:>11.3} ms{}",
                 run.calls,
                 run.failed_percent(),
                 run.retransmissions,
-                run.response,
+                run.answer_ms,
                 run.cpu * 100.0 / run.seconds,
                 run.cycle_ms(),
                 if run.media_cpu > 0.0 {
@@ -123,6 +124,7 @@ async fn measure_gateway(arguments: &Arguments, rate: u32) -> Result<Run> {
         ensure!(Instant::now() < until, "the gateway does not become ready");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    daemon.turn_page();
     let target = daemon.addresses.sip.clone();
     let run = call(arguments, rate, &target, daemon.pid(), dir.path())?;
     for complaint in daemon.complaints().iter().take(5) {
@@ -179,7 +181,7 @@ fn call(arguments: &Arguments, rate: u32, target: &str, pid: u32, dir: &Path) ->
         calls: number("SuccessfulCall(C)").context("no figures of SIPp")?,
         failed: number("FailedCall(C)").context("no figures of SIPp")?,
         retransmissions: number("Retransmissions(C)").context("no figures of SIPp")?,
-        response: figure(&csv, "ResponseTime1(C)").unwrap_or_default().to_owned(),
+        answer_ms: figure(&csv, "ResponseTime1(C)").and_then(milliseconds).unwrap_or_default(),
         cpu: used.daemon * used.seconds,
         media_cpu: used.media_threads * used.seconds,
         seconds: used.seconds,
@@ -191,6 +193,13 @@ fn figure<'a>(csv: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = csv.lines();
     let column = lines.next()?.split(';').position(|column| column == name)?;
     lines.next_back()?.split(';').nth(column)
+}
+
+/// `00:00:01:500000`, as SIPp writes times.
+fn milliseconds(text: &str) -> Option<f64> {
+    let parts: Option<Vec<f64>> = text.split(':').map(|part| part.parse().ok()).collect();
+    let [hours, minutes, seconds, micros] = parts?.try_into().ok()?;
+    Some(((hours * 60.0 + minutes) * 60.0 + seconds) * 1000.0 + micros / 1000.0)
 }
 
 /// A program that is ended when dropped.

@@ -110,12 +110,15 @@ const TITLES: &[(u16, &str)] = &[
     (9071, "RTP-mixer formatting of real-time text"),
 ];
 
+/// RFCs whose sections have no numbers.
+const UNNUMBERED: [u16; 1] = [2782];
+
 /// One demand of a standard and the place that obeys it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Citation {
     /// Number of the RFC.
     pub rfc: u16,
-    /// Section, e.g. `17.2.1` or `A.8`.
+    /// Section, e.g. `17.2.1` or `A.8`; empty in an RFC that does not number them.
     pub section: String,
     /// What it demands.
     pub text: String,
@@ -177,15 +180,23 @@ fn parse(text: &str) -> Result<(Vec<(u16, String)>, String), &'static str> {
     for reference in references.replace(" and ", ", ").split(", ") {
         let mut section = reference.trim();
         if let Some(rest) = section.strip_prefix("RFC ") {
-            let (number, rest) = rest.split_once(' ').ok_or("no section behind the RFC")?;
+            let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
             rfc = Some(number.parse::<u16>().map_err(|_| "the number of the RFC is none")?);
             section = rest;
         }
-        let section = section.strip_prefix('§').ok_or("a section is written §1.2.3")?;
-        if !is_section(section) {
-            return Err("a section is written §1.2.3 or §A.4");
+        let rfc = rfc.ok_or("it begins with an RFC's number")?;
+        if UNNUMBERED.contains(&rfc) && section.is_empty() {
+            sections.push((rfc, String::new()));
+            continue;
         }
-        sections.push((rfc.ok_or("it begins with an RFC's number")?, section.to_owned()));
+        let section = section.strip_prefix('§').ok_or("a section is written §1.2.3")?;
+        // What is cited may be a picture in the section.
+        let section = section.split(' ').next().filter(|number| {
+            let rest = section[number.len()..].trim_start();
+            rest.is_empty() || rest.starts_with("table ") || rest.starts_with("figure ")
+        });
+        let section = section.filter(|section| is_section(section));
+        sections.push((rfc, section.ok_or("a section is written §1.2.3 or §A.4")?.to_owned()));
     }
     Ok((sections, demand.to_owned()))
 }
@@ -248,14 +259,15 @@ fn item(line: &str) -> Option<&str> {
     name.get(..end).filter(|name| !name.is_empty())
 }
 
-/// Every citation below `root`, and every malformed one.
+/// Every citation of the product below `root`, and every malformed one. Tests claim nothing.
 #[must_use]
 pub fn scan(root: &Path) -> (Vec<Citation>, Vec<String>) {
     let mut files = BTreeMap::new();
     walk(&root.join("src"), "src", &mut files);
     let (mut all, mut findings) = (BTreeSet::new(), Vec::new());
     for (path, text) in &files {
-        let (found, bad) = citations(path, text);
+        let product = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let (found, bad) = citations(path, product);
         all.extend(found);
         findings.extend(bad);
     }
@@ -267,6 +279,9 @@ fn walk(directory: &Path, path: &str, files: &mut BTreeMap<String, String>) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         let below = format!("{path}/{}", entry.file_name().to_string_lossy());
+        if matches!(entry.file_name().to_str(), Some("tests" | "tests.rs")) {
+            continue;
+        }
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             walk(&entry.path(), &below, files);
         } else if Path::new(&below).extension().is_some_and(|ext| ext == "rs")
@@ -327,7 +342,8 @@ fn write_page(citations: &[Citation]) -> String {
         }
         out.push_str("| section | demand | where |\n|---|---|---|\n");
         for Citation { section, text, place, .. } in rows {
-            let _ = writeln!(out, "| §{section} | {} | `{place}` |", cell(text));
+            let section = if section.is_empty() { String::new() } else { format!("§{section}") };
+            let _ = writeln!(out, "| {section} | {} | `{place}` |", cell(text));
         }
     }
     out

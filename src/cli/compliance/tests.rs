@@ -56,6 +56,15 @@ fn lines_go_on_and_several_sections_share_a_text() {
 }
 
 #[test]
+fn tables_figures_and_rfcs_without_numbers_may_be_cited() {
+    let source = "//= RFC 4028 §9 table 2: a row\n//= RFC 2782: lowest priority first\n\
+                  //= RFC 3261 §17.1.1 figure 5: an arrow\nfn f() {}\n";
+    let sections: Vec<(u16, String)> = one(source).into_iter().map(|row| (row.0, row.1)).collect();
+    let wanted = [(4028, "9"), (2782, ""), (3261, "17.1.1")];
+    assert_eq!(sections, wanted.map(|(rfc, section)| (rfc, section.to_owned())));
+}
+
+#[test]
 fn malformed_citations_are_found_with_their_line() {
     for bad in [
         "//= RFC 3261 §12.2",
@@ -63,6 +72,7 @@ fn malformed_citations_are_found_with_their_line() {
         "//= RFC 3261 §12.2: x",
         "//= RFC 3261 12.2: no sign",
         "//= RFC 3261: no section",
+        "//= RFC 3261 §1 chapter 2: no such thing",
         "//= RFC many §1: no number",
         "//= RFC 3261 §1..2: two dots",
         "//= RFC 3261 §1.b: a letter",
@@ -113,9 +123,13 @@ fn a_tree_is_read_whole_and_a_missing_one_is_empty() {
     assert_eq!(scan(directory.path()), (Vec::new(), Vec::new()));
     let deep = directory.path().join("src/x/y");
     std::fs::create_dir_all(&deep).unwrap();
-    std::fs::write(deep.join("z.rs"), "//= RFC 3261 §8: text\nfn f() {}\n").unwrap();
+    let product = "//= RFC 3261 §8: text\nfn f() {}\n";
+    let test = "\n#[cfg(test)]\nmod tests {\n    //= RFC 3261 §9\n}\n";
+    std::fs::write(deep.join("z.rs"), format!("{product}{test}")).unwrap();
+    std::fs::write(deep.join("tests.rs"), "//= RFC 3261 §9\n").unwrap();
     std::fs::write(deep.join("z.txt"), "//= RFC 3261 §8\n").unwrap();
     let (found, findings) = scan(directory.path());
-    assert!(findings.is_empty());
+    assert_eq!(findings, Vec::<String>::new());
+    assert_eq!(found.len(), 1);
     assert_eq!(found[0].place, "x/y/z.rs: f");
 }
