@@ -6,7 +6,7 @@
 use crate::lines::{Order, Shared};
 use anyhow::{Context as _, Result};
 use bellwire::audio::codec::CodecId;
-use bellwire::sdp::{self, Direction, LocalMedia};
+use bellwire::sdp::{Desk, Direction, LocalMedia, SrtpPolicy};
 use bellwire::sip::message::{Message, MessageWriter, Method, Name, ResponseSpec, StartLine};
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -100,13 +100,18 @@ impl Callee {
             rtp_port: port,
             rtcp_port: port,
             codecs: vec![CodecId::Pcmu],
+            own_order: false,
             telephone_event: false,
             ptime: Duration::from_millis(20),
             session_id: line as u64 + 1,
             session_version: 1,
-            direction: Direction { send: true, receive: true },
+            direction: Direction::BOTH,
+            rtcp_mux: false,
+            srtp: SrtpPolicy::Off,
         };
-        let (answer, agreed) = sdp::answer(&local, invite.body()).context("the offer")?;
+        // Plain media: no key is ever drawn.
+        let mut desk = Desk::new(local, Box::new(|_| {}));
+        let (answer, agreed) = desk.answer(invite.body()).context("the offer")?;
         let contact = format!("<sip:load@{}>", self.socket.local_addr()?);
         let mut out = Vec::new();
         let spec = ResponseSpec { code: 200, to_tag: Some("load"), ..ResponseSpec::default() };

@@ -222,7 +222,8 @@ fn media() -> MediaSpec {
 
 /// A leg whose peer is this socket, and where the peer sends to.
 fn leg(pool: &MediaPool, seed: u64, peer: SocketAddr) -> (Box<LegHandle>, SocketAddr) {
-    let setup = LegSetup { codec: CodecId::Pcmu, cname: format!("leg{seed}"), seed };
+    let rate = SampleRate::HZ_8000;
+    let setup = LegSetup { codecs: Vec::new(), rate, cname: format!("leg{seed}"), seed };
     let (leg, ports) = pool.open(setup).expect("a leg");
     let params = MediaParams {
         codec: CodecId::Pcmu,
@@ -231,6 +232,8 @@ fn leg(pool: &MediaPool, seed: u64, peer: SocketAddr) -> (Box<LegHandle>, Socket
         ptime: Duration::from_millis(20),
         remote_rtp: peer,
         remote_rtcp: SocketAddr::new(LOOPBACK, 9),
+        rtcp_mux: false,
+        accepts: crate::sdp::Accepts::default(),
         send: true,
         receive: true,
     };

@@ -1,7 +1,7 @@
 //! Q.24 as a table: what must be taken, what must not, and speech.
 
 use super::*;
-use crate::audio::codec::CodecId;
+use crate::audio::codec::{CodecId, Way};
 use crate::audio::tone::DigitTones;
 use proptest::prelude::*;
 
@@ -82,10 +82,10 @@ fn make(sound: Sound, digits: &[u8], seed: u32) -> Vec<i16> {
 }
 
 fn mu_law(samples: &[i16]) -> Vec<i16> {
-    let mut codec = CodecId::Pcmu.spec().codec();
+    let [mut coder, mut decoder] = [Way::Encode, Way::Decode].map(|way| CodecId::Pcmu.spec().codec(way));
     let (mut coded, mut out) = (vec![0; samples.len()], vec![0; samples.len()]);
-    codec.encode(samples, &mut coded);
-    codec.decode(&coded, &mut out);
+    coder.encode(samples, &mut coded);
+    decoder.decode(&coded, &mut out);
     out
 }
 
