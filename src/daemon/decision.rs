@@ -157,10 +157,9 @@ fn question(call: &CallId, incoming: &Incoming, unix_ms: i64) -> Value {
         .map(|(name, value)| (name.clone(), Value::String(value.clone())))
         .collect();
     let identity = &incoming.identity;
-    let at = jiff::Timestamp::from_millisecond(unix_ms).map_or_else(|_| String::new(), |at| at.to_string());
     json!({
         "type": "call.incoming",
-        "timestamp": at,
+        "timestamp": crate::api::stamp::iso(unix_ms),
         "data": {"call": {
             "id": call.as_str(),
             "direction": "inbound",

@@ -3,7 +3,7 @@
 use super::decision::Hook;
 use crate::api::gateway::Content;
 use crate::call::Plan;
-use crate::config::Pattern;
+use crate::config::{Pattern, Secret};
 use crate::id::InstanceId;
 use crate::sip::interface::Incoming;
 
@@ -33,7 +33,7 @@ pub(super) struct Credentials {
     /// The user.
     pub username: String,
     /// The password.
-    pub password: secrecy::SecretString,
+    pub password: Secret,
 }
 
 /// What an incoming call meets, or who says so.

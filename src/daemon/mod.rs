@@ -19,6 +19,7 @@ mod parts;
 mod reception;
 mod reload;
 mod setup;
+mod signalling;
 mod switchboard;
 mod tell;
 mod trunks;
@@ -35,10 +36,8 @@ use crate::audio::rate::SampleRate;
 use crate::call::toll::{Payer, TollGuard};
 use crate::config::Config;
 use crate::media::worker::MediaPool;
-use crate::net::sip::{SipQueues, SipSockets};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::metrics;
-use crate::sip::endpoint::{Endpoint, EndpointStats};
 use crate::speech::stt::Stt;
 use crate::speech::tts::{SentenceOutcome, Tts, TtsError};
 use crate::store::{DeclaredInstance, Dedupe, InstanceSettings, Store, sha256};
@@ -54,18 +53,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use switchboard::{Switchboard, SwitchboardSpec};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Questions to the switchboard, commands to and events from the SIP task that may wait.
 const QUEUE_MAX: usize = 4096;
-
-/// How long carriers have to take a registration back: one retransmission and its answer.
-const UNREGISTER: Duration = Duration::from_millis(1500);
-
-/// How long the SIP task goes on after the last call, to answer retransmissions.
-const LINGER: Duration = Duration::from_millis(200);
 
 /// Runs the daemon on a runtime of its own until a signal or the API stops it.
 ///
@@ -92,29 +84,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     enter_used(&store, &mut toll).await.context("reading the minutes of this day")?;
     let media = MediaPool::start(setup::media(&config, rng.next_u64()))
         .context("starting the media threads ([rtp] in the configuration)")?;
-    let listen: Vec<_> = config.sip.listen.iter().map(|l| (l.transport, l.address)).collect();
-    let socket_spec = setup::sockets(&config, listen);
-    let sockets = SipSockets::bind(&socket_spec).await.context("sip.listen")?;
-    let reload = Reload::new(sockets.tls(), socket_spec.tls);
-    let socket_stats = sockets.stats();
-    warn_expired(&config, &sockets);
-    let addresses = sockets.addresses().to_vec();
-    let mut endpoint_seed = [0; 32];
-    rng.fill(&mut endpoint_seed);
-    let endpoint =
-        Endpoint::new(Instant::now(), setup::endpoint(&config, &addresses, endpoint_seed));
-
-    let (sip_commands, commanded) = mpsc::channel(QUEUE_MAX);
-    let (sip_events, told) = mpsc::channel(QUEUE_MAX);
-    let (sip_probe, probes) = mpsc::channel(1);
-    let (stats, sip_stats) = watch::channel(EndpointStats::default());
-    let queues = SipQueues { commands: commanded, events: sip_events, probes, stats };
-    let sip_stop = CancellationToken::new();
-    let sip = tokio::spawn(crate::net::sip::run(endpoint, sockets, queues, sip_stop.clone()));
-
+    let signalling = signalling::start(&config, &mut rng).await?;
     let parts = Arc::new(Parts {
         media,
-        sip: sip_commands,
+        sip: signalling.commands,
         trunks: setup::trunk_facts(&config),
         default_trunk: config.trunk.first().map(|trunk| trunk.name.to_string()),
         public_address: config.node.public_address,
@@ -136,33 +109,30 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         queue: setup::queue(&config),
         reception: Reception::new(routes, setup::decision_desk(&config, &parts)),
         lines: setup::lines(&config),
-        sip_stats,
+        sip_stats: signalling.stats,
         drain_timeout: config.limits.drain_timeout,
     });
     let (gateway, commands) = Gateway::new(QUEUE_MAX);
     let drained = CancellationToken::new();
-    let board = tokio::spawn(board.run(commands, told, drained.clone()));
+    let board = tokio::spawn(board.run(commands, signalling.events, drained.clone()));
 
     let api_stop = CancellationToken::new();
-    let hangups = tokio::spawn(reload.clone().at_hangup());
-    let api = start_api(&config, &gateway, &parts, (metrics, reload), &api_stop).await?;
+    let hangups = tokio::spawn(signalling.reload.clone().at_hangup());
+    let operators = (metrics, signalling.reload);
+    let api = start_api(&config, &gateway, &parts, operators, &api_stop).await?;
     let health = tokio::spawn(health::watch(
         Arc::clone(&parts),
         gateway.clone(),
-        sip_probe,
+        signalling.probe,
         config.limits.overload_lateness.get(),
-        socket_stats,
+        signalling.sockets,
     ));
-    tell_ready(&config, &addresses, &api, begun);
+    tell_ready(&config, &signalling.addresses, &api, begun);
 
     wait_for_end(&gateway, &drained, config.limits.drain_timeout).await;
     crate::observe::notify::stopping();
     board.await.context("the switchboard failed")?;
-    let registers = config.trunk.iter().any(|trunk| trunk.register);
-    let _ = parts.sip.send(crate::sip::interface::Command::Unregister).await;
-    tokio::time::sleep(if registers { UNREGISTER } else { LINGER }).await;
-    sip_stop.cancel();
-    sip.await.context("the SIP task failed")?;
+    signalling.task.end().await?;
     health.abort();
     hangups.abort();
     parts.media.shutdown().await;
@@ -173,14 +143,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     store.close().await.context("closing the store")?;
     event::GatewayStopped { calls_cut: 0 }.report();
     Ok(())
-}
-
-fn warn_expired(config: &Config, sockets: &SipSockets) {
-    if let Some(file) = &config.sip.tls_certificate
-        && sockets.tls().is_some_and(|tls| tls.facts().expired)
-    {
-        event::CertificateExpired { file: &file.to_string_lossy() }.report();
-    }
 }
 
 /// Enters the minutes that the day has seen before this start: a restart opens no second budget.

@@ -86,7 +86,7 @@ impl Switchboard {
             session,
             realm: auth.realm,
             username: auth.username,
-            password: auth.password,
+            password: auth.password.to_secret_string(),
         };
         let _ = self.spec.parts.sip.send(ask).await;
     }

@@ -36,7 +36,7 @@ impl Reload {
         event::CertificateReloaded { expired: facts.expired }.report();
         Ok(json!({
             "applied": ["sip.tls_certificate", "sip.tls_key", "sip.tls_ca"],
-            "certificate": { "not_after": facts.not_after.map(stamp), "expired": facts.expired },
+            "certificate": { "not_after": facts.not_after.and_then(stamp), "expired": facts.expired },
         }))
     }
 
@@ -52,6 +52,7 @@ impl Reload {
     }
 }
 
-fn stamp(at: std::time::SystemTime) -> String {
-    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| at.to_string())
+fn stamp(at: std::time::SystemTime) -> Option<String> {
+    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(crate::api::stamp::iso(i64::try_from(since.as_millis()).ok()?))
 }

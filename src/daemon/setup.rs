@@ -445,7 +445,7 @@ fn taken_by(route: &Route, meets: Meets) -> InboundRoute {
     let auth = route.auth.as_ref().map(|auth| Credentials {
         realm: auth.realm.clone(),
         username: auth.username.clone(),
-        password: auth.password.to_secret_string(),
+        password: auth.password.clone(),
     });
     InboundRoute {
         trunk: route.trunk.as_ref().map(ToString::to_string),

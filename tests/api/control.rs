@@ -95,8 +95,8 @@ async fn digits_and_refusals_are_read() {
     let keys = DtmfWish { digits: "12#".into(), method: DtmfMethod::Info, duration_ms, gap_ms };
     let refused = Wish::Reject { code: 486, reason: "At lunch".into() };
     assert_eq!(wished, [refused, Wish::Dtmf(keys)]);
-    let inband = json!({"digits": "1", "method": "inband"});
-    assert_eq!(rig.ask("POST", &path, Some(&inband)).await.code(), "not_implemented");
+    let loud = json!({"digits": "1", "method": "loud"});
+    assert_eq!(rig.ask("POST", &path, Some(&loud)).await.places(), ["/method enum"]);
     let wrong = rig.ask("POST", &path, Some(&json!({"digits": "1w", "gapMs": 1}))).await;
     assert_eq!(wrong.places(), ["/digits pattern", "/gapMs out_of_range"]);
 }
