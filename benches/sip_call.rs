@@ -47,6 +47,7 @@ fn bench(c: &mut Criterion) {
     for (name, act) in acts {
         let mut exchange = Exchange::new();
         (0..LINGERING).for_each(|_| act(&mut exchange));
+        println!("{name}: {} entries in the tables", exchange.remains());
         group.bench_function(name, |b| {
             b.iter_custom(|rounds| {
                 exchange.reset();

@@ -167,8 +167,11 @@ fn cited(line: &str) -> Option<&str> {
     line.strip_prefix(MARK).map(str::trim).or_else(|| (line == MARK.trim()).then_some(""))
 }
 
+/// RFCs and their sections.
+type Sections = Vec<(u16, String)>;
+
 /// Sections and what they demand.
-fn parse(text: &str) -> Result<(Vec<(u16, String)>, String), &'static str> {
+fn parse(text: &str) -> Result<(Sections, String), &'static str> {
     let (references, demand) =
         text.split_once(": ").ok_or("no `: ` and text behind the section")?;
     let demand = demand.trim();

@@ -139,7 +139,13 @@ fn history(seed: u64, tally: &mut Tally) {
     tally.calm += calm.len();
     tally.completed += calm.intersection(&play.answered).count();
     tally.messages += pair.watch.messages;
-    for session in calm.difference(&play.answered) {
+    report(&pair, seed, &calm, &play.answered);
+}
+
+/// Says how the calm calls that did not come about went.
+#[expect(clippy::print_stdout, reason = "kept by the harness unless the test fails")]
+fn report(pair: &Pair, seed: u64, calm: &BTreeSet<SessionId>, answered: &BTreeSet<SessionId>) {
+    for session in calm.difference(answered) {
         let ends = pair.agents.iter().flat_map(|agent| &agent.events);
         let ends = ends.filter(|(_, id, _)| id == session).map(|(_, _, event)| name(event));
         println!("seed {seed}: {session}: {}", ends.collect::<Vec<_>>().join(", "));
