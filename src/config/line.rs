@@ -124,6 +124,16 @@ section! {
     }
 }
 
+choice! {
+    /// A hash of digest authentication.
+    HashName {
+        /// What every caller knows.
+        Md5 = "MD5",
+        /// What callers should know (RFC 8760).
+        Sha256 = "SHA-256",
+    }
+}
+
 section! {
     /// Digest credentials that a caller must have.
     RouteAuth {
@@ -131,6 +141,11 @@ section! {
         username: String => "user", Call;
         /// The password.
         password: Secret => "CALLER_PASSWORD", Call;
+        /// What the challenge offers, in this order; a caller takes the first that it knows.
+        ///
+        /// MD5 on top, because SIPp and many telephone systems know nothing else and give up on
+        /// another one that comes first; `["SHA-256"]` where all callers know it.
+        algorithms: Vec<HashName> = ["MD5", "SHA-256"], Call;
         /// The realm of the challenge.
         realm: String = "bellwire", Call;
     }

@@ -35,7 +35,7 @@ pub use address::{CallerId, Cidr, InstanceScope, Listen, PortRange, Prefix, SipU
 pub use agent::{Agent, AgentProfile, HttpTool, TransferMode, TransferTarget, Voicemail};
 pub use api::{Api, ApiKey, Scope};
 pub use limits::Limits;
-pub use line::{Action, Dedupe, Instance, Route, RouteAuth, RouteHeader};
+pub use line::{Action, Dedupe, HashName, Instance, Route, RouteAuth, RouteHeader};
 pub use node::{Level, Log, LogFormat, Node, Webhook};
 pub use reader::Variables;
 pub use report::{ConfigErrors, Place, Problem};

@@ -295,12 +295,10 @@ fn impossible_combinations_are_refused() {
 
 #[test]
 fn what_is_not_built_is_refused_not_ignored() {
-    let trunk = "[[trunk]]\nname=\"t\"\n";
     let route = "[[instance]]\nid=\"inst_a\"\ntrunk=\"t\"\n[[trunk]]\nname=\"t\"\n\
                  [[route]]\ninstance=\"inst_a\"\n";
     for text in [
         "[jitter]\nmode=\"paced\"".to_owned(),
-        format!("{trunk}codecs=[\"opus\"]"),
         format!("{route}action=\"stream\"\nurl=\"wss://bot.example\""),
     ] {
         let found = errors(&text);

@@ -96,16 +96,23 @@ impl Scalar for PathBuf {
     }
 }
 
+/// The codecs that a trunk may list.
+const CODEC_NAMES: &[&str] = &["PCMU", "PCMA", "G722", "OPUS"];
+
 impl Scalar for CodecId {
-    const KIND: Kind = Kind::OneOf(&["PCMU", "PCMA"]);
+    const KIND: Kind = Kind::OneOf(CODEC_NAMES);
 
     fn parse(node: &Node) -> Result<Self, String> {
         let text = node.text()?;
         match text.to_ascii_uppercase().as_str() {
             "PCMU" => Ok(Self::Pcmu),
             "PCMA" => Ok(Self::Pcma),
-            "G722" | "OPUS" => Err(format!("{text} is not available in this version")),
-            _ => Err(super::reader::unknown_word(text, &["PCMU", "PCMA"])),
+            "G722" => Ok(Self::G722),
+            #[cfg(feature = "opus")]
+            "OPUS" => Ok(Self::Opus),
+            #[cfg(not(feature = "opus"))]
+            "OPUS" => Err("OPUS needs a build with `--features opus`".to_owned()),
+            _ => Err(super::reader::unknown_word(text, CODEC_NAMES)),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::api::gateway::Content;
 use crate::call::Plan;
 use crate::config::{Pattern, Secret};
 use crate::id::InstanceId;
-use crate::sip::interface::Incoming;
+use crate::sip::interface::{DigestAlgorithm, Incoming};
 
 /// One `[[route]]`, ready to use: prompts are decoded, expressions compiled.
 pub(super) struct InboundRoute {
@@ -34,6 +34,8 @@ pub(super) struct Credentials {
     pub username: String,
     /// The password.
     pub password: Secret,
+    /// What the challenge offers, in order.
+    pub algorithms: Vec<DigestAlgorithm>,
 }
 
 /// What an incoming call meets, or who says so.

@@ -87,6 +87,7 @@ impl Switchboard {
             realm: auth.realm,
             username: auth.username,
             password: auth.password.to_secret_string(),
+            algorithms: auth.algorithms,
         };
         let _ = self.spec.parts.sip.send(ask).await;
     }

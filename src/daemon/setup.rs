@@ -15,7 +15,7 @@ use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
-    Action, ApiKey as KeyConfig, Config, IdentityMode, Instance, OfferMode, ReliableMode, Route,
+    Action, ApiKey as KeyConfig, Config, HashName, IdentityMode, Instance, OfferMode, ReliableMode, Route,
     SttEngine, SttKind,
     Trunk, TtsEngine, TtsKind,
 };
@@ -27,7 +27,7 @@ use crate::net::http::HttpClient;
 use crate::net::sip::{ConnectionLimits, SocketSpec};
 use crate::net::tls::TlsSpec;
 use crate::sip::interface::{
-    EndpointSpec, IdentityHeader, RegisterSpec, Reliable, Transport, TrunkSpec,
+    DigestAlgorithm, EndpointSpec, IdentityHeader, RegisterSpec, Reliable, Transport, TrunkSpec,
 };
 use crate::speech::key::ApiKey;
 use crate::speech::stt::{SttEngineKind, SttEngineSpec, SttSpec};
@@ -439,6 +439,13 @@ fn webhook_route(route: &Route) -> anyhow::Result<InboundRoute> {
     Ok(taken_by(route, Meets::Hook(hook)))
 }
 
+fn algorithm(hash: HashName) -> DigestAlgorithm {
+    match hash {
+        HashName::Md5 => DigestAlgorithm::Md5,
+        HashName::Sha256 => DigestAlgorithm::Sha256,
+    }
+}
+
 /// A route with what it is matched by.
 fn taken_by(route: &Route, meets: Meets) -> InboundRoute {
     let instance = route.instance.clone().unwrap_or_else(InstanceId::nobody);
@@ -446,6 +453,7 @@ fn taken_by(route: &Route, meets: Meets) -> InboundRoute {
         realm: auth.realm.clone(),
         username: auth.username.clone(),
         password: auth.password.clone(),
+        algorithms: auth.algorithms.iter().map(|hash| algorithm(*hash)).collect(),
     });
     InboundRoute {
         trunk: route.trunk.as_ref().map(ToString::to_string),

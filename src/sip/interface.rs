@@ -220,6 +220,8 @@ pub enum Command {
         username: String,
         /// The password.
         password: secrecy::SecretString,
+        /// What the challenge offers, one line each, in this order; none: all of them.
+        algorithms: Vec<DigestAlgorithm>,
     },
     /// The node is at its limits: new INVITEs get 503 with this Retry-After; `None`: all is well.
     Load {
@@ -681,6 +683,20 @@ pub enum Reliable {
     Supported,
     /// Used whenever the peer supports it, and required of callees.
     Required,
+}
+
+/// A hash of digest authentication (RFC 7616 §3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DigestAlgorithm {
+    /// What every caller knows.
+    Md5,
+    /// What callers should know (RFC 8760).
+    Sha256,
+}
+
+impl DigestAlgorithm {
+    /// All of them, the one that most callers know on top.
+    pub const ALL: [Self; 2] = [Self::Md5, Self::Sha256];
 }
 
 /// How our number is told to a trunk's network.

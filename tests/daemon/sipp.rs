@@ -59,7 +59,29 @@ impl Sipp {
             command.arg(remote);
         }
         let child = command.spawn().expect("sipp is not installed; run `make setup`");
-        Self { child, dir, port }
+        let mut sipp = Self { child, dir, port };
+        if run.remote.is_none() && !run.more.contains(&"-t") {
+            sipp.wait_until_bound();
+        }
+        sipp
+    }
+
+    /// A callee that is not there yet refuses by ICMP, which ends a call at once.
+    fn wait_until_bound(&mut self) {
+        let wanted = format!(":{:04X} ", self.port);
+        let until = Instant::now() + SOON;
+        loop {
+            let bound = std::fs::read_to_string("/proc/net/udp").unwrap();
+            // The first address of a line is the local one.
+            if bound.lines().any(|line| line.trim().split_once(": ").is_some_and(|(_, rest)| {
+                rest.split_once(' ').is_some_and(|(local, _)| format!("{local} ").ends_with(&wanted))
+            })) {
+                return;
+            }
+            let over = self.child.try_wait().unwrap();
+            assert!(over.is_none() && Instant::now() < until, "SIPp: {}", self.errors());
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
     }
 
     /// Waits for its end and demands that every call went by its scenario.

@@ -29,4 +29,4 @@ mod programs;
 mod rig;
 
 mod calls;
-mod later;
+mod ours;

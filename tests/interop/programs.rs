@@ -58,11 +58,13 @@ impl Network {
         let proxy = format!("{PROXY}:{port}");
         let music = TempDir::new().unwrap();
         let audio = tone_wav(music.path(), "music.wav", 800.0, 1.0);
+        // Who registers must find its registrar; else the proxy has to know where the gateway is.
+        let first = setup.gateway.map(|gateway| Kamailio::start(&proxy, gateway, setup.sha256));
         let daemon = Daemon::start("127.0.0.1:9", &trunk(&proxy, setup.trunk, &audio)).await;
         // The gateway has read its audio file.
         drop(music);
-        let gateway = setup.gateway.map_or(daemon.sip.to_string(), str::to_owned);
-        let kamailio = Kamailio::start(&proxy, &gateway, setup.sha256);
+        let kamailio = first
+            .unwrap_or_else(|| Kamailio::start(&proxy, &daemon.sip.to_string(), setup.sha256));
         let phone = Baresip::start(&proxy, setup.manual);
         Self { daemon, phone, kamailio }
     }
@@ -84,7 +86,7 @@ fn trunk(proxy: &str, more: &str, audio: &Path) -> String {
          username = \"gateway\"\npassword = \"secret\"\nrealm = \"{DOMAIN}\"\n\
          from_domain = \"{DOMAIN}\"\nallow = [\"+1\"]\ncaller_id = \"+15550100\"\nping = \"off\"\n\
          {more}\n[[instance]]\nid = \"inst_kamailio\"\ntrunk = \"kamailio\"\n\
-         [[route]]\ntrunk = \"kamailio\"\nto = \"^music$\"\ninstance = \"inst_kamailio\"\n\
+         [[route]]\ntrunk = \"kamailio\"\nto = '^(music|\\+15550100)$'\ninstance = \"inst_kamailio\"\n\
          action = \"play\"\naudio = \"{audio}\"\n\
          [[route]]\ntrunk = \"kamailio\"\nto = \"^ring$\"\naction = \"ring\"\n"
     )

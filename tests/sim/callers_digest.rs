@@ -5,7 +5,7 @@ use crate::clock::secs;
 use crate::world::{World, spec};
 use bellwire::id::SessionId;
 use bellwire::sip::auth::{Attempt, Credentials, DigestClient, SignedRequest};
-use bellwire::sip::interface::{Command, Note, Transport};
+use bellwire::sip::interface::{Command, DigestAlgorithm, Note, Transport};
 use bellwire::sip::message::{MessageWriter, Method, Name};
 use std::time::Duration;
 
@@ -69,7 +69,13 @@ impl Caller {
 fn authenticate(world: &mut World, session: SessionId) {
     let (realm, username) = ("bellwire".into(), "alice".into());
     let password = "secret".to_owned().into();
-    world.command(Command::Authenticate { session, realm, username, password });
+    world.command(Command::Authenticate {
+        session,
+        realm,
+        username,
+        password,
+        algorithms: vec![DigestAlgorithm::Sha256, DigestAlgorithm::Md5],
+    });
 }
 
 #[test]
@@ -127,7 +133,13 @@ fn credentials_for_one_realm_are_none_for_another() {
     for realm in ["bellwire", "other"] {
         let (realm, username) = (realm.into(), "alice".into());
         let password = "secret".to_owned().into();
-        world.command(Command::Authenticate { session: first, realm, username, password });
+        world.command(Command::Authenticate {
+            session: first,
+            realm,
+            username,
+            password,
+            algorithms: Vec::new(),
+        });
     }
     caller.challenged(&mut world);
     world.finish();

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::config::reader::Reader;
-use crate::config::sip::Trunk;
+use crate::config::sip::{SrtpMode, Trunk};
 use crate::sip::interface::Transport;
 
 pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
@@ -13,6 +13,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
         registration(trunk, &path, reader);
         reach(config, trunk, &path, reader);
         sources(trunk, &path, reader);
+        sealing(config, trunk, &path, reader);
     }
 }
 
@@ -102,5 +103,29 @@ fn sources(trunk: &Trunk, path: &str, reader: &mut Reader<'_>) {
                 "is everybody: any host on the network can call through this trunk",
             );
         }
+    }
+}
+
+/// TLS that a proxy wants and we have not, and keys that travel in the open.
+fn sealing(config: &Config, trunk: &Trunk, path: &str, reader: &mut Reader<'_>) {
+    let secure = |uri: &str| {
+        let uri = uri.to_ascii_lowercase();
+        uri.starts_with("sips:") || uri.contains(";transport=tls")
+    };
+    let listens = config.sip.listen.iter().any(|listen| listen.transport == Transport::Tls);
+    for (place, proxy) in trunk.proxy.iter().enumerate() {
+        if secure(&proxy.to_string()) && !listens {
+            reader.error_at(
+                &format!("{path}.proxy[{place}]"),
+                "is reached by TLS, but sip.listen has no tls: socket to send from",
+            );
+        }
+    }
+    let plain = trunk.proxy.iter().any(|proxy| !secure(&proxy.to_string()));
+    if trunk.srtp != SrtpMode::Off && plain {
+        reader.warning_at(
+            &format!("{path}.srtp"),
+            "sends the keys in signalling that is not encrypted: use a proxy by TLS",
+        );
     }
 }

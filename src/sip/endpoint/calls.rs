@@ -85,8 +85,9 @@ impl Endpoint {
             Command::Info { session, digit, duration_ms } => {
                 (session, Ask::Info { digit, duration_ms })
             }
-            Command::Authenticate { session, realm, username, password } => {
-                return self.authenticate(now, session, &realm, &username, &password);
+            Command::Authenticate { session, realm, username, password, algorithms } => {
+                let user = (&*username, &password);
+                return self.authenticate(now, session, &realm, user, &algorithms);
             }
             Command::Load { retry_after } => {
                 self.overload = retry_after;

@@ -7,7 +7,7 @@
 use super::Endpoint;
 use crate::id::SessionId;
 use crate::sip::auth::{Denied, DigestServer, Hash};
-use crate::sip::interface::{EndCause, Ending, Event, Note, Output};
+use crate::sip::interface::{DigestAlgorithm, EndCause, Ending, Event, Note, Output};
 use crate::sip::message::{Message, Name};
 use crate::sip::session::Reply;
 use crate::time::Rng;
@@ -48,8 +48,8 @@ impl Endpoint {
         now: Instant,
         session: SessionId,
         realm: &str,
-        username: &str,
-        password: &SecretString,
+        (username, password): (&str, &SecretString),
+        algorithms: &[DigestAlgorithm],
     ) {
         let Some(id) = self.calls.get(&session).and_then(|call| call.server) else { return };
         let Some(served) = self.servers.user(id).filter(|served| !served.request.is_empty()) else {
@@ -67,10 +67,17 @@ impl Endpoint {
             }
             Err(denied) => denied,
         };
-        //= RFC 8760 §2.3: the most preferred algorithm on top
-        let challenges = [Hash::Sha256, Hash::Md5]
-            .map(|hash| server.challenge(now, hash, denied == Denied::Stale).to_string());
-        let headers = challenges.map(|value| (Name::WwwAuthenticate, value)).to_vec();
+        //= RFC 8760 §2.3: one header field for each algorithm, the most preferred on top
+        let wanted = if algorithms.is_empty() { &DigestAlgorithm::ALL[..] } else { algorithms };
+        let mut headers = Vec::with_capacity(wanted.len());
+        for algorithm in wanted {
+            let hash = match algorithm {
+                DigestAlgorithm::Md5 => Hash::Md5,
+                DigestAlgorithm::Sha256 => Hash::Sha256,
+            };
+            let value = server.challenge(now, hash, denied == Denied::Stale).to_string();
+            headers.push((Name::WwwAuthenticate, value));
+        }
         //= RFC 3261 §22.1: a UAS that wants credentials answers with 401
         self.reply(now, id, &Reply { code: 401, headers, ..Reply::default() }, "");
         self.forget_call(session);

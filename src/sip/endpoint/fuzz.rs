@@ -307,6 +307,7 @@ fn asked(letter: u8, session: SessionId, replaces: Option<SessionId>) -> Option<
             realm: "r".to_owned(),
             username: "u".to_owned(),
             password: "p".to_owned().into(),
+            algorithms: Vec::new(),
         },
         b'h' => Command::Hangup { session, reason: Some("Q.850;cause=16".to_owned()) },
         _ => return None,
