@@ -126,7 +126,10 @@ impl Desk {
             Decided::Content(content) => (answer, self.content(content)?),
             Decided::Ask(content) => {
                 let ring = decision.ring.unwrap_or(Duration::from_secs(60));
-                (Plan::Ask { timeout: ring, otherwise: 480, longest: self.longest }, self.content(content)?)
+                (
+                    Plan::Ask { timeout: ring, otherwise: 480, longest: self.longest },
+                    self.content(content)?,
+                )
             }
             Decided::Ring => {
                 (Plan::RingOnly { ring: decision.ring.unwrap_or(RING_MAX) }, silence())

@@ -73,9 +73,7 @@ pub(super) fn choose<'a>(
 
 fn has(incoming: &Incoming, name: &str, value: &Pattern) -> bool {
     let fields = incoming.watched.iter().chain(&incoming.headers);
-    fields.into_iter().any(|(known, text)| {
-        known.eq_ignore_ascii_case(name) && value.is_match(text)
-    })
+    fields.into_iter().any(|(known, text)| known.eq_ignore_ascii_case(name) && value.is_match(text))
 }
 
 /// Longer than any call.

@@ -44,7 +44,8 @@ impl Overload {
         } else {
             (self.late, self.good) = (0, self.good.saturating_add(1));
         }
-        let now = if self.overloaded { self.good < GOOD_SECONDS } else { self.late >= LATE_SECONDS };
+        let now =
+            if self.overloaded { self.good < GOOD_SECONDS } else { self.late >= LATE_SECONDS };
         (std::mem::replace(&mut self.overloaded, now) != now).then_some(now)
     }
 }

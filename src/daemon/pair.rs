@@ -10,8 +10,8 @@
 //! sound (the bridge does) and ends no call: it tells each what became of the other.
 
 use super::bridging::{Bridge, Heard, Legs, Which};
-use crate::app::bridge::PaceSpec;
 use super::call_driver::{JointLink, Message, joint_of};
+use crate::app::bridge::PaceSpec;
 use crate::call::control::{OnPeerHangup, WishError};
 use crate::call::machine::Joint;
 use crate::call::record::CallRecord;

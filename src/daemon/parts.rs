@@ -226,9 +226,10 @@ impl Parts {
         let uri = crate::sip::message::Uri::parse(target).map_err(|error| error.to_string())?;
         let host = uri.host.to_string().to_ascii_lowercase();
         let ours = facts.hosts.contains(&host)
-            || uri.host.ip().is_some_and(|ip| {
-                facts.sources.iter().any(|network| network_holds(*network, ip))
-            });
+            || uri
+                .host
+                .ip()
+                .is_some_and(|ip| facts.sources.iter().any(|network| network_holds(*network, ip)));
         match facts.redirects {
             RedirectMode::Any => Ok(()),
             RedirectMode::Trunk if ours => Ok(()),

@@ -15,9 +15,8 @@ use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
-    Action, ApiKey as KeyConfig, Config, HashName, IdentityMode, Instance, OfferMode, ReliableMode, Route,
-    SttEngine, SttKind,
-    Trunk, TtsEngine, TtsKind,
+    Action, ApiKey as KeyConfig, Config, HashName, IdentityMode, Instance, OfferMode, ReliableMode,
+    Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
@@ -73,14 +72,13 @@ pub(super) fn sockets(config: &Config, listen: Vec<(Transport, SocketAddr)>) -> 
         per_source: sip.connections_per_source as usize,
         ..spec.limits
     };
-    let tls = sip.tls_certificate.as_ref().zip(sip.tls_key.as_ref()).map(|(certificate, key)| {
-        TlsSpec {
+    let tls =
+        sip.tls_certificate.as_ref().zip(sip.tls_key.as_ref()).map(|(certificate, key)| TlsSpec {
             certificate: certificate.clone(),
             key: key.clone(),
             ca: sip.tls_ca.clone(),
             require_client_certificate: sip.tls_require_client_certificate,
-        }
-    });
+        });
     let resolver = ResolverSpec { servers: sip.nameservers.clone(), ..spec.resolver };
     SocketSpec { listen: spec.listen, tls, limits, resolver }
 }
@@ -159,7 +157,8 @@ fn host_of(proxy: &crate::config::SipUri) -> Option<String> {
 /// The accounts of the guard against toll fraud.
 pub(super) fn toll(config: &Config) -> TollGuard {
     let some = |limit: u32| Some(limit).filter(|limit| *limit > 0);
-    let minutes = |limit: u32| some(limit).map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
+    let minutes =
+        |limit: u32| some(limit).map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
     let trunk = |trunk: &Trunk| {
         // Calls at once and a second are paced by the queue.
         let caps = Caps { per_day: minutes(trunk.max_minutes_per_day), ..Caps::default() };

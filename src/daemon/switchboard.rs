@@ -290,8 +290,11 @@ impl Switchboard {
             .may_dial(&trunk, new.key.as_deref(), &new.target)
             .map_err(|detail| Problem::new(Code::DestinationNotAllowed, detail))?;
         let is_uri = new.target.starts_with("sip:") || new.target.starts_with("sips:");
-        let uri =
-            if is_uri { new.target.clone() } else { format!("sip:{}@{}", new.target, facts.domain) };
+        let uri = if is_uri {
+            new.target.clone()
+        } else {
+            format!("sip:{}@{}", new.target, facts.domain)
+        };
         let settings = &new.settings;
         let line_number = settings.caller_id.as_deref();
         if new.from.as_ref().is_some_and(|from| !facts.may_show(line_number, from)) {

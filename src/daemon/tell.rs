@@ -4,9 +4,9 @@ use crate::api::gateway::Status;
 use crate::call::cause;
 use crate::call::outcome::Outcome;
 use crate::call::record::{CallRecord, CallType, Direction, HangupParty};
+use crate::net::sip::SocketStats;
 use crate::observe::event::{self, Happening as _};
 use crate::observe::redact::Number;
-use crate::net::sip::SocketStats;
 use crate::sip::interface::Note;
 
 pub(super) fn created(record: &CallRecord) {
@@ -73,16 +73,19 @@ pub(super) fn sip_note(note: &Note) {
 
 /// Publishes what the SIP sockets count.
 pub(super) fn sockets(stats: &SocketStats) {
-    event::sip_sockets(stats.open.get(), &[
-        ("datagrams_dropped", stats.datagrams_dropped.get()),
-        ("unreachable", stats.unreachable.get()),
-        ("accepted", stats.accepted.get()),
-        ("opened", stats.opened.get()),
-        ("refused", stats.refused.get()),
-        ("evicted", stats.evicted.get()),
-        ("faulted", stats.faulted.get()),
-        ("handshakes_failed", stats.handshakes_failed.get()),
-    ]);
+    event::sip_sockets(
+        stats.open.get(),
+        &[
+            ("datagrams_dropped", stats.datagrams_dropped.get()),
+            ("unreachable", stats.unreachable.get()),
+            ("accepted", stats.accepted.get()),
+            ("opened", stats.opened.get()),
+            ("refused", stats.refused.get()),
+            ("evicted", stats.evicted.get()),
+            ("faulted", stats.faulted.get()),
+            ("handshakes_failed", stats.handshakes_failed.get()),
+        ],
+    );
 }
 
 /// A target was refused by the rules of its trunk.

@@ -47,7 +47,9 @@ async fn a_webhook_decides_what_a_call_meets() {
     let said = calls.iter().find(|call| call["metadata"]["k"] == 7).expect("with its metadata");
     assert_eq!(said["type"], "FIXED_TTS");
     let failed = calls.iter().filter(|call| call["sip_code"] == 480);
-    assert!(failed.clone().count() == 2 && failed.into_iter().all(|call| call["status"] == "FAILED"));
+    assert!(
+        failed.clone().count() == 2 && failed.into_iter().all(|call| call["status"] == "FAILED")
+    );
     let asked = server.requests.lock().unwrap().clone();
     assert_eq!(asked[0]["type"], "call.incoming");
     assert!(asked[0]["data"]["call"]["from"].is_string(), "{}", asked[0]);

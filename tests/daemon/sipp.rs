@@ -73,9 +73,12 @@ impl Sipp {
         loop {
             let bound = std::fs::read_to_string("/proc/net/udp").unwrap();
             // The first address of a line is the local one.
-            if bound.lines().any(|line| line.trim().split_once(": ").is_some_and(|(_, rest)| {
-                rest.split_once(' ').is_some_and(|(local, _)| format!("{local} ").ends_with(&wanted))
-            })) {
+            if bound.lines().any(|line| {
+                line.trim().split_once(": ").is_some_and(|(_, rest)| {
+                    rest.split_once(' ')
+                        .is_some_and(|(local, _)| format!("{local} ").ends_with(&wanted))
+                })
+            }) {
                 return;
             }
             let over = self.child.try_wait().unwrap();

@@ -71,7 +71,6 @@ async fn we_transfer_the_phone_and_it_calls_the_new_target() {
     let to = json!({ "to": "+15550100", "mode": "blind" });
     let (status, answer) = network.daemon.post(&format!("/v1/calls/{id}/transfer"), &to).await;
     assert!((200..300).contains(&status), "{answer}");
-    network.phone.wait_for("CALL_TRANSFER");
     network.phone.wait_for("CALL_ESTABLISHED");
     network.phone.hear(0, 4000);
     let call = network.daemon.wait_for_end(&id).await;

@@ -63,8 +63,8 @@ impl Network {
         let daemon = Daemon::start("127.0.0.1:9", &trunk(&proxy, setup.trunk, &audio)).await;
         // The gateway has read its audio file.
         drop(music);
-        let kamailio = first
-            .unwrap_or_else(|| Kamailio::start(&proxy, &daemon.sip.to_string(), setup.sha256));
+        let kamailio =
+            first.unwrap_or_else(|| Kamailio::start(&proxy, &daemon.sip.to_string(), setup.sha256));
         let phone = Baresip::start(&proxy, setup.manual);
         Self { daemon, phone, kamailio }
     }

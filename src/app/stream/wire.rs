@@ -257,7 +257,9 @@ fn method(name: Option<&str>) -> Result<DtmfMethod, Wrong> {
         Some("rfc4733") => Ok(DtmfMethod::Rfc4733),
         Some("info") => Ok(DtmfMethod::Info),
         Some("inband") => Ok(DtmfMethod::Inband),
-        Some(_) => Err(("invalid_field", "method must be auto, rfc4733, info or inband".to_owned())),
+        Some(_) => {
+            Err(("invalid_field", "method must be auto, rfc4733, info or inband".to_owned()))
+        }
     }
 }
 

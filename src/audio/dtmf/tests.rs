@@ -82,7 +82,8 @@ fn make(sound: Sound, digits: &[u8], seed: u32) -> Vec<i16> {
 }
 
 fn mu_law(samples: &[i16]) -> Vec<i16> {
-    let [mut coder, mut decoder] = [Way::Encode, Way::Decode].map(|way| CodecId::Pcmu.spec().codec(way));
+    let [mut coder, mut decoder] =
+        [Way::Encode, Way::Decode].map(|way| CodecId::Pcmu.spec().codec(way));
     let (mut coded, mut out) = (vec![0; samples.len()], vec![0; samples.len()]);
     coder.encode(samples, &mut coded);
     decoder.decode(&coded, &mut out);

@@ -38,8 +38,11 @@ fn tls(config: &Config, reader: &mut Reader<'_>) {
             "needs sip.tls_ca: the authorities whose certificates are let in",
         );
     }
-    let files =
-        [("tls_certificate", &sip.tls_certificate), ("tls_key", &sip.tls_key), ("tls_ca", &sip.tls_ca)];
+    let files = [
+        ("tls_certificate", &sip.tls_certificate),
+        ("tls_key", &sip.tls_key),
+        ("tls_ca", &sip.tls_ca),
+    ];
     for (key, file) in files {
         if let Some(file) = file.as_ref().filter(|file| !file.is_file()) {
             let message = format!("{} is not a file that can be read", file.display());

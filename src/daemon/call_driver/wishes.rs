@@ -6,9 +6,9 @@
 use super::{CallActor, ReplyTo, now};
 use crate::app::Control;
 use crate::app::stream::wire::Told;
-use crate::config::DtmfMode;
 use crate::call::control::{DtmfMethod, DtmfWish, OnPeerHangup, TransferWish, Wish, WishError};
 use crate::call::record::{TransferMode, TransferPhase, TransferView};
+use crate::config::DtmfMode;
 use crate::daemon::control::{CallAsk, TransferPlan};
 use crate::media::interface::Command as MediaCommand;
 use crate::observe::event::{self, Happening as _};
@@ -224,7 +224,8 @@ impl CallActor {
 
     fn send_by_leg(&mut self, keys: &DtmfWish) {
         if self.app.is_some() && self.joint.is_none() {
-            let (digits, duration_ms, gap_ms) = (keys.digits.clone(), keys.duration_ms, keys.gap_ms);
+            let (digits, duration_ms, gap_ms) =
+                (keys.digits.clone(), keys.duration_ms, keys.gap_ms);
             self.tell_app(Control::SendDtmf { digits, duration_ms, gap_ms });
         } else {
             // Nobody else sends any: the leg is on its own, or in a bridge.

@@ -127,8 +127,7 @@ impl Endpoint {
         let request = self.first_invite(trunk, &tag, &invite);
         let key = (request.call_id.clone(), tag);
         self.by_dialog.insert(key.clone(), id);
-        let mut session =
-            Session::outgoing(self.policy(trunk), invite.to, invite.sdp.is_some());
+        let mut session = Session::outgoing(self.policy(trunk), invite.to, invite.sdp.is_some());
         session.describe(invite.sdp);
         let call = Call {
             session,

@@ -165,7 +165,9 @@ mod tests {
             if spoken.voice == "en-US-001"));
         assert_eq!((said.ring, said.metadata.len()), (Some(Duration::from_secs(2)), 1));
         let rejected = read(r#"{"action":"reject","sipCode":486,"reason":"Later"}"#).unwrap();
-        assert!(matches!(rejected.decided, Decided::Reject { code: 486, reason } if reason == "Later"));
+        assert!(
+            matches!(rejected.decided, Decided::Reject { code: 486, reason } if reason == "Later")
+        );
         let declined = read(r#"{"action":"reject"}"#).unwrap();
         assert!(matches!(declined.decided, Decided::Reject { code: 603, .. }));
         assert!(matches!(read(r#"{"action":"answer"}"#).unwrap().decided, Decided::Answer));

@@ -547,7 +547,12 @@ async fn floods_are_bounded_and_lose_no_end() {
 async fn keys_that_belong_together_are_told_together() {
     let (mut rig, mut brain) = Rig::talking(|_| {}).await;
     for digit in *b"12" {
-        rig.leg.events.push_back(Event::Dtmf { digit, duration_ms: 90, position: 0, inband: false });
+        rig.leg.events.push_back(Event::Dtmf {
+            digit,
+            duration_ms: 90,
+            position: 0,
+            inband: false,
+        });
         rig.beats(20).await;
     }
     assert!(brain.heard().is_empty());
