@@ -266,7 +266,9 @@ impl Quality {
         let lost = report.rx_lost + report.rx_late;
         let expected = report.rx_packets + lost;
         let loss = if expected == 0 { 0.0 } else { lost as f64 / expected as f64 };
-        let mos = (report.rx_packets > 0).then(|| mos_g711(loss * 100.0));
+        // The leg's own score knows bursts and delay; a short call has none yet.
+        let scored = Some(report.mos_rx).filter(|mos| *mos > 0.0);
+        let mos = scored.or_else(|| (report.rx_packets > 0).then(|| mos_g711(loss * 100.0)));
         Self {
             mos,
             loss,

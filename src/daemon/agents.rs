@@ -367,7 +367,11 @@ fn known_transcriber(stt: &Stt, name: Option<&str>) -> Result<(), Problem> {
 
 fn target(target: &crate::config::TransferTarget) -> Target {
     let (name, uri) = (target.name.to_string(), target.uri.to_string());
-    Target { name, uri, mode: TransferMode::Blind }
+    let mode = match target.mode {
+        crate::config::TransferMode::Refer => TransferMode::Blind,
+        crate::config::TransferMode::Bridge => TransferMode::Bridge,
+    };
+    Target { name, uri, mode }
 }
 
 fn conductor(engine: &LlmEngine, request: &AgentRequest) -> Conductor {

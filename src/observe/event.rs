@@ -562,6 +562,8 @@ pub fn count_media(report: &crate::media::interface::LegReport) {
         ("late", report.rx_late),
         ("duplicate", report.rx_duplicate),
         ("refused", report.rx_refused),
+        ("bad_tag", report.rx_bad_tags),
+        ("replayed", report.rx_replayed),
         ("send_failed", report.tx_failed),
     ] {
         metrics::RTP_DROPPED.add(count, &[why]);

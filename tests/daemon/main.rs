@@ -34,4 +34,5 @@ mod routes;
 mod scenarios;
 mod sound;
 mod stream;
+mod tls;
 mod trunk;

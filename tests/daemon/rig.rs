@@ -63,6 +63,12 @@ impl Daemon {
     }
 
     #[allow(clippy::unused_async, reason = "reads like its neighbours")]
+    /// Starts a daemon with more arguments.
+    pub async fn start_with(proxy: &str, args: &[&str]) -> Self {
+        Self::spawn(TempDir::new().unwrap(), proxy, "", args)
+    }
+
+    #[allow(clippy::unused_async, reason = "reads like its neighbours")]
     pub async fn start_in(dir: TempDir, proxy: &str, more: &str) -> Self {
         Self::spawn(dir, proxy, more, &[])
     }
