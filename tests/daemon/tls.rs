@@ -24,9 +24,9 @@ async fn a_renewed_certificate_is_taken_and_a_broken_one_is_not() {
     certify(dir.path());
     let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
     let set = [
-        "sip.listen=[\"udp:127.0.0.1:0\",\"tcp:127.0.0.1:0\",\"tls:127.0.0.1:0\"]".to_owned(),
-        format!("sip.tls_certificate=\"{}\"", certificate.display()),
-        format!("sip.tls_key=\"{}\"", key.display()),
+        "sip.listen=udp:127.0.0.1:0,tcp:127.0.0.1:0,tls:127.0.0.1:0".to_owned(),
+        format!("sip.tls_certificate={}", certificate.display()),
+        format!("sip.tls_key={}", key.display()),
     ];
     let args: Vec<&str> = set.iter().flat_map(|set| ["--set", set]).collect();
     let daemon = Daemon::start_with("127.0.0.1:9", &args).await;
