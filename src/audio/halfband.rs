@@ -232,8 +232,10 @@ mod tests {
         assert_eq!(Down::default().process(&[1; 9], &mut [0; 9]), 4);
         assert_eq!(Down::default().process(&[1; 9], &mut [0; 2]), 2);
         let (mut up, mut down) = (Up::default(), Down::default());
-        (up.process(&[9; 90], &mut [0; 180]), down.process(&[9; 90], &mut [0; 45])).0;
-        (up.reset(), down.reset()).0;
+        up.process(&[9; 90], &mut [0; 180]);
+        down.process(&[9; 90], &mut [0; 45]);
+        up.reset();
+        down.reset();
         let mut out = [7; 8];
         up.process(&[0; 4], &mut out);
         assert_eq!(out, [0; 8]);

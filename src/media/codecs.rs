@@ -147,14 +147,14 @@ mod tests {
     use crate::audio::codec::CODECS;
     use std::f64::consts::TAU;
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a sound")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a sound")]
     fn tone(rate: u32, samples: usize) -> Vec<i16> {
         let step = TAU * 440.0 / f64::from(rate);
         (0..samples).map(|n| (8_000.0 * (step * n as f64).sin()) as i16).collect()
     }
 
     /// The level of what is left of `heard` after the part that resembles `said` best, in dB.
-    #[expect(clippy::cast_precision_loss, reason = "counts")]
+    #[allow(clippy::cast_precision_loss, reason = "counts")]
     fn noise_db(said: &[i16], heard: &[i16]) -> f64 {
         let at = |delay: usize| {
             let pairs = said[2_000..8_000].iter().zip(&heard[2_000 + delay..]);

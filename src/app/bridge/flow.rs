@@ -140,6 +140,8 @@ fn micros(time: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "any instant will do as the start of a test")]
+
     use super::*;
 
     const RATE: SampleRate = SampleRate::HZ_8000;

@@ -341,6 +341,7 @@ mod tests {
     use super::*;
 
     /// Noise in bursts, so that every step of the scales is used; the same everywhere.
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half of a word")]
     pub(super) fn material(samples: usize) -> Vec<i16> {
         let mut state = 1_u32;
         let next = |at: usize| {

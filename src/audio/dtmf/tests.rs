@@ -1,5 +1,11 @@
 //! Q.24 as a table: what must be taken, what must not, and speech.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::manual_midpoint,
+    reason = "samples are made from small formulas"
+)]
+
 use super::*;
 use crate::audio::codec::{CodecId, Way};
 use crate::audio::tone::DigitTones;

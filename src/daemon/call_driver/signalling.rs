@@ -207,7 +207,7 @@ impl CallActor {
         let ours = self.parts.trunks.get(&trunk).and_then(|facts| facts.caller_id.clone());
         let from_user = from_user.or(ours).unwrap_or_else(|| record.target_phone.clone());
         let invite =
-            Invite { replaces, sdp, ..Invite::new(session, &trunk, &uri, &from_user, Vec::new()) };
+            Invite { sdp, replaces, ..Invite::new(session, &trunk, &uri, &from_user, Vec::new()) };
         self.side = Some(Side { session, desk });
         self.tell_sip(Command::Invite(Box::new(invite))).await;
     }

@@ -20,7 +20,7 @@ fn packet(seq: u16, ssrc: u32) -> Vec<u8> {
     packet.extend(seq.to_be_bytes());
     packet.extend(u32::from(seq).to_be_bytes());
     packet.extend(ssrc.to_be_bytes());
-    packet.extend((0..160).map(|i| (i as u8).wrapping_mul(seq.to_be_bytes()[1])));
+    packet.extend((0..160_u8).map(|i| i.wrapping_mul(seq.to_be_bytes()[1])));
     packet
 }
 

@@ -209,7 +209,7 @@ impl Model {
             2 => "Session-Expires: 90;refresher=uac\r\nContact: <sip:moved@h>\r\n",
             _ => "",
         };
-        let body = if choice / 64 % 4 == 0 { "" } else { SDP };
+        let body = if (choice / 64).is_multiple_of(4) { "" } else { SDP };
         let text = response(code, method.as_str(), cseq, "theirs", extra, body);
         let before = self.acks();
         self.feed(Input::Response { tag, message: &Message::parse(text.as_bytes()).unwrap() });
@@ -269,8 +269,9 @@ impl Model {
                 self.feed(Input::Accepted(&Message::parse(ok.as_bytes()).unwrap()));
             }
             66..70 => {
-                let invites = self.open.iter().filter(|(_, (method, _))| *method == Method::Invite);
-                let Some((&server, _)) = invites.last() else { return };
+                let mut invites =
+                    self.open.iter().filter(|(_, (method, _))| *method == Method::Invite);
+                let Some((&server, _)) = invites.next_back() else { return };
                 self.feed(Input::Cancel { server, reason: Reason::default() });
                 assert!(self.answered.contains(&server), "487 is owed: {:#?}", self.trace);
             }
@@ -292,7 +293,9 @@ impl Model {
         let extra = timers[number / 8 % timers.len()];
         let notify = "Event: refer\r\nContent-Type: message/sipfrag\r\nSubscription-State: ";
         match choice % 16 {
-            0..4 => self.ask("INVITE", extra, if choice / 16 % 4 == 0 { "" } else { SDP }),
+            0..4 => {
+                self.ask("INVITE", extra, if (choice / 16).is_multiple_of(4) { "" } else { SDP })
+            }
             4 | 5 => self.ask("UPDATE", extra, SDP),
             6 | 7 => self.ask("UPDATE", extra, ""),
             8 => self.ask("REFER", "Refer-To: <sip:c@h>\r\n", ""),
@@ -305,7 +308,7 @@ impl Model {
                 self.ask_as("INFO", cseq, "", "");
             }
             14 => self.ask("MESSAGE", "", ""),
-            _ if choice / 16 % 8 == 0 => self.ask("BYE", "", ""),
+            _ if (choice / 16).is_multiple_of(8) => self.ask("BYE", "", ""),
             _ => {}
         }
     }
@@ -321,7 +324,7 @@ impl Model {
             12 => Ask::Info { digit: '1', duration_ms: 100 },
             13 => Ask::Ring,
             14 => Ask::Answer(SDP.into()),
-            _ if choice / 16 % 8 == 0 => Ask::Hangup { reason: None },
+            _ if (choice / 16).is_multiple_of(8) => Ask::Hangup { reason: None },
             _ => return,
         };
         self.feed(Input::Ask(ask));
@@ -349,6 +352,7 @@ impl Model {
 /// An input without its bytes.
 struct Brief<'a>(&'a Input<'a>);
 
+#[expect(clippy::match_same_arms, clippy::wildcard_enum_match_arm, reason = "a trace of a test")]
 impl std::fmt::Debug for Brief<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {

@@ -1,6 +1,12 @@
 //! One direction in virtual time: a caller whose clock and path the test makes, and a listener who
 //! takes 5 ms at a time.
 
+#![allow(
+    clippy::unnecessary_wraps,
+    clippy::cast_sign_loss,
+    reason = "sounds and counts of a test, and one shape for all generators"
+)]
+
 use super::*;
 use proptest::prelude::*;
 use std::f32::consts::TAU;

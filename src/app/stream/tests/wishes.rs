@@ -76,7 +76,7 @@ async fn a_client_keeps_its_seat_while_the_leg_is_lent() {
     let mut rig = Rig::answered().await;
     let mut client = rig.attach("protocol=native").await;
     client.text(r#"{"type":"utterance","id":"u"}"#);
-    client.pcm(&[500; 16_000]);
+    client.pcm(&vec![500; 16_000]);
     rig.beats(2).await;
     client.told();
     let (reply, lent) = oneshot::channel();

@@ -1,5 +1,7 @@
 //! Two legs that talk to each other over a network that the test holds.
 
+#![allow(clippy::large_stack_arrays, reason = "legs are large, and a test has a stack for two")]
+
 use super::*;
 use std::f64::consts::TAU;
 
