@@ -12,15 +12,14 @@
 //! reads [`BridgeEvent`] does.
 
 pub mod flow;
-pub mod pace;
 mod task;
 #[cfg(test)]
 mod tests;
 
 use super::line::{split, whole};
 use crate::audio::codec::SampleRate;
+pub use crate::media::pace::{PaceReport, PaceSpec};
 use crate::media::worker::LegHandle;
-pub use pace::{PaceReport, PaceSpec};
 use std::time::Duration;
 use task::{End, Ends, Task};
 use tokio::sync::{mpsc, watch};

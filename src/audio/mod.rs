@@ -17,4 +17,5 @@ pub mod resample;
 pub mod sample;
 pub mod tone;
 pub mod vad;
+pub mod warp;
 pub mod wav;

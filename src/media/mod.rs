@@ -15,6 +15,7 @@ pub mod interface;
 pub mod jitter;
 pub mod leg;
 pub mod level;
+pub mod pace;
 pub mod pacer;
 pub mod playout;
 pub mod quality;

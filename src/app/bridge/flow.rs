@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Both beats are of one clock, so the foot stays where it is; what it is off by half a second later
-//! is written more or less, which moves sound between the ring and [`super::pace::Pace`] unheard.
+//! is written more or less, which moves sound between the ring and [`crate::media::pace::Pace`] unheard.
 //! Pure: time and a level in, samples out.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]

@@ -1,13 +1,13 @@
 //! The task of a bridge: a beat of 5 ms, both legs' events, and the orders of its owner.
 
 use super::flow::Flow;
-use super::pace::Pace;
 use super::{BridgeEvent, BridgeReport, BridgeSpec, Order, Side, Sides};
 use crate::app::line::{Ears, Line, dtmf_command};
 use crate::audio::codec::SampleRate;
 use crate::audio::resample::Resampler;
 use crate::media::interface::{Command, Event};
 use crate::media::level::Level;
+use crate::media::pace::Pace;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

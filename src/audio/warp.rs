@@ -10,22 +10,18 @@
 
 /// Where sound resembles itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Likeness {
+pub struct Likeness {
     /// Samples between the two places.
-    pub(super) lag: usize,
+    pub lag: usize,
     /// Normalised correlation, -1 to 1; 1 for silence.
-    pub(super) score: f32,
+    pub score: f32,
 }
 
 /// The lag within `lags` at which `over` samples of `x` resemble its beginning most.
 ///
 /// `None` when `x` is too short for any. Cost: `over` multiplications for every lag, at 8 kHz some
 /// ten thousand.
-pub(super) fn search(
-    x: &[i16],
-    lags: std::ops::RangeInclusive<usize>,
-    over: usize,
-) -> Option<Likeness> {
+pub fn search(x: &[i16], lags: std::ops::RangeInclusive<usize>, over: usize) -> Option<Likeness> {
     let head = x.get(..over)?;
     let mut best: Option<Likeness> = None;
     for lag in lags {
@@ -39,20 +35,20 @@ pub(super) fn search(
 }
 
 /// Makes `fade` samples that lead from the start of `x` to `lag + fade`.
-pub(super) fn squeeze(x: &[i16], lag: usize, fade: usize, mut out: impl FnMut(i16)) {
+pub fn squeeze(x: &[i16], lag: usize, fade: usize, mut out: impl FnMut(i16)) {
     let (from, to) = (x.iter().take(fade), x.iter().skip(lag).take(fade));
     cross(from, to, fade, &mut out);
 }
 
 /// Makes `lag + fade` samples that lead from the start of `x` to `fade`.
-pub(super) fn stretch(x: &[i16], lag: usize, fade: usize, mut out: impl FnMut(i16)) {
+pub fn stretch(x: &[i16], lag: usize, fade: usize, mut out: impl FnMut(i16)) {
     x.iter().take(lag).for_each(|sample| out(*sample));
     let (from, to) = (x.iter().skip(lag).take(fade), x.iter().take(fade));
     cross(from, to, fade, &mut out);
 }
 
 /// Power of samples; full scale is 2^30.
-pub(super) fn power(x: &[i16]) -> f32 {
+pub fn power(x: &[i16]) -> f32 {
     let sum: f32 = x.iter().map(|&s| f32::from(s) * f32::from(s)).sum();
     sum / ratio(x.len().max(1), 1)
 }

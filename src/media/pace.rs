@@ -25,10 +25,10 @@
 mod arrivals;
 #[cfg(test)]
 mod tests;
-mod warp;
 
 use crate::audio::codec::SampleRate;
 use crate::audio::plc::Concealer;
+use crate::audio::warp;
 use crate::media::interface::{FrameHeader, FrameKind};
 use arrivals::Arrivals;
 use std::collections::VecDeque;
