@@ -206,14 +206,19 @@ impl Daemon {
 
     /// Waits until the call has this status, and gives it.
     pub async fn wait_for(&self, id: &str, status: &str) -> Value {
+        self.wait_until(id, status, |call| call["status"] == status).await
+    }
+
+    /// Waits until the call is as it should be, and gives it; `what` names that in a failure.
+    pub async fn wait_until(&self, id: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + SOON;
         loop {
             let call = self.call(id).await;
-            if call["status"] == status {
+            if is(&call) {
                 return call;
             }
             let over = call["status"] == "COMPLETED" || call["status"] == "FAILED";
-            assert!(!over && Instant::now() < until, "waiting for {status}: {call:#}");
+            assert!(!over && Instant::now() < until, "waiting for {what}: {call:#}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
