@@ -219,7 +219,7 @@ async fn transfers_are_followed_to_their_end() {
             assert_eq!(call["status"], "IN_PROGRESS", "the call goes on: {call:#}");
             assert_eq!(daemon.delete(&format!("/v1/calls/{id}")).await, 204, "{call:#}");
         }
-        daemon.wait_for(&id, "COMPLETED").await;
+        daemon.wait_for_end(&id).await;
         sipp.finish();
     }
 }
