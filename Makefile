@@ -7,13 +7,14 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 BUILT = $(or $(CARGO_TARGET_DIR),target)/release
-# Simulated histories, calls of the load run, the fuzz target and its seconds.
+# Simulated histories, calls of the load run, the fuzz target and its seconds, cases of a property.
 SEEDS ?= 1000
 N ?= 200
 TARGET ?= sip_message
 SECONDS_MAX ?= 60
+CASES ?= 20000
 
-.PHONY: help demo test check sim fuzz bench load setups mutate gen run setup
+.PHONY: help demo test check sim soak fuzz bench load setups mutate gen run setup
 
 help: ## tells what there is
 	@sed -nE 's/^([a-z]+):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do
@@ -41,6 +42,9 @@ check: ## what a change must pass: format, lints, tests, docs, licences
 
 sim: ## SEEDS=1000: random call histories; 100,000 calls at 20 % loss among them
 	SEEDS=$(SEEDS) $(CARGO) test --release --test sim
+
+soak: ## CASES=20000: the property tests with that many cases, new ones at each run
+	PROPTEST_CASES=$(CASES) $(CARGO) test --lib --test sim
 
 fuzz: ## TARGET=sip_message SECONDS_MAX=60: needs a nightly toolchain and cargo-fuzz
 	$(CARGO) +nightly fuzz run $(TARGET) -- -max_total_time=$(SECONDS_MAX)

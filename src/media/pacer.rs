@@ -35,8 +35,8 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// Starts a clock whose SSRC and first numbers are drawn from `seed` (RFC 3550 §5.1: they
-    /// should be random).
+    /// Starts a clock whose SSRC and first numbers are drawn from `seed`.
+    //= RFC 3550 §5.1: SSRC, first sequence number and first timestamp are random
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let [a, b, ..] = mix(seed).to_be_bytes();
@@ -51,6 +51,7 @@ impl Pacer {
     /// Stamps the packet of this tick and moves on by `units` of the RTP clock.
     pub fn send(&mut self, units: u32) -> Stamp {
         let stamp = self.peek();
+        //= RFC 3550 §5.1: one up for each packet; the timestamp counts samples, packets or not
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(units);
         self.marker = false;
@@ -59,6 +60,7 @@ impl Pacer {
 
     /// Lets a tick pass in which no packet goes out.
     pub fn suppress(&mut self, units: u32) {
+        //= RFC 3551 §4.1: the first packet after a silence that was not sent has the marker
         self.timestamp = self.timestamp.wrapping_add(units);
         self.marker = true;
     }

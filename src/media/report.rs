@@ -15,9 +15,11 @@ use crate::rtp::seq::Ts32;
 use crate::rtp::xr::{CONFIG_ADAPTIVE, UNKNOWN, VoipMetrics};
 use std::time::{Duration, Instant};
 
-/// Time between two reports, the minimum of RFC 3550 §6.2.
+/// Time between two reports.
+//= RFC 3550 §6.2: the minimum interval is five seconds
 const INTERVAL: Duration = Duration::from_secs(5);
-/// The first report comes after half the interval (RFC 3550 §6.2).
+/// When the first report comes.
+//= RFC 3550 §6.2: half the minimum delay before the first compound packet
 const FIRST: Duration = Duration::from_millis(2500);
 
 /// What a packet's length and the coders add on both ends, beside the jitter buffer.
@@ -82,6 +84,7 @@ impl Reports {
         heard: Option<&Heard>,
         out: &mut ReportBuffer,
     ) -> usize {
+        //= RFC 3550 §6.4: a sender report if data was sent since the last, else a receiver report
         let sender = self.sender(now, timestamp, stats);
         let reception = heard.map(|heard| &heard.reception);
         // The buffer has the size that is asked for, so there is always room.
@@ -103,6 +106,7 @@ impl Reports {
         if self.next.take().is_none() {
             return 0;
         }
+        //= RFC 3550 §6.6: BYE comes last, behind the last report
         let len = self.write(now, timestamp, stats, heard, out);
         self.session.add_bye(len, out).unwrap_or(len)
     }

@@ -21,7 +21,8 @@ pub const PAYLOAD_LEN: usize = 4;
 pub const MAX_DIGITS: usize = 32;
 /// An event without a new packet for this long has ended unheard.
 const END_TIMEOUT: Duration = Duration::from_millis(100);
-/// How many times the last packet of an event is sent (RFC 4733 §2.5.1.4).
+/// How many times the last packet of an event is sent.
+//= RFC 4733 §2.5.1.4: the final packet is sent three times
 const END_PACKETS: u8 = 3;
 /// A duration that falls by more than this has passed 65,535.
 const WRAP: u32 = 0x8000;
@@ -203,7 +204,8 @@ impl DtmfReceiver {
 
 impl Sounding {
     /// The same event, or its next segment: events beyond 65,535 units are cut, each segment
-    /// beginning where the one before ended (RFC 4733 §2.5.1.3).
+    /// beginning where the one before ended.
+    //= RFC 4733 §2.5.1.3: a long event goes on in segments, each with a timestamp of its own
     fn continues(&self, event: u8, timestamp: Ts32) -> bool {
         let same = timestamp == self.timestamp;
         let segment = self.duration >= u32::from(u16::MAX) - 1

@@ -83,7 +83,8 @@ impl From<RtpReaderError> for PacketError {
     }
 }
 
-/// Whether a datagram on a muxed port is RTCP: packet types 192 to 223 (RFC 5761 §4).
+/// Whether a datagram on a muxed port is RTCP: packet types 192 to 223.
+//= RFC 5761 §4: the second octet tells RTCP from RTP
 #[must_use]
 pub fn is_rtcp(datagram: &[u8]) -> bool {
     datagram.get(1).is_some_and(|kind| (192..=223).contains(kind))

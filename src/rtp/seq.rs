@@ -9,7 +9,8 @@
 //!                          └───┘                     └──────────────────────┘ old numbers go on
 //! ```
 
-/// How many packets in a row make a source valid (RFC 3550 A.1).
+/// How many packets in a row make a source valid.
+//= RFC 3550 §A.1: a source is not valid until so many packets in sequence came
 pub const MIN_SEQUENTIAL: u8 = 2;
 /// From this many numbers ahead on, a packet is a jump (RFC 3550 A.1).
 pub const MAX_DROPOUT: u16 = 3000;

@@ -114,8 +114,8 @@ impl Desk {
 
     /// Answers an offer: takes its best audio stream, refuses every other m-line.
     ///
-    /// One codec is answered (RFC 3264 §6.1): no later packet can then be of another. Cost:
-    /// allocates; bounded by the size of the offer.
+    /// One codec is answered: no later packet can then be of another. Cost: allocates; bounded by
+    /// the size of the offer.
     ///
     /// # Errors
     /// [`SdpError`], with the status to refuse the offer with; what was agreed before stands.
@@ -165,7 +165,7 @@ impl Desk {
         }
         //= RFC 5761 §5.1.3: RTCP is multiplexed only if both sides said so
         mux(&mut agreed, self.local.rtcp_mux);
-        // The peer sends by our numbers, whatever its own are (RFC 3264 §5.1).
+        //= RFC 3264 §5.1: who sends us audio does it by our numbers, whatever its own are
         for (number, codec) in agreed.accepts.audio.iter_mut().flatten() {
             *number = self.numbers.of_codec(*codec);
         }

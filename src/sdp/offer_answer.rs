@@ -97,8 +97,9 @@ fn agree(
         return Err(SdpError::NoCommonCodec(media.formats.chars().take(100).collect()));
     };
     let address = reachable(local, media)?;
+    //= RFC 3264 §6.1: sendonly is met by recvonly or inactive, recvonly by sendonly or inactive
     let wanted = media.direction.mirrored().and(local.direction);
-    // RFC 3264 §8.4: 0.0.0.0 is the old way to say hold.
+    //= RFC 3264 §8.4: an address of 0.0.0.0 is the old way to say hold
     let direction = Direction { send: wanted.send && !address.is_unspecified(), ..wanted };
     let remote_rtp = SocketAddr::new(address, media.port);
     let next = SocketAddr::new(address, media.port.saturating_add(1));
@@ -123,6 +124,7 @@ fn agree(
 }
 
 /// The peer's codecs that are ours, in the peer's order and by its numbers.
+//= RFC 3264 §6.1: the numbers of an answer are those of the offer, and its order is followed
 fn common(local: &LocalMedia, media: &PeerMedia, numbers: Option<&Numbers>) -> Vec<(u8, CodecId)> {
     let payloads = media.payloads.iter().filter_map(|(number, payload)| {
         let codec = match payload {
@@ -164,6 +166,7 @@ fn events(local: &LocalMedia, media: &PeerMedia, wanted: ClockRate) -> Option<(u
 }
 
 /// What the peer asks for, rounded down to what the codec can, within the peer's maximum.
+//= RFC 3264 §5.1: ptime is what its sender wants to get
 fn ptime(local: &LocalMedia, media: &PeerMedia, codec: CodecId) -> Duration {
     let wanted = media.ptime.unwrap_or(local.ptime);
     codec.spec().ptime(media.maxptime.map_or(wanted, |most| wanted.min(most)))

@@ -101,6 +101,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<PeerSession, SdpError> {
 }
 
 fn peer_media(session: &Session, media: &Media) -> PeerMedia {
+    //= RFC 8866 §5.7: c= of the m-line before that of the session
     let connection = media.connections.first().or(session.connection.as_ref());
     let address = address_of(connection);
     let formats = media.fmt.split_ascii_whitespace().take(FORMATS_MAX);
@@ -121,6 +122,7 @@ fn peer_media(session: &Session, media: &Media) -> PeerMedia {
         crypto: cryptos(&media.attributes).find_map(Crypto::parse),
         ptime: milliseconds(value(own(), "ptime")),
         maxptime: milliseconds(value(own(), "maxptime")),
+        //= RFC 8866 §6.7: of the m-line before that of the session; sendrecv without any
         direction: direction_of(&media.attributes)
             .or_else(|| direction_of(&session.attributes))
             .unwrap_or(Direction::BOTH),
@@ -140,6 +142,7 @@ fn value<'a>(mut all: impl Iterator<Item = &'a Attribute>, name: &str) -> Option
 }
 
 /// `port [IN IP4 address]`.
+//= RFC 3605 §2.1: RTCP of a port that is not the next one above, and of an address of its own
 fn rtcp_of(text: &str, address: Option<IpAddr>) -> Option<SocketAddr> {
     let mut words = text.split_ascii_whitespace();
     let port = words.next()?.parse::<u16>().ok().filter(|port| *port != 0)?;
@@ -163,7 +166,7 @@ fn direction_of(attributes: &[Attribute]) -> Option<Direction> {
 fn payload(number: u8, attributes: &[Attribute]) -> Payload {
     match parameter(number, attributes, "rtpmap") {
         Some(encoding) => mapped(encoding, parameter(number, attributes, "fmtp")),
-        // RFC 3551 §6: a static payload type needs no rtpmap.
+        //= RFC 3551 §6: a static payload type needs no rtpmap
         None => CodecId::by_payload_type(number).map_or(Payload::Foreign, Payload::Codec),
     }
 }
@@ -186,7 +189,7 @@ fn mapped(encoding: &str, format: Option<&str>) -> Payload {
         return Payload::Foreign;
     };
     if name.eq_ignore_ascii_case("telephone-event") {
-        // RFC 4733 §2.4.1: without fmtp, events 0 to 15 are meant.
+        //= RFC 4733 §2.4.1: without fmtp, events 0 to 15 are meant
         return Payload::Event { clock, events: format.map_or(KEYS_AND_LETTERS, events) };
     }
     // What Opus carries is told in its packets: some peers forget to write two channels.
@@ -250,6 +253,7 @@ pub(super) fn begin(local: &LocalMedia, version: u64, time: (u64, u64)) -> Sessi
     origin.username = Some("bellwire".to_owned());
     let mut session = Session::new(origin, "-");
     session.connection = Some(Connection::from_ip_addr(local.address));
+    //= RFC 3264 §6: the time of the offer is repeated in the answer
     session.times = vec![Time::new(time.0, time.1)];
     session
 }
@@ -275,6 +279,7 @@ pub(super) fn push_audio(session: &mut Session, local: &LocalMedia, audio: &Audi
         say("fmtp", Some(format!("{number} 0-{last}")));
     }
     say("ptime", Some(audio.ptime.as_millis().to_string()));
+    //= RFC 8866 §6.4: the longest packet that we take
     say("maxptime", Some(MAXPTIME_MS.to_string()));
     if audio.separate_rtcp && Some(local.rtcp_port) != local.rtp_port.checked_add(1) {
         say("rtcp", Some(local.rtcp_port.to_string()));
@@ -289,7 +294,8 @@ pub(super) fn push_audio(session: &mut Session, local: &LocalMedia, audio: &Audi
     session.medias.push(media);
 }
 
-/// Adds an m-line that refuses what the peer offered in its place (RFC 3264 §6).
+/// Adds an m-line that refuses what the peer offered in its place.
+//= RFC 3264 §6: a stream is rejected by port zero, with the formats of the offer
 pub(super) fn push_refusal(session: &mut Session, kind: &str, proto: &str, formats: &str) {
     session.medias.push(bare_media(kind, 0, proto, formats));
 }

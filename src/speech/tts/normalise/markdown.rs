@@ -69,8 +69,10 @@ fn line_mark(line: &str) -> usize {
     let whole = body.get(..end).unwrap_or_default();
     let words = whole.trim();
     let rule = |marks: &str| words.len() >= 3 && words.chars().all(|c| marks.contains(c));
-    if words.starts_with("```") || words.starts_with("~~~") {
-        // A fence, with the name of its language.
+    // A fence, with the name of its language; what holds its own end is code within a line
+    // (CommonMark §4.5).
+    let fence = words.strip_prefix("```").is_some_and(|name| !name.contains('`'));
+    if fence || words.starts_with("~~~") {
         return blank + end;
     }
     if rule("-: |") && words.contains("--") || rule("* ") || rule("=") || rule("_ ") {
@@ -98,7 +100,7 @@ fn inline(rest: &str, before: Option<char>) -> Option<(usize, usize, usize)> {
         let text = near.get(link..middle)?;
         return (!text.contains(['[', '\n'])).then_some((link, middle, end));
     }
-    let mark = ["***", "**", "__", "~~", "``", "*", "_", "`"]
+    let mark = ["***", "**", "__", "~~", "```", "``", "*", "_", "`"]
         .into_iter()
         .find(|mark| rest.starts_with(mark))?;
     let opens = !before.is_some_and(char::is_alphanumeric);

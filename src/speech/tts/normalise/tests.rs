@@ -103,6 +103,7 @@ fn markdown_goes_and_words_stay() {
         ("- Milk\n* Eggs\n+ Ham\n1. First", "Milk\nEggs\nHam\n1. First"),
         ("See [our page](https://example.com/x) or ![a cat](cat.png).", "See our page or a cat."),
         ("```rust\nlet x;\n```\nDone `now`.", "let x;\nDone now."),
+        ("```now``` or ``never``", "now or never"),
         ("> quoted\n---\nend", "quoted\nend"),
         ("| a | b |\n|---|---|\n| c | d |", " a , b \n c , d "),
         ("~~gone~~ [1] a*b", "gone [1] a*b"),
