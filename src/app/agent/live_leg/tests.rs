@@ -559,7 +559,8 @@ async fn keys_that_belong_together_are_told_together() {
     rig.beats(80).await;
     assert_eq!(brain.heard(), [LiveInput::Digits("12".to_owned())]);
     for digit in *b"3#" {
-        rig.control.try_send(Control::Dtmf { digit, duration_ms: 0 }).ok().unwrap();
+        let method = HeardBy::Info;
+        rig.control.try_send(Control::Dtmf { digit, duration_ms: 0, method }).ok().unwrap();
     }
     rig.beats(1).await;
     assert_eq!(brain.heard(), [LiveInput::Digits("3#".to_owned())]);
