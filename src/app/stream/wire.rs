@@ -759,6 +759,29 @@ mod tests {
                 wish(Wish::Reject { code: 486, reason: "Atlunch".into() }),
             ),
             (
+                r#"{"type":"bridge","call_id":"call_2"}"#,
+                wish(Wish::Bridge(BridgeWish {
+                    with: "call_2".parse().unwrap(),
+                    on_peer_hangup: OnPeerHangup::Continue,
+                })),
+            ),
+            (r#"{"type":"unbridge"}"#, wish(Wish::Unbridge)),
+            (
+                r#"{"type":"hangup","reason":"bye","after":"playback"}"#,
+                Request::Hangup { reason: Some("bye".into()), after_playback: true },
+            ),
+            (r#"{"type":"ping"}"#, Request::Ping),
+            (r#"{"type":"say","text":"x"}"#, Request::Unserved("say")),
+        ];
+        for (text, request) in cases {
+            assert_eq!(decode(text), Ok((None, request)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_transfer_takes_what_rest_takes() {
+        let cases = [
+            (
                 r#"{"type":"transfer","to":"+14155550123","mode":"bridge","timeout":20}"#,
                 wish(Wish::Transfer(TransferWish {
                     to: "+14155550123".into(),
@@ -781,20 +804,6 @@ mod tests {
                     on_peer_hangup: OnPeerHangup::Continue,
                 })),
             ),
-            (
-                r#"{"type":"bridge","call_id":"call_2"}"#,
-                wish(Wish::Bridge(BridgeWish {
-                    with: "call_2".parse().unwrap(),
-                    on_peer_hangup: OnPeerHangup::Continue,
-                })),
-            ),
-            (r#"{"type":"unbridge"}"#, wish(Wish::Unbridge)),
-            (
-                r#"{"type":"hangup","reason":"bye","after":"playback"}"#,
-                Request::Hangup { reason: Some("bye".into()), after_playback: true },
-            ),
-            (r#"{"type":"ping"}"#, Request::Ping),
-            (r#"{"type":"say","text":"x"}"#, Request::Unserved("say")),
         ];
         for (text, request) in cases {
             assert_eq!(decode(text), Ok((None, request)), "{text}");

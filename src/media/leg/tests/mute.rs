@@ -63,23 +63,34 @@ fn keys_are_sent_by_a_muted_leg() {
 #[test]
 fn a_caller_who_is_muted_is_captured_as_silence_without_a_gap() {
     let mut rig = Rig::agreed();
-    rig.say(&LOUD);
+    let say = |rig: &mut Rig| {
+        rig.say(&LOUD);
+        rig.tick();
+    };
+    say(&mut rig);
+    say(&mut rig);
+    let loud = rig.heard().len();
     rig.tell(mute(false, true));
     for _ in 0..3 {
-        rig.now += TICK;
-        rig.say(&LOUD);
+        say(&mut rig);
     }
+    let muted = rig.heard();
     rig.tell(mute(false, false));
-    rig.now += TICK;
-    rig.say(&LOUD);
-    let heard = rig.heard();
-    let positions: Vec<u64> = heard.iter().map(|(header, _)| header.position).collect();
+    for _ in 0..3 {
+        say(&mut rig);
+    }
+    let back = rig.heard();
+    assert!(loud > 0 && muted.len() == 3 && back.len() == 3);
+    let fading = &muted[0].1;
+    assert!(fading[0] > 7_000 && fading[40..] == [0; 120], "within 5 ms: {fading:?}");
+    assert!(muted[1..].iter().all(|(_, samples)| samples == &[0; 160]));
+    assert!(back[0].1[40..].iter().all(|sample| *sample > 7_000));
+    assert!(back[1..].iter().all(|(_, samples)| samples.iter().all(|sample| *sample > 7_000)));
+    let heard = muted.iter().chain(&back);
+    let positions: Vec<u64> = heard.map(|(header, _)| header.position).collect();
     let first = positions[0];
-    assert_eq!(positions, [0, 160, 320, 480, 640].map(|offset| first + offset));
-    assert!(heard[0].1.iter().all(|sample| *sample > 7_000), "{:?}", heard[0].1);
-    assert_eq!(heard[1].1[40..], [0; 120], "within 5 ms");
-    assert_eq!((&heard[2].1[..], &heard[3].1[..]), (&[0; 160][..], &[0; 160][..]));
-    assert!(heard[4].1[40..].iter().all(|sample| *sample > 7_000));
+    let steps = [0, 160, 320, 480, 640, 800].map(|offset| first + offset);
+    assert_eq!(positions, steps, "and no gap");
     let sent = rig.tick().unwrap();
     assert_eq!(sent.payload, [0xFF; 160], "our own way is as it was: nothing was queued");
 }
