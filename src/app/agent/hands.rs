@@ -72,6 +72,8 @@ struct Dialling {
     rest: String,
     /// Some are with the leg or the call.
     out: bool,
+    /// The call sends them, not the leg.
+    by_call: bool,
     /// Who asked, if a brain did.
     asked: Option<(TurnId, String)>,
 }
@@ -158,12 +160,17 @@ impl Hands {
             let result = refusal("other digits are being sent");
             return Act::Answer(Answer { turn, id, result });
         }
-        self.dialling = Dialling { rest: digits, out: false, asked: Some((turn, id)) };
+        let by_call = self.toolbox.keys_by_call();
+        self.dialling = Dialling { rest: digits, out: false, by_call, asked: Some((turn, id)) };
         Act::Later
     }
 
-    /// Sends digits for somebody else than the brain.
+    /// Sends digits for the call, which wants them sent by the leg; behind digits that are being
+    /// sent they go the same way as those.
     pub(super) fn dial(&mut self, digits: &str) {
+        if !self.dialling.out && self.dialling.rest.is_empty() {
+            self.dialling.by_call = false;
+        }
         let room = DIGITS_MAX.saturating_sub(self.dialling.rest.len());
         self.dialling.rest.extend(digits.chars().take(room));
     }
@@ -178,7 +185,7 @@ impl Hands {
         if !self.has_digits() {
             return None;
         }
-        if self.toolbox.keys_by_call() {
+        if self.dialling.by_call {
             self.dialling.out = true;
             let rest = &mut self.dialling.rest;
             let digits: String = rest.drain(..rest.len().min(WISH_MAX)).collect();
@@ -376,10 +383,16 @@ mod tests {
         assert_eq!((keys.digits.as_str(), keys.method), ("12#", DtmfMethod::Auto));
         assert!(hands.take_dial().is_none() && !hands.has_digits());
         assert_eq!(hands.dialled(true).unwrap().result["ok"], json!(true));
+        let more = call("e", "send_dtmf", json!({"digits": "5"}));
+        assert!(matches!(hands.act(TurnId(2), &more), Act::Later));
         hands.dial(&"5".repeat(40));
         let Some(Dial::Call(keys)) = hands.take_dial() else { panic!() };
         assert_eq!(keys.digits.len(), WISH_MAX);
         assert!(hands.dialled(true).is_none() && hands.has_digits());
+        assert!(hands.take_dial().is_some() && hands.dialled(false).is_some());
+        // What the call itself gives is the leg's: it has decided on that.
+        hands.dial("5");
+        assert!(matches!(hands.take_dial(), Some(Dial::Leg(_))));
     }
 
     #[test]

@@ -570,6 +570,28 @@ async fn keys_that_belong_together_are_told_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn digits_are_the_calls_to_send_where_the_trunk_takes_them_by_info() {
+    let tools = ToolSpec { allowed: vec!["send_dtmf".to_owned()], ..ToolSpec::default() };
+    let tools = Toolbox::new(&tools).unwrap().with_keys_by_call(true);
+    let (mut rig, mut brain) = Rig::talking(|spec| spec.tools = tools).await;
+    brain.tool("send_dtmf", json!({ "digits": "12#" }));
+    rig.beats(2).await;
+    let wished = rig.told.iter().find_map(|report| match report {
+        Report::Wish { ticket, wish } => Some((*ticket, (**wish).clone())),
+        _ => None,
+    });
+    let Some((ticket, Wish::Dtmf(keys))) = wished else { panic!("{:?}", rig.told) };
+    assert_eq!(keys.digits, "12#");
+    assert!(!rig.leg.obeyed.iter().any(|order| matches!(order, Command::Dtmf { .. })));
+    assert!(brain.heard().is_empty(), "nothing is known yet");
+    rig.control.try_send(Control::Granted { ticket, result: Ok(()) }).ok().unwrap();
+    rig.beats(1).await;
+    let heard = brain.heard();
+    let [LiveInput::ToolResult { result, .. }] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!(result["ok"], json!(true));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_stream_without_items_is_told_turn_by_turn() {
     let (mut rig, brain) = Rig::talking(|spec| {
         spec.live.kind = LiveKind::GptLive;
