@@ -181,7 +181,7 @@ impl CallActor {
             match refused.into_inner() {
                 CallAsk::Wish { reply, .. } => self.reply(reply, Err(full)),
                 CallAsk::Second { .. } | CallAsk::Party { .. } | CallAsk::Session { .. } => {
-                    self.transfer_refused(503)
+                    self.transfer_refused(503);
                 }
             }
         }
