@@ -322,6 +322,8 @@ fn v1(state: &ApiState) -> Router<ApiState> {
         .route("/calls/{id}/answer", post(control::answer))
         .route("/calls/{id}/ring", post(control::ring))
         .route("/calls/{id}/reject", post(control::reject))
+        .route("/calls/{id}/mute", post(control::mute))
+        .route("/calls/{id}/unmute", post(control::unmute))
         .route("/calls/{id}/dtmf", post(control::dtmf))
         .route("/calls/{id}/transfer", post(control::transfer))
         .route("/calls/{id}/bridge", post(control::bridge).delete(control::unbridge))

@@ -13,7 +13,7 @@ use super::error::{Code, Problem};
 use super::gateway::{Command, Gateway};
 use crate::app::stream::seat::{Incoming, Outgoing, SocketError};
 use crate::app::stream::{
-    ClientSocket, QueryBlame, QueryProblem, SUBPROTOCOL, SeatError, StreamOptions,
+    ClientSocket, QueryBlame, QueryProblem, SUBPROTOCOL, SeatError, StreamOptions, StreamRights,
 };
 use crate::id::CallId;
 use bytes::Bytes;
@@ -82,7 +82,7 @@ impl From<QueryProblem> for Problem {
 /// Serves `GET /calls/{id}/stream`: checks the handshake, reserves the seat at the call's stream,
 /// and answers 101; the socket goes to the call once the connection is switched over.
 ///
-/// `query` holds the decoded pairs of the request's query.
+/// `query` holds the decoded pairs of the request's query; `rights` are those of its key.
 ///
 /// # Errors
 /// [`Refusal`]: 426 and 400 for a handshake or parameter that is wrong, and whatever the daemon
@@ -91,12 +91,14 @@ pub async fn upgrade<B: Send>(
     gateway: &Gateway,
     call: CallId,
     query: &[(String, String)],
+    rights: StreamRights,
     request: &mut Request<B>,
 ) -> Result<Response<()>, Refusal> {
     let handshake = Handshake::read(request.headers())?;
     let options = StreamOptions::from_query(query, &handshake.offered).map_err(Problem::from)?;
     let upgraded = hyper::upgrade::on(&mut *request);
     let seat = gateway.ask(|reply| Command::Attach(call, options, reply)).await??;
+    let seat = seat.with_rights(rights);
     seat.attach(Box::pin(async move {
         let connection = TokioIo::new(upgraded.await.ok()?);
         Some(Box::new(Socket::server(connection).await) as Box<dyn ClientSocket>)

@@ -44,7 +44,7 @@ pub fn fuzz_create(bytes: &[u8]) {
 }
 
 fn assert_in_bounds(call: &CreateCall) {
-    assert!(call.headers.len() <= create::HEADERS_MAX);
+    assert!(call.headers.len() <= crate::call::target::HEADERS_MAX);
     assert!((5..=180).contains(&call.ring_timeout.as_secs()));
     assert!((1..=86_400).contains(&call.max_duration.as_secs()));
     let clean = |text: &str| !text.chars().any(char::is_control);

@@ -21,7 +21,7 @@ pub mod transcribe;
 
 pub(crate) use line::dtmf_command;
 
-use crate::call::control::{Wish, WishError};
+use crate::call::control::{HeardBy, Wish, WishError};
 use crate::call::outcome::{Outcome, Utterance};
 use crate::call::record::EndReason;
 use crate::media::worker::LegHandle;
@@ -52,12 +52,14 @@ pub enum Control {
         /// More about it, if any.
         detail: Option<String>,
     },
-    /// A digit that did not come by RTP (SIP INFO).
+    /// A digit that this leg did not hear itself: it came by SIP INFO, or to a bridge.
     Dtmf {
         /// ASCII.
         digit: u8,
         /// As stated, else 0.
         duration_ms: u32,
+        /// How it came.
+        method: HeardBy,
     },
     /// A stream tells its client something that somebody else knows (an agent's words, its
     /// outcome).
@@ -115,6 +117,8 @@ pub enum Report {
         digit: u8,
         /// How long.
         duration_ms: u32,
+        /// How it came.
+        method: HeardBy,
     },
     /// The client wishes something of the call; [`Control::Granted`] answers.
     Wish {

@@ -13,7 +13,7 @@
 use super::line::{Ears, Line, dtmf_command, split, whole};
 use super::transcribe::{Transcribe, Transcriber};
 use super::{Control, Report};
-use crate::call::control::WishError;
+use crate::call::control::{HeardBy, WishError};
 use crate::media::interface::{Command, Event};
 use crate::media::ring::PlayoutWriter;
 use crate::media::worker::LegHandle;
@@ -365,8 +365,8 @@ impl PromptTask {
                 self.leg = None;
                 self.fail("the media leg is gone");
             }
-            Some(Event::Dtmf { digit, duration_ms, .. }) => {
-                self.report(Report::Dtmf { digit, duration_ms });
+            Some(Event::Dtmf { digit, duration_ms, inband, .. }) => {
+                self.report(Report::Dtmf { digit, duration_ms, method: HeardBy::leg(inband) });
             }
             Some(Event::DtmfDone { .. }) => self.dial(),
             Some(Event::Flowing { .. }) => self.report(Report::Flowing),
@@ -626,7 +626,7 @@ mod tests {
             digit: b'7',
             duration_ms: 90,
             position: 0,
-            inband: false,
+            inband: true,
         });
         rig.leg.events.push_back(Event::Quiet { silent: Duration::from_secs(5) });
         rig.control
@@ -634,7 +634,9 @@ mod tests {
             .ok()
             .unwrap();
         rig.beats(5).await;
-        assert_eq!(rig.reports(), [Report::Dtmf { digit: b'7', duration_ms: 90 }, Report::Quiet]);
+        let method = HeardBy::Inband;
+        let digit = Report::Dtmf { digit: b'7', duration_ms: 90, method };
+        assert_eq!(rig.reports(), [digit, Report::Quiet]);
         let sent = rig.leg.obeyed.iter().filter(|order| matches!(order, Command::Dtmf { .. }));
         assert_eq!(sent.count(), 2);
         rig.leg = FakeLeg::line().0;

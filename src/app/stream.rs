@@ -24,7 +24,7 @@ mod task;
 pub mod wire;
 
 pub use options::{QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions};
-pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamSeats};
+pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamRights, StreamSeats};
 
 use super::{Control, Report};
 use std::time::Duration;
@@ -63,6 +63,8 @@ pub struct StreamSpec {
     pub linger: Duration,
     /// An agent conducts the call; clients only watch.
     pub observer: bool,
+    /// Digits are the call's to send unless the client says how: the trunk takes them by INFO.
+    pub keys_by_call: bool,
     /// Who may write the caller's words down.
     pub stt: crate::speech::stt::Stt,
     /// What the create request says about that.

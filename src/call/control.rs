@@ -27,6 +27,8 @@ pub enum Wish {
         /// The reason phrase; empty for the standard one.
         reason: String,
     },
+    /// Replace sound by silence (`true`), or no longer.
+    Mute(bool, MuteDirection),
     /// Press keys.
     Dtmf(DtmfWish),
     /// Hand the call over.
@@ -35,6 +37,36 @@ pub enum Wish {
     Bridge(BridgeWish),
     /// Part them.
     Unbridge,
+}
+
+/// Which sound of a call is replaced by silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MuteDirection {
+    /// Ours: the other side does not hear it.
+    #[default]
+    Playout,
+    /// The other side's: we do not hear it.
+    Capture,
+    /// Both.
+    Both,
+}
+
+impl MuteDirection {
+    /// By its name on the wire.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        [Self::Playout, Self::Capture, Self::Both].into_iter().find(|way| way.as_str() == name)
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Playout => "playout",
+            Self::Capture => "capture",
+            Self::Both => "both",
+        }
+    }
 }
 
 /// How digits are sent.
@@ -49,6 +81,35 @@ pub enum DtmfMethod {
     Info,
     /// As tones in the audio.
     Inband,
+}
+
+/// How a digit of the other side was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeardBy {
+    /// As telephone-event (RFC 4733).
+    Rfc4733,
+    /// By SIP INFO.
+    Info,
+    /// As a tone in the audio.
+    Inband,
+}
+
+impl HeardBy {
+    /// What a media leg heard: in the audio, or as telephone-event.
+    #[must_use]
+    pub fn leg(inband: bool) -> Self {
+        if inband { Self::Inband } else { Self::Rfc4733 }
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rfc4733 => "rfc4733",
+            Self::Info => "info",
+            Self::Inband => "inband",
+        }
+    }
 }
 
 /// Keys to press.
@@ -79,6 +140,19 @@ pub struct TransferWish {
     pub timeout: Duration,
     /// Bridge: what becomes of this call when the target hangs up.
     pub on_peer_hangup: OnPeerHangup,
+}
+
+/// Somebody to be called for an incoming call, and to be connected with its caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialWish {
+    /// E.164 number or SIP URI.
+    pub to: String,
+    /// Our number that is shown; `None`: the caller's if the trunk may show it, else the trunk's.
+    pub from: Option<String>,
+    /// The trunk; `None`: the one that the call came by.
+    pub trunk: Option<String>,
+    /// How long they may ring.
+    pub timeout: Duration,
 }
 
 /// Two calls to be joined.

@@ -10,7 +10,7 @@ pub use middle::{Joint, Reoffered};
 
 use super::cause;
 use super::record::{
-    CallRecord, CallStatus, Direction, EndReason, HangupParty, StreamState, TransferView,
+    CallRecord, CallStatus, Direction, EndReason, HangupParty, MuteState, StreamState, TransferView,
 };
 use crate::id::CallId;
 use crate::sip::interface::{EndCause, Ending, TransferState};
@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// How long a session may take to end after a hang-up: 64*T1 of BYE and of a crossing INVITE.
 const ENDING_MAX: Duration = Duration::from_secs(70);
+/// How much longer than the party may ring an incoming call waits for word of it.
+const PARTY_GRACE: Duration = Duration::from_secs(5);
 
 /// The two clocks of a step: durations come from the first, labels from the second.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +59,15 @@ pub enum Plan {
         /// How long they may take.
         timeout: Duration,
         /// The final status when they do not decide in time.
+        otherwise: u16,
+        /// How long it may last after the answer.
+        longest: Duration,
+    },
+    /// Connect an incoming call with somebody who is called for it, and answer it when they do.
+    Dial {
+        /// How long they may ring.
+        timeout: Duration,
+        /// The final status when they do not answer.
         otherwise: u16,
         /// How long it may last after the answer.
         longest: Duration,
@@ -125,7 +136,7 @@ pub enum Input {
     Reoffered(Reoffered),
     /// Whether the other side holds us, as its last description says.
     PeerHolds(bool),
-    /// How a transfer goes.
+    /// How a transfer goes, or the call to whom an incoming one is to be connected with.
     Transfer(TransferState),
     /// It is joined with another call.
     Bridged(CallId),
@@ -146,6 +157,8 @@ pub enum Input {
 pub enum Output {
     /// Open the media leg and send the INVITE.
     Dial,
+    /// Call whom an incoming call is to be connected with; [`Input::Transfer`] tells how it goes.
+    CallParty,
     /// Send 180.
     Ring,
     /// Send 183 with a description and let media flow.
@@ -158,6 +171,8 @@ pub enum Output {
     Hangup(EndReason),
     /// Offer that we listen no more (`true`), or again.
     Reoffer(bool),
+    /// Replace this sound by silence, and no other.
+    Mute(MuteState),
     /// A transfer is given up: nobody waits for it any more.
     DropTransfer,
     /// The application leg may play.
@@ -275,6 +290,7 @@ impl Call {
                 self.record.stream.get_or_insert_default().connected = false;
                 self.outputs.push_back(Output::Changed);
             }
+            Input::Transfer(state) if self.waits_for_party() => self.party(now, &state),
             Input::Reoffered(_)
             | Input::PeerHolds(_)
             | Input::Transfer(_)
@@ -332,6 +348,13 @@ impl Call {
                 self.record.status = CallStatus::Ringing;
                 self.push_all([Output::Tell("offered", None), Output::Changed]);
             }
+            Plan::Dial { timeout, otherwise, .. } => {
+                let (until, then) =
+                    (now.mono + timeout + PARTY_GRACE, AfterRing::Reject(otherwise));
+                self.state = State::Offered { until: Some(until), then };
+                self.record.status = CallStatus::Ringing;
+                self.push_all([Output::CallParty, Output::Tell("offered", None), Output::Changed]);
+            }
             Plan::RingOnly { ring } => {
                 self.state =
                     State::Offered { until: Some(now.mono + ring), then: AfterRing::Reject(480) };
@@ -355,6 +378,32 @@ impl Call {
         } else {
             self.ringing(now);
             self.state = State::Offered { until: Some(now.mono + ring), then: AfterRing::Answer };
+        }
+    }
+
+    fn waits_for_party(&self) -> bool {
+        let offered = matches!(self.state, State::Offered { .. });
+        offered && matches!(self.plan, Plan::Dial { .. })
+    }
+
+    /// How the call goes to whom this one is to be connected with: the caller hears it ring, and
+    /// is answered when they answer.
+    fn party(&mut self, now: Now, state: &TransferState) {
+        let Plan::Dial { otherwise, .. } = self.plan else { return };
+        match state {
+            TransferState::Progress { code } if *code >= 180 => {
+                if self.record.ringing_at.is_none() {
+                    self.ringing(now);
+                    self.outputs.push_back(Output::Ring);
+                }
+            }
+            TransferState::Accepted | TransferState::Progress { .. } => {}
+            TransferState::Succeeded => self.accept(),
+            TransferState::Failed { code, reason } => {
+                self.record.end_detail = Some(reason.clone()).filter(|reason| !reason.is_empty());
+                let why = cause::reason_of_status(*code);
+                self.reject(now, otherwise, String::new(), why, HangupParty::Gateway);
+            }
         }
     }
 
@@ -403,7 +452,8 @@ impl Call {
 
     fn answered(&mut self, now: Now) {
         let (longest, then) = match (&self.state, self.plan) {
-            (State::Dialing { .. }, Plan::Outbound { longest, .. }) => {
+            (State::Dialing { .. }, Plan::Outbound { longest, .. })
+            | (State::Accepting, Plan::Ask { longest, .. } | Plan::Dial { longest, .. }) => {
                 (longest, EndReason::MaxDuration)
             }
             (State::Accepting, Plan::Inbound { hangup_after, longest, .. }) => {
@@ -413,7 +463,6 @@ impl Call {
                     (hangup_after, EndReason::Completed)
                 }
             }
-            (State::Accepting, Plan::Ask { longest, .. }) => (longest, EndReason::MaxDuration),
             // A 200 that crossed our CANCEL: the session is being ended, keep its start.
             (State::Ending { .. }, _) => {
                 if let State::Ending { since, .. } = &mut self.state {

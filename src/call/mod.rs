@@ -17,6 +17,7 @@ pub mod machine;
 pub mod outcome;
 pub mod queue;
 pub mod record;
+pub mod target;
 pub mod toll;
 
 pub use machine::{Call, Input, Now, Output, Plan};

@@ -146,6 +146,15 @@ pub struct HoldState {
     pub peer: bool,
 }
 
+/// Which sound of the call is replaced by silence, as the API asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MuteState {
+    /// Ours: the other side does not hear it.
+    pub playout: bool,
+    /// The other side's: stream, agent and transcript do not hear it.
+    pub capture: bool,
+}
+
 /// How a call is handed over to somebody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -343,6 +352,9 @@ pub struct CallRecord {
     /// Who holds it.
     #[serde(default)]
     pub hold: HoldState,
+    /// What is muted.
+    #[serde(default)]
+    pub mute: MuteState,
     /// Its last transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferView>,
@@ -403,6 +415,7 @@ impl CallRecord {
             q850: None,
             sip_call_id: None,
             hold: HoldState::default(),
+            mute: MuteState::default(),
             transfer: None,
             bridged_with: None,
             bridged: false,

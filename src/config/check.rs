@@ -13,6 +13,7 @@ use super::rtp::JitterMode;
 use super::speech::{TtsEngine, TtsKind, Voice};
 use super::tree::{Node, Tree};
 use super::{Config, Name};
+use crate::call::target::{check_sip_uri, is_e164};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -239,6 +240,9 @@ fn routes(config: &Config, reader: &mut Reader<'_>) {
         if let Some(trunk) = &route.trunk {
             known_trunk(config, reader, &format!("{path}.trunk"), trunk);
         }
+        if let Some(trunk) = &route.dial_trunk {
+            known_trunk(config, reader, &format!("{path}.dial_trunk"), trunk);
+        }
         match &route.instance {
             Some(id) if config.instance.iter().all(|line| line.id != *id) => {
                 reader.error_at(
@@ -287,6 +291,10 @@ fn action(route: &Route, path: &str, reader: &mut Reader<'_>) {
     if route.action == Action::Webhook && route.url.is_none() {
         reader.error_at(path, "action \"webhook\" needs a url");
     }
+    let dials = route.action == Action::Dial;
+    if dials && route.dial.as_deref().is_none_or(|to| !is_e164(to) && check_sip_uri(to).is_err()) {
+        reader.error_at(path, "action \"dial\" needs dial, a number or a sip: URI");
+    }
     let asks = route.action == Action::Webhook;
     let idle = [
         ("url", matches!(route.action, Action::Webhook | Action::Stream)),
@@ -298,11 +306,14 @@ fn action(route: &Route, path: &str, reader: &mut Reader<'_>) {
         ("voice", matches!(route.action, Action::Say | Action::Agent)),
         ("instructions", route.action == Action::Agent),
         ("script", route.action == Action::Agent),
-        ("sip_code", asks || route.action == Action::Reject),
+        ("dial", dials),
+        ("dial_trunk", dials),
+        ("dial_from", dials),
+        ("sip_code", asks || dials || route.action == Action::Reject),
         ("repeat", plays),
         ("early_media", plays),
         ("ring", answers),
-        ("hangup_after", answers),
+        ("hangup_after", answers && !dials),
     ];
     for (key, _) in idle.iter().filter(|(_, used)| !used) {
         let path = format!("{path}.{key}");

@@ -1,6 +1,6 @@
 //! `[[instance]]` and `[[route]]`: whose calls they are, and what inbound calls meet.
 
-use super::address::Url;
+use super::address::{CallerId, Url};
 use super::declare::{choice, section};
 use super::secret::Secret;
 use super::value::{Metadata, Name, Pattern};
@@ -54,6 +54,8 @@ choice! {
         Stream = "stream",
         /// Answer and let an agent talk.
         Agent = "agent",
+        /// Call somebody, and connect both when they answer.
+        Dial = "dial",
         /// Ring until the caller gives up.
         Ring = "ring",
         /// Refuse.
@@ -99,11 +101,20 @@ section! {
         /// `stream`: the client decides over the API or its stream whether the call is answered;
         /// nothing within `ring` (60 s when that is 0) refuses it with 480.
         ask: bool = false, Call;
-        /// `reject`: the SIP status; `webhook`: that of a call whose webhook does not answer.
+        /// `dial`: whom to call: a number or `sip:` URI that the trunk may dial (`allow`).
+        dial: Option<String> => "+14155550123", Call;
+        /// `dial`: over which trunk; without it the one that the call came by.
+        dial_trunk: Option<Name> => "carrier", Call;
+        /// `dial`: the number that is shown, one of the trunk's; without it the caller's where the
+        /// trunk may show it, else the trunk's `caller_id`.
+        dial_from: Option<CallerId> => "+15550100", Call;
+        /// `reject`: the SIP status; `webhook`: that of a call whose webhook does not answer;
+        /// `dial`: that of a call whose party does not answer.
         sip_code: u16 [400..=699] = 486, Call;
         /// `play`, `say`: how often; 0 until the caller hangs up.
         repeat: u32 [0..=1000] = 0, Call;
-        /// 180 Ringing for this long before answering.
+        /// 180 Ringing for this long before answering; `dial`: how long the party may ring (45 s
+        /// when that is 0).
         ring: Duration ["0s"..="180s"] = "0s", Call;
         /// 183 with the same audio before the answer.
         early_media: bool = false, Call;

@@ -143,6 +143,11 @@ section! {
         register: bool = false, Call;
         /// User that is registered; without it `username`.
         register_user: Option<String> => "15550100", Call;
+        /// Registers all numbers of the account at once (RFC 6140, as SIPconnect asks for), not the
+        /// one user: calls then come for the number that was dialled.
+        ///
+        /// A carrier that does not know this refuses with 420.
+        register_gin: bool = false, Call;
         /// Lifetime of a registration; renewed before it ends.
         expires: Duration ["60s"..="24h"] = "300s", Call;
         /// Domain of From; without it our own address.

@@ -321,6 +321,9 @@ fn what_signalling_needs_is_asked_for() {
         (format!("{trunk}register=true"), "neither register_user nor username"),
         (trunk.replace("proxy", "register=true\n#"), "no proxy to register with"),
         (format!("{route}action=\"webhook\""), "needs a url"),
+        (format!("{route}action=\"dial\""), "needs dial"),
+        (format!("{route}action=\"dial\"\ndial=\"desk\""), "needs dial"),
+        (format!("{route}action=\"dial\"\ndial=\"+14155550123\"\ndial_trunk=\"other\""), "other"),
     ] {
         let found = errors(&text);
         assert!(found.iter().any(|found| found.contains(message)), "{message}\n{found:#?}");

@@ -123,12 +123,13 @@ impl AgentDesk {
         }
     }
 
-    /// The agent of a call.
+    /// The agent of a call; `keys_by_call`: digits are the call's to send.
     pub(super) fn agent(
         &self,
         request: &AgentRequest,
         transcribe: Option<&Transcribe>,
         record: &CallRecord,
+        keys_by_call: bool,
     ) -> Result<Agent, Problem> {
         let plan = self.plan(request, transcribe)?;
         let mut instructions: Vec<String> = self.profile.system.iter().cloned().collect();
@@ -152,7 +153,7 @@ impl AgentDesk {
         let turn = self.turn(request, &plan.language);
         let failure_voice = FAILURE_VOICE.to_owned();
         let (sample_rate, max_cost) = (super::parts::RATE, self.profile.max_cost);
-        let (tools, prices) = (plan.tools, plan.prices);
+        let (tools, prices) = (plan.tools.with_keys_by_call(keys_by_call), plan.prices);
         Ok(match plan.brain {
             Conductor::Turns(brain) => Agent::Turns(Box::new(AgentSpec {
                 context,

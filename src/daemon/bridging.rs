@@ -3,6 +3,7 @@
 //! Owns no sound: `app::bridge` moves it. This one says what a pair of calls needs of it.
 
 use crate::app::bridge::{self, BridgeEvent, BridgeSpec, PaceSpec, Side, Sides};
+use crate::call::control::HeardBy;
 use crate::media::worker::LegHandle;
 
 /// Two legs, ready to be joined or just parted.
@@ -29,8 +30,8 @@ impl From<Side> for Which {
 /// What a bridge tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// A digit came from this side.
-    Dtmf(Which, u8, u32),
+    /// A digit came from this side: how long, and how.
+    Dtmf(Which, u8, u32, HeardBy),
     /// Neither RTP nor RTCP came from this side for too long.
     Quiet(Which),
     /// A leg is gone; nothing flows any more.
@@ -58,8 +59,8 @@ impl Bridge {
     /// The next thing to tell. Cancel-safe.
     pub(super) async fn next(&mut self) -> Heard {
         match self.bridge.events.recv().await {
-            Some(BridgeEvent::Digit { side, digit, duration_ms, .. }) => {
-                Heard::Dtmf(side.into(), digit, duration_ms)
+            Some(BridgeEvent::Digit { side, digit, duration_ms, inband }) => {
+                Heard::Dtmf(side.into(), digit, duration_ms, HeardBy::leg(inband))
             }
             Some(BridgeEvent::Quiet { side, .. }) => Heard::Quiet(side.into()),
             Some(BridgeEvent::Gone(_)) | None => Heard::Lost,

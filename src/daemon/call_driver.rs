@@ -25,7 +25,7 @@ use crate::api::gateway::Content;
 use crate::app::agent::leg::AgentParts;
 use crate::app::transcribe::Transcribe;
 use crate::app::{self, Control, Report};
-use crate::call::control::{Wish, WishError};
+use crate::call::control::{DialWish, HeardBy, Wish, WishError};
 use crate::call::machine::Joint;
 use crate::call::record::{CallRecord, EndReason, Quality};
 use crate::call::{Call, Input, Now, Output, cause};
@@ -99,6 +99,8 @@ pub(super) enum Message {
         digit: u8,
         /// How long.
         duration_ms: u32,
+        /// How it came.
+        method: HeardBy,
     },
     /// The media leg comes back from a bridge; `joint`: how a bridge that stood came apart.
     Return {
@@ -153,6 +155,8 @@ pub(super) struct CallSetup {
     pub transcribe: Option<Transcribe>,
     /// For an outgoing call.
     pub dial: Option<Dial>,
+    /// For an incoming call: whom it is to be connected with.
+    pub party: Option<DialWish>,
     /// For an incoming call: the offer, if the INVITE had one.
     pub offer: Option<Vec<u8>>,
     /// Codecs of its trunk, in order.
@@ -348,9 +352,8 @@ impl CallActor {
             Message::Lend(lend) => self.lend(now(), *lend),
             Message::Joined(with) => self.feed(Input::Bridged(with)),
             Message::Quiet => self.feed(Input::Quiet),
-            Message::Dtmf { digit, duration_ms } => {
-                self.show(Control::Dtmf { digit, duration_ms });
-                self.tell_app(Control::Dtmf { digit, duration_ms });
+            Message::Dtmf { digit, duration_ms, method } => {
+                self.tell_digit(digit, duration_ms, method);
             }
             Message::Return { leg, joint } => self.take_back(leg, joint),
             Message::Unwanted => self.feed(Input::Unwanted),
@@ -361,6 +364,7 @@ impl CallActor {
         loop {
             match self.setup.call.poll_output() {
                 Output::Dial => self.dial().await,
+                Output::CallParty => self.call_party(),
                 Output::Ring => self.tell_sip(Command::Ring(self.setup.session)).await,
                 Output::Progress => self.describe(true).await,
                 Output::Answer => self.describe(false).await,
@@ -376,6 +380,7 @@ impl CallActor {
                     self.tell_sip(Command::Hangup { session, reason }).await;
                 }
                 Output::Reoffer(hold) => self.reoffer(hold).await,
+                Output::Mute(muted) => self.mute(muted),
                 Output::DropTransfer => {
                     self.drop_second();
                     if self.side.is_some() {

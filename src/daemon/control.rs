@@ -4,24 +4,20 @@
 //! which other call is meant, and who is joined with whom. What concerns one call alone goes to its
 //! actor.
 
-use super::call_driver::{CallSetup, Dial, Message, ReplyTo, now};
+use super::call_driver::{Message, ReplyTo};
 use super::pair::{self, End};
 use super::switchboard::{LiveCall, Switchboard};
 use super::{gate, trunks};
 use crate::api::error::{Code, Problem};
-use crate::api::gateway::{Content, TrunkStatus};
-use crate::call::control::{BridgeWish, OnPeerHangup, TransferWish, Wish, WishError};
-use crate::call::record::{CallRecord, Direction, TransferMode};
-use crate::call::{Call, Plan};
+use crate::api::gateway::TrunkStatus;
+use crate::call::control::{BridgeWish, DialWish, OnPeerHangup, TransferWish, Wish, WishError};
+use crate::call::record::{CallRecord, TransferMode};
 use crate::id::{CallId, SessionId};
-use crate::sip::interface::TransferState;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// How long the two calls of a transfer may talk at most.
-const SECOND_LONGEST: Duration = Duration::from_secs(4 * 3600);
 /// How long an API request waits for its call to answer.
 const REPLY_MAX: Duration = Duration::from_secs(8);
 
@@ -47,6 +43,15 @@ pub(super) enum CallAsk {
         uri: String,
         /// The transfer.
         wish: Box<TransferWish>,
+        /// Gives it up.
+        dropped: CancellationToken,
+    },
+    /// The party is to be called that an incoming call is to be connected with.
+    Party {
+        /// The call.
+        call: CallId,
+        /// Whom.
+        wish: Box<DialWish>,
         /// Gives it up.
         dropped: CancellationToken,
     },
@@ -99,6 +104,7 @@ impl Switchboard {
             CallAsk::Second { call, uri, wish, dropped } => {
                 self.call_second(&call, uri, &wish, dropped);
             }
+            CallAsk::Party { call, wish, dropped } => self.call_party(&call, *wish, dropped),
             CallAsk::Session { call, uri, replaces } => self.give_session(&call, uri, replaces),
         }
     }
@@ -246,88 +252,12 @@ impl Switchboard {
         });
     }
 
-    fn end(&self, id: &CallId, on_peer_hangup: OnPeerHangup) -> Option<End> {
+    /// A call as a pair knows it.
+    pub(super) fn end(&self, id: &CallId, on_peer_hangup: OnPeerHangup) -> Option<End> {
         let call = self.calls.get(id)?;
         let (inbox, record) = (call.inbox.clone(), call.view.record.clone());
         let pace = self.spec.parts.pace;
         Some(End { id: id.clone(), inbox, record, on_peer_hangup, pace })
-    }
-
-    /// Calls the other party of a transfer, on the call's own trunk.
-    fn call_second(
-        &mut self,
-        id: &CallId,
-        uri: String,
-        wish: &TransferWish,
-        dropped: CancellationToken,
-    ) {
-        let Some(a) = self.end(id, wish.on_peer_hangup) else { return };
-        let refuse = |code| {
-            let reason = String::new();
-            let failed = TransferState::Failed { code, reason };
-            let _ = a.inbox.try_send(Message::Progress(failed));
-        };
-        let record = a.record.borrow().clone();
-        let Some(trunk) = record.trunk.clone().filter(|_| self.draining.is_none()) else {
-            return refuse(503);
-        };
-        let second = crate::api::fresh::call_id();
-        let parts = &self.spec.parts;
-        if parts.admit_toll(&second, &trunk, record.key.as_deref()).is_err() {
-            return refuse(503);
-        }
-        if !self.spec.queue.enter_second(Instant::now(), &second, &record.instance_id, &trunk) {
-            parts.toll().ended(now(), &second);
-            return refuse(503);
-        }
-        let dial = self.second_dial(&record, &trunk, uri, wish);
-        let new = second_record(&second, &record, &wish.to, &dial);
-        let plan = Plan::Outbound { ring: wish.timeout, longest: SECOND_LONGEST };
-        let codecs = self.codecs(&trunk);
-        let session = self.fresh_session();
-        let setup = CallSetup {
-            call: Call::new(new, plan),
-            session,
-            content: Content::Party(record.call_type),
-            transcribe: None,
-            dial: Some(dial),
-            offer: None,
-            codecs,
-            app: None,
-        };
-        self.enter(setup, None);
-        let Some(b) = self.end(&second, OnPeerHangup::Hangup) else { return };
-        let _ = b.inbox.try_send(Message::Begin);
-        self.pairs.spawn(pair::hand_over(a, b, dropped));
-    }
-
-    /// How the other party is called: in the name of the caller of an inbound call, if the trunk
-    /// lets us show it, else in ours.
-    fn second_dial(
-        &self,
-        record: &CallRecord,
-        trunk: &str,
-        uri: String,
-        wish: &TransferWish,
-    ) -> Dial {
-        let facts = self.spec.parts.trunks.get(trunk);
-        let ours = facts.and_then(|facts| facts.caller_id.clone());
-        let shown = match record.direction {
-            Direction::Outbound => record.from.clone(),
-            Direction::Inbound => record.from.clone().filter(|from| {
-                let line = ours.as_deref();
-                facts.is_some_and(|facts| facts.may_show(line, from))
-            }),
-        };
-        Dial {
-            trunk: trunk.to_owned(),
-            uri,
-            from_user: shown.or_else(|| ours.clone()).unwrap_or_default(),
-            from_display: None,
-            headers: wish.headers.clone(),
-            identity: ours.filter(|_| facts.is_some_and(|facts| facts.identity)),
-            late_offer: facts.is_some_and(|facts| facts.delayed_offer),
-        }
     }
 
     /// A second session for a call, whose other side asked us to call somebody.
@@ -341,7 +271,8 @@ impl Switchboard {
         let _ = call.inbox.try_send(Message::Side { session, uri, replaces });
     }
 
-    fn fresh_session(&mut self) -> SessionId {
+    /// The next id of our own sessions.
+    pub(super) fn fresh_session(&mut self) -> SessionId {
         let session = SessionId(self.next_session);
         self.next_session += 1;
         session
@@ -373,23 +304,6 @@ async fn joined(mut record: tokio::sync::watch::Receiver<CallRecord>) -> CallRec
         return record.clone();
     }
     record.borrow().clone()
-}
-
-fn second_record(id: &CallId, first: &CallRecord, to: &str, dial: &Dial) -> CallRecord {
-    CallRecord {
-        from: Some(dial.from_user.clone()).filter(|from| !from.is_empty()),
-        trunk: Some(dial.trunk.clone()),
-        key: first.key.clone(),
-        bridged_with: Some(first.id.clone()),
-        ..CallRecord::new(
-            id.clone(),
-            first.instance_id.clone(),
-            first.call_type,
-            to.to_owned(),
-            Direction::Outbound,
-            now().unix_ms,
-        )
-    }
 }
 
 /// What REST answers when a wish is not granted.

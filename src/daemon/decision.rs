@@ -3,7 +3,7 @@
 //! Owns the question and how its answer becomes what the call does. One attempt within the route's
 //! time: a caller waits. Whatever goes wrong, the call is refused with the route's `sip_code`.
 
-use super::inbound::{InboundAction, silence};
+use super::inbound::{InboundAction, nothing, silence};
 use crate::api::gateway::Content;
 use crate::api::types::create::decision::{Decided, Decision};
 use crate::api::types::{CreateContext, CreateDefaults, RequestedContent, Voice};
@@ -81,7 +81,8 @@ impl Desk {
         let late = |_| format!("the webhook did not answer within {:?}", hook.timeout);
         let body = asked.await.map_err(late)??;
         let desk = self.clone();
-        let read = tokio::task::spawn_blocking(move || desk.read(&body));
+        let sip_code = hook.sip_code;
+        let read = tokio::task::spawn_blocking(move || desk.read(&body, sip_code));
         read.await.map_err(|_| "the webhook's answer could not be read".to_owned())?
     }
 
@@ -106,7 +107,8 @@ impl Desk {
         answer.body(ANSWER_MAX).await.map_err(|error| error.to_string())
     }
 
-    fn read(&self, body: &[u8]) -> Result<Verdict, String> {
+    /// Reads an answer; `sip_code` is the route's.
+    fn read(&self, body: &[u8], sip_code: u16) -> Result<Verdict, String> {
         let context = CreateContext {
             defaults: self.defaults,
             strict: false,
@@ -121,6 +123,7 @@ impl Desk {
             hangup_after: decision.hangup_after.unwrap_or(Duration::ZERO),
             longest: self.longest,
         };
+        let mut party = None;
         let (plan, content) = match decision.decided {
             Decided::Answer => (answer, silence()),
             Decided::Content(content) => (answer, self.content(content)?),
@@ -134,9 +137,14 @@ impl Desk {
             Decided::Ring => {
                 (Plan::RingOnly { ring: decision.ring.unwrap_or(RING_MAX) }, silence())
             }
+            Decided::Dial { wish, otherwise } => {
+                let (timeout, otherwise) = (wish.timeout, otherwise.unwrap_or(sip_code));
+                party = Some(wish);
+                (Plan::Dial { timeout, otherwise, longest: self.longest }, nothing())
+            }
             Decided::Reject { code, .. } => (Plan::Reject { code }, silence()),
         };
-        Ok(Verdict { action: InboundAction { plan, content }, metadata: decision.metadata })
+        Ok(Verdict { action: InboundAction { plan, content, party }, metadata: decision.metadata })
     }
 
     fn content(&self, asked: RequestedContent) -> Result<Content, String> {
@@ -248,6 +256,20 @@ mod tests {
         let verdict = ask(Reply::json(200, &answer)).await.0.unwrap();
         assert!(matches!(verdict.action.plan, Plan::Inbound { ring, .. } if ring.as_secs() == 1));
         assert_eq!(verdict.metadata["k"], 1);
+    }
+
+    #[tokio::test]
+    async fn a_webhook_may_name_whom_to_call() {
+        let answer = json!({"action": "dial", "to": "+14155550123", "timeout": 20});
+        let action = ask(Reply::json(200, &answer)).await.0.unwrap().action;
+        let longest = Duration::from_secs(60);
+        let timeout = Duration::from_secs(20);
+        // The status of a party that does not answer is the route's, unless the answer names one.
+        assert_eq!(action.plan, Plan::Dial { timeout, otherwise: 480, longest });
+        assert_eq!(action.party.unwrap().to, "+14155550123");
+        let answer = json!({"action": "dial", "to": "sip:desk@pbx.example", "sipCode": 404});
+        let action = ask(Reply::json(200, &answer)).await.0.unwrap().action;
+        assert!(matches!(action.plan, Plan::Dial { otherwise: 404, .. }));
     }
 
     #[tokio::test]

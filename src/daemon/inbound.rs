@@ -3,6 +3,8 @@
 use super::decision::Hook;
 use crate::api::gateway::Content;
 use crate::call::Plan;
+use crate::call::control::DialWish;
+use crate::call::record::CallType;
 use crate::config::{Pattern, Secret};
 use crate::id::InstanceId;
 use crate::sip::interface::{DigestAlgorithm, Incoming};
@@ -54,6 +56,13 @@ pub(super) struct InboundAction {
     pub plan: Plan,
     /// What it hears.
     pub content: Content,
+    /// Whom it is connected with, if the plan is to call somebody.
+    pub party: Option<DialWish>,
+}
+
+/// What a call hears that is connected with somebody: them, and nothing of ours.
+pub(super) fn nothing() -> Content {
+    Content::Party(CallType::DynamicStream)
 }
 
 /// The place of the first route that matches, and the credentials that it asks for.
@@ -89,7 +98,7 @@ mod tests {
     use super::*;
 
     fn route(trunk: Option<&str>, to: &str, code: u16) -> InboundRoute {
-        let action = InboundAction { plan: Plan::Reject { code }, content: silence() };
+        let action = InboundAction { plan: Plan::Reject { code }, content: silence(), party: None };
         InboundRoute {
             trunk: trunk.map(str::to_owned),
             to: to.parse().unwrap(),

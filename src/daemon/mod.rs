@@ -18,6 +18,7 @@ mod pair;
 mod parts;
 mod reception;
 mod reload;
+mod second;
 mod setup;
 mod signalling;
 mod switchboard;

@@ -64,8 +64,7 @@ pub(super) async fn hand_over(a: End, mut b: End, dropped: CancellationToken) {
         Some(Ok(())) => {}
         Some(Err(code)) => return tell(&a, failed(code)).await,
         None => {
-            let _ = b.inbox.send(Message::Unwanted).await;
-            return;
+            return unwanted(&b.inbox).await;
         }
     }
     let inbox = b.inbox.clone();
@@ -79,11 +78,67 @@ pub(super) async fn hand_over(a: End, mut b: End, dropped: CancellationToken) {
             }
             Ok(Err(_)) | Err(_) => {
                 let _ = progress.send(Message::Progress(failed(500))).await;
-                let _ = inbox.send(Message::Unwanted).await;
+                unwanted(&inbox).await;
             }
         }
     };
     tokio::join!(joined, outcome);
+}
+
+/// Waits for the party that an incoming call is to be connected with: when they answer, the call
+/// is answered, and both are joined. When one of the two ends, the other has no purpose.
+pub(super) async fn connect(mut a: End, mut b: End, dropped: CancellationToken) {
+    let answered = tokio::select! {
+        () = dropped.cancelled() => None,
+        () = a.inbox.closed() => None,
+        answered = ring(&a, &mut b) => Some(answered),
+    };
+    match answered {
+        Some(Ok(())) => tell(&a, TransferState::Succeeded).await,
+        Some(Err(code)) => return tell(&a, failed(code)).await,
+        None => return unwanted(&b.inbox).await,
+    }
+    let inboxes = [a.inbox.clone(), b.inbox.clone()];
+    let stands = if is_answered(&mut a, &mut b).await {
+        let (told, standing) = oneshot::channel();
+        let outcome = async { matches!(standing.await, Ok(Ok(()))) };
+        let ((), stood) = tokio::join!(join(a, b, false, told), outcome);
+        stood
+    } else {
+        false
+    };
+    if !stands {
+        for inbox in &inboxes {
+            unwanted(inbox).await;
+        }
+    }
+}
+
+/// Waits until the first call is answered, too; `false`: one of them has ended.
+async fn is_answered(a: &mut End, b: &mut End) -> bool {
+    loop {
+        let (answered, over) = {
+            let record = a.record.borrow_and_update();
+            (record.answered_at.is_some(), record.ended_at.is_some())
+        };
+        if over || b.record.borrow_and_update().ended_at.is_some() {
+            return false;
+        }
+        if answered {
+            return true;
+        }
+        let changed = tokio::select! {
+            changed = a.record.changed() => changed,
+            changed = b.record.changed() => changed,
+        };
+        if changed.is_err() {
+            return false;
+        }
+    }
+}
+
+async fn unwanted(inbox: &mpsc::Sender<Message>) {
+    let _ = inbox.send(Message::Unwanted).await;
 }
 
 /// Tells the first call how the second one rings, until it is answered or its end is known.
@@ -174,8 +229,8 @@ async fn stand(
         };
         // A call that does not listen misses a digit, not the bridge.
         match heard {
-            Heard::Dtmf(which, digit, duration_ms) => {
-                let _ = of(which).inbox.try_send(Message::Dtmf { digit, duration_ms });
+            Heard::Dtmf(which, digit, duration_ms, method) => {
+                let _ = of(which).inbox.try_send(Message::Dtmf { digit, duration_ms, method });
             }
             Heard::Quiet(which) => {
                 let _ = of(which).inbox.try_send(Message::Quiet);
@@ -317,6 +372,49 @@ mod tests {
         assert!(matches!(back, Some(Message::Return { leg: None, joint: None })));
         assert_eq!(first.progress().await, failed(500));
         assert!(matches!(second.heard.recv().await, Some(Message::Unwanted)));
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_incoming_call_is_answered_when_its_party_answers() {
+        let ((a, mut first), (b, mut second)) = (call("1"), call("2"));
+        let task = tokio::spawn(connect(a, b, CancellationToken::new()));
+        second.change(|record| record.ringing_at = Some(1));
+        assert_eq!(first.progress().await, TransferState::Progress { code: 180 });
+        second.change(|record| record.answered_at = Some(2));
+        assert_eq!(first.progress().await, TransferState::Succeeded);
+        assert!(second.heard.try_recv().is_err(), "nobody lends a leg before the answer");
+        first.change(|record| record.answered_at = Some(3));
+        let Some(Message::Lend(lend)) = first.heard.recv().await else { panic!() };
+        assert!(!lend.is_transfer && lend.with == CallId::from_tail("2").unwrap());
+        // It has none to lend after all: neither call has a purpose.
+        drop(lend);
+        let back = first.heard.recv().await;
+        assert!(matches!(back, Some(Message::Return { leg: None, joint: None })));
+        for call in [&mut first, &mut second] {
+            assert!(matches!(call.heard.recv().await, Some(Message::Unwanted)));
+        }
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_ends_before_both_are_answered_ends_the_other() {
+        for caller_leaves in [true, false] {
+            let ((a, mut first), (b, mut second)) = (call("1"), call("2"));
+            let task = tokio::spawn(connect(a, b, CancellationToken::new()));
+            second.change(|record| record.answered_at = Some(1));
+            assert_eq!(first.progress().await, TransferState::Succeeded);
+            let leaves = if caller_leaves { &first } else { &second };
+            leaves.change(|record| record.ended_at = Some(2));
+            for call in [&mut first, &mut second] {
+                assert!(matches!(call.heard.recv().await, Some(Message::Unwanted)));
+            }
+            task.await.unwrap();
+        }
+        let ((a, mut first), (b, second)) = (call("1"), call("2"));
+        let task = tokio::spawn(connect(a, b, CancellationToken::new()));
+        second.change(|record| (record.ended_at, record.sip_code) = (Some(2), Some(486)));
+        assert_eq!(first.progress().await, failed(486));
         task.await.unwrap();
     }
 

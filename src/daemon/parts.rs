@@ -179,6 +179,12 @@ impl Parts {
         Ok((leg, local))
     }
 
+    /// Whether a trunk wants digits by SIP INFO, which a media leg cannot send.
+    pub(super) fn keys_by_info(&self, trunk: Option<&str>) -> bool {
+        let facts = trunk.and_then(|trunk| self.trunks.get(trunk));
+        facts.is_some_and(|facts| facts.dtmf == DtmfMode::Info)
+    }
+
     /// Whether a number or SIP URI may be dialled over a trunk by whoever holds this key: the one
     /// gate of requests, transfers, redirections and inbound REFER alike.
     ///
@@ -293,7 +299,8 @@ impl Parts {
             Content::Audio { samples, repeat } => (Source::Samples(samples.clone()), *repeat),
             Content::Stream { .. } | Content::Party(_) => return Ok(None),
             Content::Agent(request) => {
-                let agent = self.agents.agent(request, transcribe, record);
+                let keys_by_call = self.keys_by_info(record.trunk.as_deref());
+                let agent = self.agents.agent(request, transcribe, record, keys_by_call);
                 let agent = agent.map_err(|problem| problem.detail)?;
                 return Ok(Some(agent_leg(agent, self.agents.parts.clone())));
             }

@@ -197,7 +197,10 @@ impl Switchboard {
             Plan::Inbound { .. } | Plan::Ask { .. } => {
                 self.stream_leg(&record, &action.content, None)
             }
-            Plan::Outbound { .. } | Plan::RingOnly { .. } | Plan::Reject { .. } => (None, None),
+            Plan::Outbound { .. }
+            | Plan::Dial { .. }
+            | Plan::RingOnly { .. }
+            | Plan::Reject { .. } => (None, None),
         };
         let setup = CallSetup {
             codecs: self.codecs(&incoming.trunk),
@@ -206,6 +209,7 @@ impl Switchboard {
             content: action.content,
             transcribe: None,
             dial: None,
+            party: action.party,
             offer: incoming.sdp,
             app,
         };

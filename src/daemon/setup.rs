@@ -2,7 +2,7 @@
 
 use super::agents::AgentDesk;
 use super::decision::{Desk, Hook};
-use super::inbound::{Credentials, InboundAction, InboundRoute, Meets, silence};
+use super::inbound::{Credentials, InboundAction, InboundRoute, Meets, nothing, silence};
 use super::parts::{Parts, StreamDefaults, TrunkFacts};
 use crate::api::gateway::{Content, Spoken};
 use crate::api::types::CreateDefaults;
@@ -11,6 +11,7 @@ use crate::app::bridge::PaceSpec;
 use crate::app::stream::StreamOptions;
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
+use crate::call::control::DialWish;
 use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
@@ -39,6 +40,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long the party of a route's `dial` may ring, unless stated.
+const DIAL_RING: Duration = Duration::from_secs(45);
 /// Legs beyond `limits.max_calls`, for calls that are still closing.
 const SPARE_LEGS: usize = 64;
 
@@ -119,7 +122,8 @@ fn trunk(trunk: &Trunk) -> TrunkSpec {
 
 fn registration(trunk: &Trunk) -> Option<RegisterSpec> {
     let user = trunk.register_user.clone().or_else(|| trunk.username.clone())?;
-    trunk.register.then_some(RegisterSpec { user, expires: trunk.expires })
+    let (expires, gin) = (trunk.expires, trunk.register_gin);
+    trunk.register.then_some(RegisterSpec { user, expires, gin })
 }
 
 /// What calls must know of each trunk.
@@ -421,10 +425,25 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
             let ring = if forever { Duration::from_secs(180) } else { route.ring };
             (Plan::RingOnly { ring }, silence())
         }
+        Action::Dial => return dial_route(route, longest),
         Action::Reject => (Plan::Reject { code: route.sip_code }, silence()),
         Action::Agent => (answer, agent(route)?),
     };
-    Ok(taken_by(route, Meets::Action(InboundAction { plan, content })))
+    Ok(taken_by(route, Meets::Action(InboundAction { plan, content, party: None })))
+}
+
+fn dial_route(route: &Route, longest: Duration) -> anyhow::Result<InboundRoute> {
+    let to = route.dial.clone().context("route action \"dial\" needs dial")?;
+    let timeout = if route.ring.is_zero() { DIAL_RING } else { route.ring };
+    let party = DialWish {
+        to,
+        from: route.dial_from.as_ref().map(ToString::to_string),
+        trunk: route.dial_trunk.as_ref().map(ToString::to_string),
+        timeout,
+    };
+    let plan = Plan::Dial { timeout, otherwise: route.sip_code, longest };
+    let action = InboundAction { plan, content: nothing(), party: Some(party) };
+    Ok(taken_by(route, Meets::Action(action)))
 }
 
 fn webhook_route(route: &Route) -> anyhow::Result<InboundRoute> {

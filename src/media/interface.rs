@@ -78,6 +78,14 @@ pub enum Command {
     },
     /// Stop taking from the ring (silence goes out) or go on.
     Pause(bool),
+    /// What is replaced by silence, within 5 ms; playing, hearing and positions go on, and digits
+    /// are sent and told all the same.
+    Mute {
+        /// What goes to the far end.
+        playout: bool,
+        /// What goes into the capture ring.
+        capture: bool,
+    },
     /// How loud what comes from the ring is; a clear sets it back to 100.
     Level {
         /// Of full level: 100 leaves samples alone, 20 is -14 dB.

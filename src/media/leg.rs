@@ -15,6 +15,7 @@
 
 use super::codecs::CodecSet;
 use super::interface::{Command, Event, JitterSpec, MediaParams};
+use super::level::Level;
 use super::pacer::{Pacer, Stamp};
 use super::playout::{Events, Playout, StartRule};
 use super::receive::{FRAME_MAX, Receive};
@@ -37,6 +38,8 @@ use std::time::{Duration, Instant};
 pub const LATE_MAX: Duration = Duration::from_millis(60);
 /// Longest payload that is sent: 60 ms of G.711 or G.722.
 const PAYLOAD_MAX: usize = 480;
+/// How long muting takes: no click, and not a word more.
+const MUTE: Duration = Duration::from_millis(5);
 /// Beat of a leg without an agreement.
 const PTIME: Duration = Duration::from_millis(20);
 
@@ -122,6 +125,8 @@ pub struct Leg {
     params: Option<MediaParams>,
     receive: Receive,
     playout: Playout,
+    /// What comes out of the playout, on its way to silence or back.
+    mute: Level,
     codecs: CodecSet,
     pacer: Pacer,
     digits: DtmfSender,
@@ -171,6 +176,7 @@ impl Leg {
             params: None,
             receive: Receive::new(now, rate, &config.codecs, config.jitter, capture),
             playout: Playout::new(reader, samples(config.playout), rate, config.start),
+            mute: Level::default(),
             codecs: CodecSet::new(rate, &config.codecs, Way::Encode),
             pacer,
             digits: DtmfSender::new(0),
@@ -208,6 +214,12 @@ impl Leg {
             }
             Command::Pause(paused) => {
                 self.playout.pause(paused);
+                true
+            }
+            Command::Mute { playout, capture } => {
+                let samples = samples_of(self.rate, MUTE);
+                self.mute.mute(playout, samples);
+                self.receive.mute(capture, samples);
                 true
             }
             Command::Dtmf { digits, duration, gap } => self.queue_digits(&digits, duration, gap),
@@ -470,6 +482,7 @@ impl Leg {
             }
         } else {
             self.playout.fill(now, frame, &mut self.events);
+            self.mute.apply(frame);
         }
         let frame = self.frame.get(..samples).unwrap_or_default();
         self.codecs.encode(params.codec, frame, payload)

@@ -1,7 +1,7 @@
 //! How loud playout is: one gain that moves to its target without a click.
 //!
-//! Applied to what comes from the ring, before fades. Does not decide when the agent is turned
-//! down: a command does.
+//! Applied to what comes from the ring, before fades, and to what is muted. Does not decide when
+//! the agent is turned down: a command does.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -28,6 +28,11 @@ impl Level {
     pub fn set(&mut self, target: f32, samples: usize) {
         self.target = if target.is_finite() { target.clamp(0.0, UNITY) } else { UNITY };
         self.step = (self.target - self.gain) / samples.max(1) as f32;
+    }
+
+    /// Moves to silence, or back to full level.
+    pub fn mute(&mut self, muted: bool, samples: usize) {
+        self.set(if muted { 0.0 } else { UNITY }, samples);
     }
 
     /// Scales samples in place. Cost: nothing at unity; no allocation.

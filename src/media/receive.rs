@@ -17,6 +17,7 @@ use super::bounded::Bounded;
 use super::codecs::CodecSet;
 use super::interface::{Event, FrameHeader, FrameKind, JitterSpec, MediaParams};
 use super::jitter::{Decision, Following, JitterBuffer, PayloadKind, PayloadTable};
+use super::level::Level;
 use super::playout::Events;
 use super::quality::Losses;
 use super::report::Heard;
@@ -70,6 +71,7 @@ struct Sound {
     /// The application wants it, and the peer may send.
     listen: bool,
     allowed: bool,
+    mute: Level,
     fresh: bool,
     /// A source was heard: the next one is spliced on.
     begun: bool,
@@ -112,6 +114,7 @@ impl Receive {
                 clock: ClockRate::HZ_8000,
                 listen: true,
                 allowed: false,
+                mute: Level::default(),
                 fresh: false,
                 begun: false,
                 inband: false,
@@ -136,6 +139,12 @@ impl Receive {
     /// Whether caller audio goes into the capture ring.
     pub fn listen(&mut self, listen: bool) {
         self.sound.listen = listen;
+    }
+
+    /// Whether silence goes into the capture ring in the place of caller audio, and within how
+    /// many samples.
+    pub fn mute(&mut self, muted: bool, samples: usize) {
+        self.sound.mute.mute(muted, samples);
     }
 
     /// Whether digits are listened for in the audio.
@@ -344,7 +353,7 @@ impl Sound {
     }
 
     fn write(&mut self, position: u64, samples: usize, kind: FrameKind, stats: &LegStats) {
-        let Some(frame) = self.frame.get(..samples).filter(|_| self.allowed) else { return };
+        let Some(frame) = self.frame.get_mut(..samples).filter(|_| self.allowed) else { return };
         if self.inband {
             let heard = &mut self.heard;
             self.detector.push(position, frame, &mut |digit| {
@@ -356,6 +365,7 @@ impl Sound {
         if !self.listen {
             return;
         }
+        self.mute.apply(frame);
         let header =
             FrameHeader { position, samples: u16::try_from(samples).unwrap_or(u16::MAX), kind };
         if self.capture.push(header, frame) {

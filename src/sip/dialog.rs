@@ -45,6 +45,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// User part of Contact, for requests that carry one.
     pub contact_user: Option<String>,
+    /// Contact stands for all numbers of the registration, not for one user (`;bnc`, RFC 6140).
+    pub contact_bulk: bool,
     /// Type and bytes of the body; no bytes, no body.
     pub body: (&'static str, Vec<u8>),
 }
@@ -230,6 +232,7 @@ impl Dialog {
             routes,
             headers: Vec::new(),
             contact_user: None,
+            contact_bulk: false,
             body: ("", Vec::new()),
         }
     }

@@ -668,10 +668,12 @@ pub fn network_holds((network, prefix): (IpAddr, u8), address: IpAddr) -> bool {
 /// How we register with a trunk's proxy (RFC 3261 §10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisterSpec {
-    /// User part of the address of record and of Contact.
+    /// User part of the address of record, and of Contact unless `gin`.
     pub user: String,
     /// Lifetime asked for.
     pub expires: Duration,
+    /// Registers all numbers of the account at once (RFC 6140).
+    pub gin: bool,
 }
 
 /// Whether provisional responses are made reliable (RFC 3262).

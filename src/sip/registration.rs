@@ -322,9 +322,10 @@ impl Registration {
     }
 }
 
-/// Whether the registrar has said no to who we are: only its operator can change that.
+/// Whether the registrar has said no to who we are, or does not know what we require of it: only
+/// its operator can change that.
 fn is_hopeless(code: u16) -> bool {
-    matches!(code, 401 | 403 | 404 | 407 | 410 | 604)
+    matches!(code, 401 | 403 | 404 | 407 | 410 | 420 | 604)
 }
 
 /// 80 to 90 % of what was granted: early enough for a retry, and not all trunks at once.
@@ -350,7 +351,8 @@ pub fn lifetime_of(answer: &Message<'_>, contact: &str) -> Option<Duration> {
     };
     let listed = || answer.contacts().filter_map(Result::ok);
     let exactly = listed().find(|c| ours.as_ref().is_some_and(|ours| same_place(&c.uri, ours)));
-    // A registrar that writes Contacts anew, as NAT fixing does, keeps the user.
+    // A registrar that writes Contacts anew, as NAT fixing does, keeps the user; that of a Contact
+    // for all numbers is none (RFC 6140).
     let user = ours.as_ref().and_then(|ours| ours.user);
     let ours = exactly.and_then(|c| expires(&c)).or_else(|| {
         let alike = listed().filter(|c| exactly.is_none() && c.uri.user == user);

@@ -1,7 +1,7 @@
 //! What is asked of a call in its middle, and how trunks are shown.
 
 use crate::rig::{ADMIN, ALPHA, READER, Rig, SIP};
-use bellwire::call::control::{DtmfMethod, DtmfWish, OnPeerHangup, Wish};
+use bellwire::call::control::{DtmfMethod, DtmfWish, MuteDirection, OnPeerHangup, Wish};
 use bellwire::call::record::TransferMode;
 use serde_json::json;
 
@@ -25,6 +25,27 @@ async fn plain_wishes_reach_the_call_and_answer_with_it() {
     assert_eq!(wished, [Wish::Ring, Wish::Answer, Wish::Hold, Wish::Resume]);
     let odd = rig.ask("POST", &path("hold"), Some(&json!({"x": 1}))).await;
     assert_eq!(odd.places(), ["/x unknown_field"]);
+}
+
+#[tokio::test]
+async fn a_mute_says_which_way() {
+    let rig = Rig::new().await;
+    let call = rig.call("inst_a").await;
+    let path = |what: &str| format!("/v1/calls/{call}/{what}");
+    assert_eq!(rig.ask("POST", &path("mute"), None).await.code(), "conflict");
+    rig.pick_up(&call);
+    let muted = rig.ask("POST", &path("mute"), None).await;
+    assert_eq!(muted.status, 200, "{}", muted.body);
+    assert_eq!(muted.body["mute"], json!({"playout": true, "capture": false}));
+    let both = json!({"direction": "both"});
+    assert_eq!(rig.ask("POST", &path("unmute"), Some(&both)).await.status, 200);
+    let odd = rig.ask("POST", &path("mute"), Some(&json!({"direction": "up"}))).await;
+    assert_eq!(odd.places(), ["/direction enum"]);
+    let read_only = rig.request("POST", &path("mute")).key(READER).send().await;
+    assert_eq!(read_only.status, 403);
+    let wished = std::mem::take(&mut rig.daemon.lock().unwrap().wished);
+    let (ours, all) = (MuteDirection::Playout, MuteDirection::Both);
+    assert_eq!(wished, [Wish::Mute(true, ours), Wish::Mute(false, all)]);
 }
 
 #[tokio::test]

@@ -395,7 +395,7 @@ impl Daemon {
             Wish::Answer | Wish::Ring | Wish::EarlyMedia | Wish::Reject { .. } if answered => {
                 return refused("it is answered");
             }
-            Wish::Hold | Wish::Transfer(_) | Wish::Bridge(_) if !answered => {
+            Wish::Hold | Wish::Mute(..) | Wish::Transfer(_) | Wish::Bridge(_) if !answered => {
                 return refused("it is not answered");
             }
             Wish::Transfer(wish) if wish.to.starts_with("+1900") => {
@@ -405,6 +405,7 @@ impl Daemon {
                 ));
             }
             Wish::Hold => call.hold.local = true,
+            Wish::Mute(on, _) => call.mute.playout = *on,
             Wish::Answer => call.status = CallStatus::InProgress,
             Wish::Transfer(wish) => {
                 call.transfer = Some(TransferView {

@@ -23,11 +23,13 @@ mod agent;
 mod bad_input;
 #[cfg(feature = "sphinx")]
 mod closed_loop;
+mod dial;
 mod exact;
 mod hostile_rtp;
 mod inbound;
 mod joined;
 mod live;
+mod mute;
 mod problems;
 mod prompts;
 mod routes;

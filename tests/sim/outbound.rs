@@ -19,7 +19,7 @@ fn every_first_request_goes_to_the_outbound_proxy() {
     let mut spec = behind_proxy(1);
     spec.trunks[0].ping = Some(secs(60));
     let expires = secs(600);
-    spec.trunks[0].register = Some(RegisterSpec { user: "u".into(), expires });
+    spec.trunks[0].register = Some(RegisterSpec { user: "u".into(), expires, gin: false });
     let mut world = World::with(1, spec);
     for start in ["REGISTER", "OPTIONS", "INVITE"] {
         if start == "INVITE" {
@@ -56,7 +56,8 @@ fn requests_in_a_dialog_follow_its_route_set_or_else_the_proxy() {
 #[test]
 fn service_route_comes_behind_the_outbound_proxy() {
     let mut spec = behind_proxy(3);
-    spec.trunks[0].register = Some(RegisterSpec { user: "u".into(), expires: secs(600) });
+    spec.trunks[0].register =
+        Some(RegisterSpec { user: "u".into(), expires: secs(600), gin: false });
     let mut world = World::with(3, spec);
     let register = world.wait("REGISTER");
     let contact = register.header(Name::Contact);

@@ -17,7 +17,7 @@ const SECOND: &str = "10.0.0.3:5060";
 fn registering(seed: u64) -> EndpointSpec {
     let mut spec = spec(seed);
     let expires = Duration::from_hours(1);
-    spec.trunks[0].register = Some(RegisterSpec { user: "4930123".into(), expires });
+    spec.trunks[0].register = Some(RegisterSpec { user: "4930123".into(), expires, gin: false });
     spec.trunks[0].realm = Some("carrier".into());
     spec.trunks[0].from_domain = Some("carrier.example".into());
     spec
@@ -322,6 +322,100 @@ fn calls_of_a_registered_trunk_come_for_the_contact_user() {
     world.send(&invite.replace("far-a", "far-c"));
     world.run(secs(1));
     assert!(world.us.events.is_empty(), "and nobody any more when we are not");
+}
+
+/// Registers all numbers of the account at once.
+fn bulk(seed: u64) -> EndpointSpec {
+    let mut spec = registering(seed);
+    spec.trunks[0].register.as_mut().unwrap().gin = true;
+    spec
+}
+
+#[test]
+fn bulk_registration_names_no_user_and_insists_on_being_understood() {
+    for (proxy, contact) in [
+        ("sip:10.0.0.2", "<sip:10.0.0.1:5060;bnc>"),
+        ("sip:10.0.0.2;transport=tcp", "<sip:10.0.0.1:5060;transport=tcp;bnc>"),
+    ] {
+        let mut spec = bulk(22);
+        spec.trunks[0].proxies = vec![proxy.into()];
+        let mut world = World::with(22, spec);
+        let first = world.wait("REGISTER sip:carrier.example SIP/2.0");
+        assert_eq!(first.header(Name::To), "<sip:4930123@carrier.example>");
+        assert_eq!(first.header(Name::Contact), contact);
+        assert_eq!(first.header(Name::Require), "gin");
+        assert_eq!(first.header(Name::ProxyRequire), "gin");
+        assert_eq!(first.header(Name::Supported), "path");
+        // Another PBX of the same account beside ours.
+        let lines = format!("Contact: <sip:10.9.9.9;bnc>;expires=5, {contact};expires=600\r\n");
+        let answer = first.response("200 OK", "registrar", &lines, "");
+        let transport = if proxy.contains("tcp") { Transport::Tcp } else { Transport::Udp };
+        world.send_from(FIRST, transport, first.connection, &answer);
+        world.run(secs(1));
+        assert_eq!(states(&world), ["registering", "registered 600"]);
+    }
+}
+
+#[test]
+fn calls_of_a_bulk_registration_come_for_the_number_that_was_called() {
+    let mut spec = bulk(23);
+    spec.trunks[0].sources.clear();
+    let mut world = World::with(23, spec);
+    let register = world.wait("REGISTER");
+    let lines = format!("Contact: {};expires=600\r\n", register.header(Name::Contact));
+    world.send(&register.response("200 OK", "registrar", &lines, ""));
+    world.run(secs(1));
+    let invite = Side::caller("a").invite();
+    world.send(&invite.replace("INVITE sip:+14155550100@10.0.0.1", "INVITE sip:+4930555@10.0.0.1"));
+    world.wait("SIP/2.0 100");
+    let session = world.incoming();
+    let to = world.us.events.iter().find_map(|(_, _, event)| match event {
+        bellwire::sip::interface::Event::Incoming(incoming) => Some(incoming.to_user.clone()),
+        _ => None,
+    });
+    assert_eq!(to.as_deref(), Some("+4930555"));
+    world.command(Command::Ring(session));
+    let ringing = world.wait("SIP/2.0 180");
+    assert_eq!(ringing.header(Name::Contact), "<sip:+4930555@10.0.0.1:5060>");
+    // Our own calls show the number that calls, not the account.
+    world.call();
+    let invite = world.wait("INVITE");
+    let contact = invite.header(Name::Contact);
+    assert!(!contact.contains("4930123") && !contact.contains("bnc"), "{contact}");
+    assert!(contact.contains('@'), "{contact}");
+}
+
+#[test]
+fn address_that_the_registrar_saw_goes_into_a_bulk_contact() {
+    let mut world = World::with(24, bulk(24));
+    let nat = |register: &Received| {
+        let lines = format!("Contact: {};expires=600\r\n", register.header(Name::Contact));
+        register
+            .response("200 OK", "registrar", &lines, "")
+            .replace(";rport;", ";rport=61000;")
+            .replace("received=10.0.0.1", "received=198.51.100.7")
+    };
+    let register = world.wait("REGISTER");
+    world.send(&nat(&register));
+    let second = world.wait("REGISTER");
+    let contacts: Vec<&str> = second.message().values(Name::Contact).collect();
+    assert_eq!(contacts, ["<sip:198.51.100.7:61000;bnc>", "<sip:10.0.0.1:5060;bnc>;expires=0"]);
+    world.send(&nat(&second));
+    world.command(Command::Unregister);
+    let last = world.wait("REGISTER");
+    assert_eq!(last.header(Name::Contact), "<sip:198.51.100.7:61000;bnc>");
+    assert_eq!(last.header(Name::Expires), "0");
+    assert_eq!(last.header(Name::Require), "gin", "taken back as it was asked for");
+}
+
+#[test]
+fn registrar_that_does_not_know_bulk_registration_is_not_asked_again_soon() {
+    let mut world = World::with(25, bulk(25));
+    let register = world.wait("REGISTER");
+    world.send(&register.response("420 Bad Extension", "r", "Unsupported: gin\r\n", ""));
+    world.run(secs(1790));
+    assert_eq!(world.inbox.count("REGISTER"), 1);
+    assert_eq!(states(&world), ["registering", "failed"]);
 }
 
 #[test]

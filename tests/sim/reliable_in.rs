@@ -44,6 +44,35 @@ fn reply_to(world: &mut World, request: &str, status: &str) -> Received {
 }
 
 #[test]
+fn answers_say_what_we_support_by_policy() {
+    for (reliable, supported) in [
+        (Reliable::Off, "timer, replaces"),
+        (Reliable::Supported, "timer, 100rel, replaces"),
+        (Reliable::Required, "timer, 100rel, replaces"),
+    ] {
+        let mut world = world(20, reliable);
+        let answer = reply_to(&mut world, &Side::caller("o").request("OPTIONS", "", ""), "200");
+        assert_eq!(answer.header(Name::Supported), supported, "OPTIONS");
+        let mut side = Side::caller("a");
+        world.send(&side.invite());
+        world.wait("SIP/2.0 100");
+        let session = world.incoming();
+        world.command(Command::Answer { session, sdp: ANSWER.to_vec() });
+        let ok = world.wait("SIP/2.0 200");
+        assert_eq!(ok.header(Name::Supported), supported, "2xx to INVITE");
+        side.confirm(&ok);
+        world.send(&ack(&side, &ok));
+        world.run(secs(1));
+        for method in ["OPTIONS", "UPDATE"] {
+            let answer = reply_to(&mut world, &side.next(method), "200");
+            assert_eq!(answer.header(Name::Supported), supported, "{method} in the dialog");
+        }
+        world.send(&side.next("BYE"));
+        world.finish();
+    }
+}
+
+#[test]
 fn ringing_is_reliable_for_a_peer_that_requires_it() {
     let (mut world, mut side, session) = called(1, "v=0 offer");
     world.command(Command::Ring(session));

@@ -11,6 +11,7 @@ use crate::api::tickets::TICKET_LIFE;
 use crate::api::types::instance::parse_call_change;
 use crate::api::types::{AudioProblem, CreateCall, CreateContext, RequestedContent, answer};
 use crate::api::{fresh, stamp};
+use crate::app::stream::StreamRights;
 use crate::call::record::{CallRecord, CallStatus, Direction};
 use crate::id::{CallId, InstanceId};
 use crate::store::{CallCursor, CallFilter, InstanceSettings};
@@ -397,7 +398,8 @@ pub(super) async fn attach(
     if !record.status.is_active() {
         return Err(Problem::new(Code::CallEnded, format!("the call {id} is over")));
     }
-    match crate::api::stream::upgrade(&state.gateway, id, &query, &mut request).await {
+    let rights = StreamRights { sip_uris: grant.require(Scope::CallsSip).is_ok() };
+    match crate::api::stream::upgrade(&state.gateway, id, &query, rights, &mut request).await {
         Ok(response) => Ok(response.map(|()| axum::body::Body::empty())),
         Err(refusal) => {
             let mut response = refusal.problem.into_response();

@@ -117,6 +117,7 @@ impl Server {
             wait: Duration::from_secs(10),
             linger: Duration::from_secs(30),
             observer: false,
+            keys_by_call: false,
             stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
             transcribe: None,
         };
@@ -147,7 +148,8 @@ impl Server {
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
                     .collect();
                 let call = "call_1".parse().unwrap();
-                let answer = upgrade(&gateway, call, &pairs, &mut request).await;
+                let answer =
+                    upgrade(&gateway, call, &pairs, StreamRights::default(), &mut request).await;
                 let response = answer.unwrap_or_else(|refusal| {
                     Response::builder().status(refusal.problem.status).body(()).unwrap()
                 });

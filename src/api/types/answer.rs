@@ -6,8 +6,8 @@ use crate::api::gateway::{RegistrationStatus, TrunkStatus};
 use crate::api::stamp::iso;
 use crate::call::outcome::{Outcome, TurnLatency};
 use crate::call::record::{
-    CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, HoldState, Quality,
-    StreamState, TransferView,
+    CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, HoldState, MuteState,
+    Quality, StreamState, TransferView,
 };
 use crate::id::{CallId, InstanceId, KeyId};
 use crate::store::{Dedupe, Instance, StoredKey};
@@ -91,6 +91,7 @@ struct CallObject<'a> {
     q850: Option<u8>,
     sip_call_id: Option<&'a str>,
     hold: HoldState,
+    mute: MuteState,
     transfer: Option<&'a TransferView>,
     bridged: bool,
     bridged_with: Option<&'a CallId>,
@@ -137,6 +138,7 @@ pub fn call(record: &CallRecord) -> Value {
         q850: record.q850,
         sip_call_id: record.sip_call_id.as_deref(),
         hold: record.hold,
+        mute: record.mute,
         transfer: record.transfer.as_ref(),
         bridged: record.bridged,
         bridged_with: record.bridged_with.as_ref(),

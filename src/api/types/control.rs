@@ -1,10 +1,13 @@
-//! The bodies of what is asked of a call in its middle: transfer, bridge, reject, dtmf.
+//! The bodies of what is asked of a call in its middle: transfer, bridge, reject, dtmf, mute.
 
-use super::create::{headers, is_e164, sip_uri};
+use super::create::{headers, sip_uri};
 use super::fields::{Faults, Object, clip, parse};
 use crate::api::error::{Code, Problem};
-use crate::call::control::{BridgeWish, DtmfMethod, DtmfWish, OnPeerHangup, TransferWish, Wish};
+use crate::call::control::{
+    BridgeWish, DtmfMethod, DtmfWish, MuteDirection, OnPeerHangup, TransferWish, Wish,
+};
 use crate::call::record::TransferMode;
+use crate::call::target::{is_e164, is_sip};
 use crate::id::CallId;
 use serde_json::Map;
 use std::time::Duration;
@@ -134,12 +137,32 @@ pub fn parse_dtmf(bytes: &[u8], strict: bool) -> Result<Wish, Problem> {
     Ok(Wish::Dtmf(DtmfWish { digits, method, duration_ms, gap_ms }))
 }
 
-fn target(read: &mut Object<'_>, faults: &mut Faults) -> Option<(String, bool)> {
+/// `{direction}` of a mute (`on`) or unmute; none at all is `playout`.
+///
+/// # Errors
+/// The problem that names every wrong place.
+pub fn parse_mute(bytes: &[u8], strict: bool, on: bool) -> Result<Wish, Problem> {
+    let body = if bytes.is_empty() { Map::new() } else { parse(bytes)? };
+    let mut faults = Faults::default();
+    let mut read = Object::new("", &body);
+    let name = read.text(&mut faults, "direction", Code::InvalidRequest);
+    let direction = name.map_or(Some(MuteDirection::default()), MuteDirection::by_name);
+    if direction.is_none() {
+        let detail = "direction must be playout, capture or both";
+        faults.add(Code::InvalidRequest, "/direction", "enum", detail);
+    }
+    read.finish(&mut faults, strict);
+    faults.into_result()?;
+    Ok(Wish::Mute(on, direction.unwrap_or_default()))
+}
+
+/// `to`: a number or SIP URI, and which it is.
+pub(super) fn target(read: &mut Object<'_>, faults: &mut Faults) -> Option<(String, bool)> {
     if !read.has("to") {
         faults.missing("/to", "to is required: a number or a SIP URI");
     }
     let to = read.text(faults, "to", Code::InvalidRequest)?;
-    if to.starts_with("sip:") || to.starts_with("sips:") {
+    if is_sip(to) {
         return Some((sip_uri(to, "/to", faults)?, true));
     }
     if is_e164(to) {
@@ -247,6 +270,22 @@ mod tests {
             let problem = parse_transfer(body.as_bytes(), true).unwrap_err();
             assert_eq!(places(&problem), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn a_mute_silences_what_we_play_unless_it_says_otherwise() {
+        for (body, direction) in [
+            ("", MuteDirection::Playout),
+            ("{}", MuteDirection::Playout),
+            (r#"{"direction": "playout"}"#, MuteDirection::Playout),
+            (r#"{"direction": "capture"}"#, MuteDirection::Capture),
+            (r#"{"direction": "both"}"#, MuteDirection::Both),
+        ] {
+            assert_eq!(parse_mute(body.as_bytes(), true, true), Ok(Wish::Mute(true, direction)));
+            assert_eq!(parse_mute(body.as_bytes(), true, false), Ok(Wish::Mute(false, direction)));
+        }
+        let problem = parse_mute(br#"{"direction": "up", "x": 1}"#, true, true).unwrap_err();
+        assert_eq!(places(&problem), [("/direction", "enum"), ("/x", "unknown_field")]);
     }
 
     #[test]

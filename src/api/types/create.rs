@@ -12,6 +12,9 @@ use crate::app::agent::request::AgentRequest;
 use crate::app::stream::{QueryBlame, StreamOptions};
 use crate::app::transcribe::Transcribe;
 use crate::call::record::CallType;
+use crate::call::target::{
+    HEADER_VALUE_MAX, HEADERS_MAX, SipUriFault, check_sip_uri, is_e164, is_own_header,
+};
 use crate::id::InstanceId;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -21,12 +24,8 @@ mod agent;
 mod base64;
 pub mod decision;
 
-/// Header fields that a request may add to the INVITE.
-pub const HEADERS_MAX: usize = 32;
-const HEADER_VALUE_MAX: usize = 256;
 const INSTRUCTIONS_MAX: usize = 64;
 const INSTRUCTION_MAX: usize = 2_000;
-const SIP_URI_MAX: usize = 256;
 
 /// Why audio cannot be played.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -179,15 +178,6 @@ impl CreateCall {
     }
 }
 
-/// Whether `text` is a number in E.164 form: a plus sign and 7 to 15 digits, not led by a zero.
-#[must_use]
-pub fn is_e164(text: &str) -> bool {
-    let Some(digits) = text.strip_prefix('+') else { return false };
-    (7..=15).contains(&digits.len())
-        && !digits.starts_with('0')
-        && digits.bytes().all(|b| b.is_ascii_digit())
-}
-
 /// Whether `text` can be shown as the caller: also short and national numbers.
 #[must_use]
 pub fn is_caller_number(text: &str) -> bool {
@@ -276,18 +266,17 @@ fn phone_number(text: &str, faults: &mut Faults) -> Option<String> {
 
 /// A first check; the SIP layer parses it whole.
 pub(super) fn sip_uri(text: &str, pointer: &str, faults: &mut Faults) -> Option<String> {
-    if text.starts_with("sips:") {
-        faults.later(pointer, "sips: is not served in this version; use sip:");
-        return None;
+    match check_sip_uri(text) {
+        Ok(()) => return Some(text.to_owned()),
+        Err(SipUriFault::Secure) => {
+            faults.later(pointer, "sips: is not served in this version; use sip:");
+        }
+        Err(SipUriFault::Malformed) => {
+            let detail = "must be a URI such as sip:desk@pbx.example.com";
+            faults.add(Code::InvalidRequest, pointer, "pattern", detail);
+        }
     }
-    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b'"' | b'\\');
-    let rest = text.strip_prefix("sip:").unwrap_or_default();
-    if rest.is_empty() || text.len() > SIP_URI_MAX || !text.bytes().all(plain) {
-        let detail = "must be a URI such as sip:desk@pbx.example.com";
-        faults.add(Code::InvalidRequest, pointer, "pattern", detail);
-        return None;
-    }
-    Some(text.to_owned())
+    None
 }
 
 /// The `headers` of an object: fields for the INVITE or REFER.
@@ -301,15 +290,9 @@ pub(super) fn headers(read: &mut Object<'_>, faults: &mut Faults) -> Vec<(String
     };
     let mut headers = Vec::with_capacity(map.len());
     for (name, value) in map {
-        let named = name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
-            && (3..=64).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let value = value.as_str().filter(|value| {
-            value.len() <= HEADER_VALUE_MAX && !value.chars().any(char::is_control)
-        });
-        match value {
-            Some(value) if named => headers.push((name.clone(), value.to_owned())),
-            Some(_) | None => {
+        match value.as_str().filter(|value| is_own_header(name, value)) {
+            Some(value) => headers.push((name.clone(), value.to_owned())),
+            None => {
                 let shown = clip(name);
                 let detail = format!(
                     "header {shown:?}: the name must begin with X- and have letters, digits and \

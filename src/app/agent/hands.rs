@@ -13,6 +13,7 @@ use super::interface::ToolCall;
 use super::tools::http::HttpCall;
 use super::tools::{ToolRequest, Toolbox, refusal};
 use crate::app::line::dtmf_command;
+use crate::call::control::{DtmfMethod, DtmfWish};
 use crate::media::interface::Command;
 use crate::net::http::HttpClient;
 use crate::observe::event::{self, Happening as _};
@@ -26,6 +27,8 @@ use tokio::task::{AbortHandle, JoinSet};
 const ERRANDS_MAX: usize = 32;
 /// Digits that may wait to be sent.
 const DIGITS_MAX: usize = 256;
+/// Digits that the call is given at once.
+const WISH_MAX: usize = 32;
 
 /// An answer for the brain.
 pub(super) struct Answer {
@@ -55,12 +58,22 @@ pub(super) enum Act {
     Close(Closing, Answer),
 }
 
+/// The next digits to be sent.
+pub(super) enum Dial {
+    /// By the media leg, which tells when they are out.
+    Leg(Command),
+    /// By the call, which says whether it takes them on.
+    Call(DtmfWish),
+}
+
 /// Digits on their way to the far end.
 #[derive(Default)]
 struct Dialling {
     rest: String,
-    /// A command is with the leg.
+    /// Some are with the leg or the call.
     out: bool,
+    /// The call sends them, not the leg.
+    by_call: bool,
     /// Who asked, if a brain did.
     asked: Option<(TurnId, String)>,
 }
@@ -147,12 +160,17 @@ impl Hands {
             let result = refusal("other digits are being sent");
             return Act::Answer(Answer { turn, id, result });
         }
-        self.dialling = Dialling { rest: digits, out: false, asked: Some((turn, id)) };
+        let by_call = self.toolbox.keys_by_call();
+        self.dialling = Dialling { rest: digits, out: false, by_call, asked: Some((turn, id)) };
         Act::Later
     }
 
-    /// Sends digits for somebody else than the brain.
+    /// Sends digits for the call, which wants them sent by the leg; behind digits that are being
+    /// sent they go the same way as those.
     pub(super) fn dial(&mut self, digits: &str) {
+        if !self.dialling.out && self.dialling.rest.is_empty() {
+            self.dialling.by_call = false;
+        }
         let room = DIGITS_MAX.saturating_sub(self.dialling.rest.len());
         self.dialling.rest.extend(digits.chars().take(room));
     }
@@ -162,18 +180,26 @@ impl Hands {
         !self.dialling.out && !self.dialling.rest.is_empty()
     }
 
-    /// The next digits for the leg, when it is not sending any.
-    pub(super) fn take_dial(&mut self) -> Option<Command> {
-        if self.dialling.out {
+    /// The next digits, when none are being sent.
+    pub(super) fn take_dial(&mut self) -> Option<Dial> {
+        if !self.has_digits() {
             return None;
+        }
+        if self.dialling.by_call {
+            self.dialling.out = true;
+            let rest = &mut self.dialling.rest;
+            let digits: String = rest.drain(..rest.len().min(WISH_MAX)).collect();
+            let (duration_ms, gap_ms) = (None, None);
+            let method = DtmfMethod::Auto;
+            return Some(Dial::Call(DtmfWish { digits, method, duration_ms, gap_ms }));
         }
         let (command, count) = dtmf_command(&self.dialling.rest, None, None)?;
         self.dialling.rest.drain(..count.min(self.dialling.rest.len()));
         self.dialling.out = true;
-        Some(command)
+        Some(Dial::Leg(command))
     }
 
-    /// The leg has sent digits, or could not.
+    /// Digits were sent or taken on, or could not be.
     pub(super) fn dialled(&mut self, sent: bool) -> Option<Answer> {
         self.dialling.out = false;
         if sent && !self.dialling.rest.is_empty() {
@@ -184,7 +210,7 @@ impl Hands {
         let result = if sent {
             json!({"ok": true})
         } else {
-            refusal("the other side takes no digits (telephone-event)")
+            refusal("digits cannot be sent to the other side")
         };
         Some(Answer { turn, id, result })
     }
@@ -343,6 +369,30 @@ mod tests {
         assert_eq!((answer.id.as_str(), &answer.result["ok"]), ("d", &json!(true)));
         hands.dial("5");
         assert!(hands.take_dial().is_some() && hands.dialled(false).is_none());
+    }
+
+    #[test]
+    fn digits_of_a_trunk_that_wants_info_are_the_calls_to_send() {
+        let allowed = vec!["send_dtmf".to_owned()];
+        let toolbox = Toolbox::new(&ToolSpec { allowed, ..ToolSpec::default() }).unwrap();
+        let toolbox = toolbox.with_keys_by_call(true);
+        let mut hands = Hands::new(toolbox, "call_1".to_owned(), HttpClient::new());
+        let wish = call("d", "send_dtmf", json!({"digits": "12#"}));
+        assert!(matches!(hands.act(TurnId(1), &wish), Act::Later));
+        let Some(Dial::Call(keys)) = hands.take_dial() else { panic!() };
+        assert_eq!((keys.digits.as_str(), keys.method), ("12#", DtmfMethod::Auto));
+        assert!(hands.take_dial().is_none() && !hands.has_digits());
+        assert_eq!(hands.dialled(true).unwrap().result["ok"], json!(true));
+        let more = call("e", "send_dtmf", json!({"digits": "5"}));
+        assert!(matches!(hands.act(TurnId(2), &more), Act::Later));
+        hands.dial(&"5".repeat(40));
+        let Some(Dial::Call(keys)) = hands.take_dial() else { panic!() };
+        assert_eq!(keys.digits.len(), WISH_MAX);
+        assert!(hands.dialled(true).is_none() && hands.has_digits());
+        assert!(hands.take_dial().is_some() && hands.dialled(false).is_some());
+        // What the call itself gives is the leg's: it has decided on that.
+        hands.dial("5");
+        assert!(matches!(hands.take_dial(), Some(Dial::Leg(_))));
     }
 
     #[test]

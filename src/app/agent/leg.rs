@@ -15,13 +15,14 @@
 
 use super::brain::BrainSpec;
 use super::conversation::Conversation;
+use super::hands::Dial;
 use super::interface::{BrainContext, BrainHandle, BrainOutput, STOP_WITHIN};
 use super::listen::Ear;
 use super::tools::Toolbox;
 use crate::app::line::{Ears, Line, split, whole};
 use crate::app::{Control, Report};
 use crate::audio::rate::SampleRate;
-use crate::call::control::WishError;
+use crate::call::control::{HeardBy, Wish, WishError};
 use crate::media::interface::{Command, Event};
 use crate::media::worker::LegHandle;
 use crate::net::http::HttpClient;
@@ -240,10 +241,9 @@ impl AgentLeg {
             Control::SendDtmf { digits, .. } => self.talk.hands().dial(&digits),
             Control::TransferOver(result) => self.talk.transferred(result),
             Control::Yield(reply) => self.lend(reply),
-            Control::CallEvent { .. }
-            | Control::Tell(_)
-            | Control::Granted { .. }
-            | Control::Stop { .. } => {}
+            // The call has taken digits on, or not: nothing else is asked of it.
+            Control::Granted { result, .. } => self.talk.dialled(result.is_ok()),
+            Control::CallEvent { .. } | Control::Tell(_) | Control::Stop { .. } => {}
         }
     }
 
@@ -271,8 +271,9 @@ impl AgentLeg {
     fn on_leg(&mut self, event: Option<Event>) {
         let now = self.now();
         match event {
-            Some(Event::Dtmf { digit, duration_ms, .. }) => {
-                self.talk.report(Report::Dtmf { digit, duration_ms });
+            Some(Event::Dtmf { digit, duration_ms, inband, .. }) => {
+                let method = HeardBy::leg(inband);
+                self.talk.report(Report::Dtmf { digit, duration_ms, method });
                 self.on_digit(digit);
             }
             Some(Event::DtmfDone { sent }) => self.talk.dialled(sent),
@@ -360,7 +361,14 @@ impl AgentLeg {
     fn pump(&mut self) {
         let now = self.now();
         let Some((line, _)) = &mut self.leg else { return };
-        self.orders.extend(self.talk.hands().take_dial());
+        match self.talk.hands().take_dial() {
+            Some(Dial::Leg(command)) => self.orders.push(command),
+            Some(Dial::Call(keys)) => {
+                let wish = Box::new(Wish::Dtmf(keys));
+                self.talk.report(Report::Wish { ticket: 0, wish });
+            }
+            None => {}
+        }
         while let Some(order) = self.orders.first()
             && line.port.send(*order)
         {

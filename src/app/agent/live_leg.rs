@@ -14,7 +14,7 @@ mod ending;
 mod mouth;
 
 use self::mouth::{Mouth, Said, Sound};
-use super::hands::{Act, Answer, Hands};
+use super::hands::{Act, Answer, Dial, Hands};
 use super::interface::{BrainContext, ToolCall};
 use super::leg::{AgentParts, next, notified};
 use super::live::{self, LiveHandle, LiveInput, LiveKind, LiveOutput, LiveSpec};
@@ -22,6 +22,7 @@ use super::notes::Notes;
 use super::tools::Toolbox;
 use crate::app::line::{Ears, Line, split};
 use crate::app::{Control, Report};
+use crate::call::control::{HeardBy, Wish};
 use crate::media::interface::{Command, Event};
 use crate::observe::event;
 use crate::speech::tts::{SpeakRequest, Speech, SpeechPiece, TtsError};
@@ -229,10 +230,9 @@ impl LiveLeg {
             Control::SendDtmf { digits, .. } => self.hands.dial(&digits),
             Control::TransferOver(result) => self.transferred(result),
             Control::Yield(reply) => self.lend(reply),
-            Control::CallEvent { .. }
-            | Control::Tell(_)
-            | Control::Granted { .. }
-            | Control::Stop { .. } => {}
+            // The call has taken digits on, or not: nothing else is asked of it.
+            Control::Granted { result, .. } => self.dialled(result.is_ok()),
+            Control::CallEvent { .. } | Control::Tell(_) | Control::Stop { .. } => {}
         }
     }
 
@@ -316,15 +316,11 @@ impl LiveLeg {
 
     fn on_leg(&mut self, event: Option<Event>) {
         match event {
-            Some(Event::Dtmf { digit, duration_ms, .. }) => {
-                self.report(Report::Dtmf { digit, duration_ms });
+            Some(Event::Dtmf { digit, duration_ms, inband, .. }) => {
+                self.report(Report::Dtmf { digit, duration_ms, method: HeardBy::leg(inband) });
                 self.on_digit(digit);
             }
-            Some(Event::DtmfDone { sent }) => {
-                if let Some(answer) = self.hands.dialled(sent) {
-                    self.answer(answer);
-                }
-            }
+            Some(Event::DtmfDone { sent }) => self.dialled(sent),
             Some(Event::Flowing { .. }) => self.report(Report::Flowing),
             Some(Event::Quiet { .. }) => self.report(Report::Quiet),
             Some(event) => self.mouth.handle(&event),
@@ -520,9 +516,23 @@ impl LiveLeg {
         }
     }
 
+    /// Digits are out, or could not be sent.
+    fn dialled(&mut self, sent: bool) {
+        if let Some(answer) = self.hands.dialled(sent) {
+            self.answer(answer);
+        }
+    }
+
     fn pump(&mut self) {
+        let dial = if self.leg.is_some() { self.hands.take_dial() } else { None };
+        match dial {
+            Some(Dial::Leg(command)) => self.orders.push(command),
+            Some(Dial::Call(keys)) => {
+                self.report(Report::Wish { ticket: 0, wish: Box::new(Wish::Dtmf(keys)) });
+            }
+            None => {}
+        }
         if let Some((line, _)) = &mut self.leg {
-            self.orders.extend(self.hands.take_dial());
             self.mouth.pump(&mut line.playout);
             let port = &line.port;
             while let Some(order) = self.orders.first()

@@ -128,6 +128,8 @@ pub enum ToolRequest {
 #[derive(Debug, Clone, Default)]
 pub struct Toolbox {
     tools: BTreeMap<String, Tool>,
+    /// The call sends digits, not the media leg.
+    keys_by_call: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -179,7 +181,19 @@ impl Toolbox {
                 .map_err(|fault| ToolFault::Schema { name: name.to_owned(), fault })?;
             tools.insert(name.to_owned(), Tool { declared, arguments, kind });
         }
-        Ok(Self { tools })
+        Ok(Self { tools, keys_by_call: false })
+    }
+
+    /// The same, with digits that the call is to send: the trunk takes them by SIP INFO.
+    #[must_use]
+    pub fn with_keys_by_call(self, keys_by_call: bool) -> Self {
+        Self { keys_by_call, ..self }
+    }
+
+    /// Whether the call sends digits.
+    #[must_use]
+    pub fn keys_by_call(&self) -> bool {
+        self.keys_by_call
     }
 
     /// What a model is told, in a steady order.

@@ -13,7 +13,7 @@
 use super::budget::Budget;
 use super::options::{Listen, Protocol, Settings};
 use super::outlet::Outlet;
-use super::seat::{CloseCode, Outgoing};
+use super::seat::{CloseCode, Outgoing, StreamRights};
 use super::wire::{self, Stamp, Told};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -62,6 +62,8 @@ struct Farewell {
 pub(super) struct Client {
     /// What was agreed.
     pub(super) settings: Settings,
+    /// What its key permits.
+    pub(super) rights: StreamRights,
     /// Caller audio, if it listens.
     pub(super) outlet: Option<Outlet>,
     /// The rest of a binary message that is being decoded.
@@ -84,13 +86,19 @@ pub(super) struct Client {
 
 impl Client {
     /// A client that just sat down at a leg of this rate in Hz.
-    pub(super) fn new(settings: Settings, leg_rate: u32, now: Instant) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        rights: StreamRights,
+        leg_rate: u32,
+        now: Instant,
+    ) -> Self {
         let outlet = match settings.listen {
             Listen::None => None,
             Listen::Caller => Outlet::new(&settings, leg_rate),
         };
         Self {
             settings,
+            rights,
             outlet,
             pending: Bytes::new(),
             mute_until: None,

@@ -128,26 +128,41 @@ impl StreamSeats {
             return Err(SeatError::Ended);
         }
         let permit = Arc::clone(&self.main).try_acquire_owned().map_err(|_| SeatError::Taken)?;
-        Ok(StreamAttachment { permit, options, arrivals: self.arrivals.clone() })
+        let (rights, arrivals) = (StreamRights::default(), self.arrivals.clone());
+        Ok(StreamAttachment { permit, options, rights, arrivals })
     }
+}
+
+/// What the key of a client permits, beyond the stream itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StreamRights {
+    /// To have SIP URIs called, not numbers alone.
+    pub sip_uris: bool,
 }
 
 /// A reserved seat at a call's stream: give it the upgraded socket. Dropped unused, it is free.
 pub struct StreamAttachment {
     permit: OwnedSemaphorePermit,
     options: StreamOptions,
+    rights: StreamRights,
     arrivals: mpsc::Sender<Seated>,
 }
 
 impl StreamAttachment {
+    /// The same seat for a client with these rights; without it a client has none.
+    #[must_use]
+    pub fn with_rights(self, rights: StreamRights) -> Self {
+        Self { rights, ..self }
+    }
+
     /// Sits down: the call's task awaits the socket and serves it.
     ///
     /// # Errors
     /// [`SeatError::Ended`] when the call ended in the meantime.
     pub fn attach(self, socket: Arrival) -> Result<(), SeatError> {
-        let Self { permit, options, arrivals } = self;
+        let Self { permit, options, rights, arrivals } = self;
         // The queue holds one and the permit is the only one: full cannot be.
-        let seated = Seated { permit, options, socket };
+        let seated = Seated { permit, options, rights, socket };
         arrivals.try_send(seated).map_err(|_| SeatError::Ended)
     }
 
@@ -168,6 +183,7 @@ impl fmt::Debug for StreamAttachment {
 pub(super) struct Seated {
     pub(super) permit: OwnedSemaphorePermit,
     pub(super) options: StreamOptions,
+    pub(super) rights: StreamRights,
     pub(super) socket: Arrival,
 }
 

@@ -19,12 +19,12 @@ use super::StreamSpec;
 use super::client::{Client, Moment};
 use super::inlet::{Inlet, Note};
 use super::options::{Listen, Protocol, Settings, StreamOptions};
-use super::seat::{CloseCode, Incoming, Outgoing, SocketError};
+use super::seat::{CloseCode, Incoming, Outgoing, SocketError, StreamRights};
 use super::wire::{CommandId, TEXT_MAX, Told, warning};
 use crate::app::line::{Line, dtmf_command};
 use crate::app::playout::{Fact, Name, PlayoutQueue};
 use crate::app::{Control, Report};
-use crate::call::control::{DtmfMethod, DtmfWish, Wish};
+use crate::call::control::{DtmfMethod, DtmfWish, HeardBy, Wish};
 use crate::media::interface::{Command, Event};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -218,9 +218,9 @@ impl Session {
                 self.tell(&told, now);
                 self.remember(told, now);
             }
-            Control::Dtmf { digit, duration_ms } => {
-                let digit = char::from(digit);
-                self.tell(&Told::Dtmf { digit, duration_ms, method: "info" }, now);
+            Control::Dtmf { digit, duration_ms, method } => {
+                let (digit, method) = (char::from(digit), method.as_str());
+                self.tell(&Told::Dtmf { digit, duration_ms, method }, now);
             }
             Control::Tell(told) => {
                 self.tell(&told, now);
@@ -242,9 +242,9 @@ impl Session {
         match *event {
             Event::Reached { .. } | Event::Cleared { .. } => self.queue.handle(event),
             Event::Dtmf { digit, duration_ms, inband, .. } => {
-                self.report(Report::Dtmf { digit, duration_ms });
-                let (digit, method) =
-                    (char::from(digit), if inband { "inband" } else { "rfc4733" });
+                let method = HeardBy::leg(inband);
+                self.report(Report::Dtmf { digit, duration_ms, method });
+                let (digit, method) = (char::from(digit), method.as_str());
                 self.tell(&Told::Dtmf { digit, duration_ms, method }, now);
             }
             Event::DtmfDone { sent } => self.dialled(sent, now),
@@ -263,7 +263,7 @@ impl Session {
     }
 
     /// A client sat down.
-    pub(super) fn on_attach(&mut self, options: &StreamOptions, now: Moment) {
+    pub(super) fn on_attach(&mut self, options: &StreamOptions, rights: StreamRights, now: Moment) {
         let buffer_ms = u32::try_from(self.spec.buffer.as_millis()).unwrap_or(u32::MAX);
         let asked = options.or(&self.spec.options);
         let mut settings = Settings::resolve(&asked, self.spec.default_rate, buffer_ms);
@@ -274,7 +274,7 @@ impl Session {
         self.inlet = Inlet::new(settings.format, settings.rate, self.spec.sample_rate);
         self.drop_stale_capture();
         self.listen_to_words(Some(&settings));
-        let mut client = Client::new(settings, self.spec.sample_rate, now.at);
+        let mut client = Client::new(settings, rights, self.spec.sample_rate, now.at);
         let listening = client.outlet.is_some();
         if settings.protocol == Protocol::Native {
             client.tell(&Told::Start(Box::new(self.start_message(&settings))), now);

@@ -15,7 +15,7 @@
 
 use super::StreamSpec;
 use super::client::Moment;
-use super::seat::{Arrival, ClientSocket, Outgoing, Seated};
+use super::seat::{Arrival, ClientSocket, Outgoing, Seated, StreamRights};
 use super::session::Session;
 use crate::app::line::{Ears, Line, split, whole};
 use crate::app::{Control, Report};
@@ -52,6 +52,7 @@ struct Attached {
 struct Arriving {
     seat: OwnedSemaphorePermit,
     options: super::StreamOptions,
+    rights: StreamRights,
     socket: Arrival,
     give_up_at: Instant,
 }
@@ -187,16 +188,16 @@ impl StreamTask {
                 Poll::Pending => return Poll::Pending,
             };
             if let (Some(arriving), Some(socket)) = (self.arriving.take(), socket) {
-                self.session.on_attach(&arriving.options, now);
+                self.session.on_attach(&arriving.options, arriving.rights, now);
                 self.attached = Some(Attached { socket, _seat: arriving.seat, flushing: false });
             }
             return Poll::Ready(());
         }
         // The seat is one, so nobody comes while somebody sits.
         let Some(seated) = ready!(self.seated.poll_recv(context)) else { return Poll::Pending };
-        let Seated { permit, options, socket } = seated;
+        let Seated { permit, options, rights, socket } = seated;
         let give_up_at = Instant::from_std(now.at) + ARRIVE_WITHIN;
-        self.arriving = Some(Arriving { seat: permit, options, socket, give_up_at });
+        self.arriving = Some(Arriving { seat: permit, options, rights, socket, give_up_at });
         Poll::Ready(())
     }
 

@@ -10,7 +10,7 @@ mod wishes;
 use super::options::StreamOptions;
 use super::seat::{ClientSocket, CloseCode, Incoming, Outgoing, SocketError};
 use super::task::StreamTask;
-use super::{StreamSeats, StreamSpec};
+use super::{StreamRights, StreamSeats, StreamSpec};
 use crate::app::fake::FakeLeg;
 use crate::app::{Control, Report};
 use crate::call::record::Direction;
@@ -182,6 +182,7 @@ fn spec() -> StreamSpec {
         wait: Duration::from_secs(10),
         linger: Duration::from_secs(30),
         observer: false,
+        keys_by_call: false,
         stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
         transcribe: None,
     }
@@ -232,6 +233,10 @@ impl Rig {
     }
 
     async fn attach(&self, query: &str) -> Client {
+        self.attach_with(query, StreamRights::default()).await
+    }
+
+    async fn attach_with(&self, query: &str, rights: StreamRights) -> Client {
         let pairs: Vec<_> = query
             .split('&')
             .filter_map(|pair| pair.split_once('='))
@@ -239,7 +244,7 @@ impl Rig {
             .collect();
         let options = StreamOptions::from_query::<&str>(&pairs, &[]).unwrap();
         let (client, socket) = Client::new();
-        let attachment = self.seats.reserve(options).unwrap();
+        let attachment = self.seats.reserve(options).unwrap().with_rights(rights);
         attachment.attach(Box::pin(std::future::ready(Some(socket)))).unwrap();
         self.settle().await;
         client

@@ -7,16 +7,18 @@
 //! Owns names, bounds and the shape of each message of `bellwire.stream.v1`, and the two messages
 //! of the bare URL. Decides nothing: what a request does is the session's.
 
+use self::transfer::transfer;
 use super::options::IN_RATES;
 use crate::audio::decode::LiveFormat;
-use crate::call::control::{BridgeWish, DtmfMethod, OnPeerHangup, TransferWish, Wish};
+use crate::call::control::{BridgeWish, DtmfMethod, MuteDirection, OnPeerHangup, Wish};
 use crate::call::outcome::Utterance;
-use crate::call::record::{TransferMode, TransferView};
+use crate::call::record::TransferView;
 use crate::id::CallId;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use std::time::Duration;
+
+mod transfer;
 
 /// Longest text message that a client may send, in octets.
 pub const TEXT_MAX: usize = 256 * 1024;
@@ -24,8 +26,6 @@ pub const TEXT_MAX: usize = 256 * 1024;
 const NAME_MAX: usize = 256;
 /// Code of a text that is no message at all.
 pub(super) const INVALID: &str = "invalid_message";
-/// How long the target of a transfer may ring, unless stated.
-const TRANSFER_SECONDS: u64 = 45;
 /// Digits that one `dtmf` may send.
 const DIGITS_MAX: usize = 128;
 
@@ -129,9 +129,11 @@ struct Fields {
     reason: Option<String>,
     after: Option<String>,
     method: Option<String>,
+    direction: Option<String>,
     #[serde(alias = "sipCode")]
     sip_code: Option<u16>,
     to: Option<String>,
+    headers: Option<Map<String, Value>>,
     mode: Option<String>,
     timeout: Option<u64>,
     #[serde(alias = "callId")]
@@ -143,8 +145,7 @@ struct Fields {
 }
 
 /// Commands of the protocol that are answered with `not_implemented`.
-const UNSERVED: [&str; 8] =
-    ["barge_in", "event", "mute", "play", "record", "say", "unmute", "audio"];
+const UNSERVED: [&str; 6] = ["barge_in", "event", "play", "record", "say", "audio"];
 
 /// Reads one text message of a client.
 ///
@@ -207,6 +208,9 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
         },
         "hold" => wish(Wish::Hold),
         "unhold" => wish(Wish::Resume),
+        "mute" | "unmute" => {
+            wish(Wish::Mute(kind == "mute", direction(fields.direction.as_deref())?))
+        }
         "ring" => wish(Wish::Ring),
         "early_media" => wish(Wish::EarlyMedia),
         "answer" => wish(Wish::Answer),
@@ -263,6 +267,11 @@ fn method(name: Option<&str>) -> Result<DtmfMethod, Wrong> {
     }
 }
 
+fn direction(name: Option<&str>) -> Result<MuteDirection, Wrong> {
+    let known = name.map_or(Some(MuteDirection::default()), MuteDirection::by_name);
+    known.ok_or(("invalid_field", "direction must be playout, capture or both".to_owned()))
+}
+
 fn reject(fields: &Fields) -> Result<Wish, Wrong> {
     let code = fields.sip_code.unwrap_or(603);
     if !(400..=699).contains(&code) {
@@ -270,36 +279,6 @@ fn reject(fields: &Fields) -> Result<Wish, Wrong> {
     }
     let reason = fields.reason.as_deref().map(plain).unwrap_or_default();
     Ok(Wish::Reject { code, reason })
-}
-
-fn transfer(fields: Fields) -> Result<TransferWish, Wrong> {
-    let to = fields.to.ok_or(("missing_field", "to is missing".to_owned()))?;
-    // Whose key may call SIP URIs is not known here.
-    if !is_e164(&to) {
-        return Err(("invalid_field", "to must be a number such as +14155550123".to_owned()));
-    }
-    let mode = match fields.mode.as_deref() {
-        None | Some("blind") => TransferMode::Blind,
-        Some("attended") => TransferMode::Attended,
-        Some("bridge") => TransferMode::Bridge,
-        Some(_) => {
-            return Err(("invalid_field", "mode must be blind, attended or bridge".to_owned()));
-        }
-    };
-    let replaces = match (mode, fields.replaces_call_id) {
-        (TransferMode::Attended, id) => Some(call("replaces_call_id", id)?),
-        (_, Some(_)) => {
-            return Err(("invalid_field", "replaces_call_id is for mode attended".to_owned()));
-        }
-        (_, None) => None,
-    };
-    let timeout = fields.timeout.unwrap_or(TRANSFER_SECONDS);
-    if !(5..=180).contains(&timeout) {
-        return Err(("invalid_field", "timeout must be 5 to 180 seconds".to_owned()));
-    }
-    let timeout = Duration::from_secs(timeout);
-    let on_peer_hangup = policy(fields.on_peer_hangup.as_deref(), OnPeerHangup::Hangup)?;
-    Ok(TransferWish { to, mode, replaces, headers: Vec::new(), timeout, on_peer_hangup })
 }
 
 fn call(field: &str, id: Option<String>) -> Result<CallId, Wrong> {
@@ -314,14 +293,6 @@ fn policy(name: Option<&str>, usual: OnPeerHangup) -> Result<OnPeerHangup, Wrong
         Some("continue") => Ok(OnPeerHangup::Continue),
         Some(_) => Err(("invalid_field", "on_peer_hangup must be hangup or continue".to_owned())),
     }
-}
-
-/// A plus sign and 7 to 15 digits, the first of which is not 0.
-fn is_e164(text: &str) -> bool {
-    let digits = text.strip_prefix('+').unwrap_or_default();
-    (7..=15).contains(&digits.len())
-        && !digits.starts_with('0')
-        && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Foreign text for a header field: short and in one line.
@@ -738,7 +709,10 @@ pub fn fuzz_ws_text(octets: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::control::TransferWish;
+    use crate::call::record::TransferMode;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     #[expect(clippy::unnecessary_wraps, reason = "an id is optional")]
     fn id(text: &str) -> Option<CommandId> {
@@ -772,23 +746,17 @@ mod tests {
             ),
             (r#"{"type":"hold"}"#, wish(Wish::Hold)),
             (r#"{"type":"unhold"}"#, wish(Wish::Resume)),
+            (r#"{"type":"mute"}"#, wish(Wish::Mute(true, MuteDirection::Playout))),
+            (
+                r#"{"type":"unmute","direction":"both"}"#,
+                wish(Wish::Mute(false, MuteDirection::Both)),
+            ),
             (r#"{"type":"ring"}"#, wish(Wish::Ring)),
             (r#"{"type":"early_media"}"#, wish(Wish::EarlyMedia)),
             (r#"{"type":"answer"}"#, wish(Wish::Answer)),
             (
                 r#"{"type":"reject","sip_code":486,"reason":"At\r\nlunch"}"#,
                 wish(Wish::Reject { code: 486, reason: "Atlunch".into() }),
-            ),
-            (
-                r#"{"type":"transfer","to":"+14155550123","mode":"bridge","timeout":20}"#,
-                wish(Wish::Transfer(TransferWish {
-                    to: "+14155550123".into(),
-                    mode: TransferMode::Bridge,
-                    replaces: None,
-                    headers: Vec::new(),
-                    timeout: Duration::from_secs(20),
-                    on_peer_hangup: OnPeerHangup::Hangup,
-                })),
             ),
             (
                 r#"{"type":"bridge","call_id":"call_2"}"#,
@@ -804,6 +772,38 @@ mod tests {
             ),
             (r#"{"type":"ping"}"#, Request::Ping),
             (r#"{"type":"say","text":"x"}"#, Request::Unserved("say")),
+        ];
+        for (text, request) in cases {
+            assert_eq!(decode(text), Ok((None, request)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_transfer_takes_what_rest_takes() {
+        let cases = [
+            (
+                r#"{"type":"transfer","to":"+14155550123","mode":"bridge","timeout":20}"#,
+                wish(Wish::Transfer(TransferWish {
+                    to: "+14155550123".into(),
+                    mode: TransferMode::Bridge,
+                    replaces: None,
+                    headers: Vec::new(),
+                    timeout: Duration::from_secs(20),
+                    on_peer_hangup: OnPeerHangup::Hangup,
+                })),
+            ),
+            (
+                r#"{"type":"transfer","to":"sip:desk@pbx.example","mode":"attended",
+                    "replacesCallId":"call_2","headers":{"X-Ref":"7"},"onPeerHangup":"continue"}"#,
+                wish(Wish::Transfer(TransferWish {
+                    to: "sip:desk@pbx.example".into(),
+                    mode: TransferMode::Attended,
+                    replaces: Some("call_2".parse().unwrap()),
+                    headers: vec![("X-Ref".into(), "7".into())],
+                    timeout: Duration::from_secs(45),
+                    on_peer_hangup: OnPeerHangup::Continue,
+                })),
+            ),
         ];
         for (text, request) in cases {
             assert_eq!(decode(text), Ok((None, request)), "{text}");
@@ -836,8 +836,31 @@ mod tests {
             (r#"{"type":"dtmf","digits":""}"#, None, "invalid_field"),
             (r#"{"type":"dtmf","digits":"1","method":"loud"}"#, None, "invalid_field"),
             (r#"{"type":"reject","sip_code":200}"#, None, "invalid_field"),
+            (r#"{"type":"mute","direction":"up"}"#, None, "invalid_field"),
             (r#"{"type":"transfer"}"#, None, "missing_field"),
-            (r#"{"type":"transfer","to":"sip:x@y.example"}"#, None, "invalid_field"),
+            (r#"{"type":"transfer","to":"sips:x@y.example"}"#, None, "not_implemented"),
+            (r#"{"type":"transfer","to":"sip:x@y>"}"#, None, "invalid_field"),
+            (r#"{"type":"transfer","to":"tel:+14155550123"}"#, None, "invalid_field"),
+            (
+                r#"{"type":"transfer","to":"+14155550123","headers":{"Route":"x"}}"#,
+                None,
+                "invalid_field",
+            ),
+            (
+                r#"{"type":"transfer","to":"+14155550123","headers":{"X-A":"x\r\nRoute: y"}}"#,
+                None,
+                "invalid_field",
+            ),
+            (
+                r#"{"type":"transfer","to":"+14155550123","headers":{"X-A":7}}"#,
+                None,
+                "invalid_field",
+            ),
+            (
+                r#"{"type":"transfer","to":"+14155550123","replaces_call_id":"call_2"}"#,
+                None,
+                "invalid_field",
+            ),
             (r#"{"type":"transfer","to":"+14155550123","mode":"attended"}"#, None, "missing_field"),
             (r#"{"type":"transfer","to":"+14155550123","timeout":1}"#, None, "invalid_field"),
             (r#"{"type":"bridge","call_id":"x"}"#, None, "invalid_field"),

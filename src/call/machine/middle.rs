@@ -1,4 +1,4 @@
-//! The middle of a call: hold, transfer, bridge, and the decision on an incoming call.
+//! The middle of a call: hold, mute, transfer, bridge, and the decision on an incoming call.
 //!
 //! ```text
 //!  hold:      Talking ─ask─> Holding ─agreed─> Held ─ask─> Resuming ─agreed─> Talking
@@ -10,8 +10,10 @@
 //! waits: it counts again when the call is left to itself.
 
 use super::{Call, Input, Now, Output, Plan, State};
-use crate::call::control::{TransferWish, Wish, WishError};
-use crate::call::record::{EndReason, HangupParty, TransferMode, TransferPhase, TransferView};
+use crate::call::control::{MuteDirection, TransferWish, Wish, WishError};
+use crate::call::record::{
+    EndReason, HangupParty, MuteState, TransferMode, TransferPhase, TransferView,
+};
 use crate::sip::interface::TransferState;
 use std::time::Instant;
 
@@ -96,8 +98,16 @@ impl Call {
             }
             Wish::Answer => {
                 self.offered()?;
-                if matches!(self.plan, Plan::RingOnly { .. } | Plan::Reject { .. }) {
-                    return Err(conflict("its route does not answer"));
+                match self.plan {
+                    Plan::RingOnly { .. } | Plan::Reject { .. } => {
+                        return Err(conflict("its route does not answer"));
+                    }
+                    Plan::Dial { .. } => {
+                        return Err(conflict(
+                            "it is answered when the party that is called answers",
+                        ));
+                    }
+                    Plan::Outbound { .. } | Plan::Inbound { .. } | Plan::Ask { .. } => {}
                 }
                 self.accept();
                 Ok(())
@@ -107,6 +117,7 @@ impl Call {
                 self.reject(now, *code, reason.clone(), EndReason::Rejected, HangupParty::Api);
                 Ok(())
             }
+            Wish::Mute(on, direction) => self.mute(*on, *direction),
             Wish::Dtmf(_) => self.talking(),
             Wish::Transfer(transfer) => self.begin_transfer(now, transfer),
             Wish::Bridge(_) => self.joinable(),
@@ -230,6 +241,23 @@ impl Call {
             }
         }
         self.outputs.push_back(Output::Reoffer(hold));
+        Ok(())
+    }
+
+    /// Nothing is asked of the other side: what is muted is so at once, also in a bridge.
+    fn mute(&mut self, on: bool, direction: MuteDirection) -> Result<(), WishError> {
+        self.talking()?;
+        let MuteState { playout, capture } = self.record.mute;
+        let muted = match direction {
+            MuteDirection::Playout => MuteState { playout: on, capture },
+            MuteDirection::Capture => MuteState { playout, capture: on },
+            MuteDirection::Both => MuteState { playout: on, capture: on },
+        };
+        if std::mem::replace(&mut self.record.mute, muted) != muted {
+            let event = if on { "mute" } else { "unmute" };
+            let detail = Some(direction.as_str().to_owned());
+            self.push_all([Output::Mute(muted), Output::Tell(event, detail), Output::Changed]);
+        }
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! The machine, fed by hand.
 
 use super::*;
-use crate::call::control::{OnPeerHangup, TransferWish, Wish, WishError};
-use crate::call::record::{CallType, TransferMode, TransferPhase};
+use crate::call::control::{MuteDirection, OnPeerHangup, TransferWish, Wish, WishError};
+use crate::call::record::{CallType, MuteState, TransferMode, TransferPhase};
 use crate::id::InstanceId;
 
 struct Rig {
@@ -210,6 +210,60 @@ fn a_caller_who_gives_up_is_a_cancel() {
     assert!(rig.feed(Input::Timeout).contains(&Output::Reject(480, String::new())));
 }
 
+/// An incoming call for whom somebody is being called.
+fn dialling() -> Rig {
+    let (timeout, longest) = (Duration::from_secs(30), Duration::from_secs(600));
+    let mut rig = Rig::new(Direction::Inbound, Plan::Dial { timeout, otherwise: 480, longest });
+    assert!(rig.feed(Input::Begin).contains(&Output::CallParty));
+    rig
+}
+
+#[test]
+fn an_incoming_call_is_answered_when_its_party_answers() {
+    let mut rig = dialling();
+    let progress = |code| Input::Transfer(TransferState::Progress { code });
+    assert!(rig.feed(progress(100)).is_empty());
+    assert!(rig.feed(progress(180)).contains(&Output::Ring));
+    assert!(!rig.feed(progress(180)).contains(&Output::Ring), "once");
+    assert!(matches!(rig.ask(&Wish::Answer), Err(WishError::Conflict(_))));
+    let answered = rig.feed(Input::Transfer(TransferState::Succeeded));
+    assert!(answered.contains(&Output::Answer));
+    assert!(rig.feed(Input::Transfer(TransferState::Succeeded)).is_empty());
+    rig.feed(Input::Answered);
+    assert_eq!(rig.call.record().status, CallStatus::InProgress);
+    assert!(rig.call.record().transfer.is_none(), "it is no transfer");
+    rig.feed(Input::Bridged(CallId::from_tail("2").unwrap()));
+    rig.feed(Input::Unbridged(Joint::EndsWithPeer));
+    rig.feed(ending(EndCause::LocalHangup, None));
+    let gateway = Some(HangupParty::Gateway);
+    assert_eq!(result(&rig), (CallStatus::Completed, Some(EndReason::Completed), gateway));
+}
+
+#[test]
+fn a_party_that_does_not_answer_refuses_the_caller() {
+    for (code, reason) in
+        [(486, EndReason::Busy), (480, EndReason::NoAnswer), (503, EndReason::Congestion)]
+    {
+        let mut rig = dialling();
+        let failed = TransferState::Failed { code, reason: "why".into() };
+        let told = rig.feed(Input::Transfer(failed));
+        assert!(told.contains(&Output::Reject(480, String::new())), "{code}");
+        assert!(told.contains(&Output::Finished));
+        assert_eq!(rig.call.record().end_reason, Some(reason));
+        assert_eq!(rig.call.record().end_detail.as_deref(), Some("why"));
+        assert_eq!(rig.call.record().sip_code, Some(480));
+    }
+    // Nobody tells anything: the call gives up a little after the party should have.
+    let mut rig = dialling();
+    assert_eq!(rig.until(), Some(35_000));
+    rig.ms = 35_000;
+    assert!(rig.feed(Input::Timeout).contains(&Output::Reject(480, String::new())));
+    // The caller gives up.
+    let mut rig = dialling();
+    assert!(rig.feed(ending(EndCause::Canceled, None)).contains(&Output::Finished));
+    assert_eq!(rig.call.record().end_reason, Some(EndReason::Canceled));
+}
+
 #[test]
 fn any_input_in_any_state_keeps_the_call_sane() {
     let inputs = [
@@ -226,10 +280,10 @@ fn any_input_in_any_state_keeps_the_call_sane() {
         ending(EndCause::PeerHangup, None),
     ];
     // Every history of four inputs: a call ends at most once and says so exactly once.
-    for history in 0..inputs.len().pow(4) {
-        let mut rig = Rig::outbound();
+    for history in 0..inputs.len().pow(4) * 2 {
+        let mut rig = if history % 2 == 0 { Rig::outbound() } else { dialling() };
         let mut finished = 0;
-        let mut rest = history;
+        let mut rest = history / 2;
         for _ in 0..4 {
             let outputs = rig.feed(inputs[rest % inputs.len()].clone());
             rest /= inputs.len();
@@ -290,6 +344,35 @@ fn hold_and_resume_wait_for_the_other_side() {
     let told = rig.feed(Input::Reoffered(Reoffered::Refused(491)));
     assert!(told.contains(&Output::Tell("resume", Some("refused: 491".into()))));
     assert!(rig.call.record().hold.local, "a refusal leaves it as it was");
+}
+
+#[test]
+fn what_is_muted_is_kept_by_direction_and_told_once() {
+    let mut rig = Rig::outbound();
+    let mute = |on, direction| Wish::Mute(on, direction);
+    let refused = rig.ask(&mute(true, MuteDirection::Both));
+    assert!(matches!(refused, Err(WishError::Conflict(_))));
+    let mut rig = Rig::answered();
+    for (wish, state, event) in [
+        (mute(true, MuteDirection::Capture), (false, true), Some(("mute", "capture"))),
+        (mute(true, MuteDirection::Playout), (true, true), Some(("mute", "playout"))),
+        (mute(true, MuteDirection::Both), (true, true), None),
+        (mute(false, MuteDirection::Capture), (true, false), Some(("unmute", "capture"))),
+        (mute(false, MuteDirection::Both), (false, false), Some(("unmute", "both"))),
+        (mute(false, MuteDirection::Playout), (false, false), None),
+    ] {
+        let told = rig.ask(&wish).unwrap();
+        let muted = MuteState { playout: state.0, capture: state.1 };
+        let expected: Vec<Output> = event
+            .into_iter()
+            .flat_map(|(event, detail)| {
+                let tell = Output::Tell(event, Some(detail.to_owned()));
+                [Output::Mute(muted), tell, Output::Changed]
+            })
+            .collect();
+        assert_eq!(told, expected, "{wish:?}");
+        assert_eq!(rig.call.record().mute, muted, "{wish:?}");
+    }
 }
 
 #[test]

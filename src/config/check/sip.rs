@@ -76,7 +76,7 @@ fn registration(trunk: &Trunk, path: &str, reader: &mut Reader<'_>) {
             reader.error_at(path, "registers, but has neither register_user nor username");
         }
     } else {
-        for key in ["expires", "register_user"] {
+        for key in ["expires", "register_user", "register_gin"] {
             let path = format!("{path}.{key}");
             if reader.is_written(&path) {
                 reader.warning_at(&path, "has no effect without register = true");

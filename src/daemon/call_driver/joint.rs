@@ -10,6 +10,7 @@ use crate::call::control::{BridgeWish, OnPeerHangup, Wish, WishError};
 use crate::call::machine::Joint;
 use crate::call::record::EndReason;
 use crate::call::{Input, Now};
+use crate::daemon::control::CallAsk;
 use crate::daemon::pair::Lend;
 use crate::media::worker::LegHandle;
 use crate::sip::interface::TransferState;
@@ -21,6 +22,14 @@ impl CallActor {
         let dropped = CancellationToken::new();
         self.second = Some(dropped.clone());
         dropped
+    }
+
+    /// Has the party called that this call is to be connected with.
+    pub(super) fn call_party(&mut self) {
+        let Some(wish) = self.setup.party.take() else { return self.transfer_refused(500) };
+        let call = self.setup.call.record().id.clone();
+        let dropped = self.begin_second();
+        self.ask_desk(CallAsk::Party { call, wish: Box::new(wish), dropped });
     }
 
     /// Lends the media leg to a bridge, if the call's state permits it.

@@ -6,6 +6,7 @@
 use super::CallActor;
 use crate::app::Control;
 use crate::call::Input;
+use crate::call::record::MuteState;
 use crate::media::interface::Command as MediaCommand;
 use crate::sdp::{Desk, LocalMedia, Negotiated};
 use crate::sip::interface::Command;
@@ -90,6 +91,13 @@ impl CallActor {
         desk.hold(hold);
         let sdp = desk.offer();
         self.tell_sip(Command::Reoffer { session, sdp }).await;
+    }
+
+    /// Replaces sound by silence, or no longer; the leg goes on playing and hearing.
+    pub(super) fn mute(&self, MuteState { playout, capture }: MuteState) {
+        if let Some(media) = self.media.get() {
+            media.send(MediaCommand::Mute { playout, capture });
+        }
     }
 
     /// Takes the peer's answer to our offer; `false` when it cannot be used.

@@ -96,8 +96,8 @@ impl CallActor {
                 known.reason = Some(reason);
             }
             Report::Turn(state) => return self.show_told(Told::Turn { state }),
-            Report::Dtmf { digit, duration_ms } => {
-                let (digit, method) = (char::from(digit), "rfc4733");
+            Report::Dtmf { digit, duration_ms, method } => {
+                let (digit, method) = (char::from(digit), method.as_str());
                 return self.show_told(Told::Dtmf { digit, duration_ms, method });
             }
             Report::Interrupted { heard } => return self.show_told(Told::Interrupted { heard }),

@@ -4,8 +4,7 @@
 //! being fulfilled.
 
 use super::{CallActor, Side};
-use crate::app::Control;
-use crate::call::control::{OnPeerHangup, TransferWish, Wish};
+use crate::call::control::{HeardBy, OnPeerHangup, TransferWish, Wish};
 use crate::call::machine::Reoffered;
 use crate::call::record::{EndReason, TransferMode};
 use crate::call::{Input, cause};
@@ -67,8 +66,7 @@ impl CallActor {
             Event::Reoffered(outcome) => self.reoffered(outcome),
             Event::InfoDtmf { digit, duration_ms } => {
                 if let Ok(digit) = u8::try_from(digit) {
-                    self.show(Control::Dtmf { digit, duration_ms });
-                    self.tell_app(Control::Dtmf { digit, duration_ms });
+                    self.tell_digit(digit, duration_ms, HeardBy::Info);
                 }
             }
             Event::ReferAsked { to, replaces, referred_by: _ } => self.referred(to, replaces).await,

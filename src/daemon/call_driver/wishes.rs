@@ -6,7 +6,9 @@
 use super::{CallActor, ReplyTo, now};
 use crate::app::Control;
 use crate::app::stream::wire::Told;
-use crate::call::control::{DtmfMethod, DtmfWish, OnPeerHangup, TransferWish, Wish, WishError};
+use crate::call::control::{
+    DtmfMethod, DtmfWish, HeardBy, OnPeerHangup, TransferWish, Wish, WishError,
+};
 use crate::call::record::{TransferMode, TransferPhase, TransferView};
 use crate::config::DtmfMode;
 use crate::daemon::control::{CallAsk, TransferPlan};
@@ -78,6 +80,7 @@ impl CallActor {
             Wish::Dtmf(keys) => self.setup.call.ask(now(), wish).and_then(|()| self.press(keys)),
             Wish::Hold
             | Wish::Resume
+            | Wish::Mute(..)
             | Wish::Ring
             | Wish::EarlyMedia
             | Wish::Answer
@@ -177,9 +180,17 @@ impl CallActor {
             let full = WishError::Full("the switchboard is too busy".to_owned());
             match refused.into_inner() {
                 CallAsk::Wish { reply, .. } => self.reply(reply, Err(full)),
-                CallAsk::Second { .. } | CallAsk::Session { .. } => self.transfer_refused(503),
+                CallAsk::Second { .. } | CallAsk::Party { .. } | CallAsk::Session { .. } => {
+                    self.transfer_refused(503);
+                }
             }
         }
+    }
+
+    /// Tells everybody of a digit that the application leg did not hear itself.
+    pub(super) fn tell_digit(&mut self, digit: u8, duration_ms: u32, method: HeardBy) {
+        self.show(Control::Dtmf { digit, duration_ms, method });
+        self.tell_app(Control::Dtmf { digit, duration_ms, method });
     }
 
     /// Presses keys, in the way that was asked for or agreed on.

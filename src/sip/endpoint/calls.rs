@@ -5,6 +5,7 @@ use super::compose::Answer;
 use super::identity;
 use super::replaces;
 use super::requests::{Outgoing, Owner, RequestId};
+use super::trunk::Trunk;
 use crate::id::SessionId;
 use crate::sip::dialog::Request;
 use crate::sip::interface::{Command, EndCause, Ending, Event, Flow, Invite, Output, Reliable};
@@ -234,8 +235,8 @@ impl Endpoint {
             headers.push(("Replaces".to_owned(), replaces.clone()));
             headers.push(("Require".to_owned(), "replaces".to_owned()));
         }
-        let registrar = self.trunks.get(trunk).and_then(|trunk| trunk.registrar.as_ref());
-        let contact_user = registrar.map_or(&invite.from_user, |registrar| &registrar.user);
+        let registered = self.trunks.get(trunk).and_then(Trunk::contact_user);
+        let contact_user = registered.unwrap_or(&invite.from_user).to_owned();
         Request {
             method: Method::Invite,
             uri: invite.to.clone(),
@@ -246,7 +247,8 @@ impl Endpoint {
             cseq: 1,
             routes: Vec::new(),
             headers,
-            contact_user: Some(contact_user.clone()),
+            contact_user: Some(contact_user),
+            contact_bulk: false,
             body: ("application/sdp", invite.sdp.clone().unwrap_or_default()),
         }
     }
@@ -421,6 +423,7 @@ impl Endpoint {
             source: Some(served.source),
             headers: &reply.headers,
             contact_user: Some(user),
+            without_100rel: self.policy(served.trunk).reliable == Reliable::Off,
             face: Some(self.face(served.trunk, flow.transport, flow.local)),
             sdp: reply.sdp.as_deref(),
         };

@@ -31,6 +31,12 @@ const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REF
 /// The option tags that Require may name.
 pub(super) const EXTENSIONS: &[&str] = &["timer", "100rel", "replaces"];
 
+/// The option tag of reliable provisional responses (RFC 3262).
+const RELIABLE: &str = "100rel";
+
+/// What makes a Contact URI one for all numbers (RFC 6140 §5.1).
+pub(super) const BULK: &str = ";bnc";
+
 /// The body types that are read.
 pub(super) const BODIES: &[&str] = &["application/sdp", "message/sipfrag"];
 
@@ -81,6 +87,8 @@ pub(super) struct Answer<'a> {
     pub source: Option<SocketAddr>,
     pub headers: &'a [(Name, String)],
     pub contact_user: Option<&'a str>,
+    /// The trunk's policy has no reliable provisional responses: nothing is said of them.
+    pub without_100rel: bool,
     /// How we show ourselves to the trunk; without it by the socket's address.
     pub face: Option<Face>,
     pub sdp: Option<&'a [u8]>,
@@ -121,7 +129,8 @@ impl Identity {
         if let Some(user) = &request.contact_user {
             let secure = is_sips(&request.uri) || routes.first().is_some_and(|top| is_sips(top));
             let contact = face.contact_uri(user, secure);
-            writer.header(Name::Contact, format_args!("<{contact}>"));
+            let bulk = if request.contact_bulk { BULK } else { "" };
+            writer.header(Name::Contact, format_args!("<{contact}{bulk}>"));
         }
         if request.method == Method::Invite {
             writer.header(Name::Allow, ALLOW);
@@ -168,7 +177,9 @@ impl Identity {
         if ((200..300).contains(&code) || reliable)
             && matches!(method, Some(Method::Invite | Method::Options | Method::Update))
         {
-            writer.header(Name::Allow, ALLOW).header(Name::Supported, EXTENSIONS.join(", "));
+            let told = |tag: &&&str| !(answer.without_100rel && **tag == RELIABLE);
+            let extensions: Vec<&str> = EXTENSIONS.iter().filter(told).copied().collect();
+            writer.header(Name::Allow, ALLOW).header(Name::Supported, extensions.join(", "));
         }
         if method == Some(Method::Options) {
             writer.header(Name::Accept, BODIES.join(", "));

@@ -103,7 +103,11 @@ fn spec() -> EndpointSpec {
         name: "t2".to_owned(),
         proxies: vec!["sip:10.0.0.3".to_owned()],
         sources: vec![(address(3).ip(), 32)],
-        register: Some(RegisterSpec { user: "u".to_owned(), expires: Duration::from_secs(60) }),
+        register: Some(RegisterSpec {
+            user: "u".to_owned(),
+            expires: Duration::from_secs(60),
+            gin: false,
+        }),
         reliable: Reliable::Required,
         session_timer: None,
         identity: IdentityHeader::Asserted,

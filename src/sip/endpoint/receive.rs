@@ -158,7 +158,7 @@ impl Endpoint {
                 }
             }
             (None, Method::Invite) => self.new_invite(now, arrival, message),
-            (None, Method::Options) => self.options(arrival.flow, message),
+            (None, Method::Options) => self.options(arrival.flow, arrival.trunk, message),
             //= RFC 3261 §15.1.2: a BYE that matches no dialog: 481
             (None, _) => self.plain(arrival.flow, message, 481, &[]),
         }
@@ -292,11 +292,14 @@ impl Endpoint {
     }
 
     //= RFC 3261 §11.2: the answer to OPTIONS is that which an INVITE would get
-    fn options(&mut self, flow: Flow, message: &Message<'_>) {
+    fn options(&mut self, flow: Flow, trunk: usize, message: &Message<'_>) {
         if self.draining {
             return self.refuse_full(flow, message);
         }
-        self.plain(flow, message, 200, &[]);
+        let without_100rel = self.policy(trunk).reliable == Reliable::Off;
+        let tag = self.stateless_tag(message);
+        let answer = Answer { code: 200, to_tag: Some(&tag), without_100rel, ..Answer::default() };
+        self.answer(flow, message, &answer);
     }
 
     fn refuse_full(&mut self, flow: Flow, message: &Message<'_>) {

@@ -1,10 +1,12 @@
 //! REGISTER of trunks: the machine of `sip::registration` tied to requests, answers and notes.
 //!
 //! Owns the REGISTER itself, and what its 2xx teaches the trunk: the Service-Route, the address we
-//! are seen under, and whom we take calls from. Bulk registration of numbers (RFC 6140) is not
-//! asked for: one user is registered, and the Request-URI of its calls names that user.
+//! are seen under, and whom we take calls from. One user is registered, whom the Request-URI of all
+//! its calls names; or all numbers of the account at once (RFC 6140), and the Request-URI names the
+//! number that was called. Which numbers these are is between the carrier and its customer.
 
 use super::Endpoint;
+use super::compose::{BULK, Face};
 use super::requests::{Outgoing, Owner};
 use crate::sip::dialog::Request;
 use crate::sip::interface::{ConnectionId, Flow, Note, RegisterSpec, RegistrationState, TrunkSpec};
@@ -24,8 +26,10 @@ const FLOW_MIN: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Registrar {
     machine: Registration,
-    /// User part of the address of record and of Contact.
-    pub user: String,
+    /// User part of the address of record, and of Contact unless all numbers are registered.
+    user: String,
+    /// All numbers of the account are registered, not one user.
+    gin: bool,
     /// Host of the address of record.
     pub domain: String,
     /// The Request-URI.
@@ -46,7 +50,7 @@ impl Registrar {
     //= RFC 3261 §10.2: the Request-URI names the domain and has no user; To is the address of
     //= record; one Call-ID for all registrations of a boot cycle
     pub(super) fn new(now: Instant, rng: &mut Rng, spec: &TrunkSpec) -> Option<Self> {
-        let RegisterSpec { user, expires } = spec.register.as_ref()?;
+        let RegisterSpec { user, expires, gin } = spec.register.as_ref()?;
         let mut proxies = spec.proxies.iter().chain(&spec.outbound_proxy);
         let proxy = proxies.find_map(|uri| Uri::parse(uri).ok())?;
         //= RFC 5630 §5.1.1.1: over sips the address of record is sips, too
@@ -61,6 +65,7 @@ impl Registrar {
         Some(Self {
             machine: Registration::new(now, *expires),
             user: user.clone(),
+            gin: *gin,
             uri: format!("{scheme}:{domain}{port}"),
             record: format!("<{scheme}:{}@{domain}>", escape_user(user)),
             domain,
@@ -72,6 +77,18 @@ impl Registrar {
         })
     }
 
+    /// The user part of Contact; `None` where each number has its own.
+    pub(super) fn contact_user(&self) -> Option<&str> {
+        (!self.gin).then_some(self.user.as_str())
+    }
+
+    /// The URI that stands in the Contact of a REGISTER.
+    fn contact(&self, face: Face) -> String {
+        let secure = self.uri.starts_with("sips:");
+        let contact = face.contact_uri(self.contact_user().unwrap_or_default(), secure);
+        format!("{contact}{}", if self.gin { BULK } else { "" })
+    }
+
     /// The REGISTER that asks for this lifetime.
     fn request(&mut self, expires: Duration) -> Request {
         //= RFC 3261 §10.2: CSeq one higher for each REGISTER with the same Call-ID
@@ -81,6 +98,12 @@ impl Registrar {
             //= RFC 3327 §5.1: the path extension is named in Supported
             ("Supported".to_owned(), "path".to_owned()),
         ];
+        if self.gin {
+            //= RFC 6140 §5.1: the option tag gin in Require and in Proxy-Require, so that nobody on
+            //= the way takes the Contact for that of one user
+            let gin = |name: &str| (name.to_owned(), "gin".to_owned());
+            headers.extend(["Require", "Proxy-Require"].map(gin));
+        }
         let stale =
             self.stale.as_ref().map(|old| ("Contact".to_owned(), format!("<{old}>;expires=0")));
         headers.extend(stale);
@@ -94,7 +117,9 @@ impl Registrar {
             cseq: self.cseq,
             routes: Vec::new(),
             headers,
-            contact_user: Some(self.user.clone()),
+            //= RFC 6140 §5.1: the Contact URI has the parameter bnc and no user part
+            contact_user: Some(self.contact_user().unwrap_or_default().to_owned()),
+            contact_bulk: self.gin,
             body: ("", Vec::new()),
         }
     }
@@ -199,8 +224,7 @@ impl Endpoint {
         let nothing = Input::Granted { expires: None, moved: false };
         let Some(trunk) = self.trunks.get_mut(index) else { return nothing };
         let Some(registrar) = &mut trunk.registrar else { return nothing };
-        let secure = registrar.uri.starts_with("sips:");
-        let contact = face.contact_uri(&registrar.user, secure).to_string();
+        let contact = registrar.contact(face);
         registrar.stale = None;
         let expires = lifetime_of(message, &contact);
         //= RFC 3608 §6.1: the Service-Route of the last 2xx, in order; none there, none kept

@@ -149,6 +149,11 @@ impl Trunk {
         Policy { t1, session_timer, reliable, take_refer }
     }
 
+    /// The user part of Contact in our calls, if one user is registered for all of them.
+    pub(super) fn contact_user(&self) -> Option<&str> {
+        self.registrar.as_ref().and_then(Registrar::contact_user)
+    }
+
     /// Whether a request from this address is this trunk's.
     pub(super) fn owns(&self, source: IpAddr) -> bool {
         let source = source.to_canonical();
@@ -307,6 +312,7 @@ impl Endpoint {
             routes: Vec::new(),
             headers: vec![("Accept".to_owned(), compose::BODIES.join(", "))],
             contact_user: Some("ping".to_owned()),
+            contact_bulk: false,
             body: ("", Vec::new()),
         };
         self.start_ping(now, (trunk, gateway), request, hop);

@@ -3,14 +3,18 @@
 //! The sections are those of a create request: `{"action": "say", "tts": {…}}`. Does not ask the
 //! webhook: the daemon does.
 
-use super::{CreateContext, RequestedContent, agent, audio, metadata, seconds, stream, tts};
+use super::{CreateContext, RequestedContent, agent, audio, from, metadata, seconds, stream, tts};
 use crate::api::error::{Code, Problem};
+use crate::api::types::control::target;
 use crate::api::types::fields::{Faults, Object, clip, parse};
+use crate::call::control::DialWish;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// The actions that a webhook may name.
-const ACTIONS: &str = "answer, say, play, stream, agent, ring or reject";
+const ACTIONS: &str = "answer, say, play, stream, agent, dial, ring or reject";
+/// How long the party of `dial` may ring, unless stated.
+const DIAL_SECONDS: u32 = 45;
 /// Most characters of a reason phrase.
 const REASON_MAX: usize = 128;
 
@@ -23,6 +27,13 @@ pub enum Decided {
     Content(RequestedContent),
     /// Rings; the client of its stream decides.
     Ask(RequestedContent),
+    /// Connected with somebody who is called for it.
+    Dial {
+        /// Whom to call.
+        wish: DialWish,
+        /// The status when they do not answer, 400 to 699; `None`: the route's.
+        otherwise: Option<u16>,
+    },
     /// Rings and is never answered.
     Ring,
     /// Refused.
@@ -102,6 +113,7 @@ fn decided(
             let stream = stream(read, faults, context)?;
             Some(if ask { Decided::Ask(stream) } else { Decided::Content(stream) })
         }
+        "dial" => dial(read, faults),
         "ring" => Some(Decided::Ring),
         "reject" => reject(read, faults),
         _ => {
@@ -110,6 +122,17 @@ fn decided(
             None
         }
     }
+}
+
+fn dial(read: &mut Object<'_>, faults: &mut Faults) -> Option<Decided> {
+    let to = target(read, faults);
+    let from = from(read, faults);
+    let trunk = read.text(faults, "trunk", Code::InvalidRequest).map(str::to_owned);
+    let timeout = seconds(read.integer(faults, "timeout", 5..=180).unwrap_or(DIAL_SECONDS));
+    let otherwise = read.integer(faults, "sipCode", 400..=699);
+    let otherwise = otherwise.and_then(|code| u16::try_from(code).ok());
+    let (to, _) = to?;
+    Some(Decided::Dial { wish: DialWish { to, from, trunk, timeout }, otherwise })
 }
 
 fn reject(read: &mut Object<'_>, faults: &mut Faults) -> Option<Decided> {
@@ -176,6 +199,15 @@ mod tests {
         assert!(matches!(asked.decided, Decided::Ask(RequestedContent::Stream { .. })));
         let streamed = read(r#"{"action":"stream"}"#).unwrap();
         assert!(matches!(streamed.decided, Decided::Content(RequestedContent::Stream { .. })));
+        let dialled = read(
+            r#"{"action":"dial","to":"+14155550123","from":"+15550100","trunk":"b","timeout":20}"#,
+        );
+        let Decided::Dial { wish, otherwise: None } = dialled.unwrap().decided else { panic!() };
+        assert_eq!((wish.to.as_str(), wish.timeout.as_secs()), ("+14155550123", 20));
+        assert_eq!((wish.from.as_deref(), wish.trunk.as_deref()), (Some("+15550100"), Some("b")));
+        let dialled = read(r#"{"action":"dial","to":"sip:desk@pbx.example","sipCode":404}"#);
+        let Decided::Dial { wish, otherwise } = dialled.unwrap().decided else { panic!() };
+        assert_eq!((wish.timeout.as_secs(), otherwise), (45, Some(404)));
         let agent = read(r#"{"action":"agent","agent":{"instructions":["Be kind."]}}"#).unwrap();
         assert!(matches!(agent.decided, Decided::Content(RequestedContent::Agent(_))));
     }
@@ -186,6 +218,10 @@ mod tests {
             ("{}", "/action"),
             (r#"{"action":"dance"}"#, "/action"),
             (r#"{"action":"say"}"#, "/tts/text"),
+            (r#"{"action":"dial"}"#, "/to"),
+            (r#"{"action":"dial","to":"desk"}"#, "/to"),
+            (r#"{"action":"dial","to":"+14155550123","timeout":1}"#, "/timeout"),
+            (r#"{"action":"dial","to":"+14155550123","sipCode":200}"#, "/sipCode"),
             (r#"{"action":"reject","sipCode":200}"#, "/sipCode"),
             (r#"{"action":"reject","reason":"a\nb"}"#, "/reason"),
             (r#"{"action":"answer","ring":-1}"#, "/ring"),

@@ -559,13 +559,36 @@ async fn keys_that_belong_together_are_told_together() {
     rig.beats(80).await;
     assert_eq!(brain.heard(), [LiveInput::Digits("12".to_owned())]);
     for digit in *b"3#" {
-        rig.control.try_send(Control::Dtmf { digit, duration_ms: 0 }).ok().unwrap();
+        let method = HeardBy::Info;
+        rig.control.try_send(Control::Dtmf { digit, duration_ms: 0, method }).ok().unwrap();
     }
     rig.beats(1).await;
     assert_eq!(brain.heard(), [LiveInput::Digits("3#".to_owned())]);
     let outcome = rig.stop("callee_hangup").await;
     let digits: Vec<&str> = outcome.transcript.iter().map(|line| line.digits.as_str()).collect();
     assert_eq!(digits, ["12", "3#"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn digits_are_the_calls_to_send_where_the_trunk_takes_them_by_info() {
+    let tools = ToolSpec { allowed: vec!["send_dtmf".to_owned()], ..ToolSpec::default() };
+    let tools = Toolbox::new(&tools).unwrap().with_keys_by_call(true);
+    let (mut rig, mut brain) = Rig::talking(|spec| spec.tools = tools).await;
+    brain.tool("send_dtmf", json!({ "digits": "12#" }));
+    rig.beats(2).await;
+    let wished = rig.told.iter().find_map(|report| match report {
+        Report::Wish { ticket, wish } => Some((*ticket, (**wish).clone())),
+        _ => None,
+    });
+    let Some((ticket, Wish::Dtmf(keys))) = wished else { panic!("{:?}", rig.told) };
+    assert_eq!(keys.digits, "12#");
+    assert!(!rig.leg.obeyed.iter().any(|order| matches!(order, Command::Dtmf { .. })));
+    assert!(brain.heard().is_empty(), "nothing is known yet");
+    rig.control.try_send(Control::Granted { ticket, result: Ok(()) }).ok().unwrap();
+    rig.beats(1).await;
+    let heard = brain.heard();
+    let [LiveInput::ToolResult { result, .. }] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!(result["ok"], json!(true));
 }
 
 #[tokio::test(start_paused = true)]

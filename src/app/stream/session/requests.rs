@@ -7,6 +7,7 @@ use crate::app::stream::client::Moment;
 use crate::app::stream::options::Protocol;
 use crate::app::stream::wire::{self, CommandId, Refused, Request, Told, warning};
 use crate::call::control::{DtmfMethod, DtmfWish, Wish, WishError};
+use crate::call::target::is_sip;
 use crate::media::interface::Command;
 use std::sync::Arc;
 
@@ -94,6 +95,7 @@ impl Session {
                 return Ok(());
             }
             Request::Wish(wish) => {
+                self.may_wish(&wish)?;
                 self.wish(id, *wish, now);
                 return Ok(());
             }
@@ -119,13 +121,28 @@ impl Session {
 
     /// Digits go by the leg where it can be, else the call has to send them.
     fn press(&mut self, id: Option<CommandId>, keys: DtmfWish, now: Moment) {
-        let by_call = matches!(keys.method, DtmfMethod::Info | DtmfMethod::Inband);
+        let by_call = match keys.method {
+            DtmfMethod::Info | DtmfMethod::Inband => true,
+            DtmfMethod::Auto => self.spec.keys_by_call,
+            DtmfMethod::Rfc4733 => false,
+        };
         if by_call || self.lent {
             return self.wish(id, Wish::Dtmf(keys), now);
         }
         let DtmfWish { digits, method, duration_ms, gap_ms } = keys;
         let whole = digits.clone();
         self.dial(Digits { rest: digits, whole, method, duration_ms, gap_ms, id }, now);
+    }
+
+    /// Calling SIP URIs takes a right of its own, as in REST; the trunk decides on the rest.
+    fn may_wish(&self, wish: &Wish) -> Result<(), Refused> {
+        let Wish::Transfer(transfer) = wish else { return Ok(()) };
+        let may = self.client.as_ref().is_some_and(|client| client.rights.sip_uris);
+        if may || !is_sip(&transfer.to) {
+            return Ok(());
+        }
+        let detail = "this client's key lacks the scope calls:sip".to_owned();
+        Err(Refused { id: None, code: "forbidden_scope", detail })
     }
 
     /// Asks the call; its answer is that of the command.

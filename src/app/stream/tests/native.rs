@@ -1,4 +1,5 @@
 use super::*;
+use crate::call::control::HeardBy;
 
 #[tokio::test(start_paused = true)]
 async fn start_is_first_and_stop_is_last() {
@@ -298,7 +299,7 @@ async fn digits_go_both_ways() {
         position: 0,
         inband: false,
     });
-    rig.tell(Control::Dtmf { digit: b'#', duration_ms: 80 });
+    rig.tell(Control::Dtmf { digit: b'#', duration_ms: 80, method: HeardBy::Info });
     client.text(&format!(r#"{{"type":"dtmf","digits":"{}","id":"d"}}"#, "1234567890".repeat(4)));
     rig.tell(Control::SendDtmf { digits: "99".into(), duration_ms: None, gap_ms: None });
     rig.beats(6).await;
@@ -306,7 +307,8 @@ async fn digits_go_both_ways() {
     let briefs: Vec<String> = told.iter().map(brief).collect();
     assert_eq!(briefs, ["dtmf 5", "dtmf #", "ack d"]);
     assert_eq!((&told[0]["method"], &told[1]["method"]), (&"rfc4733".into(), &"info".into()));
-    assert!(rig.reports().contains(&Report::Dtmf { digit: b'5', duration_ms: 120 }));
+    let method = HeardBy::Rfc4733;
+    assert!(rig.reports().contains(&Report::Dtmf { digit: b'5', duration_ms: 120, method }));
     let sent: Vec<usize> = rig
         .leg
         .obeyed

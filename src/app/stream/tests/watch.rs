@@ -2,6 +2,7 @@
 
 use super::super::wire::Told;
 use super::*;
+use crate::call::control::HeardBy;
 use crate::turn::interface::State;
 
 impl Rig {
@@ -51,7 +52,7 @@ async fn a_watcher_is_told_and_neither_heard_nor_obeyed() {
     assert!(client.heard.is_empty() && rig.leg.sent.is_empty());
     rig.tell(Control::Tell(Box::new(Told::Turn { state: State::AgentSpeaking })));
     rig.tell(Control::Tell(Box::new(Told::Interrupted { heard: "Good".to_owned() })));
-    rig.tell(Control::Dtmf { digit: b'5', duration_ms: 90 });
+    rig.tell(Control::Dtmf { digit: b'5', duration_ms: 90, method: HeardBy::Inband });
     rig.settle().await;
     assert_eq!(client.brief(), ["turn agent_speaking", "interrupted", "dtmf 5"]);
     rig.stop("completed");

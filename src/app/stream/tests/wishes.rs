@@ -1,9 +1,10 @@
 //! What a client asks of its call, and a call that is joined with another one.
 
-use super::{Rig, brief};
+use super::{Rig, brief, spec};
+use crate::app::stream::{StreamRights, StreamSpec};
 use crate::app::{Control, Report};
 use crate::call::control::{DtmfMethod, DtmfWish, Wish, WishError};
-use crate::media::interface::Event;
+use crate::media::interface::{Command, Event};
 use tokio::sync::oneshot;
 
 /// The wishes among the reports, with their tickets.
@@ -42,6 +43,29 @@ async fn a_wish_is_acknowledged_when_the_call_has_taken_it_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_transfer_to_a_sip_uri_takes_the_right_to_it() {
+    for sip_uris in [false, true] {
+        let mut rig = Rig::answered().await;
+        let mut client = rig.attach_with("protocol=native", StreamRights { sip_uris }).await;
+        rig.beats(1).await;
+        client.told();
+        let transfer = |to: &str| format!(r#"{{"type":"transfer","to":"{to}","id":"t"}}"#);
+        client.text(&transfer("sip:desk@pbx.example"));
+        rig.beats(1).await;
+        let asked = wishes(&mut rig);
+        if sip_uris {
+            let [(_, Wish::Transfer(wish))] = &asked[..] else { panic!("{asked:?}") };
+            assert_eq!(wish.to, "sip:desk@pbx.example");
+        } else {
+            assert_eq!((asked, client.brief()), (vec![], vec!["error forbidden_scope t".into()]));
+        }
+        client.text(&transfer("+14155550123"));
+        rig.beats(1).await;
+        assert_eq!(wishes(&mut rig).len(), 1, "numbers take none");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn digits_that_the_leg_cannot_send_go_by_info() {
     let mut rig = Rig::answered().await;
     let mut client = rig.attach("protocol=native").await;
@@ -69,6 +93,22 @@ async fn digits_that_the_leg_cannot_send_go_by_info() {
     rig.tell(Control::Granted { ticket: asked[0].0, result: Ok(()) });
     rig.beats(1).await;
     assert_eq!(client.brief(), ["ack e"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn digits_go_as_the_trunk_wants_them_unless_the_client_says_how() {
+    let mut rig = Rig::with(StreamSpec { keys_by_call: true, ..spec() });
+    rig.start();
+    let client = rig.attach("protocol=native").await;
+    rig.beats(1).await;
+    client.text(r#"{"type":"dtmf","digits":"1","id":"a"}"#);
+    client.text(r#"{"type":"dtmf","digits":"2","id":"b","method":"rfc4733"}"#);
+    rig.beats(2).await;
+    let asked = wishes(&mut rig);
+    let [(_, Wish::Dtmf(keys))] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((keys.digits.as_str(), keys.method), ("1", DtmfMethod::Auto));
+    let by_leg = rig.leg.obeyed.iter().filter(|order| matches!(order, Command::Dtmf { .. }));
+    assert_eq!(by_leg.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
