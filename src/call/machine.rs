@@ -21,6 +21,10 @@ use std::time::{Duration, Instant};
 /// How long a session may take to end after a hang-up: 64*T1 of BYE and of a crossing INVITE.
 const ENDING_MAX: Duration = Duration::from_secs(70);
 
+/// The same while the node stops, and how long an answered call then waits for its ACK: two
+/// retransmissions. A peer that says nothing for so long must not keep the node.
+const DRAINING_MAX: Duration = Duration::from_secs(2);
+
 /// The two clocks of a step: durations come from the first, labels from the second.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
@@ -135,6 +139,8 @@ pub enum Input {
     Unwanted,
     /// The API's user ends it.
     Terminate,
+    /// The node is stopping: whoever talks may go on, but nobody is waited for.
+    Draining,
     /// The node is stopping and ends it.
     Shutdown,
     /// The deadline passed.
@@ -182,8 +188,8 @@ enum State {
     Dialing { until: Instant },
     /// An incoming call before its answer.
     Offered { until: Option<Instant>, then: AfterRing },
-    /// 200 sent, ACK awaited.
-    Accepting,
+    /// 200 sent, ACK awaited; the SIP session bounds that, but while the node stops we do.
+    Accepting { until: Option<Instant> },
     /// Both sides talk.
     Answered { since: Instant, until: Instant, then: EndReason },
     /// Hang-up is on its way.
@@ -205,6 +211,8 @@ pub struct Call {
     plan: Plan,
     state: State,
     playing: bool,
+    /// The node is stopping.
+    draining: bool,
     middle: Middle,
     outputs: VecDeque<Output>,
 }
@@ -217,7 +225,8 @@ impl Call {
         let mut outputs = VecDeque::with_capacity(8);
         outputs.push_back(Output::Tell("queued", None));
         outputs.push_back(Output::Changed);
-        Self { record, plan, state, playing: false, middle: Middle::default(), outputs }
+        let (playing, draining) = (false, false);
+        Self { record, plan, state, playing, draining, middle: Middle::default(), outputs }
     }
 
     /// What the call looks like from outside.
@@ -286,6 +295,7 @@ impl Call {
                 self.end(now, reason, HangupParty::Gateway);
             }
             Input::Terminate => self.end(now, EndReason::TerminatedByApi, HangupParty::Api),
+            Input::Draining => self.drain(now),
             Input::Shutdown => self.end(now, EndReason::TerminatedByApi, HangupParty::Gateway),
             Input::Timeout => self.timeout(now),
         }
@@ -304,7 +314,7 @@ impl Call {
             State::Waiting => (None, "waiting for its turn"),
             State::Dialing { until } => (Some(*until), "ring timeout"),
             State::Offered { until, .. } => (*until, "ringing"),
-            State::Accepting => (None, "ACK"),
+            State::Accepting { until } => (*until, "ACK"),
             State::Answered { until, .. } => match self.middle.deadline() {
                 Some(at) if at < *until => (Some(at), "transfer"),
                 Some(_) | None => (Some(*until), "longest duration"),
@@ -351,7 +361,7 @@ impl Call {
             self.outputs.push_back(Output::Ring);
         }
         if ring.is_zero() {
-            self.accept();
+            self.accept(now);
         } else {
             self.ringing(now);
             self.state = State::Offered { until: Some(now.mono + ring), then: AfterRing::Answer };
@@ -376,8 +386,9 @@ impl Call {
         self.finish(now, None, reason, party);
     }
 
-    fn accept(&mut self) {
-        self.state = State::Accepting;
+    fn accept(&mut self, now: Now) {
+        let until = self.draining.then(|| now.mono + DRAINING_MAX);
+        self.state = State::Accepting { until };
         self.push_all([Output::Answer, Output::Changed]);
     }
 
@@ -406,14 +417,16 @@ impl Call {
             (State::Dialing { .. }, Plan::Outbound { longest, .. }) => {
                 (longest, EndReason::MaxDuration)
             }
-            (State::Accepting, Plan::Inbound { hangup_after, longest, .. }) => {
+            (State::Accepting { .. }, Plan::Inbound { hangup_after, longest, .. }) => {
                 if hangup_after.is_zero() || hangup_after > longest {
                     (longest, EndReason::MaxDuration)
                 } else {
                     (hangup_after, EndReason::Completed)
                 }
             }
-            (State::Accepting, Plan::Ask { longest, .. }) => (longest, EndReason::MaxDuration),
+            (State::Accepting { .. }, Plan::Ask { longest, .. }) => {
+                (longest, EndReason::MaxDuration)
+            }
             // A 200 that crossed our CANCEL: the session is being ended, keep its start.
             (State::Ending { .. }, _) => {
                 if let State::Ending { since, .. } = &mut self.state {
@@ -442,7 +455,7 @@ impl Call {
     fn media_failed(&mut self, now: Now) {
         match self.state {
             State::Waiting => self.finish(now, None, EndReason::Error, HangupParty::Gateway),
-            State::Offered { .. } | State::Accepting => {
+            State::Offered { .. } | State::Accepting { .. } => {
                 self.reject(now, 488, String::new(), EndReason::Error, HangupParty::Gateway);
             }
             State::Dialing { .. } | State::Answered { .. } => {
@@ -472,7 +485,7 @@ impl Call {
             State::Waiting
             | State::Dialing { .. }
             | State::Offered { .. }
-            | State::Accepting
+            | State::Accepting { .. }
             | State::Answered { .. }
             | State::Ended => (
                 cause::reason_of_ending(ending, direction),
@@ -488,10 +501,10 @@ impl Call {
             State::Waiting => self.finish(now, None, reason, party),
             State::Dialing { .. }
             | State::Offered { .. }
-            | State::Accepting
+            | State::Accepting { .. }
             | State::Answered { .. } => {
                 let since = self.since();
-                let until = now.mono + ENDING_MAX;
+                let until = now.mono + if self.draining { DRAINING_MAX } else { ENDING_MAX };
                 self.state = State::Ending { since, until, why: (reason, party) };
                 self.outputs.push_back(Output::Hangup(reason));
             }
@@ -506,7 +519,7 @@ impl Call {
         }
         match self.state {
             State::Dialing { .. } => self.end(now, EndReason::NoAnswer, HangupParty::Gateway),
-            State::Offered { then: AfterRing::Answer, .. } => self.accept(),
+            State::Offered { then: AfterRing::Answer, .. } => self.accept(now),
             State::Offered { then: AfterRing::Reject(code), .. } => {
                 self.reject(now, code, String::new(), EndReason::NoAnswer, HangupParty::Gateway);
             }
@@ -516,7 +529,26 @@ impl Call {
             State::Ending { since, why: (reason, party), .. } => {
                 self.finish(now, since, reason, party);
             }
-            State::Waiting | State::Accepting | State::Ended => {}
+            State::Accepting { .. } => self.end(now, EndReason::TrunkDown, HangupParty::Gateway),
+            State::Waiting | State::Ended => {}
+        }
+    }
+
+    /// The node is stopping. A call that waits for its turn has none; what a silent peer could hold
+    /// up for 64*T1 gets [`DRAINING_MAX`].
+    fn drain(&mut self, now: Now) {
+        self.draining = true;
+        let soon = now.mono + DRAINING_MAX;
+        match &mut self.state {
+            State::Waiting => {
+                self.finish(now, None, EndReason::TerminatedByApi, HangupParty::Gateway);
+            }
+            State::Accepting { until } => *until = Some(soon),
+            State::Ending { until, .. } => *until = soon.min(*until),
+            State::Dialing { .. }
+            | State::Offered { .. }
+            | State::Answered { .. }
+            | State::Ended => {}
         }
     }
 
@@ -527,7 +559,7 @@ impl Call {
             State::Waiting
             | State::Dialing { .. }
             | State::Offered { .. }
-            | State::Accepting
+            | State::Accepting { .. }
             | State::Ended => None,
         }
     }

@@ -22,11 +22,16 @@
     reason = "the rig and the client are shared with tests/daemon, and it uses all"
 )]
 
+mod baresip;
 #[path = "../daemon/client.rs"]
 mod client;
+mod linphone;
 mod programs;
 #[path = "../daemon/rig.rs"]
 mod rig;
 
 mod calls;
+mod codecs;
 mod ours;
+mod secure;
+mod strangers;

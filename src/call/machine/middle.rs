@@ -99,7 +99,7 @@ impl Call {
                 if matches!(self.plan, Plan::RingOnly { .. } | Plan::Reject { .. }) {
                     return Err(conflict("its route does not answer"));
                 }
-                self.accept();
+                self.accept(now);
                 Ok(())
             }
             Wish::Reject { code, reason } => {
@@ -211,7 +211,7 @@ impl Call {
             State::Waiting
             | State::Dialing { .. }
             | State::Offered { .. }
-            | State::Accepting
+            | State::Accepting { .. }
             | State::Answered { .. } => conflict(detail),
         }
     }
