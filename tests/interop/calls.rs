@@ -23,6 +23,16 @@ pub fn is_mostly_tone(recording: &Recording, hz: f64, least: f64) {
     assert!(share > least, "{share} of it is {hz} Hz");
 }
 
+/// The last half second is this tone.
+pub fn ends_with_tone(recording: &Recording, hz: f64, least: f64) {
+    let Recording { rate, samples } = recording;
+    let from = samples.len().saturating_sub(*rate as usize / 2);
+    let piece = &samples[from..];
+    assert!(piece.iter().any(|sample| sample.unsigned_abs() > 3000), "it ends in silence");
+    let share = share_at(piece, *rate, hz);
+    assert!(share > least, "{share} of the end is {hz} Hz");
+}
+
 /// The tones of a conversation, in Hz, and the rate at which our client hears and speaks.
 #[derive(Clone, Copy)]
 pub struct Tones {
@@ -65,18 +75,23 @@ pub async fn we_call(daemon: &Daemon, phone: &mut dyn Phone, tones: Tones) -> Va
 /// The phone calls us, likewise.
 pub async fn it_calls(daemon: &Daemon, phone: &mut dyn Phone, tones: Tones) -> Value {
     phone.call("sip:stream@carrier.test");
+    let id = live(daemon).await;
+    converse(daemon, phone, &id, tones).await
+}
+
+/// The call that came in and was answered.
+pub async fn live(daemon: &Daemon) -> String {
     let until = std::time::Instant::now() + super::rig::SOON;
-    let id = loop {
+    loop {
         let (_, calls) = daemon.get("/v1/calls?direction=inbound").await;
         let live = calls["data"].as_array().unwrap().iter();
         let mut live = live.filter(|call| call["status"] == "IN_PROGRESS");
         if let Some(call) = live.next() {
-            break call["id"].as_str().unwrap().to_owned();
+            return call["id"].as_str().unwrap().to_owned();
         }
         assert!(std::time::Instant::now() < until, "no call came in: {calls:#}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    };
-    converse(daemon, phone, &id, tones).await
+    }
 }
 
 async fn talk(setup: &Setup<'_>) {

@@ -3,6 +3,7 @@
 
 use super::programs::{DOMAIN, Phone, Recording, end, find};
 use super::rig::{SOON, free_udp_port, tone_wav_at};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,7 +33,9 @@ impl Linphone {
         std::fs::write(&config, configuration(proxy, codecs, more)).unwrap();
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let mut child = Command::new(find("linphonec").unwrap())
-            .args(["-d", "0", "-a", "-c"])
+            .args(["-a", "-d", "6", "-l"])
+            .arg(dir.path().join("messages"))
+            .arg("-c")
             .arg(&config)
             .env("HOME", dir.path())
             .env_remove("XDG_CONFIG_HOME")
@@ -48,8 +51,34 @@ impl Linphone {
         phone.tell("soundcard use files");
         phone.tell(&format!("play {}", phone.file("tone.wav").display()));
         phone.record();
-        phone.wait_for("successful");
+        phone.wait_until_registered();
         phone
+    }
+
+    fn wait_until_registered(&mut self) {
+        let until = Instant::now() + SOON;
+        while !self.log().contains("registered, identity=") {
+            self.tell("status register");
+            assert!(Instant::now() < until, "the phone does not register");
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+    }
+
+    /// The keys of SDES in all messages so far, its own and ours.
+    pub fn keys(&self) -> BTreeSet<String> {
+        let bytes = std::fs::read(self.dir.path().join("messages")).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        let keys = text.split("inline:").skip(1);
+        let word = |key: &str| key.split(['\r', '\n', '|', ' ']).next().unwrap().to_owned();
+        keys.map(word).collect()
+    }
+
+    /// Holds us and takes us back, each by a re-INVITE.
+    pub fn pause_and_resume(&mut self) {
+        self.tell("pause");
+        self.wait_for("is now paused");
+        self.tell("resume");
+        self.wait_until_talking();
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -120,7 +149,7 @@ fn configuration(proxy: SocketAddr, codecs: &[(&str, u32)], more: &str) -> Strin
     let sip = free_udp_port();
     let rtp = free_udp_port();
     let mut text = format!(
-        "[sip]\nsip_port={sip}\nsip_tcp_port=0\nsip_tls_port=0\nguess_hostname=0\nuse_ipv6=0\n\
+        "[sip]\nsip_port={sip}\nsip_tcp_port=0\nsip_tls_port=0\nuse_ipv6=0\n\
          default_proxy=0\n{more}\n\
          [rtp]\naudio_rtp_port={rtp}\n\
          [net]\nfirewall_policy=0\n\
@@ -129,6 +158,7 @@ fn configuration(proxy: SocketAddr, codecs: &[(&str, u32)], more: &str) -> Strin
          [auth_info_0]\nusername=phone\npasswd=secret\nrealm={DOMAIN}\n"
     );
     // Those that are not named are off.
+    // `codec disable` counts in this order.
     let known = [
         ("opus", 48_000),
         ("speex", 16_000),

@@ -160,5 +160,6 @@ async fn a_phone_over_tls_without_a_proxy() {
     daemon.delete(&format!("/v1/calls/{id}")).await;
     phone.wait_until_over();
     let call = daemon.wait_for_end(&id).await;
-    assert_eq!(call["status"], "COMPLETED", "{call:#}");
+    let ended = (&call["sip_code"], &call["end_reason"]);
+    assert_eq!(ended, (&json!(200), &json!("terminated_by_api")), "{call:#}");
 }
