@@ -296,7 +296,10 @@ impl Call {
             }
             Input::Terminate => self.end(now, EndReason::TerminatedByApi, HangupParty::Api),
             Input::Draining => self.drain(now),
-            Input::Shutdown => self.end(now, EndReason::TerminatedByApi, HangupParty::Gateway),
+            Input::Shutdown => {
+                self.drain(now);
+                self.end(now, EndReason::TerminatedByApi, HangupParty::Gateway);
+            }
             Input::Timeout => self.timeout(now),
         }
     }

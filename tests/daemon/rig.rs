@@ -45,6 +45,7 @@ pub struct Daemon {
     pub admin: String,
     pub sip: SocketAddr,
     tcp: SocketAddr,
+    #[allow(dead_code, reason = "for tests/interop, which shares this file")]
     tls: Option<SocketAddr>,
     rtp: String,
     http: reqwest::Client,
@@ -75,6 +76,7 @@ impl Daemon {
     }
 
     #[allow(clippy::unused_async, reason = "reads like its neighbours")]
+    #[allow(dead_code, reason = "for tests/interop, which shares this file")]
     /// Starts a daemon with more in its file and more arguments.
     pub async fn start_with_both(proxy: &str, more: &str, args: &[&str]) -> Self {
         Self::spawn(TempDir::new().unwrap(), proxy, more, args)
@@ -148,6 +150,7 @@ impl Daemon {
     }
 
     /// Where SIP is listened for over TLS, if it is.
+    #[allow(dead_code, reason = "for tests/interop, which shares this file")]
     pub fn tls(&self) -> Option<SocketAddr> {
         self.tls
     }

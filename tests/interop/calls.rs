@@ -16,11 +16,18 @@ pub fn is_mostly_tone(recording: &Recording, hz: f64, least: f64) {
     let Recording { rate, samples } = recording;
     let second = *rate as usize;
     let from = samples.iter().position(|sample| sample.unsigned_abs() > 3000);
-    let from = from.unwrap_or_else(|| panic!("silence, {} samples", samples.len())) + second / 10;
+    let from = from.unwrap_or_else(|| panic!("silence: {:?}", loudness(samples, second / 10)));
+    let from = from + second / 10;
     let piece = &samples[from.min(samples.len())..(from + second).min(samples.len())];
     assert!(piece.len() > second / 4, "{} samples only", samples.len());
     let share = share_at(piece, *rate, hz);
     assert!(share > least, "{share} of it is {hz} Hz");
+}
+
+/// The loudest sample of each piece of this length.
+fn loudness(samples: &[i16], length: usize) -> Vec<u16> {
+    let loudest = |piece: &[i16]| piece.iter().map(|sample| sample.unsigned_abs()).max();
+    samples.chunks(length).filter_map(loudest).collect()
 }
 
 /// The last half second is this tone.
@@ -111,6 +118,21 @@ async fn the_proxy_may_challenge_with_sha_256() {
     if installed() {
         talk(&Setup { proxy: &["SHA256"], ..Setup::default() }).await;
     }
+}
+
+/// The proxy answers our first INVITE with 422 and Min-SE (RFC 4028 §5); ours begins at 1,800 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_gets_the_longer_session_timer_that_it_wants() {
+    if !installed() {
+        return;
+    }
+    let trunk = "session_timer = \"1800s\"";
+    let setup = Setup { proxy: &["MIN_SE"], trunk, ..Setup::default() };
+    let mut network = Network::start(&setup).await;
+    we_call(&network.daemon, &mut network.phone, Tones::NARROW).await;
+    let log = network.phone.log();
+    assert!(log.contains("Session-Expires: 2000"), "{log}");
+    assert!(!log.contains("Session-Expires: 1800"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,8 +22,8 @@ pub struct Linphone {
 }
 
 impl Linphone {
-    /// Registers with the proxy; plays a tone of 500 Hz. `codecs` are names and rates; `more` is
-    /// appended to the section `[sip]`.
+    /// Registers with the proxy; plays a tone of 500 Hz. `codecs` are names and rates, the dearest
+    /// first; `more` is appended to the section `[sip]`.
     pub fn start(proxy: SocketAddr, codecs: &[(&str, u32)], more: &str) -> Self {
         let dir = TempDir::new().unwrap();
         tone_wav_at(dir.path(), "tone.wav", 16_000, 500.0, 30.0);
@@ -157,8 +157,7 @@ fn configuration(proxy: SocketAddr, codecs: &[(&str, u32)], more: &str) -> Strin
          reg_identity=sip:phone@{DOMAIN}\nreg_expires=60\nreg_sendregister=1\npublish=0\n\
          [auth_info_0]\nusername=phone\npasswd=secret\nrealm={DOMAIN}\n"
     );
-    // Those that are not named are off.
-    // `codec disable` counts in this order.
+    // Those that are not named are off, and behind: `codec disable` counts in this order.
     let known = [
         ("opus", 48_000),
         ("speex", 16_000),
@@ -168,9 +167,10 @@ fn configuration(proxy: SocketAddr, codecs: &[(&str, u32)], more: &str) -> Strin
         ("G722", 8000),
         ("G729", 8000),
     ];
-    for (number, (mime, rate)) in known.into_iter().enumerate() {
-        let on = u8::from(codecs.contains(&(mime, rate)));
-        let channels = if mime == "opus" { 2 } else { 1 };
+    let others = known.iter().filter(|codec| !codecs.contains(codec));
+    for (number, (mime, rate)) in codecs.iter().chain(others).enumerate() {
+        let on = u8::from(number < codecs.len());
+        let channels = if *mime == "opus" { 2 } else { 1 };
         text += &format!(
             "[audio_codec_{number}]\nmime={mime}\nrate={rate}\nchannels={channels}\nenabled={on}\n"
         );

@@ -49,9 +49,10 @@ fn has_a_route() -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn linphone_talks_both_ways() {
     if installed() {
-        let codecs = [("PCMA", 8000), ("PCMU", 8000)];
+        let codecs = [("PCMU", 8000), ("PCMA", 8000)];
         let taken = both_ways("codecs = [\"PCMA\", \"PCMU\"]", &codecs, "", NARROW).await;
-        assert_eq!(taken, ["PCMA", "PCMA"]);
+        // Each time what the caller likes best.
+        assert_eq!(taken, ["PCMA", "PCMU"]);
     }
 }
 
@@ -116,7 +117,7 @@ async fn changes(outgoing: bool) {
     client.send_audio(&tone(8000, 1500.0, 25.0), 16_000).await;
     we_hear(&mut client).await;
     let first = phone.keys().len();
-    phone.tell("codec disable 4");
+    phone.tell("codec disable 0");
     phone.pause_and_resume();
     we_hear(&mut client).await;
     assert_eq!(daemon.call(&id).await["quality"]["codec"], "PCMU");
