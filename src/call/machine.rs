@@ -417,7 +417,8 @@ impl Call {
 
     fn answered(&mut self, now: Now) {
         let (longest, then) = match (&self.state, self.plan) {
-            (State::Dialing { .. }, Plan::Outbound { longest, .. }) => {
+            (State::Dialing { .. }, Plan::Outbound { longest, .. })
+            | (State::Accepting { .. }, Plan::Ask { longest, .. }) => {
                 (longest, EndReason::MaxDuration)
             }
             (State::Accepting { .. }, Plan::Inbound { hangup_after, longest, .. }) => {
@@ -426,9 +427,6 @@ impl Call {
                 } else {
                     (hangup_after, EndReason::Completed)
                 }
-            }
-            (State::Accepting { .. }, Plan::Ask { longest, .. }) => {
-                (longest, EndReason::MaxDuration)
             }
             // A 200 that crossed our CANCEL: the session is being ended, keep its start.
             (State::Ending { .. }, _) => {

@@ -168,12 +168,13 @@ fn configuration(proxy: SocketAddr, codecs: &[(&str, u32)], more: &str) -> Strin
         ("G729", 8000),
     ];
     let others = known.iter().filter(|codec| !codecs.contains(codec));
-    for (number, (mime, rate)) in codecs.iter().chain(others).enumerate() {
+    let sections = codecs.iter().chain(others).enumerate().map(|(number, (mime, rate))| {
         let on = u8::from(number < codecs.len());
         let channels = if *mime == "opus" { 2 } else { 1 };
-        text += &format!(
+        format!(
             "[audio_codec_{number}]\nmime={mime}\nrate={rate}\nchannels={channels}\nenabled={on}\n"
-        );
-    }
+        )
+    });
+    text.extend(sections);
     text
 }

@@ -21,10 +21,11 @@ async fn both_ways(trunk: &str, account: &str, sealed: bool) {
     let mut network = Network::start(&setup(trunk, account)).await;
     for (count, outgoing) in [(1, true), (2, false)] {
         let Network { daemon, phone, .. } = &mut network;
-        match outgoing {
-            true => we_call(daemon, phone, Tones::NARROW).await,
-            false => it_calls(daemon, phone, Tones::NARROW).await,
-        };
+        if outgoing {
+            we_call(daemon, phone, Tones::NARROW).await;
+        } else {
+            it_calls(daemon, phone, Tones::NARROW).await;
+        }
         let log = phone.log();
         let times = log.matches(SEALED).count();
         assert_eq!(times >= count, sealed, "{trunk}, {account}, outgoing: {outgoing}\n{log}");

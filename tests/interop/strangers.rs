@@ -22,9 +22,10 @@ async fn both_ways(trunk: &str, codecs: &[(&str, u32)], more: &str, tones: Tones
     for outgoing in [true, false] {
         // A phone for each: this one records but once.
         let mut phone = Linphone::start(kamailio.address, codecs, more);
-        let call = match outgoing {
-            true => we_call(&daemon, &mut phone, tones).await,
-            false => it_calls(&daemon, &mut phone, tones).await,
+        let call = if outgoing {
+            we_call(&daemon, &mut phone, tones).await
+        } else {
+            it_calls(&daemon, &mut phone, tones).await
         };
         codec.push(call["quality"]["codec"].as_str().unwrap().to_owned());
     }
@@ -103,12 +104,11 @@ async fn changes(outgoing: bool) {
     let (daemon, kamailio) = start_without_phone(&setup).await;
     let codecs = [("PCMA", 8000), ("PCMU", 8000)];
     let mut phone = Linphone::start(kamailio.address, &codecs, secure);
-    let id = match outgoing {
-        true => dial(&daemon, "DYNAMIC_STREAM", "stream", json!({})).await,
-        false => {
-            phone.call("sip:stream@carrier.test");
-            live(&daemon).await
-        }
+    let id = if outgoing {
+        dial(&daemon, "DYNAMIC_STREAM", "stream", json!({})).await
+    } else {
+        phone.call("sip:stream@carrier.test");
+        live(&daemon).await
     };
     let query = "?rate=8000&out_rate=8000&listen=caller";
     let mut client = Client::attach(&daemon, &id, query).await;
