@@ -3,9 +3,10 @@
 //! The files are those that `docs/load-testing.md` gives to operators, so this is also the proof
 //! that they run. SIPp has an address of its own (127.0.0.5), and with it a trunk of its own.
 
-use super::rig::{Daemon, NUMBER, free_udp_port};
+use super::rig::{Daemon, NUMBER, SOON, free_udp_port};
 use super::sipp::{Run, Sipp};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const CARRIER: &str = "127.0.0.5";
 
@@ -205,7 +206,9 @@ async fn a_full_gateway_is_passed_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transfers_are_followed_to_their_end() {
-    for (name, status) in [("uas_refer", "COMPLETED"), ("uas_refer_failed", "IN_PROGRESS")] {
+    let outcomes =
+        [("uas_refer", "succeeded", "COMPLETED"), ("uas_refer_failed", "failed", "IN_PROGRESS")];
+    for (name, state, status) in outcomes {
         let port = free_udp_port();
         let sipp = answering(name, &[], port);
         let daemon = Daemon::start("127.0.0.1:9", &options(port, "")).await;
@@ -214,6 +217,11 @@ async fn transfers_are_followed_to_their_end() {
         let to = json!({ "to": "+14155550124", "mode": "blind" });
         let (code, answer) = daemon.post(&format!("/v1/calls/{id}/transfer"), &to).await;
         assert!((200..300).contains(&code), "{answer}");
+        let until = Instant::now() + SOON;
+        while daemon.call(&id).await["transfer"]["state"] != state {
+            assert!(Instant::now() < until, "the transfer has no end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let call = daemon.wait_for(&id, status).await;
         if status == "IN_PROGRESS" {
             assert_eq!(daemon.delete(&format!("/v1/calls/{id}")).await, 204, "{call:#}");
