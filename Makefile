@@ -33,10 +33,10 @@ test: ## every test; installs what they need
 check: ## what a change must pass: format, lints, tests, docs, licences
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	if pkg-config --exists pocketsphinx; then
-		$(CARGO) clippy --all-targets --features sphinx -- -D warnings; fi
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
-	$(CARGO) test
+	features=$$(.ci/features)
+	$(CARGO) clippy --all-targets --features "$$features" -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --features "$$features"
+	$(CARGO) test --features "$$features"
 	if command -v cargo-deny >/dev/null; then $(CARGO) deny check; else
 		echo "SKIPPED: cargo-deny is not installed (cargo install cargo-deny)"; fi
 

@@ -23,6 +23,10 @@ const ENDING_MAX: Duration = Duration::from_secs(70);
 /// How much longer than the party may ring an incoming call waits for word of it.
 const PARTY_GRACE: Duration = Duration::from_secs(5);
 
+/// The same while the node stops, and how long an answered call then waits for its ACK: two
+/// retransmissions. A peer that says nothing for so long must not keep the node.
+const DRAINING_MAX: Duration = Duration::from_secs(2);
+
 /// The two clocks of a step: durations come from the first, labels from the second.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
@@ -146,6 +150,8 @@ pub enum Input {
     Unwanted,
     /// The API's user ends it.
     Terminate,
+    /// The node is stopping: whoever talks may go on, but nobody is waited for.
+    Draining,
     /// The node is stopping and ends it.
     Shutdown,
     /// The deadline passed.
@@ -197,8 +203,8 @@ enum State {
     Dialing { until: Instant },
     /// An incoming call before its answer.
     Offered { until: Option<Instant>, then: AfterRing },
-    /// 200 sent, ACK awaited.
-    Accepting,
+    /// 200 sent, ACK awaited; the SIP session bounds that, but while the node stops we do.
+    Accepting { until: Option<Instant> },
     /// Both sides talk.
     Answered { since: Instant, until: Instant, then: EndReason },
     /// Hang-up is on its way.
@@ -220,6 +226,8 @@ pub struct Call {
     plan: Plan,
     state: State,
     playing: bool,
+    /// The node is stopping.
+    draining: bool,
     middle: Middle,
     outputs: VecDeque<Output>,
 }
@@ -232,7 +240,8 @@ impl Call {
         let mut outputs = VecDeque::with_capacity(8);
         outputs.push_back(Output::Tell("queued", None));
         outputs.push_back(Output::Changed);
-        Self { record, plan, state, playing: false, middle: Middle::default(), outputs }
+        let (playing, draining) = (false, false);
+        Self { record, plan, state, playing, draining, middle: Middle::default(), outputs }
     }
 
     /// What the call looks like from outside.
@@ -302,7 +311,11 @@ impl Call {
                 self.end(now, reason, HangupParty::Gateway);
             }
             Input::Terminate => self.end(now, EndReason::TerminatedByApi, HangupParty::Api),
-            Input::Shutdown => self.end(now, EndReason::TerminatedByApi, HangupParty::Gateway),
+            Input::Draining => self.drain(now),
+            Input::Shutdown => {
+                self.drain(now);
+                self.end(now, EndReason::TerminatedByApi, HangupParty::Gateway);
+            }
             Input::Timeout => self.timeout(now),
         }
     }
@@ -320,7 +333,7 @@ impl Call {
             State::Waiting => (None, "waiting for its turn"),
             State::Dialing { until } => (Some(*until), "ring timeout"),
             State::Offered { until, .. } => (*until, "ringing"),
-            State::Accepting => (None, "ACK"),
+            State::Accepting { until } => (*until, "ACK"),
             State::Answered { until, .. } => match self.middle.deadline() {
                 Some(at) if at < *until => (Some(at), "transfer"),
                 Some(_) | None => (Some(*until), "longest duration"),
@@ -374,7 +387,7 @@ impl Call {
             self.outputs.push_back(Output::Ring);
         }
         if ring.is_zero() {
-            self.accept();
+            self.accept(now);
         } else {
             self.ringing(now);
             self.state = State::Offered { until: Some(now.mono + ring), then: AfterRing::Answer };
@@ -398,7 +411,7 @@ impl Call {
                 }
             }
             TransferState::Accepted | TransferState::Progress { .. } => {}
-            TransferState::Succeeded => self.accept(),
+            TransferState::Succeeded => self.accept(now),
             TransferState::Failed { code, reason } => {
                 self.record.end_detail = Some(reason.clone()).filter(|reason| !reason.is_empty());
                 let why = cause::reason_of_status(*code);
@@ -425,8 +438,9 @@ impl Call {
         self.finish(now, None, reason, party);
     }
 
-    fn accept(&mut self) {
-        self.state = State::Accepting;
+    fn accept(&mut self, now: Now) {
+        let until = self.draining.then(|| now.mono + DRAINING_MAX);
+        self.state = State::Accepting { until };
         self.push_all([Output::Answer, Output::Changed]);
     }
 
@@ -453,10 +467,10 @@ impl Call {
     fn answered(&mut self, now: Now) {
         let (longest, then) = match (&self.state, self.plan) {
             (State::Dialing { .. }, Plan::Outbound { longest, .. })
-            | (State::Accepting, Plan::Ask { longest, .. } | Plan::Dial { longest, .. }) => {
+            | (State::Accepting { .. }, Plan::Ask { longest, .. } | Plan::Dial { longest, .. }) => {
                 (longest, EndReason::MaxDuration)
             }
-            (State::Accepting, Plan::Inbound { hangup_after, longest, .. }) => {
+            (State::Accepting { .. }, Plan::Inbound { hangup_after, longest, .. }) => {
                 if hangup_after.is_zero() || hangup_after > longest {
                     (longest, EndReason::MaxDuration)
                 } else {
@@ -491,7 +505,7 @@ impl Call {
     fn media_failed(&mut self, now: Now) {
         match self.state {
             State::Waiting => self.finish(now, None, EndReason::Error, HangupParty::Gateway),
-            State::Offered { .. } | State::Accepting => {
+            State::Offered { .. } | State::Accepting { .. } => {
                 self.reject(now, 488, String::new(), EndReason::Error, HangupParty::Gateway);
             }
             State::Dialing { .. } | State::Answered { .. } => {
@@ -521,7 +535,7 @@ impl Call {
             State::Waiting
             | State::Dialing { .. }
             | State::Offered { .. }
-            | State::Accepting
+            | State::Accepting { .. }
             | State::Answered { .. }
             | State::Ended => (
                 cause::reason_of_ending(ending, direction),
@@ -537,10 +551,10 @@ impl Call {
             State::Waiting => self.finish(now, None, reason, party),
             State::Dialing { .. }
             | State::Offered { .. }
-            | State::Accepting
+            | State::Accepting { .. }
             | State::Answered { .. } => {
                 let since = self.since();
-                let until = now.mono + ENDING_MAX;
+                let until = now.mono + if self.draining { DRAINING_MAX } else { ENDING_MAX };
                 self.state = State::Ending { since, until, why: (reason, party) };
                 self.outputs.push_back(Output::Hangup(reason));
             }
@@ -555,7 +569,7 @@ impl Call {
         }
         match self.state {
             State::Dialing { .. } => self.end(now, EndReason::NoAnswer, HangupParty::Gateway),
-            State::Offered { then: AfterRing::Answer, .. } => self.accept(),
+            State::Offered { then: AfterRing::Answer, .. } => self.accept(now),
             State::Offered { then: AfterRing::Reject(code), .. } => {
                 self.reject(now, code, String::new(), EndReason::NoAnswer, HangupParty::Gateway);
             }
@@ -565,7 +579,26 @@ impl Call {
             State::Ending { since, why: (reason, party), .. } => {
                 self.finish(now, since, reason, party);
             }
-            State::Waiting | State::Accepting | State::Ended => {}
+            State::Accepting { .. } => self.end(now, EndReason::TrunkDown, HangupParty::Gateway),
+            State::Waiting | State::Ended => {}
+        }
+    }
+
+    /// The node is stopping. A call that waits for its turn has none; what a silent peer could hold
+    /// up for 64*T1 gets [`DRAINING_MAX`].
+    fn drain(&mut self, now: Now) {
+        self.draining = true;
+        let soon = now.mono + DRAINING_MAX;
+        match &mut self.state {
+            State::Waiting => {
+                self.finish(now, None, EndReason::TerminatedByApi, HangupParty::Gateway);
+            }
+            State::Accepting { until } => *until = Some(soon),
+            State::Ending { until, .. } => *until = soon.min(*until),
+            State::Dialing { .. }
+            | State::Offered { .. }
+            | State::Answered { .. }
+            | State::Ended => {}
         }
     }
 
@@ -576,7 +609,7 @@ impl Call {
             State::Waiting
             | State::Dialing { .. }
             | State::Offered { .. }
-            | State::Accepting
+            | State::Accepting { .. }
             | State::Ended => None,
         }
     }

@@ -56,6 +56,8 @@ pub(super) enum Message {
     Terminate,
     /// Who pays for it has used up the day's minutes.
     Spent,
+    /// The node takes no more calls and stops after the last.
+    Draining,
     /// The node stops.
     Shutdown,
     /// New metadata; the answer is the record after it.
@@ -329,6 +331,7 @@ impl CallActor {
             Message::Begin => self.feed(Input::Begin),
             Message::Sip(session, event) => self.hear_sip(session, event).await,
             Message::Terminate => self.feed(Input::Terminate),
+            Message::Draining => self.feed(Input::Draining),
             Message::Shutdown => self.feed(Input::Shutdown),
             Message::Spent => {
                 let detail = "the minutes of this day are used up".to_owned();

@@ -60,6 +60,12 @@ use tokio_util::sync::CancellationToken;
 /// Questions to the switchboard, commands to and events from the SIP task that may wait.
 const QUEUE_MAX: usize = 4096;
 
+/// How long the store may take for its last rows: 20,000 of them take a slow disk some seconds.
+const STORE_MAX: Duration = Duration::from_secs(10);
+
+/// What a stop may take beyond `limits.drain_timeout`: unanswered BYEs, last words to clients, rows.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
 /// Runs the daemon on a runtime of its own until a signal or the API stops it.
 ///
 /// # Errors
@@ -132,7 +138,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     wait_for_end(&gateway, &drained, config.limits.drain_timeout).await;
     crate::observe::notify::stopping();
-    board.await.context("the switchboard failed")?;
+    let calls_cut = board.await.context("the switchboard failed")? as u64;
     signalling.task.end().await?;
     health.abort();
     hangups.abort();
@@ -141,9 +147,26 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     for listener in api.tasks {
         let _ = listener.await;
     }
-    store.close().await.context("closing the store")?;
-    event::GatewayStopped { calls_cut: 0 }.report();
+    close_store(&store).await?;
+    event::GatewayStopped { calls_cut }.report();
     Ok(())
+}
+
+/// Writes what waits, and says so: rows that are lost here are lost for good.
+async fn close_store(store: &Store) -> anyhow::Result<()> {
+    let rows = store.stats().pending;
+    if rows > 0 {
+        crate::observe::notify::extend(STORE_MAX + Duration::from_secs(1));
+        event::StoreClosing { rows }.report();
+    }
+    match tokio::time::timeout(STORE_MAX, store.close()).await {
+        Ok(closed) => closed.context("closing the store"),
+        Err(_) => anyhow::bail!(
+            "the store did not take the last call records within {} s; {} are lost",
+            STORE_MAX.as_secs(),
+            store.stats().pending
+        ),
+    }
 }
 
 /// Enters the minutes that the day has seen before this start: a restart opens no second budget.
@@ -187,7 +210,7 @@ async fn wait_for_end(gateway: &Gateway, drained: &CancellationToken, timeout: D
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        crate::observe::notify::extend(timeout + Duration::from_secs(5));
+        crate::observe::notify::extend(timeout + STOP_MAX);
         let status = gateway.ask(Command::Status).await.unwrap_or_default();
         let calls = status.calls.values().sum();
         event::GatewayDraining { calls, timeout_seconds: timeout.as_secs_f64() }.report();

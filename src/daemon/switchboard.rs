@@ -90,6 +90,8 @@ pub(super) struct Switchboard {
     /// When the minutes of the day are looked at.
     next_bill: Option<Instant>,
     pub(super) draining: Option<Instant>,
+    /// Calls that a drain did not wait for.
+    cut: usize,
 }
 
 /// What somebody wants of the switchboard.
@@ -115,16 +117,17 @@ impl Switchboard {
             next_call: None,
             next_bill,
             draining: None,
+            cut: 0,
         }
     }
 
-    /// Runs until a drain is complete; `drained` is cancelled then.
+    /// Runs until a drain is complete; `drained` is cancelled then. Gives how many calls it cut.
     pub(super) async fn run(
         mut self,
         mut commands: mpsc::Receiver<Command>,
         mut sip: mpsc::Receiver<SipEvent>,
         drained: CancellationToken,
-    ) {
+    ) -> usize {
         loop {
             let wake = [self.next_call, self.draining, self.next_bill].into_iter().flatten().min();
             tokio::select! {
@@ -145,7 +148,7 @@ impl Switchboard {
             }
             if self.draining.is_some() && self.calls.is_empty() {
                 drained.cancel();
-                return;
+                return self.cut;
             }
         }
     }
@@ -207,9 +210,13 @@ impl Switchboard {
         }
         self.draining = Some(Instant::now() + self.spec.drain_timeout);
         let _ = self.spec.parts.sip.send(SipCommand::Drain).await;
+        for call in self.calls.values() {
+            let _ = call.inbox.try_send(Message::Draining);
+        }
     }
 
     fn end_all(&mut self) {
+        self.cut = self.cut.max(self.calls.len());
         self.draining = Some(Instant::now() + Duration::from_secs(1));
         for call in self.calls.values() {
             let _ = call.inbox.try_send(Message::Shutdown);

@@ -190,6 +190,11 @@ happenings! {
         /// How long it waits at most.
         timeout_seconds: f64,
     }
+    /// The last call has ended, and the rows of calls that wait for the disk are being written.
+    StoreClosing = INFO "writing the last call records" {
+        /// How many.
+        rows: u64,
+    }
     /// The gateway has ended its last call and stops.
     GatewayStopped = INFO "gateway stopped" {
         /// Calls that were ended by force at the deadline.

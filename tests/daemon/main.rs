@@ -35,6 +35,7 @@ mod prompts;
 mod routes;
 mod scenarios;
 mod sound;
+mod stopping;
 mod stream;
 mod tls;
 mod trunk;

@@ -45,6 +45,8 @@ pub struct Daemon {
     pub admin: String,
     pub sip: SocketAddr,
     tcp: SocketAddr,
+    #[allow(dead_code, reason = "for tests/interop, which shares this file")]
+    tls: Option<SocketAddr>,
     rtp: String,
     http: reqwest::Client,
 }
@@ -71,6 +73,13 @@ impl Daemon {
     #[allow(clippy::unused_async, reason = "reads like its neighbours")]
     pub async fn start_in(dir: TempDir, proxy: &str, more: &str) -> Self {
         Self::spawn(dir, proxy, more, &[])
+    }
+
+    #[allow(clippy::unused_async, reason = "reads like its neighbours")]
+    #[allow(dead_code, reason = "for tests/interop, which shares this file")]
+    /// Starts a daemon with more in its file and more arguments.
+    pub async fn start_with_both(proxy: &str, more: &str, args: &[&str]) -> Self {
+        Self::spawn(TempDir::new().unwrap(), proxy, more, args)
     }
 
     fn spawn(dir: TempDir, proxy: &str, more: &str, args: &[&str]) -> Self {
@@ -126,6 +135,7 @@ impl Daemon {
             admin: format!("http://{}", text("admin")),
             sip: of("udp:").unwrap().parse().unwrap(),
             tcp: of("tcp:").unwrap().parse().unwrap(),
+            tls: of("tls:").map(|address| address.parse().unwrap()),
             child,
             rtp,
             lines,
@@ -137,6 +147,12 @@ impl Daemon {
     /// Where SIP is listened for over TCP.
     pub fn tcp(&self) -> SocketAddr {
         self.tcp
+    }
+
+    /// Where SIP is listened for over TLS, if it is.
+    #[allow(dead_code, reason = "for tests/interop, which shares this file")]
+    pub fn tls(&self) -> Option<SocketAddr> {
+        self.tls
     }
 
     /// All ports that its RTP and RTCP may use.
@@ -387,14 +403,16 @@ pub fn read_wav(path: &Path) -> Vec<i16> {
 
 /// Makes a WAV file of a tone, 8 kHz mono.
 pub fn tone_wav(dir: &Path, name: &str, hz: f64, seconds: f64) -> PathBuf {
+    tone_wav_at(dir, name, 8000, hz, seconds)
+}
+
+/// The same at another rate.
+pub fn tone_wav_at(dir: &Path, name: &str, rate: u32, hz: f64, seconds: f64) -> PathBuf {
+    use bellwire::audio::rate::SampleRate;
+    use bellwire::audio::wav::WavWriter;
     let path = dir.join(name);
-    let mut writer = bellwire::audio::wav::WavWriter::create(
-        &path,
-        bellwire::audio::rate::SampleRate::HZ_8000,
-        1,
-    )
-    .unwrap();
-    writer.write(&tone(8000, hz, seconds)).unwrap();
+    let mut writer = WavWriter::create(&path, SampleRate::new(rate).unwrap(), 1).unwrap();
+    writer.write(&tone(rate, hz, seconds)).unwrap();
     writer.finish().unwrap();
     path
 }

@@ -1,36 +1,109 @@
 //! Calls both ways through the proxy, with the sound that each side heard.
 
+use super::baresip::PhoneSpec;
 use super::client::Client;
-use super::programs::{Network, Setup, installed};
-use super::rig::{share_at, tone};
-use serde_json::json;
+use super::programs::{Network, Phone, Recording, Setup, dial, installed};
+use super::rig::{Daemon, share_at, tone};
+use serde_json::{Value, json};
 
 /// A stretch of at most a second behind the first loud sample is this tone and nothing else.
 fn is_tone(samples: &[i16], hz: f64) {
+    is_mostly_tone(&Recording { rate: 8000, samples: samples.to_vec() }, hz, 0.95);
+}
+
+/// The same at any rate, with this share of the power at least.
+pub fn is_mostly_tone(recording: &Recording, hz: f64, least: f64) {
+    let Recording { rate, samples } = recording;
+    let second = *rate as usize;
     let from = samples.iter().position(|sample| sample.unsigned_abs() > 3000);
-    let from = from.unwrap_or_else(|| panic!("silence, {} samples", samples.len())) + 800;
-    let piece = &samples[from.min(samples.len())..(from + 8000).min(samples.len())];
-    assert!(piece.len() > 2000, "{} samples only", samples.len());
-    let share = share_at(piece, 8000, hz);
-    assert!(share > 0.95, "{share} of it is {hz} Hz");
+    let from = from.unwrap_or_else(|| panic!("silence: {:?}", loudness(samples, second / 10)));
+    let from = from + second / 10;
+    let piece = &samples[from.min(samples.len())..(from + second).min(samples.len())];
+    assert!(piece.len() > second / 4, "{} samples only", samples.len());
+    let share = share_at(piece, *rate, hz);
+    assert!(share > least, "{share} of it is {hz} Hz");
+}
+
+/// The loudest sample of each piece of this length.
+fn loudness(samples: &[i16], length: usize) -> Vec<u16> {
+    let loudest = |piece: &[i16]| piece.iter().map(|sample| sample.unsigned_abs()).max();
+    samples.chunks(length).filter_map(loudest).collect()
+}
+
+/// The last half second is this tone.
+pub fn ends_with_tone(recording: &Recording, hz: f64, least: f64) {
+    let Recording { rate, samples } = recording;
+    let from = samples.len().saturating_sub(*rate as usize / 2);
+    let piece = &samples[from..];
+    assert!(piece.iter().any(|sample| sample.unsigned_abs() > 3000), "it ends in silence");
+    let share = share_at(piece, *rate, hz);
+    assert!(share > least, "{share} of the end is {hz} Hz");
+}
+
+/// The tones of a conversation, in Hz, and the rate at which our client hears and speaks.
+#[derive(Clone, Copy)]
+pub struct Tones {
+    pub phone: f64,
+    pub ours: f64,
+    pub rate: u32,
+    /// How much of the power must be the tone.
+    pub least: f64,
+}
+
+impl Tones {
+    pub const NARROW: Self = Self { phone: 500.0, ours: 1500.0, rate: 8000, least: 0.95 };
+}
+
+/// Attaches to a call, lets both sides talk, hangs up; gives the call's record.
+async fn converse(daemon: &Daemon, phone: &mut dyn Phone, id: &str, tones: Tones) -> Value {
+    let rate = tones.rate;
+    let query = format!("?rate={rate}&out_rate={rate}&listen=caller");
+    let mut client = Client::attach(daemon, id, &query).await;
+    client.event("answered").await;
+    phone.wait_until_talking();
+    client.send_audio(&tone(rate, tones.ours, 2.0), 3200).await;
+    client.hear(3 * rate as usize).await;
+    client.finish().await;
+    phone.wait_until_over();
+    is_mostly_tone(&Recording { rate, samples: client.samples() }, tones.phone, tones.least);
+    is_mostly_tone(&phone.recording(), tones.ours, tones.least);
+    let call = daemon.wait_for_end(id).await;
+    assert_eq!(call["status"], "COMPLETED", "{call:#}");
+    assert_eq!(call["quality"]["loss"], 0.0, "{call:#}");
+    call
+}
+
+/// We call the phone, and both hear the other's tone.
+pub async fn we_call(daemon: &Daemon, phone: &mut dyn Phone, tones: Tones) -> Value {
+    let id = dial(daemon, "DYNAMIC_STREAM", "stream", json!({})).await;
+    converse(daemon, phone, &id, tones).await
+}
+
+/// The phone calls us, likewise.
+pub async fn it_calls(daemon: &Daemon, phone: &mut dyn Phone, tones: Tones) -> Value {
+    phone.call("sip:stream@carrier.test");
+    let id = live(daemon).await;
+    converse(daemon, phone, &id, tones).await
+}
+
+/// The call that came in and was answered.
+pub async fn live(daemon: &Daemon) -> String {
+    let until = std::time::Instant::now() + super::rig::SOON;
+    loop {
+        let (_, calls) = daemon.get("/v1/calls?direction=inbound").await;
+        let live = calls["data"].as_array().unwrap().iter();
+        let mut live = live.filter(|call| call["status"] == "IN_PROGRESS");
+        if let Some(call) = live.next() {
+            return call["id"].as_str().unwrap().to_owned();
+        }
+        assert!(std::time::Instant::now() < until, "no call came in: {calls:#}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 async fn talk(setup: &Setup<'_>) {
     let mut network = Network::start(setup).await;
-    let id = network.dial("DYNAMIC_STREAM", "stream", json!({})).await;
-    let query = "?rate=8000&out_rate=8000&listen=caller";
-    let mut client = Client::attach(&network.daemon, &id, query).await;
-    client.event("answered").await;
-    network.phone.wait_for("CALL_ESTABLISHED");
-    client.send_audio(&tone(8000, 1500.0, 2.0), 3200).await;
-    client.hear(24_000).await;
-    client.finish().await;
-    network.phone.wait_for("CALL_CLOSED");
-    is_tone(&client.samples(), 500.0);
-    is_tone(&network.phone.heard(), 1500.0);
-    let call = network.daemon.wait_for_end(&id).await;
-    assert_eq!(call["status"], "COMPLETED", "{call:#}");
-    assert_eq!(call["quality"]["loss"], 0.0, "{call:#}");
+    we_call(&network.daemon, &mut network.phone, Tones::NARROW).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,8 +116,23 @@ async fn we_call_the_phone_through_a_challenging_proxy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_proxy_may_challenge_with_sha_256() {
     if installed() {
-        talk(&Setup { sha256: true, ..Setup::default() }).await;
+        talk(&Setup { proxy: &["SHA256"], ..Setup::default() }).await;
     }
+}
+
+/// The proxy answers our first INVITE with 422 and Min-SE (RFC 4028 §5); ours begins at 1,800 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_gets_the_longer_session_timer_that_it_wants() {
+    if !installed() {
+        return;
+    }
+    let trunk = "session_timer = \"1800s\"";
+    let setup = Setup { proxy: &["MIN_SE"], trunk, ..Setup::default() };
+    let mut network = Network::start(&setup).await;
+    we_call(&network.daemon, &mut network.phone, Tones::NARROW).await;
+    let log = network.phone.log();
+    assert!(log.contains("Session-Expires: 2000"), "{log}");
+    assert!(!log.contains("Session-Expires: 1800"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +189,8 @@ async fn calls_are_given_up_while_they_ring_both_ways() {
     if !installed() {
         return;
     }
-    let setup = Setup { manual: true, ..Setup::default() };
+    let setup =
+        Setup { phone: PhoneSpec { manual: true, ..PhoneSpec::default() }, ..Setup::default() };
     let mut network = Network::start(&setup).await;
     let text = json!({ "text": "Nobody hears this.", "voiceId": "en-US-001" });
     let id = network.dial("FIXED_TTS", "tts", text).await;

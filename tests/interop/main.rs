@@ -1,12 +1,13 @@
-//! The gateway among strangers: Kamailio as proxy and registrar, baresip as the phone behind it.
+//! The gateway among strangers: Kamailio as proxy and registrar, baresip or Linphone as the phone
+//! behind it.
 //!
 //! ```text
-//!  bellwire ══ SIP ══ kamailio (127.0.0.2) ══ SIP ══ baresip (127.0.0.1)
-//!      ╚═════════════════════ RTP ══════════════════════╝
+//!  bellwire ═ SIP, TLS ═ kamailio (127.0.0.2) ══ SIP ══ baresip or linphonec
+//!      ╚═══════════════════ RTP, SRTP ═══════════════════╝
 //! ```
 //!
-//! Both are Debian's packages, with stacks of their own (Kamailio; libre and librem), and neither
-//! knows what we meant. Each test starts both, and ends both by their process ids. Without the
+//! All are Debian's packages, with stacks of their own (Kamailio; libre and librem; belle-sip, oRTP
+//! and libsrtp), and none knows what we meant. Each test starts both, and ends both by their process ids. Without the
 //! programs the tests pass and say SKIPPED. A test takes some seconds, all of them less than 60.
 
 #![allow(
@@ -22,11 +23,16 @@
     reason = "the rig and the client are shared with tests/daemon, and it uses all"
 )]
 
+mod baresip;
 #[path = "../daemon/client.rs"]
 mod client;
+mod linphone;
 mod programs;
 #[path = "../daemon/rig.rs"]
 mod rig;
 
 mod calls;
+mod codecs;
 mod ours;
+mod secure;
+mod strangers;

@@ -1,6 +1,7 @@
 //! Registration, hold and transfer of ours.
 
 use super::programs::{Network, Setup, installed};
+use super::rig::Daemon;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,16 +43,7 @@ async fn we_hold_and_resume_the_phone() {
     let id = network.dial("DYNAMIC_STREAM", "stream", json!({ "waitMs": 60_000 })).await;
     network.phone.wait_for("CALL_ESTABLISHED");
     for command in ["hold", "resume"] {
-        let path = format!("/v1/calls/{id}/{command}");
-        let until = std::time::Instant::now() + super::rig::SOON;
-        loop {
-            let (status, answer) = network.daemon.post(&path, &json!({})).await;
-            if (200..300).contains(&status) {
-                break;
-            }
-            // The phone has not answered the last change yet.
-            assert!(status == 409 && std::time::Instant::now() < until, "{command}: {answer}");
-        }
+        ask(&network.daemon, &id, command).await;
         network.phone.wait_for("CALL_REMOTE_SDP");
     }
     network.phone.receive(25);
@@ -75,4 +67,19 @@ async fn we_transfer_the_phone_and_it_calls_the_new_target() {
     network.phone.hear(0, 4000);
     let call = network.daemon.wait_for_end(&id).await;
     assert_eq!(call["end_reason"], "transfer", "{call:#}");
+}
+
+/// Holds or resumes, as soon as the last change is through.
+pub async fn ask(daemon: &Daemon, id: &str, command: &str) {
+    let path = format!("/v1/calls/{id}/{command}");
+    let until = std::time::Instant::now() + super::rig::SOON;
+    loop {
+        let (status, answer) = daemon.post(&path, &json!({})).await;
+        if (200..300).contains(&status) {
+            return;
+        }
+        // The phone has not answered the last change yet.
+        assert!(status == 409 && std::time::Instant::now() < until, "{command}: {answer}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }

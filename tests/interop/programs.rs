@@ -1,31 +1,77 @@
-//! Kamailio and baresip, and the network of one test.
+//! Kamailio, certificates, and the network of one test.
 
-use super::rig::{Daemon, SOON, free_udp_port, tone_wav};
+use super::baresip::{Baresip, PhoneSpec};
+use super::rig::{Daemon, SOON, tone_wav_at};
 use serde_json::{Value, json};
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const PROXY: &str = "127.0.0.2";
 /// Baresip sends RTP from the system's choice of address, so this must be the same.
-const PHONE: &str = "127.0.0.1";
+pub const PHONE: &str = "127.0.0.1";
 /// The realm and domain of `kamailio.cfg`.
-const DOMAIN: &str = "carrier.test";
+pub const DOMAIN: &str = "carrier.test";
 
 /// How the far side of a test is set up.
-#[derive(Default)]
 pub struct Setup<'a> {
-    /// The proxy challenges with SHA-256.
-    pub sha256: bool,
-    /// The phone rings until it is told to answer.
-    pub manual: bool,
+    /// Options of the proxy: `SHA256` (it challenges so), `TLS` (between it and us, with
+    /// certificates of both), `MIN_SE` (it lets no session timer below 2,000 s pass).
+    pub proxy: &'a [&'a str],
     /// Options of our trunk.
     pub trunk: &'a str,
     /// Where the proxy takes us to be unless we register; without it where we are.
     pub gateway: Option<&'a str>,
+    /// The tone that our route `music` plays, in Hz, and its rate.
+    pub music: (f64, u32),
+    /// The phone; where it registers is filled in.
+    pub phone: PhoneSpec<'a>,
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        let phone = PhoneSpec::default();
+        Self { proxy: &[], trunk: "", gateway: None, music: (800.0, 8000), phone }
+    }
+}
+
+/// What every phone can do.
+pub trait Phone {
+    /// Calls.
+    fn call(&mut self, uri: &str);
+    /// Waits until the next call stands.
+    fn wait_until_talking(&mut self);
+    /// Waits until it is over.
+    fn wait_until_over(&mut self);
+    /// What it has decoded in its last call.
+    fn recording(&self) -> Recording;
+}
+
+/// What a phone has decoded.
+pub struct Recording {
+    /// Samples a second.
+    pub rate: u32,
+    /// The left channel.
+    pub samples: Vec<i16>,
+}
+
+impl Recording {
+    /// Reads a WAV file that may be in the making: lengths in its header do not count.
+    pub fn open(path: &Path) -> Self {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let channels = bytes.get(22..24).map_or(1, |pair| u16::from_le_bytes([pair[0], pair[1]]));
+        let rate = bytes.get(24..28).map_or(8000, |octets| {
+            u32::from_le_bytes([octets[0], octets[1], octets[2], octets[3]])
+        });
+        let frame = 2 * usize::from(channels.max(1));
+        let frames = bytes.get(44..).unwrap_or_default().chunks_exact(frame);
+        let samples = frames.map(|frame| i16::from_le_bytes([frame[0], frame[1]])).collect();
+        Self { rate, samples }
+    }
 }
 
 /// A gateway, a proxy and a phone.
@@ -37,7 +83,12 @@ pub struct Network {
 
 /// Whether the programs are there; says so if not.
 pub fn installed() -> bool {
-    let missing = ["kamailio", "baresip"].into_iter().find(|program| find(program).is_none());
+    all_there(&["kamailio", "baresip"])
+}
+
+/// Whether these programs are there; names the first that is not.
+pub fn all_there(programs: &[&str]) -> bool {
+    let missing = programs.iter().find(|program| find(program).is_none());
     if let Some(program) = missing {
         // Past the harness's capture, for the summary of `make test`; nobody to tell is no failure.
         let _ = writeln!(std::io::stderr(), "SKIPPED: interop: {program} is not installed");
@@ -45,42 +96,150 @@ pub fn installed() -> bool {
     missing.is_none()
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// Whether Kamailio speaks TLS: a package of its own.
+pub fn proxy_speaks_tls() -> bool {
+    let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"];
+    let there = places.iter().any(|at| Path::new(at).join("kamailio/modules/tls.so").exists());
+    if !there {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: interop: kamailio-tls-modules is missing");
+    }
+    there
+}
+
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/usr/bin"].map(PathBuf::from);
     let mut places = std::env::split_paths(&path).chain(system);
     places.find_map(|place| Some(place.join(program)).filter(|file| file.exists()))
 }
 
+/// Certificates of one authority, for us, the proxy and a phone.
+pub struct Certificates {
+    pub dir: TempDir,
+}
+
+impl Certificates {
+    pub fn make() -> Self {
+        use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+        let dir = TempDir::new().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes whoever is called as its issuer to have signed itself.
+        authority.distinguished_name.push(DnType::CommonName, "authority of this test");
+        let key = KeyPair::generate().unwrap();
+        write("ca.crt", &authority.self_signed(&key).unwrap().pem());
+        let issuer = Issuer::new(authority, key);
+        for (name, address) in [("gateway", PHONE), ("proxy", PROXY), ("phone", PHONE)] {
+            let key = KeyPair::generate().unwrap();
+            let names = vec![address.to_owned(), DOMAIN.to_owned()];
+            let mut params = CertificateParams::new(names).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
+            let made = params.signed_by(&key, &issuer).unwrap();
+            let (certificate, key) = (made.pem(), key.serialize_pem());
+            write(&format!("{name}.crt"), &certificate);
+            write(&format!("{name}.key"), &key);
+            // Baresip wants both in one.
+            write(&format!("{name}.pem"), &(key + &certificate));
+        }
+        Self { dir }
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    /// Options for a gateway that listens over TLS.
+    pub fn of_gateway(&self) -> Vec<String> {
+        vec![
+            "sip.listen=udp:127.0.0.1:0,tcp:127.0.0.1:0,tls:127.0.0.1:0".to_owned(),
+            format!("sip.tls_certificate={}", self.file("gateway.crt")),
+            format!("sip.tls_key={}", self.file("gateway.key")),
+            format!("sip.tls_ca={}", self.file("ca.crt")),
+        ]
+    }
+}
+
 impl Network {
     pub async fn start(setup: &Setup<'_>) -> Self {
-        let port = UdpSocket::bind((PROXY, 0)).unwrap().local_addr().unwrap().port();
-        let proxy = format!("{PROXY}:{port}");
-        let music = TempDir::new().unwrap();
-        let audio = tone_wav(music.path(), "music.wav", 800.0, 1.0);
-        // Who registers must find its registrar; else the proxy has to know where the gateway is.
-        let first = setup.gateway.map(|gateway| Kamailio::start(&proxy, gateway, setup.sha256));
-        let daemon = Daemon::start("127.0.0.1:9", &trunk(&proxy, setup.trunk, &audio)).await;
-        // The gateway has read its audio file.
-        drop(music);
-        let kamailio =
-            first.unwrap_or_else(|| Kamailio::start(&proxy, &daemon.sip.to_string(), setup.sha256));
-        let phone = Baresip::start(&proxy, setup.manual);
+        let (daemon, kamailio) = start_without_phone(setup).await;
+        let spec = &setup.phone;
+        let phone = Baresip::start(&PhoneSpec {
+            address: format!("sip:phone@{DOMAIN}"),
+            proxy: Some(kamailio.address.to_string()),
+            config: spec.config.clone(),
+            ..*spec
+        });
         Self { daemon, phone, kamailio }
     }
 
     /// Calls the phone.
     pub async fn dial(&self, call_type: &str, section: &str, content: Value) -> String {
-        let body = json!({ "instanceId": "inst_kamailio", "type": call_type,
-            "target": { "phoneNumber": super::rig::NUMBER }, section: content });
-        let (status, call) = self.daemon.post("/v1/calls", &body).await;
-        assert_eq!(status, 201, "{call}");
-        call["id"].as_str().unwrap().to_owned()
+        dial(&self.daemon, call_type, section, content).await
+    }
+
+    /// The only call that came in, when it is over.
+    pub async fn incoming(&self) -> Value {
+        let (_, calls) = self.daemon.get("/v1/calls?direction=inbound").await;
+        self.daemon.wait_for_end(calls["data"][0]["id"].as_str().unwrap()).await
     }
 }
 
-fn trunk(proxy: &str, more: &str, audio: &Path) -> String {
+/// Starts the gateway and the proxy, each of which knows where the other is.
+pub async fn start_without_phone(setup: &Setup<'_>) -> (Daemon, Kamailio) {
+    let port = UdpSocket::bind((PROXY, 0)).unwrap().local_addr().unwrap().port();
+    let tls_port = TcpListener::bind((PROXY, 0)).unwrap().local_addr().unwrap().port();
+    let wires = Wires {
+        udp: format!("{PROXY}:{port}"),
+        tls: format!("{PROXY}:{tls_port}"),
+        options: setup.proxy,
+        certificates: setup.proxy.contains(&"TLS").then(|| Arc::new(Certificates::make())),
+    };
+    let music = TempDir::new().unwrap();
+    let (hz, rate) = setup.music;
+    let audio = tone_wav_at(music.path(), "music.wav", rate, hz, 1.0);
+    // Who registers must find its registrar; else the proxy has to know where the gateway is.
+    let first = setup.gateway.map(|gateway| Kamailio::start(&wires, gateway));
+    let mut options = wires.certificates.as_ref().map_or(vec![], |made| made.of_gateway());
+    if !options.is_empty() {
+        options.push("sip.tls_require_client_certificate=true".to_owned());
+    }
+    let args: Vec<&str> = options.iter().flat_map(|option| ["--set", option]).collect();
+    let trunk = trunk(&wires, setup.trunk, &audio);
+    let daemon = Daemon::start_with_both("127.0.0.1:9", &trunk, &args).await;
+    // The gateway has read its audio file.
+    drop(music);
+    let gateway = match daemon.tls() {
+        Some(address) => format!("{address};transport=tls"),
+        None => daemon.sip.to_string(),
+    };
+    let kamailio = first.unwrap_or_else(|| Kamailio::start(&wires, &gateway));
+    (daemon, kamailio)
+}
+
+/// Calls the phone behind the proxy.
+pub async fn dial(daemon: &Daemon, call_type: &str, section: &str, content: Value) -> String {
+    let body = json!({ "instanceId": "inst_kamailio", "type": call_type,
+        "target": { "phoneNumber": super::rig::NUMBER }, section: content });
+    let (status, call) = daemon.post("/v1/calls", &body).await;
+    assert_eq!(status, 201, "{call}");
+    call["id"].as_str().unwrap().to_owned()
+}
+
+/// Where the proxy listens, and how.
+struct Wires<'a> {
+    udp: String,
+    tls: String,
+    options: &'a [&'a str],
+    certificates: Option<Arc<Certificates>>,
+}
+
+fn trunk(wires: &Wires<'_>, more: &str, audio: &Path) -> String {
     let audio = audio.display();
+    let proxy = match wires.certificates {
+        Some(_) => format!("{};transport=tls", wires.tls),
+        None => wires.udp.clone(),
+    };
     format!(
         "[[trunk]]\nname = \"kamailio\"\nproxy = \"sip:{proxy}\"\nsources = [\"{PROXY}/32\"]\n\
          username = \"gateway\"\npassword = \"secret\"\nrealm = \"{DOMAIN}\"\n\
@@ -88,6 +247,8 @@ fn trunk(proxy: &str, more: &str, audio: &Path) -> String {
          {more}\n[[instance]]\nid = \"inst_kamailio\"\ntrunk = \"kamailio\"\n\
          [[route]]\ntrunk = \"kamailio\"\nto = '^(music|\\+15550100)$'\ninstance = \"inst_kamailio\"\n\
          action = \"play\"\naudio = \"{audio}\"\n\
+         [[route]]\ntrunk = \"kamailio\"\nto = \"^stream$\"\ninstance = \"inst_kamailio\"\n\
+         action = \"stream\"\n\
          [[route]]\ntrunk = \"kamailio\"\nto = \"^ring$\"\naction = \"ring\"\n"
     )
 }
@@ -96,25 +257,42 @@ fn trunk(proxy: &str, more: &str, audio: &Path) -> String {
 pub struct Kamailio {
     child: Child,
     dir: TempDir,
+    /// Where it listens over UDP.
+    pub address: SocketAddr,
+    /// Kept until it ends.
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Kamailio {
-    fn start(proxy: &str, gateway: &str, sha256: bool) -> Self {
+    fn start(wires: &Wires<'_>, gateway: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let config = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/interop/kamailio.cfg");
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let mut command = Command::new(find("kamailio").unwrap());
-        command.args(["-DD", "-E", "-m", "32", "-M", "4"]);
+        command.args(["-DD", "-E", "-m", "64", "-M", "8"]);
         command.arg("-w").arg(dir.path()).arg("-Y").arg(dir.path()).arg("-f").arg(config);
-        command.arg(format!("--substdef=!PROXY!{proxy}!g"));
-        command.arg(format!("--substdef=!GATEWAY!{gateway}!g"));
-        if sha256 {
-            command.args(["-A", "SHA256"]);
+        let mut put = |name: &str, value: &str| {
+            command.arg(format!("--substdef=!{name}!{value}!g"));
+        };
+        put("PROXY", &wires.udp);
+        put("SECURE", &wires.tls);
+        put("GATEWAY", gateway);
+        if let Some(certificates) = &wires.certificates {
+            put("AUTHORITY", &certificates.file("ca.crt"));
+            put("CERTIFICATE", &certificates.file("proxy.crt"));
+            put("PRIVATE_KEY", &certificates.file("proxy.key"));
+        }
+        for option in wires.options {
+            command.args(["-A", option]);
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let proxy_at: SocketAddr = proxy.parse().unwrap();
-        let mut kamailio = Self { child, dir };
-        kamailio.wait_until_up(proxy_at);
+        let mut kamailio = Self {
+            child,
+            dir,
+            address: wires.udp.parse().unwrap(),
+            certificates: wires.certificates.clone(),
+        };
+        kamailio.wait_until_up(kamailio.address);
         kamailio
     }
 
@@ -140,7 +318,8 @@ impl Kamailio {
         }
     }
 
-    fn log(&self) -> String {
+    /// What it has printed.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 }
@@ -155,7 +334,7 @@ impl Drop for Kamailio {
 }
 
 /// Asks a program to end, by its process id, and sees to it that it does: it has children.
-fn end(child: &mut Child) {
+pub fn end(child: &mut Child) {
     let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     let until = Instant::now() + Duration::from_secs(5);
     while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
@@ -164,191 +343,4 @@ fn end(child: &mut Child) {
     // Ended already: nothing to kill.
     let _ = child.kill();
     let _ = child.wait();
-}
-
-/// A running phone; ended when dropped.
-pub struct Baresip {
-    child: Child,
-    pub dir: TempDir,
-    control: TcpStream,
-    unread: Vec<u8>,
-    events: Vec<Value>,
-}
-
-impl Baresip {
-    fn start(proxy: &str, manual: bool) -> Self {
-        let dir = TempDir::new().unwrap();
-        tone_wav(dir.path(), "tone.wav", 500.0, 30.0);
-        let control = TcpListener::bind((PHONE, 0)).unwrap().local_addr().unwrap();
-        let account = format!(
-            "<sip:phone@{DOMAIN}>;auth_user=phone;auth_pass=secret;regint=60;\
-             outbound=\"sip:{proxy}\";answermode={};audio_codecs=PCMU/8000/1,PCMA/8000/1\n",
-            if manual { "manual" } else { "auto" }
-        );
-        std::fs::write(dir.path().join("accounts"), account).unwrap();
-        std::fs::write(dir.path().join("contacts"), "").unwrap();
-        std::fs::write(dir.path().join("config"), configuration(dir.path(), control)).unwrap();
-        let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let child = Command::new(find("baresip").unwrap())
-            .arg("-f")
-            .arg(dir.path())
-            .arg("-s")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut child = child;
-        let control = connect(control, &mut child);
-        let mut phone = Self { child, dir, control, unread: Vec::new(), events: Vec::new() };
-        phone.wait_until_registered();
-        phone
-    }
-
-    /// Gives a command of baresip's menu.
-    pub fn tell(&mut self, command: &str, parameters: &str) {
-        let text = json!({ "command": command, "params": parameters, "token": command });
-        let text = text.to_string();
-        write!(self.control, "{}:{text},", text.len()).unwrap();
-    }
-
-    /// Waits for the next event of this type.
-    pub fn wait_for(&mut self, kind: &str) -> Value {
-        self.wait(|message| message["type"] == kind, kind)
-    }
-
-    /// Waits for the next event of one of these types.
-    pub fn wait_for_one(&mut self, kinds: &[&str]) -> Value {
-        let wanted = |message: &Value| kinds.iter().any(|kind| message["type"] == *kind);
-        self.wait(wanted, &kinds.join(" or "))
-    }
-
-    fn wait_until_registered(&mut self) {
-        let until = Instant::now() + SOON;
-        loop {
-            self.tell("reginfo", "");
-            let answer = self.wait(|message| message["token"] == "reginfo", "reginfo");
-            if answer["data"].as_str().unwrap().contains("OK") {
-                return;
-            }
-            assert!(Instant::now() < until, "the phone does not register: {answer}");
-            std::thread::park_timeout(Duration::from_millis(50));
-        }
-    }
-
-    fn wait(&mut self, wanted: impl Fn(&Value) -> bool, name: &str) -> Value {
-        let until = Instant::now() + SOON;
-        loop {
-            if let Some(at) = self.events.iter().position(&wanted) {
-                return self.events.remove(at);
-            }
-            let mut buffer = [0; 4096];
-            match self.control.read(&mut buffer) {
-                Ok(0) => panic!("baresip has ended"),
-                Ok(length) => self.unread.extend_from_slice(&buffer[..length]),
-                Err(_) => assert!(Instant::now() < until, "no {name}: {:#?}", self.events),
-            }
-            while let Some(message) = netstring(&mut self.unread) {
-                self.events.push(serde_json::from_slice(&message).unwrap());
-            }
-        }
-    }
-
-    /// What it has decoded in its last call so far, 8 kHz.
-    pub fn heard(&self) -> Vec<i16> {
-        let files = std::fs::read_dir(self.dir.path()).unwrap();
-        let mut files: Vec<PathBuf> = files
-            .map(|file| file.unwrap().path())
-            .filter(|file| file.to_string_lossy().ends_with("-dec.wav"))
-            .collect();
-        files.sort();
-        let bytes = std::fs::read(files.last().expect("a recording")).unwrap();
-        // The header's lengths are written at the end of the call only.
-        let samples = bytes.get(44..).unwrap_or_default().chunks_exact(2);
-        samples.map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
-    }
-
-    /// How many RTP packets have come in this call, by its own count.
-    pub fn received(&mut self) -> u64 {
-        let text = self.audio_debug();
-        let count = text.split("rcvd=").nth(1).unwrap_or("0");
-        let digits = count.find(|c: char| !c.is_ascii_digit()).unwrap_or(count.len());
-        count[..digits].parse().unwrap_or(0)
-    }
-
-    fn audio_debug(&mut self) -> String {
-        self.tell("audio_debug", "");
-        let answer = self.wait(|message| message["token"] == "audio_debug", "audio_debug");
-        answer["data"].as_str().unwrap().to_owned()
-    }
-
-    /// Waits until so many packets more have come.
-    pub fn receive(&mut self, more: u64) {
-        let wanted = self.received() + more;
-        let until = Instant::now() + SOON;
-        while self.received() < wanted {
-            assert!(Instant::now() < until, "no sound comes: {}", self.audio_debug());
-            std::thread::park_timeout(Duration::from_millis(50));
-        }
-    }
-
-    /// Waits until it has decoded so many samples more than `before`. Its recorder stops at the
-    /// first hold.
-    pub fn hear(&self, before: usize, more: usize) {
-        let until = Instant::now() + SOON;
-        while self.heard().len() < before + more {
-            assert!(Instant::now() < until, "only {} samples", self.heard().len());
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Baresip {
-    fn drop(&mut self) {
-        end(&mut self.child);
-        if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            eprintln!("--- baresip ---\n{log}");
-        }
-    }
-}
-
-fn connect(control: SocketAddr, child: &mut Child) -> TcpStream {
-    let until = Instant::now() + SOON;
-    loop {
-        if let Ok(stream) = TcpStream::connect(control) {
-            stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-            return stream;
-        }
-        assert!(child.try_wait().unwrap().is_none() && Instant::now() < until, "no baresip");
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-}
-
-/// Takes `5:hello,` out.
-fn netstring(bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
-    let colon = bytes.iter().position(|byte| *byte == b':')?;
-    let length: usize = std::str::from_utf8(&bytes[..colon]).ok()?.parse().ok()?;
-    let message = bytes.get(colon + 1..colon + 1 + length)?.to_vec();
-    bytes.get(colon + 1 + length)?;
-    bytes.drain(..colon + length + 2);
-    Some(message)
-}
-
-fn configuration(dir: &Path, control: SocketAddr) -> String {
-    let dir = dir.display();
-    let sip = free_udp_port();
-    let modules = ["/usr/lib/baresip/modules", "/usr/lib64/baresip/modules"];
-    let modules = modules.iter().find(|path| Path::new(path).exists()).unwrap_or(&modules[0]);
-    format!(
-        "poll_method epoll\nsip_listen {PHONE}:{sip}\nnet_interface {PHONE}\n\
-         call_local_timeout 120\ncall_max_calls 4\n\
-         audio_source aufile,{dir}/tone.wav\naudio_player aufile,{dir}/player.wav\n\
-         audio_alert aufile,{dir}/alert.wav\n\
-         ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
-         rtcp_mux no\nmodule_path {modules}\n\
-         module g711.so\nmodule aufile.so\nmodule sndfile.so\n\
-         module_app account.so\nmodule_app ctrl_tcp.so\nmodule_app menu.so\n\
-         ctrl_tcp_listen {control}\nsnd_path {dir}\n"
-    )
 }

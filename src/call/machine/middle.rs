@@ -109,7 +109,7 @@ impl Call {
                     }
                     Plan::Outbound { .. } | Plan::Inbound { .. } | Plan::Ask { .. } => {}
                 }
-                self.accept();
+                self.accept(now);
                 Ok(())
             }
             Wish::Reject { code, reason } => {
@@ -222,7 +222,7 @@ impl Call {
             State::Waiting
             | State::Dialing { .. }
             | State::Offered { .. }
-            | State::Accepting
+            | State::Accepting { .. }
             | State::Answered { .. } => conflict(detail),
         }
     }

@@ -129,6 +129,77 @@ fn a_session_that_never_ends_does_not_keep_the_call() {
 }
 
 #[test]
+fn a_node_that_stops_waits_for_nobody_who_is_silent() {
+    let gateway = Some(HangupParty::Gateway);
+    let shut = (CallStatus::Failed, Some(EndReason::TerminatedByApi), gateway);
+    let mut queued = Rig::outbound();
+    assert!(queued.feed(Input::Draining).contains(&Output::Finished));
+    assert_eq!(result(&queued), shut, "it would never have its turn");
+    // Answered, and no ACK comes: neither now nor after the hang-up.
+    let mut rig = inbound_at_once();
+    rig.feed(Input::Begin);
+    assert_eq!(rig.until(), None, "the session waits 64*T1");
+    rig.feed(Input::Draining);
+    rig.ms = rig.until().unwrap();
+    assert_eq!(rig.ms, 2000);
+    assert!(matches!(rig.feed(Input::Timeout)[..], [Output::Hangup(_)]));
+    rig.ms = rig.until().unwrap();
+    assert_eq!(rig.ms, 4000);
+    assert!(rig.feed(Input::Timeout).contains(&Output::Finished));
+    assert_eq!(result(&rig), (CallStatus::Failed, Some(EndReason::TrunkDown), gateway));
+    // Hung up before the drain, and in it: nobody answers BYE.
+    let mut leaving = Rig::outbound();
+    leaving.feed(Input::Begin);
+    leaving.feed(Input::Answered);
+    leaving.feed(Input::PlaybackDone);
+    assert_eq!(leaving.until(), Some(70_000));
+    leaving.feed(Input::Draining);
+    assert_eq!(leaving.until(), Some(2000));
+    let mut talking = Rig::outbound();
+    talking.feed(Input::Begin);
+    talking.feed(Input::Answered);
+    talking.feed(Input::Draining);
+    assert_eq!(talking.until(), Some(600_000), "who talks goes on");
+    talking.ms = 5000;
+    talking.feed(Input::Shutdown);
+    assert_eq!(talking.until(), Some(7000));
+    talking.ms = 7000;
+    assert!(talking.feed(Input::Timeout).contains(&Output::Finished));
+}
+
+#[test]
+fn a_call_that_missed_the_drain_is_cut_as_fast() {
+    let mut rig = Rig::outbound();
+    rig.feed(Input::Begin);
+    rig.feed(Input::Answered);
+    rig.feed(Input::Shutdown);
+    assert_eq!(rig.until(), Some(2000));
+    rig.ms = 1000;
+    rig.feed(Input::Shutdown);
+    assert_eq!(rig.until(), Some(2000), "asking again does not wait for longer");
+}
+
+#[test]
+fn a_caller_whose_ack_comes_during_a_drain_is_served() {
+    let mut rig = inbound_at_once();
+    rig.feed(Input::Begin);
+    rig.feed(Input::Draining);
+    rig.ms = 1900;
+    assert!(rig.feed(Input::Answered).contains(&Output::Play));
+    assert_eq!(rig.until(), Some(601_900));
+}
+
+fn inbound_at_once() -> Rig {
+    let plan = Plan::Inbound {
+        ring: Duration::ZERO,
+        early_media: false,
+        hangup_after: Duration::ZERO,
+        longest: Duration::from_secs(600),
+    };
+    Rig::new(Direction::Inbound, plan)
+}
+
+#[test]
 fn a_client_that_hangs_up_ends_its_call_well() {
     let api = Some(HangupParty::Api);
     let mut rig = Rig::outbound();

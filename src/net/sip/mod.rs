@@ -10,7 +10,7 @@
 //! Owns sockets, connections and the deadline. Decides nothing about SIP: that is
 //! [`crate::sip::endpoint::Endpoint`]'s. Every queue is bounded: a full queue of datagrams drops
 //! them (SIP retransmits), one of streams slows streams down; a full event queue slows this task
-//! down.
+//! down, which then reads commands only.
 
 mod connections;
 mod icmp;
@@ -154,7 +154,7 @@ impl Driver {
         mut probes: mpsc::Receiver<tokio::sync::oneshot::Sender<()>>,
         stop: CancellationToken,
     ) {
-        self.drain().await;
+        self.drain(&mut commands).await;
         loop {
             let deadline = self.deadline;
             tokio::select! {
@@ -180,7 +180,7 @@ impl Driver {
                 }
                 () = crate::net::sleep_until(deadline) => self.feed(Input::Timeout),
             }
-            self.drain().await;
+            self.drain(&mut commands).await;
             while self.children.try_join_next().is_some() {}
         }
     }
@@ -208,14 +208,14 @@ impl Driver {
         }
     }
 
-    async fn drain(&mut self) {
+    async fn drain(&mut self, commands: &mut mpsc::Receiver<Command>) {
         loop {
             match self.endpoint.poll_output() {
                 Output::Transmit { flow, bytes, server_name } => {
                     self.transmit(flow, bytes, server_name);
                 }
                 Output::Event { session, event } => {
-                    let _ = self.events.send(SipEvent::Session(session, event)).await;
+                    self.tell(SipEvent::Session(session, event), commands).await;
                 }
                 Output::Note(note) => self.note(note),
                 Output::Resolve { query, host, port, transport } => {
@@ -226,6 +226,31 @@ impl Driver {
                     self.stats.send_replace(self.endpoint.stats());
                     return;
                 }
+            }
+        }
+    }
+
+    /// Waits for room, and takes commands in the meantime: who reads the events may be waiting for
+    /// room among the commands, and the two would wait for each other for ever. What commands bring
+    /// forth stands behind the event, in the endpoint.
+    async fn tell(&mut self, told: SipEvent, commands: &mut mpsc::Receiver<Command>) {
+        let told = match self.events.try_send(told) {
+            Err(mpsc::error::TrySendError::Full(told)) => told,
+            // Closed: nobody is left to tell.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,
+        };
+        let events = self.events.clone();
+        loop {
+            tokio::select! {
+                biased;
+                room = events.reserve() => {
+                    // As above.
+                    if let Ok(room) = room {
+                        room.send(told);
+                    }
+                    return;
+                }
+                Some(command) = commands.recv() => self.feed(Input::Command(command)),
             }
         }
     }

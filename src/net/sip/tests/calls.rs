@@ -160,3 +160,22 @@ async fn both_families_share_a_port() {
     let second = SipSockets::bind(&SocketSpec::new(listen)).await;
     assert!(second.is_ok(), "{second:?}");
 }
+
+#[tokio::test]
+async fn commands_are_taken_while_nobody_reads_events() {
+    // Who reads the events is the one who gives the commands, and has no room for either.
+    let any = "127.0.0.1:0".parse().unwrap();
+    let spec = SocketSpec::new(vec![(Transport::Udp, any)]);
+    let mut node = Node::start_with_room(spec, &["sip:127.0.0.1:9".to_owned()], [1, 1]).await;
+    let calls = 100;
+    let given = async {
+        for id in 1..=calls {
+            node.call(id).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, given).await.is_ok(), "both wait for each other");
+    for wanted in 1..=calls {
+        let first = node.session(|id, _| (id == SessionId(wanted)).then_some(())).await;
+        assert_eq!(first, (), "no event is lost, and they come in order");
+    }
+}

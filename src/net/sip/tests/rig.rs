@@ -25,6 +25,15 @@ pub(super) struct Node {
 impl Node {
     /// Starts a node whose only trunk is all of loopback, with these gateways.
     pub(super) async fn start(spec: SocketSpec, gateways: &[String]) -> Self {
+        Self::start_with_room(spec, gateways, [64, 1024]).await
+    }
+
+    /// The same with room for so many commands and events.
+    pub(super) async fn start_with_room(
+        spec: SocketSpec,
+        gateways: &[String],
+        [commands_max, events_max]: [usize; 2],
+    ) -> Self {
         let sockets = SipSockets::bind(&spec).await.unwrap();
         let addresses = sockets.addresses().to_vec();
         let sources = vec![("127.0.0.0".parse().unwrap(), 8), ("::1".parse().unwrap(), 128)];
@@ -33,8 +42,8 @@ impl Node {
         let spec = EndpointSpec { trunks, ..EndpointSpec::new(addresses.clone(), [5; 32]) };
         let (stats, tls) = (sockets.stats(), sockets.tls());
         let endpoint = Endpoint::new(Instant::now(), spec);
-        let (commands, commanded) = mpsc::channel(64);
-        let (events, told) = mpsc::channel(1024);
+        let (commands, commanded) = mpsc::channel(commands_max);
+        let (events, told) = mpsc::channel(events_max);
         let (probes, probed) = mpsc::channel(1);
         let (table_stats, _) = tokio::sync::watch::channel(endpoint.stats());
         let queues = SipQueues { commands: commanded, events, probes: probed, stats: table_stats };
