@@ -25,6 +25,7 @@ mod bad_input;
 mod closed_loop;
 mod exact;
 mod hostile_rtp;
+mod identity;
 mod inbound;
 mod joined;
 mod live;

@@ -172,6 +172,7 @@ fn spec() -> StreamSpec {
         instance: "inst_1".parse().unwrap(),
         direction: Direction::Outbound,
         from: Some("+15550100".to_owned()),
+        identity: None,
         to: "+15550123".to_owned(),
         options: StreamOptions::default(),
         parameters: serde_json::Map::new(),

@@ -10,6 +10,7 @@ fn context() -> BrainContext {
         call_id: "call_1".to_owned(),
         direction: "outbound".to_owned(),
         from: Some("+4930111".to_owned()),
+        identity: None,
         to: "+4930222".to_owned(),
         instructions: vec!["Confirm the appointment.".to_owned()],
         language: "en".to_owned(),
