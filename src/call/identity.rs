@@ -26,6 +26,23 @@ pub struct CallIdentity {
 }
 
 impl CallIdentity {
+    /// A verified caller, for tests.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        Self {
+            asserted: vec!["tel:+14155550123".to_owned()],
+            verified: Some(Verified {
+                state: VerifiedState::Valid,
+                attest: Some("A".to_owned()),
+                orig: Some("14155550123".to_owned()),
+                dest: vec!["15550100".to_owned()],
+                origid: Some("x".to_owned()),
+                reason: None,
+            }),
+            ..Self::default()
+        }
+    }
+
     /// Whether it says nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -89,12 +106,13 @@ mod tests {
     #[test]
     fn records_keep_it_and_states_have_one_name() {
         let text = json!({
-            "asserted": ["tel:+1555"], "preferred": null, "anonymous": false, "diversion": [],
-            "history": [], "verstat": null, "identity": [],
-            "verified": {"state": "valid", "attest": "A", "orig": "1555", "dest": ["1556"],
-                         "origid": "x", "reason": null},
+            "asserted": ["tel:+14155550123"], "preferred": null, "anonymous": false,
+            "diversion": [], "history": [], "verstat": null, "identity": [],
+            "verified": {"state": "valid", "attest": "A", "orig": "14155550123",
+                         "dest": ["15550100"], "origid": "x", "reason": null},
         });
         let identity: CallIdentity = serde_json::from_value(text.clone()).unwrap();
+        assert_eq!(identity, CallIdentity::example());
         assert!(!identity.is_empty() && CallIdentity::default().is_empty());
         assert_eq!(serde_json::to_value(&identity).unwrap(), text);
         for state in [

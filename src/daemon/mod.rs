@@ -79,8 +79,7 @@ pub fn run_blocking(config: Config) -> anyhow::Result<()> {
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let begun = Instant::now();
     let metrics = metrics::install();
-    let seed = crate::net::entropy().context("reading random numbers")?;
-    let mut rng = Rng::from_seed(seed);
+    let mut rng = Rng::from_seed(crate::net::entropy().context("reading random numbers")?);
     let store = open_store(&config).await?;
     let agents = start_speech(&config);
     let routes = setup::routes(&config, &agents)?;

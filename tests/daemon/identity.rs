@@ -172,10 +172,11 @@ async fn signed_callers_are_verified_told_and_required() {
     let repository = Repository::start(&web, pem).await;
     let other = Repository::start(&web, strangers.issue(&[]).0).await;
     let config = format!(
-        "[sip.identity]\ntrust_anchors = \"{}\"\nallow_private = true\ntimeout = \"5s\"\n{TRUNKS}",
+        "[sip.identity]\ntrust_anchors = \"{}\"\nallow_private = true\ntimeout = \"5s\"\n\
+         [limits]\ndrain_timeout = \"200ms\"\n{TRUNKS}",
         file("sti.pem").display()
     );
-    let daemon = Daemon::start_trusting(&file("web.pem"), &config).await;
+    let mut daemon = Daemon::start_trusting(&file("web.pem"), &config).await;
     let url = format!("{}/a.pem", repository.url);
     let right = ("14155550123", "15550100");
     let good = identity(&key, &url, "A", right);
@@ -215,6 +216,13 @@ async fn signed_callers_are_verified_told_and_required() {
     }
     let series = "bellwire_callers_verified_total{trunk=\"strict\",state=\"invalid\"}";
     assert!((daemon.metric(series).await - 3.0).abs() < 0.5);
+    let before = record(&daemon, "let-in").await;
+    daemon.stop();
+    let dir = std::mem::replace(&mut daemon.dir, tempfile::TempDir::new().unwrap());
+    let daemon = Daemon::start_in(dir, "127.0.0.1:9", &config).await;
+    let after = record(&daemon, "let-in").await;
+    assert!(after["ended_at"].is_string(), "{after:#}");
+    assert_eq!(after["identity"], before["identity"], "it is kept");
 }
 
 /// The next INVITE at a trunk's gateway.
@@ -249,7 +257,8 @@ async fn outgoing_calls_are_signed_by_the_trunks_service() {
         format!(
             "[[trunk]]\nname = \"{name}\"\nproxy = \"sip:{}\"\nallow = [\"+1\"]\nping = \"off\"\n\
              caller_id = \"+15550100\"\nsign_url = \"{}\"\nsign_attest = \"B\"\n\
-             sign_timeout = \"5s\"\nsign_required = {required}\n",
+             sign_timeout = \"5s\"\nsign_required = {required}\n\
+             [[instance]]\nid = \"inst_{name}\"\ntrunk = \"{name}\"\n",
             gateway.local_addr().unwrap(),
             service.url
         )
@@ -257,7 +266,7 @@ async fn outgoing_calls_are_signed_by_the_trunks_service() {
     let config = format!("{}{}", trunk("signing", false), trunk("bound", true));
     let daemon = Daemon::start("127.0.0.1:9", &config).await;
     let dial = async |trunk: &str, number: &str| {
-        let body = json!({"instanceId": "inst_demo", "type": "FIXED_TTS", "trunkId": trunk,
+        let body = json!({"instanceId": format!("inst_{trunk}"), "type": "FIXED_TTS",
             "target": {"phoneNumber": number}, "tts": {"text": "Hi.", "voiceId": "en-US-001"}});
         let (status, call) = daemon.post("/v1/calls", &body).await;
         assert_eq!(status, 201, "{call}");

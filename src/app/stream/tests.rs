@@ -206,7 +206,11 @@ impl Rig {
 
     /// A call that was answered.
     async fn answered() -> Self {
-        let mut rig = Self::new();
+        Self::answered_with(spec()).await
+    }
+
+    async fn answered_with(spec: StreamSpec) -> Self {
+        let mut rig = Self::with(spec);
         for event in ["queued", "dialing", "ringing", "answered"] {
             rig.event(event);
         }

@@ -76,6 +76,17 @@ fn the_documentation_shows_what_is_sent() {
 }
 
 #[test]
+fn start_tells_who_calls_if_the_network_says_anything() {
+    let caller = crate::call::identity::CallIdentity::example();
+    let identity = Some(Box::new(caller.clone()));
+    let start = wire::start(&BrainContext { identity, ..context() }, false, std::iter::empty());
+    let start: Value = serde_json::from_str(&start).unwrap();
+    assert_eq!(start["identity"], json!(caller));
+    let start = wire::start(&context(), false, std::iter::empty());
+    assert!(!start.contains("identity"), "{start}");
+}
+
+#[test]
 fn the_documentation_shows_what_is_understood() {
     let turn = TurnId(2);
     let expected = [
