@@ -195,13 +195,13 @@ mod tests {
         (CertificateDesk::start(fetch), count)
     }
 
-    fn good() -> Result<Fetched, String> {
-        Ok(Fetched { chain: Authority::new().issue(2099).chain(), max_age: None })
+    fn good() -> Fetched {
+        Fetched { chain: Authority::new().issue(2099).chain(), max_age: None }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_certificate_is_fetched_once_for_all_who_ask() {
-        let (desk, count) = desk(Duration::from_secs(1), good());
+        let (desk, count) = desk(Duration::from_secs(1), Ok(good()));
         let (a, b) = tokio::join!(desk.certificate("https://x"), desk.certificate("https://x"));
         assert!(a.is_ok() && a == b);
         assert!(desk.certificate("https://x").await.is_ok());
@@ -213,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_fetch_goes_on_when_nobody_waits_any_more() {
-        let (desk, count) = desk(Duration::from_secs(1), good());
+        let (desk, count) = desk(Duration::from_secs(1), Ok(good()));
         let wait = Duration::from_millis(500);
         assert!(tokio::time::timeout(wait, desk.certificate("https://x")).await.is_err());
         tokio::time::sleep(wait * 2).await;
@@ -226,7 +226,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_are_remembered_for_a_while_and_hangs_end() {
-        let (desk, count) = desk(FETCH_MAX * 2, good());
+        let (desk, count) = desk(FETCH_MAX * 2, Ok(good()));
         let why = desk.certificate("https://x").await.unwrap_err();
         assert!(why.contains("nothing came"), "{why}");
         assert_eq!(desk.certificate("https://x").await, Err(why));
@@ -239,7 +239,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_so_many_are_fetched_at_once() {
         let (desk, count) = desk(Duration::from_secs(1), Err("404".to_owned()));
-        let asks: Vec<_> = (0..FETCHES_MAX + 1)
+        let asks: Vec<_> = (0..=FETCHES_MAX)
             .map(|number| {
                 let desk = desk.clone();
                 tokio::spawn(async move { desk.certificate(&format!("https://{number}")).await })

@@ -92,7 +92,7 @@ async fn ask(client: &HttpClient, request: HttpRequest) -> Result<String, String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::agent::loopback::{Loopback, Reply};
+    use crate::app::agent::loopback::{Loopback, Reply, Seen};
     use crate::sip::stir::testing::{Authority, NOW};
     use serde_json::Value;
 
@@ -112,7 +112,7 @@ mod tests {
         if let Some(seen) = seen.first() {
             assert!(seen.header("webhook-signature").unwrap().starts_with("v1,"));
         }
-        (signed, seen.first().map(|seen| seen.json()))
+        (signed, seen.first().map(Seen::json))
     }
 
     #[tokio::test]

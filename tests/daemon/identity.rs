@@ -245,7 +245,7 @@ async fn outgoing_calls_are_signed_by_the_trunks_service() {
         let number = |value: &Value| value.as_str().unwrap().to_owned();
         let (orig, dest) = (number(&asked["orig"]["tn"]), number(&asked["dest"]["tn"][0]));
         let attest = number(&asked["attest"]);
-        if dest.ends_with("9") {
+        if dest.ends_with('9') {
             return (503, json!({}));
         }
         let url = "https://cert.example/a.pem";

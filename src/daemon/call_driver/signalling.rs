@@ -225,7 +225,7 @@ impl CallActor {
         };
         let headers = signature.into_iter().collect();
         let invite = Invite::new(session, &trunk, &uri, &from_user, Vec::new());
-        let invite = Invite { sdp, replaces, headers, ..invite };
+        let invite = Invite { headers, sdp, replaces, ..invite };
         self.side = Some(Side { session, desk });
         self.tell_sip(Command::Invite(Box::new(invite))).await;
     }

@@ -59,8 +59,7 @@ impl Authority {
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let name = KeyPair::generate().unwrap().public_key_raw()[1..9].to_vec();
-    let name: String = name.iter().map(|octet| format!("{octet:02x}")).collect();
+    let name = URL_SAFE_NO_PAD.encode(&KeyPair::generate().unwrap().public_key_raw()[1..9]);
     params.distinguished_name.push(rcgen::DnType::CommonName, name);
     params
 }

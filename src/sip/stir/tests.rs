@@ -101,11 +101,11 @@ fn certificates_of_others_and_of_other_times_are_not_trusted() {
         assert!(fault.to_string().contains(words), "{fault}");
         assert_eq!((fault.refusal().0, fault.standing()), (437, Standing::Invalid));
     }
-    let early = examine_at(ours.issue(2099), &ours, 900_000_000);
+    let early = examine_at(&ours.issue(2099), &ours, 900_000_000);
     assert!(early.to_string().contains("not valid yet"), "{early}");
 }
 
-fn examine_at(signer: Signer, authority: &Authority, now: u64) -> Fault {
+fn examine_at(signer: &Signer, authority: &Authority, now: u64) -> Fault {
     let claims = claims(vec![signer.identity(now)]);
     let (mut examination, _) = Examination::begin(at(now), claims, FRESH);
     let step = examination.certificate(at(now), Ok(&signer.chain()), &authority.anchors());
