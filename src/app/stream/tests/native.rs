@@ -36,10 +36,10 @@ async fn start_tells_who_calls_if_the_network_says_anything() {
     let caller = crate::call::identity::CallIdentity::example();
     let identity = Some(Box::new(caller.clone()));
     let inbound = StreamSpec { direction: Direction::Inbound, identity, ..spec() };
-    let told = Rig::answered_with(inbound).await.attach("rate=8000").await.told();
+    let told = Rig::answered_with(inbound).await.attach("protocol=native").await.told();
     assert_eq!(told[0]["identity"], serde_json::to_value(caller).unwrap());
     assert_eq!(told[0]["identity"]["verified"]["state"], "valid");
-    let told = Rig::answered().await.attach("rate=8000").await.told();
+    let told = Rig::answered().await.attach("protocol=native").await.told();
     assert_eq!((&told[0]["type"], told[0].get("identity")), (&"start".into(), None));
 }
 
