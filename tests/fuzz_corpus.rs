@@ -24,6 +24,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("mp3_live", bellwire::audio::decode::fuzz_live),
     ("rest_create", bellwire::api::types::fuzz_create),
     ("ws_text", bellwire::app::stream::wire::fuzz_ws_text),
+    ("sip_identity", bellwire::sip::stir::fuzz_entry),
     ("session", bellwire::sip::endpoint::fuzz_entry),
     ("tts_frame", bellwire::speech::tts::fuzz_engine_frame),
     ("tts_normalise", bellwire::speech::tts::fuzz_normalise),

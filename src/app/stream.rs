@@ -42,6 +42,8 @@ pub struct StreamSpec {
     pub direction: crate::call::record::Direction,
     /// Our number or name, if any.
     pub from: Option<String>,
+    /// Who calls, as the network says, if it says anything.
+    pub identity: Option<Box<crate::call::identity::CallIdentity>>,
     /// The other party.
     pub to: String,
     /// Defaults for the client, from the create request.

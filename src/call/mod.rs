@@ -13,6 +13,7 @@
 pub mod cause;
 pub mod control;
 pub mod destination;
+pub mod identity;
 pub mod machine;
 pub mod outcome;
 pub mod queue;

@@ -2,6 +2,7 @@
 //!
 //! Owns names and their mapping to the five statuses of the reference API. Holds no behaviour.
 
+use super::identity::CallIdentity;
 use super::outcome::{Outcome, Transcription};
 use crate::id::{CallId, InstanceId};
 use crate::media::interface::LegReport;
@@ -378,6 +379,9 @@ pub struct CallRecord {
     /// What an agent brought home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Box<Outcome>>,
+    /// Who calls, as the network says; only of an incoming call of which it says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Box<CallIdentity>>,
     /// The user's own object, returned as it came.
     pub metadata: serde_json::Map<String, serde_json::Value>,
 }
@@ -425,6 +429,7 @@ impl CallRecord {
             quality: None,
             transcription: None,
             outcome: None,
+            identity: None,
             metadata: serde_json::Map::new(),
         }
     }

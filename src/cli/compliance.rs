@@ -93,6 +93,8 @@ const TITLES: &[(u16, &str)] = &[
     (7329, "Session-ID"),
     (7339, "SIP overload control"),
     (7433, "User-to-user call control"),
+    (7515, "JSON Web Signature"),
+    (7518, "JSON Web Algorithms"),
     (7587, "RTP payload for Opus"),
     (7614, "Explicit subscriptions for REFER"),
     (7616, "HTTP digest access authentication"),

@@ -42,7 +42,8 @@ pub use report::{ConfigErrors, Place, Problem};
 pub use rtp::{Jitter, JitterMode, Playout, Rtp};
 pub use secret::Secret;
 pub use sip::{
-    DtmfMode, IdentityMode, OfferMode, RedirectMode, ReliableMode, Sip, SrtpMode, Trunk,
+    AttestLevel, DtmfMode, IdentityMode, OfferMode, RedirectMode, ReliableMode, Sip, SipIdentity,
+    SrtpMode, Trunk, VerifyMode,
 };
 pub use speech::{Engine, LlmEngine, LlmKind, SttEngine, SttKind, TtsEngine, TtsKind, Voice};
 pub use value::{ByteSize, DataDir, Metadata, Name, Pattern, Switch};

@@ -1,6 +1,6 @@
 //! `[sip]` and `[[trunk]]`: signalling and the carriers.
 
-use super::address::{CallerId, Cidr, Listen, Prefix, SipUri};
+use super::address::{CallerId, Cidr, Listen, Prefix, SipUri, Url};
 use super::declare::{choice, section};
 use super::secret::Secret;
 use super::value::{Name, Switch};
@@ -44,6 +44,31 @@ section! {
         ban_after: u32 [0..=100_000] = 50, Restart;
         /// How long.
         ban: Duration ["1s"..="24h"] = "10m", Restart;
+        /// How callers are verified on trunks with `verify`.
+        identity: SipIdentity, Restart;
+    }
+}
+
+section! {
+    /// What signed callers (RFC 8224, SHAKEN) are held against.
+    SipIdentity {
+        /// PEM file of the authorities whose certificates may sign callers, e.g. the list of your
+        /// country's STI policy administrator. Nobody is trusted without it; the system's
+        /// authorities are not asked.
+        trust_anchors: Option<PathBuf> => "/etc/bellwire/sti-ca.pem", Restart;
+        /// How long a call waits for the signer's certificate; then it goes on unverified
+        /// (`verify = "note"`) or is refused.
+        ///
+        /// More verifies more of the first calls of each signer, and lets them ring later.
+        timeout: Duration ["50ms"..="5s"] = "500ms", Restart;
+        /// How old a signature may be, or how far ahead of our clock.
+        ///
+        /// 60 s is the RFC's value; more gives whoever records one longer to use it again.
+        fresh: Duration ["5s"..="10m"] = "60s", Restart;
+        /// Fetches certificates from private addresses too, for a repository in your own network.
+        ///
+        /// Off, because the caller chooses the address that is asked.
+        allow_private: bool = false, Restart;
     }
 }
 
@@ -116,6 +141,30 @@ choice! {
         Trunk = "trunk",
         /// Those at any host.
         Any = "any",
+    }
+}
+
+choice! {
+    /// What becomes of callers that are not verified.
+    VerifyMode {
+        /// Nobody looks.
+        Off = "off",
+        /// What is found is told with the call.
+        Note = "note",
+        /// They are refused.
+        Require = "require",
+    }
+}
+
+choice! {
+    /// How sure a signer is of the caller (RFC 8588).
+    AttestLevel {
+        /// The customer is known, and may use the number.
+        A = "A",
+        /// The customer is known.
+        B = "B",
+        /// Where the call came in is known.
+        C = "C",
     }
 }
 
@@ -202,6 +251,22 @@ section! {
         ///
         /// With neither these nor `caller_id`, any number may be shown: the carrier is the judge.
         caller_ids: Vec<CallerId> => ["+15550101", "+15550102"], Call;
+        /// Whether signed callers (RFC 8224, SHAKEN) are verified; `require` refuses all others with
+        /// 403, 428, 436, 437 or 438. Needs `sip.identity.trust_anchors`.
+        verify: VerifyMode = "off", Call;
+        /// `require`: the least attestation that is let in.
+        attest_min: AttestLevel = "C", Call;
+        /// The service that signs our outgoing calls: a POST of who calls whom, answered by the
+        /// value of Identity.
+        sign_url: Option<Url> => "https://sign.example/v1/identity", Call;
+        /// Signs the requests to it as Standard Webhooks does.
+        sign_secret: Option<Secret> => "SIGN_SECRET", Call;
+        /// The attestation that it is asked for.
+        sign_attest: AttestLevel = "A", Call;
+        /// How long a call waits for it.
+        sign_timeout: Duration ["50ms"..="5s"] = "500ms", Call;
+        /// A call that is not signed does not go out; else it goes unsigned.
+        sign_required: bool = false, Call;
         /// Destinations that may be dialled, by prefix in E.164 form; nothing else is dialled.
         ///
         /// Empty, so that a stolen key cannot call premium numbers; `["+"]` allows all.

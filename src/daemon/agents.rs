@@ -142,6 +142,7 @@ impl AgentDesk {
             call_id: record.id.to_string(),
             direction: direction.to_owned(),
             from: record.from.clone(),
+            identity: record.identity.clone(),
             to: record.target_phone.clone(),
             instructions,
             language: plan.language.clone(),

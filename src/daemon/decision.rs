@@ -11,6 +11,7 @@ use crate::app::agent::tools::http::signed;
 use crate::audio::decode::DecodeLimits;
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
+use crate::call::identity::CallIdentity;
 use crate::id::CallId;
 use crate::net::http::{HttpClient, HttpRequest, HttpTimes};
 use crate::sip::interface::Incoming;
@@ -74,10 +75,10 @@ impl Desk {
         &self,
         hook: &Hook,
         call: &CallId,
-        incoming: &Incoming,
+        caller: (&Incoming, &CallIdentity),
         unix_ms: i64,
     ) -> Result<Verdict, String> {
-        let asked = tokio::time::timeout(hook.timeout, self.post(hook, call, incoming, unix_ms));
+        let asked = tokio::time::timeout(hook.timeout, self.post(hook, call, caller, unix_ms));
         let late = |_| format!("the webhook did not answer within {:?}", hook.timeout);
         let body = asked.await.map_err(late)??;
         let desk = self.clone();
@@ -90,11 +91,11 @@ impl Desk {
         &self,
         hook: &Hook,
         call: &CallId,
-        incoming: &Incoming,
+        (incoming, identity): (&Incoming, &CallIdentity),
         unix_ms: i64,
     ) -> Result<Vec<u8>, String> {
         let times = HttpTimes { first_byte: hook.timeout, idle: hook.timeout };
-        let body = question(call, incoming, unix_ms);
+        let body = question(call, incoming, identity, unix_ms);
         let mut request = HttpRequest { times, ..HttpRequest::post_json(&hook.url, &body) };
         if let Some(secret) = &hook.secret {
             let now = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
@@ -161,13 +162,12 @@ impl Desk {
 }
 
 /// What a webhook is told of a call.
-fn question(call: &CallId, incoming: &Incoming, unix_ms: i64) -> Value {
+fn question(call: &CallId, incoming: &Incoming, identity: &CallIdentity, unix_ms: i64) -> Value {
     let headers: Map<String, Value> = incoming
         .headers
         .iter()
         .map(|(name, value)| (name.clone(), Value::String(value.clone())))
         .collect();
-    let identity = &incoming.identity;
     json!({
         "type": "call.incoming",
         "timestamp": crate::api::stamp::iso(unix_ms),
@@ -183,15 +183,7 @@ fn question(call: &CallId, incoming: &Incoming, unix_ms: i64) -> Value {
                 "remote": incoming.remote.to_string(),
                 "headers": headers,
             },
-            "identity": {
-                "asserted": identity.asserted,
-                "preferred": identity.preferred,
-                "anonymous": identity.anonymous,
-                "diversion": identity.diversion,
-                "history": identity.history,
-                "verstat": identity.verstat,
-                "identity": identity.identity,
-            },
+            "identity": identity,
         }},
     })
 }
@@ -238,7 +230,8 @@ mod tests {
             sip_code: 480,
         };
         let call = CallId::from_tail("1").unwrap();
-        let verdict = desk().ask(&hook, &call, &incoming(), 1_000).await;
+        let identity = CallIdentity { anonymous: true, ..CallIdentity::default() };
+        let verdict = desk().ask(&hook, &call, (&incoming(), &identity), 1_000).await;
         let seen = server.requests().remove(0);
         (verdict, seen.json(), seen.header("webhook-signature").map(str::to_owned))
     }
@@ -250,6 +243,8 @@ mod tests {
         assert_eq!(verdict.unwrap().action.plan, Plan::Reject { code: 486 });
         assert_eq!(seen["data"]["call"]["to"], "100");
         assert_eq!(seen["data"]["call"]["sip"]["headers"]["X-Ref"], "7");
+        assert_eq!(seen["data"]["call"]["identity"]["anonymous"], true);
+        assert_eq!(seen["data"]["call"]["identity"]["verified"], Value::Null);
         assert_eq!(seen["timestamp"], "1970-01-01T00:00:01Z");
         assert!(signature.unwrap().starts_with("v1,"));
         let answer = json!({"action": "answer", "ring": 1, "metadata": {"k": 1}});

@@ -94,7 +94,7 @@ pub(super) fn silence() -> Content {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn route(trunk: Option<&str>, to: &str, code: u16) -> InboundRoute {
@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    fn incoming(trunk: &str, to_user: &str) -> Incoming {
+    pub(in crate::daemon) fn incoming(trunk: &str, to_user: &str) -> Incoming {
         Incoming {
             trunk: trunk.to_owned(),
             to_user: to_user.to_owned(),

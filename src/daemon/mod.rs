@@ -8,10 +8,12 @@
 mod agents;
 mod bridging;
 mod call_driver;
+mod certificates;
 mod control;
 mod decision;
 mod gate;
 mod health;
+mod identity;
 mod inbound;
 mod overload;
 mod pair;
@@ -20,10 +22,12 @@ mod reception;
 mod reload;
 mod second;
 mod setup;
+mod sign;
 mod signalling;
 mod switchboard;
 mod tell;
 mod trunks;
+mod verify;
 
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Gateway};
@@ -82,11 +86,11 @@ pub fn run_blocking(config: Config) -> anyhow::Result<()> {
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let begun = Instant::now();
     let metrics = metrics::install();
-    let seed = crate::net::entropy().context("reading random numbers")?;
-    let mut rng = Rng::from_seed(seed);
+    let mut rng = Rng::from_seed(crate::net::entropy().context("reading random numbers")?);
     let store = open_store(&config).await?;
     let agents = start_speech(&config);
     let routes = setup::routes(&config, &agents)?;
+    let verifier = setup::verifier(&config)?;
     let mut toll = setup::toll(&config);
     enter_used(&store, &mut toll).await.context("reading the minutes of this day")?;
     let media = MediaPool::start(setup::media(&config, rng.next_u64()))
@@ -114,7 +118,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let board = Switchboard::new(SwitchboardSpec {
         parts: Arc::clone(&parts),
         queue: setup::queue(&config),
-        reception: Reception::new(routes, setup::decision_desk(&config, &parts)),
+        reception: Reception::new(routes, setup::decision_desk(&config, &parts), verifier),
         lines: setup::lines(&config),
         sip_stats: signalling.stats,
         drain_timeout: config.limits.drain_timeout,

@@ -4,6 +4,8 @@
 use super::agents::AgentDesk;
 use super::call_driver::{AppLeg, agent_leg, now, prompt_leg};
 use super::gate;
+use super::identity::Vetting;
+use super::sign::Signer;
 use crate::api::gateway::{Content, Spoken};
 use crate::app::bridge::PaceSpec;
 use crate::app::prompt::{PromptSpec, Source};
@@ -65,6 +67,10 @@ pub(super) struct TrunkFacts {
     pub longest: Option<Duration>,
     /// The far end may move calls by REFER and Replaces.
     pub refer: bool,
+    /// Callers are verified.
+    pub vetting: Option<Vetting>,
+    /// Who signs outgoing calls.
+    pub signer: Option<Signer>,
 }
 
 impl TrunkFacts {

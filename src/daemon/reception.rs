@@ -1,24 +1,29 @@
 //! Reception: an incoming INVITE on its way to a call.
 //!
 //! ```text
-//!  Incoming ─> route? ─> credentials? ─> webhook? ─> room? ─> call
-//!               404         401           its code     503
+//!  Incoming ─> route? ─> credentials? ─> caller? ─> webhook? ─> room? ─> call
+//!               404         401         403, 428, 436 …  its code    503
 //! ```
 //!
-//! Owns the calls that wait for credentials or for a webhook, and the record of those that are
+//! Owns the calls that wait for credentials, a certificate or a webhook, and the record of those that are
 //! refused. As many wait as the endpoint has sessions. Does not know SIP beyond the seam.
 
 use super::call_driver::{CallSetup, Message, now};
 use super::decision::{Desk, Hook, Verdict};
+use super::identity::{self, Vetting};
 use super::inbound::{InboundAction, InboundRoute, Meets, choose};
 use super::switchboard::Switchboard;
+use super::verify::Verifier;
+use crate::call::identity::Verified;
 use crate::call::queue::Line;
 use crate::call::record::{CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty};
 use crate::call::{Call, Plan};
 use crate::id::{CallId, InstanceId, SessionId};
 use crate::sip::interface::{Command, Event, Incoming};
+use crate::sip::stir::{Fault, Finding};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// An INVITE that waits.
@@ -26,26 +31,36 @@ struct Waiting {
     incoming: Incoming,
     route: usize,
     call: CallId,
+    /// What was found of who calls, where the trunk wants to know.
+    verified: Option<Verified>,
 }
 
-/// What a webhook said of a session's call.
+/// What somebody else said of a session's call.
 pub(super) struct Taken {
     session: SessionId,
-    verdict: Result<Verdict, String>,
+    said: Said,
+}
+
+enum Said {
+    /// Who calls.
+    Found(Finding),
+    /// What a webhook wants.
+    Decided(Result<Verdict, String>),
 }
 
 /// How inbound calls find their way.
 pub(super) struct Reception {
     routes: Vec<InboundRoute>,
     desk: Desk,
+    verifier: Option<Verifier>,
     waiting: HashMap<SessionId, Waiting>,
     asked: JoinSet<Taken>,
 }
 
 impl Reception {
     /// A reception with these routes, in order.
-    pub(super) fn new(routes: Vec<InboundRoute>, desk: Desk) -> Self {
-        Self { routes, desk, waiting: HashMap::new(), asked: JoinSet::new() }
+    pub(super) fn new(routes: Vec<InboundRoute>, desk: Desk, verifier: Option<Verifier>) -> Self {
+        Self { routes, desk, verifier, waiting: HashMap::new(), asked: JoinSet::new() }
     }
 
     /// Whether this session waits here.
@@ -53,7 +68,7 @@ impl Reception {
         self.waiting.contains_key(&session)
     }
 
-    /// The next answer of a webhook.
+    /// The next answer of a webhook or verifier.
     pub(super) async fn decided(&mut self) -> Taken {
         loop {
             match self.asked.join_next().await {
@@ -74,12 +89,15 @@ impl Switchboard {
         }
         let routes = &self.spec.reception.routes;
         let Some((route, auth)) = choose(routes, &incoming) else {
-            self.refused(fresh(), InstanceId::nobody(), &incoming, 404, "no route");
+            // A place behind all routes belongs to nobody.
+            let waiting = Waiting { incoming, route: usize::MAX, call: fresh(), verified: None };
+            self.refused(&waiting, 404, "no route");
             return self.refuse(session, 404, String::new()).await;
         };
-        let waiting = Waiting { incoming, route, call: fresh() };
-        let Some(auth) = auth.cloned() else {
-            return self.meet(session, waiting).await;
+        let auth = auth.cloned();
+        let waiting = Waiting { incoming, route, call: fresh(), verified: None };
+        let Some(auth) = auth else {
+            return self.vet(session, waiting).await;
         };
         self.spec.reception.waiting.insert(session, waiting);
         let ask = Command::Authenticate {
@@ -106,28 +124,78 @@ impl Switchboard {
         match event {
             Event::Authenticated { .. } => {
                 if let Some(waiting) = self.spec.reception.waiting.remove(&session) {
-                    self.meet(session, waiting).await;
+                    self.vet(session, waiting).await;
                 }
             }
             Event::Ended(ending) => {
                 let Some(waiting) = self.spec.reception.waiting.remove(&session) else { return };
                 // A challenge is no attempt yet: the call comes again with credentials.
                 if ending.code != Some(401) {
-                    let instance = self.instance_of(waiting.route);
-                    let code = ending.code.unwrap_or(487);
-                    self.refused(waiting.call, instance, &waiting.incoming, code, &ending.reason);
+                    self.refused(&waiting, ending.code.unwrap_or(487), &ending.reason);
                 }
             }
             _ => {}
         }
     }
 
-    /// A webhook has answered.
+    /// A webhook or verifier has answered.
     pub(super) async fn take_decided(&mut self, taken: Taken) {
         let session = taken.session;
         // Without it, the caller has hung up in the meantime.
         let Some(waiting) = self.spec.reception.waiting.remove(&session) else { return };
-        match taken.verdict {
+        match taken.said {
+            Said::Found(finding) => self.found(session, waiting, &finding).await,
+            Said::Decided(verdict) => self.decided(session, waiting, verdict).await,
+        }
+    }
+
+    /// Looks who calls, where the trunk wants to know.
+    async fn vet(&mut self, session: SessionId, waiting: Waiting) {
+        if self.vetting(&waiting).is_none() {
+            return self.meet(session, waiting).await;
+        }
+        let Some(verifier) = self.spec.reception.verifier.clone() else {
+            // The configuration's check forbids it; nobody comes in by it.
+            let nobody = Fault::Unavailable("no authority is trusted".to_owned());
+            return self.found(session, waiting, &Err(nobody)).await;
+        };
+        let claims = identity::claims(&waiting.incoming);
+        let unix = Duration::from_millis(u64::try_from(now().unix_ms).unwrap_or(0));
+        self.spec.reception.waiting.insert(session, waiting);
+        self.spec.reception.asked.spawn(async move {
+            let said = Said::Found(verifier.verify(claims, unix).await);
+            Taken { session, said }
+        });
+    }
+
+    /// It is known who calls, or that it is not.
+    async fn found(&mut self, session: SessionId, mut waiting: Waiting, finding: &Finding) {
+        let verified = identity::verified(finding);
+        identity::report(waiting.call.as_str(), &waiting.incoming.trunk, &verified);
+        let refusal = self.vetting(&waiting).and_then(|vetting| vetting.refusal(finding));
+        let detail = verified.reason.clone();
+        waiting.verified = Some(verified);
+        match refusal {
+            None => self.meet(session, waiting).await,
+            Some((code, phrase)) => {
+                self.refused(&waiting, code, detail.as_deref().unwrap_or(phrase));
+                self.refuse(session, code, phrase.to_owned()).await;
+            }
+        }
+    }
+
+    fn vetting(&self, waiting: &Waiting) -> Option<Vetting> {
+        self.spec.parts.trunks.get(&waiting.incoming.trunk)?.vetting
+    }
+
+    /// A webhook has decided, or failed.
+    async fn decided(
+        &mut self,
+        session: SessionId,
+        waiting: Waiting,
+        verdict: Result<Verdict, String>,
+    ) {
+        match verdict {
             Ok(Verdict { action, metadata }) => {
                 self.admit(session, waiting, action, metadata).await;
             }
@@ -138,8 +206,7 @@ impl Switchboard {
                     Some(InboundRoute { meets: Meets::Hook(hook), .. }) => hook.sip_code,
                     Some(_) | None => 480,
                 };
-                let instance = self.instance_of(waiting.route);
-                self.refused(waiting.call, instance, &waiting.incoming, code, &detail);
+                self.refused(&waiting, code, &detail);
                 self.refuse(session, code, String::new()).await;
             }
         }
@@ -160,10 +227,11 @@ impl Switchboard {
     fn ask(&mut self, session: SessionId, waiting: Waiting, hook: Hook) {
         let (desk, incoming) = (self.spec.reception.desk.clone(), waiting.incoming.clone());
         let (call, unix_ms) = (waiting.call.clone(), now().unix_ms);
+        let identity = identity::told(&incoming, waiting.verified.as_ref());
         self.spec.reception.waiting.insert(session, waiting);
         self.spec.reception.asked.spawn(async move {
-            let verdict = desk.ask(&hook, &call, &incoming, unix_ms).await;
-            Taken { session, verdict }
+            let verdict = desk.ask(&hook, &call, (&incoming, &identity), unix_ms).await;
+            Taken { session, said: Said::Decided(verdict) }
         });
     }
 
@@ -176,22 +244,23 @@ impl Switchboard {
         metadata: Map<String, Value>,
     ) {
         let instance = self.instance_of(waiting.route);
-        let Waiting { incoming, call: id, .. } = waiting;
+        let id = waiting.call.clone();
+        let trunk = waiting.incoming.trunk.clone();
         let line = self.spec.lines.get(&instance).cloned().unwrap_or(Line {
-            trunk: incoming.trunk.clone(),
+            trunk: trunk.clone(),
             active_max: usize::MAX,
             queue_max: 0,
         });
-        let line = Line { trunk: incoming.trunk.clone(), ..line };
+        let line = Line { trunk: trunk.clone(), ..line };
         let needs_port = !matches!(action.plan, Plan::RingOnly { .. } | Plan::Reject { .. });
         let no_port = needs_port && self.spec.parts.media.status().ports_free == 0;
         let room = !no_port && self.draining.is_none();
         if !room || !self.spec.queue.enter_inbound(&id, &instance, line) {
             let why = if no_port { "no RTP port is free" } else { "no room for another call" };
-            self.refused(id, instance, &incoming, 503, why);
+            self.refused(&waiting, 503, why);
             return self.refuse(session, 503, String::new()).await;
         }
-        let mut record = record(id.clone(), instance, &incoming, action.content.call_type());
+        let mut record = record(&waiting, instance, action.content.call_type());
         record.metadata = metadata;
         let (app, seats) = match action.plan {
             Plan::Inbound { .. } | Plan::Ask { .. } => {
@@ -203,14 +272,14 @@ impl Switchboard {
             | Plan::Reject { .. } => (None, None),
         };
         let setup = CallSetup {
-            codecs: self.codecs(&incoming.trunk),
+            codecs: self.codecs(&trunk),
             call: Call::new(record, action.plan),
             session,
             content: action.content,
             transcribe: None,
             dial: None,
             party: action.party,
-            offer: incoming.sdp,
+            offer: waiting.incoming.sdp,
             app,
         };
         self.enter(setup, seats);
@@ -224,15 +293,9 @@ impl Switchboard {
     }
 
     /// Writes down a call that was refused at the door.
-    fn refused(
-        &self,
-        id: CallId,
-        instance: InstanceId,
-        incoming: &Incoming,
-        code: u16,
-        detail: &str,
-    ) {
-        let mut record = record(id, instance, incoming, CallType::DynamicStream);
+    fn refused(&self, waiting: &Waiting, code: u16, detail: &str) {
+        let instance = self.instance_of(waiting.route);
+        let mut record = record(waiting, instance, CallType::DynamicStream);
         record.status = CallStatus::Failed;
         record.ended_at = Some(record.created_at);
         record.sip_code = Some(code);
@@ -260,18 +323,16 @@ fn fresh() -> CallId {
     crate::api::fresh::call_id()
 }
 
-fn record(
-    id: CallId,
-    instance: InstanceId,
-    incoming: &Incoming,
-    call_type: CallType,
-) -> CallRecord {
+fn record(waiting: &Waiting, instance: InstanceId, call_type: CallType) -> CallRecord {
+    let incoming = &waiting.incoming;
+    let told = identity::told(incoming, waiting.verified.as_ref());
     CallRecord {
+        identity: Some(Box::new(told)).filter(|told| !told.is_empty()),
         from: Some(incoming.from_user.clone()).filter(|from| !from.is_empty()),
         trunk: Some(incoming.trunk.clone()),
         sip_call_id: Some(incoming.sip_call_id.clone()),
         ..CallRecord::new(
-            id,
+            waiting.call.clone(),
             instance,
             call_type,
             incoming.to_user.clone(),

@@ -1,9 +1,13 @@
 //! From the configuration to the plain values that shells and cores are made with.
 
 use super::agents::AgentDesk;
+use super::certificates::{CertificateDesk, by_https};
 use super::decision::{Desk, Hook};
+use super::identity::Vetting;
 use super::inbound::{Credentials, InboundAction, InboundRoute, Meets, nothing, silence};
 use super::parts::{Parts, StreamDefaults, TrunkFacts};
+use super::sign::Signer;
+use super::verify::Verifier;
 use crate::api::gateway::{Content, Spoken};
 use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
@@ -16,19 +20,21 @@ use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
-    Action, ApiKey as KeyConfig, Config, HashName, IdentityMode, Instance, OfferMode, ReliableMode,
-    Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind,
+    Action, ApiKey as KeyConfig, AttestLevel, Config, HashName, IdentityMode, Instance, OfferMode,
+    ReliableMode, Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind, VerifyMode,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
 use crate::media::worker::{MediaSpec, StartRule};
 use crate::net::dns::ResolverSpec;
-use crate::net::http::HttpClient;
+use crate::net::http::{HttpClient, Reach};
 use crate::net::sip::{ConnectionLimits, SocketSpec};
 use crate::net::tls::TlsSpec;
 use crate::sip::interface::{
     DigestAlgorithm, EndpointSpec, IdentityHeader, RegisterSpec, Reliable, Transport, TrunkSpec,
 };
+use crate::sip::stir::Attestation;
+use crate::sip::stir::chain::Anchors;
 use crate::speech::key::ApiKey;
 use crate::speech::stt::{SttEngineKind, SttEngineSpec, SttSpec};
 use crate::speech::tts::voices::{Voice, pico_alias};
@@ -143,12 +149,62 @@ pub(super) fn trunk_facts(config: &Config) -> BTreeMap<String, TrunkFacts> {
         public_address: trunk.public_address,
         longest: trunk.max_duration.get(),
         refer: trunk.refer,
+        vetting: vetting(trunk),
+        signer: signer(trunk),
         destinations: Destinations {
             allow: trunk.allow.iter().map(ToString::to_string).collect(),
             deny: trunk.deny.iter().map(ToString::to_string).collect(),
         },
     };
     config.trunk.iter().map(|trunk| (trunk.name.to_string(), facts(trunk))).collect()
+}
+
+/// What a trunk asks of callers.
+fn vetting(trunk: &Trunk) -> Option<Vetting> {
+    match trunk.verify {
+        VerifyMode::Off => None,
+        VerifyMode::Note => Some(Vetting { least: None }),
+        VerifyMode::Require => Some(Vetting { least: Some(attestation(trunk.attest_min)) }),
+    }
+}
+
+/// Who signs a trunk's calls.
+fn signer(trunk: &Trunk) -> Option<Signer> {
+    trunk.sign_url.as_ref().map(|url| Signer {
+        url: url.to_string(),
+        secret: trunk.sign_secret.as_ref().map(|secret| ApiKey::new(secret.expose())),
+        attest: attestation(trunk.sign_attest),
+        timeout: trunk.sign_timeout,
+        required: trunk.sign_required,
+    })
+}
+
+fn attestation(level: AttestLevel) -> Attestation {
+    match level {
+        AttestLevel::A => Attestation::Full,
+        AttestLevel::B => Attestation::Partial,
+        AttestLevel::C => Attestation::Gateway,
+    }
+}
+
+/// What callers are verified with, if any trunk verifies; starts the task that has certificates.
+///
+/// # Errors
+/// The file of the authorities cannot be read.
+pub(super) fn verifier(config: &Config) -> anyhow::Result<Option<Verifier>> {
+    let identity = &config.sip.identity;
+    let wanted = config.trunk.iter().any(|trunk| trunk.verify != VerifyMode::Off);
+    let Some(path) = identity.trust_anchors.as_ref().filter(|_| wanted) else { return Ok(None) };
+    let pem = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let anchors = Anchors::from_pem(&pem)
+        .with_context(|| format!("{} (sip.identity.trust_anchors)", path.display()))?;
+    let reach = if identity.allow_private { Reach::Secure } else { Reach::Public };
+    Ok(Some(Verifier {
+        anchors: Arc::new(anchors),
+        desk: CertificateDesk::start(by_https(HttpClient::within(reach))),
+        fresh: identity.fresh,
+        timeout: identity.timeout,
+    }))
 }
 
 /// The host of a proxy, in lower case.

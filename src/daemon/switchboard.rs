@@ -353,6 +353,7 @@ impl Switchboard {
             instance: record.instance_id.clone(),
             direction: record.direction,
             from: record.from.clone(),
+            identity: record.identity.clone(),
             to: record.target_phone.clone(),
             options,
             sample_rate: leg_rate(content, &codecs).hz(),

@@ -1,9 +1,13 @@
 //! The door to `reqwest`: requests to other people's servers, with every wait bounded.
 //!
 //! Owns connections, time limits and the names of what went wrong. Follows no redirect, uses no
-//! proxy, retries nothing: the caller knows whether a request may be said twice.
+//! proxy, retries nothing: the caller knows whether a request may be said twice. A [`Reach`] keeps
+//! URLs that a stranger chose away from our own network.
 
+use super::reach::is_public;
 use bytes::Bytes;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// How long things may take.
@@ -69,6 +73,17 @@ pub enum HttpError {
     },
 }
 
+/// Where a client may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Wherever the operator's URL leads.
+    Anywhere,
+    /// To any address, by https only.
+    Secure,
+    /// To public addresses, by https only: for URLs that somebody else chose.
+    Public,
+}
+
 /// One request.
 #[derive(Debug, Clone, Default)]
 pub struct HttpRequest {
@@ -105,6 +120,7 @@ impl HttpRequest {
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     client: reqwest::Client,
+    reach: Reach,
 }
 
 impl Default for HttpClient {
@@ -114,9 +130,15 @@ impl Default for HttpClient {
 }
 
 impl HttpClient {
-    /// Makes a client. Cost: reads the system's certificates the first time.
+    /// Makes a client that goes anywhere. Cost: reads the system's certificates the first time.
     #[must_use]
     pub fn new() -> Self {
+        Self::within(Reach::Anywhere)
+    }
+
+    /// Makes a client that goes no further than this.
+    #[must_use]
+    pub fn within(reach: Reach) -> Self {
         let tls = (*super::tls::client_config()).clone();
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -125,10 +147,15 @@ impl HttpClient {
             .no_proxy()
             .tcp_nodelay(true)
             .pool_idle_timeout(Duration::from_secs(60))
-            .user_agent(concat!("bellwire/", env!("CARGO_PKG_VERSION")))
-            .build();
+            .user_agent(concat!("bellwire/", env!("CARGO_PKG_VERSION")));
+        let client = match reach {
+            Reach::Anywhere | Reach::Secure => client.build(),
+            // Names are looked up here, so that what is checked is what is connected to.
+            Reach::Public => client.dns_resolver(PublicOnly).build(),
+        };
         // Fails only for a broken TLS setup, which is ours and tested.
-        Self { client: client.unwrap_or_else(|error| unreachable!("HTTP client: {error}")) }
+        let client = client.unwrap_or_else(|error| unreachable!("HTTP client: {error}"));
+        Self { client, reach }
     }
 
     /// Sends a request and waits for the answer's head; dropping the future cancels it.
@@ -148,6 +175,7 @@ impl HttpClient {
             call = call.header(name, value);
         }
         let call = call.body(request.body).build().map_err(|error| refused(innermost(&error)))?;
+        self.may_go(call.url()).map_err(|reason| refused(reason.to_owned()))?;
         let times = request.times;
         let answer = tokio::time::timeout(times.first_byte, self.client.execute(call)).await;
         let stalled = |_| HttpError::Stalled { url: url.clone(), after: times.first_byte };
@@ -156,6 +184,41 @@ impl HttpClient {
             reason: with_hint(&request.url, innermost(&error)),
         })?;
         Ok(HttpResponse { response, url, idle: times.idle })
+    }
+
+    /// Whether a URL is within reach, as far as it says so itself; names are judged by [`PublicOnly`].
+    fn may_go(&self, url: &reqwest::Url) -> Result<(), &'static str> {
+        if self.reach == Reach::Anywhere {
+            return Ok(());
+        }
+        if url.scheme() != "https" {
+            return Err("only https is permitted");
+        }
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let literal: Option<IpAddr> = host.parse().ok();
+        if self.reach == Reach::Public && literal.is_some_and(|address| !is_public(address)) {
+            return Err(NOT_PUBLIC);
+        }
+        Ok(())
+    }
+}
+
+/// Why an address is refused.
+const NOT_PUBLIC: &str = "it is at an address that is not public";
+
+/// Looks names up with the system and gives public addresses only.
+struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public: Vec<SocketAddr> = found.filter(|found| is_public(found.ip())).collect();
+            if public.is_empty() {
+                return Err(NOT_PUBLIC.into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
     }
 }
 
@@ -319,6 +382,33 @@ mod tests {
         let broken = get("http://127.0.0.1:1/").with_header("x", "a\r\nb");
         let error = client.send(broken).await.unwrap_err();
         assert!(matches!(error, HttpError::Request { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_strangers_url_leads_to_public_addresses_by_https_only() {
+        let url = server(vec!["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], true).await;
+        let client = HttpClient::within(Reach::Public);
+        let secure = url.replace("http:", "https:");
+        let by_name = secure.replace("127.0.0.1", "localhost");
+        let disguised = secure.replace("127.0.0.1", "0x7f.1");
+        for (url, words) in [
+            (&url, "only https"),
+            (&secure, "not public"),
+            (&by_name, "not public"),
+            (&disguised, "not public"),
+            (&"https://[::ffff:10.0.0.1]/x".to_owned(), "not public"),
+        ] {
+            let error = client.send(get(url)).await.unwrap_err().to_string();
+            assert!(error.contains(words), "{url}: {error}");
+        }
+        let secure_only = HttpClient::within(Reach::Secure);
+        let error = secure_only.send(get(&url)).await.unwrap_err().to_string();
+        assert!(error.contains("only https"), "{error}");
+        let plain = server(vec!["HTTP/1.1 200 OK\r\n\r\n"], false).await;
+        let plain = plain.replace("http:", "https:");
+        let error = secure_only.send(get(&plain)).await.unwrap_err();
+        assert!(matches!(error, HttpError::Unreachable { .. } | HttpError::Stalled { .. }));
+        assert!(HttpClient::new().send(get(&url)).await.unwrap().is_success());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod dns;
 pub mod epoll;
 pub mod http;
 pub mod ports;
+pub mod reach;
 pub mod rtp;
 pub mod sip;
 pub mod tls;

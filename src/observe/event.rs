@@ -224,6 +224,39 @@ happenings! {
         /// The number that calls.
         from: Option<Number<'a>>,
     }
+    /// An incoming call was held against its signature (RFC 8224).
+    CallerVerified<'a> = INFO "caller verified", counts CALLERS_VERIFIED [trunk, state] {
+        /// The call.
+        call_id: &'a str,
+        /// The trunk.
+        trunk: &'a str,
+        /// `valid`, `invalid`, `none`, `unavailable` or `pending`.
+        state: &'a str,
+        /// `A`, `B` or `C`, if it is valid.
+        attest: Option<&'a str>,
+        /// Why it is not.
+        reason: Option<&'a str>,
+    }
+    /// An outgoing call was signed by the trunk's service.
+    CallSigned<'a> = DEBUG "call signed", counts CALLS_SIGNED [trunk, result] {
+        /// The call.
+        call_id: &'a str,
+        /// The trunk.
+        trunk: &'a str,
+        /// `signed`.
+        result: &'a str,
+    }
+    /// An outgoing call was to be signed and is not.
+    CallNotSigned<'a> = WARN "call not signed", counts CALLS_SIGNED [trunk, result] {
+        /// The call.
+        call_id: &'a str,
+        /// The trunk.
+        trunk: &'a str,
+        /// `failed`.
+        result: &'a str,
+        /// Why.
+        detail: &'a str,
+    }
     /// A call went from one status to another.
     CallChanged<'a> = DEBUG "call changed" {
         /// The call.

@@ -82,6 +82,10 @@ metrics_catalogue! {
     CALLS_ACTIVE = Gauge "bellwire_calls_active" ["status"] NONE;
     /// Final answers to INVITEs, ours and the peers'.
     INVITE_ANSWERS = Counter "bellwire_invite_answers_total" ["direction", "code"] NONE;
+    /// Incoming calls whose signature was looked at, by what was found.
+    CALLERS_VERIFIED = Counter "bellwire_callers_verified_total" ["trunk", "state"] NONE;
+    /// Outgoing calls that were to be signed: `signed`, or `failed`.
+    CALLS_SIGNED = Counter "bellwire_calls_signed_total" ["trunk", "result"] NONE;
     /// Calls that were not dialled because of their destination.
     DESTINATIONS_REFUSED = Counter "bellwire_destinations_refused_total" ["trunk"] NONE;
     /// SIP messages that were dropped before any state was made.

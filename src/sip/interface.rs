@@ -293,6 +293,19 @@ pub struct PeerIdentity {
     pub verstat: Option<String>,
     /// Identity header fields (RFC 8224) as they came; at most 4 of 4096 bytes.
     pub identity: Vec<String>,
+    /// URIs of From, To and the request, as they came: what a PASSporT is held against.
+    pub parties: Parties,
+}
+
+/// The URIs that an INVITE is from and for; none that has more than 512 letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parties {
+    /// Of From, anonymous or not.
+    pub from: Option<String>,
+    /// Of To.
+    pub to: Option<String>,
+    /// The Request-URI.
+    pub request: Option<String>,
 }
 
 /// An incoming call, as far as routing needs it.

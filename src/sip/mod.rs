@@ -17,4 +17,5 @@ pub mod interface;
 pub mod message;
 pub mod registration;
 pub mod session;
+pub mod stir;
 pub mod transaction;

@@ -26,6 +26,7 @@ mod closed_loop;
 mod dial;
 mod exact;
 mod hostile_rtp;
+mod identity;
 mod inbound;
 mod joined;
 mod live;

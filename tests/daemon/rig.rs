@@ -61,28 +61,34 @@ impl Daemon {
     #[allow(clippy::unused_async, reason = "reads like its neighbours")]
     /// Starts a daemon with one option that differs, as `--set` takes it.
     pub async fn start_set(proxy: &str, option: &str) -> Self {
-        Self::spawn(TempDir::new().unwrap(), proxy, "", &["--set", option])
+        Self::spawn(TempDir::new().unwrap(), proxy, "", &["--set", option], &[])
     }
 
     #[allow(clippy::unused_async, reason = "reads like its neighbours")]
     /// Starts a daemon with more arguments.
     pub async fn start_with(proxy: &str, args: &[&str]) -> Self {
-        Self::spawn(TempDir::new().unwrap(), proxy, "", args)
+        Self::spawn(TempDir::new().unwrap(), proxy, "", args, &[])
     }
 
     #[allow(clippy::unused_async, reason = "reads like its neighbours")]
     pub async fn start_in(dir: TempDir, proxy: &str, more: &str) -> Self {
-        Self::spawn(dir, proxy, more, &[])
+        Self::spawn(dir, proxy, more, &[], &[])
     }
 
     #[allow(clippy::unused_async, reason = "reads like its neighbours")]
+    /// Starts a daemon that trusts the authorities of this file when it connects by TLS.
+    pub async fn start_trusting(authorities: &Path, more: &str) -> Self {
+        let env = [("SSL_CERT_FILE", authorities)];
+        Self::spawn(TempDir::new().unwrap(), "127.0.0.1:9", more, &[], &env)
+    }
+
     #[allow(dead_code, reason = "for tests/interop, which shares this file")]
     /// Starts a daemon with more in its file and more arguments.
     pub async fn start_with_both(proxy: &str, more: &str, args: &[&str]) -> Self {
-        Self::spawn(TempDir::new().unwrap(), proxy, more, args)
+        Self::spawn(TempDir::new().unwrap(), proxy, more, args, &[])
     }
 
-    fn spawn(dir: TempDir, proxy: &str, more: &str, args: &[&str]) -> Self {
+    fn spawn(dir: TempDir, proxy: &str, more: &str, args: &[&str], env: &[(&str, &Path)]) -> Self {
         let rtp = rtp_ports(400);
         let config = format!(
             r#"
@@ -119,6 +125,7 @@ impl Daemon {
             .args(["serve", "--config"])
             .arg(&file)
             .args(args)
+            .envs(env.iter().copied())
             .env("BELLWIRE_LOG", std::env::var("TEST_LOG").unwrap_or("warn,bellwire=debug".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -24,8 +24,17 @@ const DOORS: &[(&str, &[&str])] = &[
     ("audiopus", &["src/audio/codec/opus.rs"]),
     ("axum", &["src/api/"]),
     // Decoding of uploads, encoding of `bellwire call --audio`, engines that wrap sound in JSON, and
-    // keys in session descriptions.
-    ("base64", &["src/api/types/", "src/cli/call.rs", "src/speech/base64.rs", "src/sdp/crypto.rs"]),
+    // keys in session descriptions, PASSporTs.
+    (
+        "base64",
+        &[
+            "src/api/types/",
+            "src/cli/call.rs",
+            "src/speech/base64.rs",
+            "src/sdp/crypto.rs",
+            "src/sip/stir/",
+        ],
+    ),
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/"]),
     ("config", &["src/config/layers.rs"]),
@@ -62,6 +71,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/store/"]),
     ("rustls", &["src/net/tls"]),
     ("rustls_native_certs", &["src/net/tls"]),
+    // The certificates of signers, and their PEM.
+    ("rustls_pki_types", &["src/sip/stir/chain.rs"]),
     // Sockets and threads, and the death of programs that speak.
     ("rustix", &["src/net/", "src/media/worker", "src/speech/tts/engine/command.rs"]),
     ("sd_notify", &["src/observe/notify.rs"]),
@@ -84,6 +95,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ttspico_sys", &["src/speech/tts/"]),
     ("unicode_segmentation", &["src/speech/"]),
     ("uuid", &["src/api/fresh.rs"]),
+    ("webpki", &["src/sip/stir/chain.rs"]),
     // Wiping of keys.
     ("zeroize", &["src/rtp/srtp", "src/sdp/desk.rs"]),
 ];

@@ -107,6 +107,7 @@ impl Server {
             instance: "inst_1".parse().unwrap(),
             direction: Direction::Outbound,
             from: None,
+            identity: None,
             to: "+15550123".to_owned(),
             options: StreamOptions::default(),
             parameters: serde_json::Map::new(),

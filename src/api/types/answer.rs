@@ -4,6 +4,7 @@
 use crate::api::auth::Grant;
 use crate::api::gateway::{RegistrationStatus, TrunkStatus};
 use crate::api::stamp::iso;
+use crate::call::identity::CallIdentity;
 use crate::call::outcome::{Outcome, TurnLatency};
 use crate::call::record::{
     CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, HoldState, MuteState,
@@ -79,6 +80,8 @@ struct CallObject<'a> {
     ended_at: Option<String>,
     direction: Direction,
     from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<&'a CallIdentity>,
     trunk_id: Option<&'a str>,
     attempt: u32,
     scheduled_at: Option<String>,
@@ -126,6 +129,7 @@ pub fn call(record: &CallRecord) -> Value {
         ended_at: record.ended_at.map(iso),
         direction: record.direction,
         from: record.from.as_deref(),
+        identity: record.identity.as_deref(),
         trunk_id: record.trunk.as_deref(),
         attempt: 1,
         scheduled_at: None,

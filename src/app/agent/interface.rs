@@ -39,6 +39,8 @@ pub struct BrainContext {
     pub direction: String,
     /// Our number, if any.
     pub from: Option<String>,
+    /// Who calls, as the network says, if it says anything.
+    pub identity: Option<Box<crate::call::identity::CallIdentity>>,
     /// The other party.
     pub to: String,
     /// From the create request, 1 to 64.

@@ -172,6 +172,7 @@ fn spec() -> StreamSpec {
         instance: "inst_1".parse().unwrap(),
         direction: Direction::Outbound,
         from: Some("+15550100".to_owned()),
+        identity: None,
         to: "+15550123".to_owned(),
         options: StreamOptions::default(),
         parameters: serde_json::Map::new(),
@@ -206,7 +207,11 @@ impl Rig {
 
     /// A call that was answered.
     async fn answered() -> Self {
-        let mut rig = Self::new();
+        Self::answered_with(spec()).await
+    }
+
+    async fn answered_with(spec: StreamSpec) -> Self {
+        let mut rig = Self::with(spec);
         for event in ["queued", "dialing", "ringing", "answered"] {
             rig.event(event);
         }

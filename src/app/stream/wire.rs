@@ -549,6 +549,9 @@ pub struct Start {
     pub direction: crate::call::record::Direction,
     /// The calling party.
     pub from: Option<String>,
+    /// Who calls, as the network says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Box<crate::call::identity::CallIdentity>>,
     /// The called party.
     pub to: String,
     /// The call's status of the five.

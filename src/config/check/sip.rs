@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::config::reader::Reader;
-use crate::config::sip::{SrtpMode, Trunk};
+use crate::config::sip::{AttestLevel, SrtpMode, Trunk, VerifyMode};
 use crate::sip::interface::Transport;
 
 pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
@@ -14,6 +14,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
         reach(config, trunk, &path, reader);
         sources(trunk, &path, reader);
         sealing(config, trunk, &path, reader);
+        signatures(config, trunk, &path, reader);
     }
 }
 
@@ -42,6 +43,7 @@ fn tls(config: &Config, reader: &mut Reader<'_>) {
         ("tls_certificate", &sip.tls_certificate),
         ("tls_key", &sip.tls_key),
         ("tls_ca", &sip.tls_ca),
+        ("identity.trust_anchors", &sip.identity.trust_anchors),
     ];
     for (key, file) in files {
         if let Some(file) = file.as_ref().filter(|file| !file.is_file()) {
@@ -130,5 +132,33 @@ fn sealing(config: &Config, trunk: &Trunk, path: &str, reader: &mut Reader<'_>) 
             &format!("{path}.srtp"),
             "sends the keys in signalling that is not encrypted: use a proxy by TLS",
         );
+    }
+}
+
+/// Callers that are to be verified, and calls that are to be signed.
+fn signatures(config: &Config, trunk: &Trunk, path: &str, reader: &mut Reader<'_>) {
+    if trunk.verify != VerifyMode::Off && config.sip.identity.trust_anchors.is_none() {
+        reader.error_at(
+            &format!("{path}.verify"),
+            "needs sip.identity.trust_anchors: the authorities that are trusted",
+        );
+    }
+    if trunk.attest_min != AttestLevel::C && trunk.verify != VerifyMode::Require {
+        let message = "has no effect without verify = \"require\"";
+        reader.warning_at(&format!("{path}.attest_min"), message);
+    }
+    match &trunk.sign_url {
+        Some(url) if !url.starts_with("http") => {
+            reader.error_at(&format!("{path}.sign_url"), "is asked by http:// or https:// only");
+        }
+        Some(_) => {}
+        None => {
+            for key in ["sign_secret", "sign_attest", "sign_timeout", "sign_required"] {
+                let path = format!("{path}.{key}");
+                if reader.is_written(&path) {
+                    reader.warning_at(&path, "has no effect without sign_url");
+                }
+            }
+        }
     }
 }

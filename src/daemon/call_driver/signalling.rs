@@ -10,7 +10,8 @@ use crate::call::record::{EndReason, TransferMode};
 use crate::call::{Input, cause};
 use crate::daemon::control::CallAsk;
 use crate::daemon::gate;
-use crate::id::SessionId;
+use crate::daemon::parts::Parts;
+use crate::id::{CallId, SessionId};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::redact::Number;
 use crate::sip::interface::{Command, Ending, Event, Invite, TransferState};
@@ -92,7 +93,18 @@ impl CallActor {
 
     /// Sends the INVITE.
     pub(super) async fn dial(&mut self) {
-        let Some(dial) = self.setup.dial.clone() else { return };
+        let Some(mut dial) = self.setup.dial.clone() else { return };
+        let shown = [Some(dial.from_user.as_str()), dial.identity.as_deref()];
+        let from = shown.into_iter().flatten().find(|number| !number.is_empty());
+        let from = from.unwrap_or_default().to_owned();
+        let call = self.setup.call.record().id.clone();
+        match signature(&self.parts, &call, &dial.trunk, (&from, &dial.uri)).await {
+            Ok(field) => dial.headers.extend(field),
+            Err(detail) => {
+                self.setup.call.record_mut().end_detail = Some(detail);
+                return self.feed(Input::Refused(EndReason::Error));
+            }
+        }
         if !self.open_leg() {
             return self.feed(Input::Refused(EndReason::Congestion));
         }
@@ -204,8 +216,14 @@ impl CallActor {
         // Who was called calls on in the trunk's name, or in that of the number that was called.
         let ours = self.parts.trunks.get(&trunk).and_then(|facts| facts.caller_id.clone());
         let from_user = from_user.or(ours).unwrap_or_else(|| record.target_phone.clone());
-        let invite =
-            Invite { sdp, replaces, ..Invite::new(session, &trunk, &uri, &from_user, Vec::new()) };
+        let call = record.id.clone();
+        let signature = signature(&self.parts, &call, &trunk, (&from_user, &uri)).await;
+        let Ok(signature) = signature else {
+            return self.side_failed(500).await;
+        };
+        let headers = signature.into_iter().collect();
+        let invite = Invite::new(session, &trunk, &uri, &from_user, Vec::new());
+        let invite = Invite { headers, sdp, replaces, ..invite };
         self.side = Some(Side { session, desk });
         self.tell_sip(Command::Invite(Box::new(invite))).await;
     }
@@ -298,4 +316,35 @@ impl CallActor {
 /// The status of a session that came to nothing.
 fn status_of(ending: &Ending) -> u16 {
     ending.code.filter(|code| (300..700).contains(code)).unwrap_or(480)
+}
+
+/// The Identity header field of a call that goes out, if its trunk has calls signed; `from` is the
+/// number that is shown, `to` the Request-URI.
+///
+/// The call's actor waits: whatever is said to it meanwhile is heard `sign_timeout` later at most.
+///
+/// # Errors
+/// Why the call may not go out: it must be signed and is not.
+async fn signature(
+    parts: &Parts,
+    call: &CallId,
+    trunk: &str,
+    (from, to): (&str, &str),
+) -> Result<Option<(String, String)>, String> {
+    let signer = parts.trunks.get(trunk).and_then(|facts| facts.signer.as_ref());
+    let Some(signer) = signer else { return Ok(None) };
+    let http = &parts.agents.parts.http;
+    let signed = signer.sign(http, call, (from, to), super::now().unix_ms).await;
+    let call_id = call.as_str();
+    match signed {
+        Ok(value) => {
+            event::CallSigned { call_id, trunk, result: "signed" }.report();
+            Ok(Some(("Identity".to_owned(), value)))
+        }
+        Err(detail) => {
+            let result = "failed";
+            event::CallNotSigned { call_id, trunk, result, detail: &detail }.report();
+            if signer.required { Err(detail) } else { Ok(None) }
+        }
+    }
 }

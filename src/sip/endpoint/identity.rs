@@ -6,11 +6,11 @@
 //! ```
 //!
 //! Owns the bounds on foreign text, and which header fields the application may write. Believes
-//! nothing: what a carrier asserts is passed on as such, and Identity (RFC 8224) is not verified.
+//! nothing: what a carrier asserts is passed on as such; `sip::stir` verifies what is signed.
 
 use super::Endpoint;
 use crate::id::SessionId;
-use crate::sip::interface::{Flow, IdentityHeader, Incoming, Invite, PeerIdentity};
+use crate::sip::interface::{Flow, IdentityHeader, Incoming, Invite, Parties, PeerIdentity};
 use crate::sip::message::{
     Message, Name, NameAddr, Scheme, StartLine, Uri, escape_user, quoted, unfold, unquote,
 };
@@ -77,7 +77,7 @@ pub(super) fn incoming(
         StartLine::Response { .. } => "",
     };
     let from = message.from().ok();
-    let identity = peer_identity(message);
+    let identity = peer_identity(uri, message);
     let hidden = from.as_ref().is_none_or(is_anonymous);
     Incoming {
         trunk: trunk.to_owned(),
@@ -140,7 +140,7 @@ fn is_anonymous(from: &NameAddr<'_>) -> bool {
         || from.uri.host.to_string().eq_ignore_ascii_case("anonymous.invalid")
 }
 
-fn peer_identity(message: &Message<'_>) -> PeerIdentity {
+fn peer_identity(request: &str, message: &Message<'_>) -> PeerIdentity {
     let uris = |name: Name, most: usize| -> Vec<String> {
         let values = message.addresses(name).filter_map(Result::ok).take(most);
         values.map(|address| plain(address.uri.text, URI_MAX)).collect()
@@ -153,7 +153,13 @@ fn peer_identity(message: &Message<'_>) -> PeerIdentity {
         .any(|v| ["id", "user", "header"].iter().any(|asked| v.trim().eq_ignore_ascii_case(asked)));
     let asserted = message.addresses(Name::PAssertedIdentity).filter_map(Result::ok);
     let identity = message.values(Name::Identity).filter(|value| value.len() <= VALUE_MAX);
+    let whole = |uri: &str| (uri.len() <= URI_MAX).then(|| plain(uri, URI_MAX));
     PeerIdentity {
+        parties: Parties {
+            from: from.as_ref().and_then(|from| whole(from.uri.text)),
+            to: message.to().ok().and_then(|to| whole(to.uri.text)),
+            request: whole(request),
+        },
         asserted: uris(Name::PAssertedIdentity, ASSERTED_MAX),
         preferred: uris(Name::PPreferredIdentity, 1).pop(),
         anonymous: private || from.as_ref().is_some_and(is_anonymous),
@@ -314,6 +320,9 @@ mod tests {
         assert_eq!((id.diversion[0].as_str(), id.history[0].as_str()), ("sip:d1@h", "sip:h1@h"));
         assert_eq!(id.verstat.as_deref(), Some("TN-Validation-Passed"));
         assert_eq!(id.identity, ["eyJ.a.b;info=<x>"]);
+        let party = |uri: &str| Some(uri.to_owned());
+        let (from, to) = (party("sip:+1555@h"), party("sip:other@h"));
+        assert_eq!(id.parties, Parties { from, to, request: party("sip:1@h") });
         assert_eq!(call.from_user, "+1555", "From is what it is; Privacy is told beside it");
         let pair = |(a, b): (&str, &str)| (a.to_owned(), b.to_owned());
         assert_eq!(call.headers, [("X-One", "1"), ("x-two", "ab")].map(pair));

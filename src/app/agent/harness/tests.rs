@@ -10,6 +10,7 @@ fn context() -> BrainContext {
         call_id: "call_1".to_owned(),
         direction: "outbound".to_owned(),
         from: Some("+4930111".to_owned()),
+        identity: None,
         to: "+4930222".to_owned(),
         instructions: vec!["Confirm the appointment.".to_owned()],
         language: "en".to_owned(),
@@ -72,6 +73,17 @@ fn the_documentation_shows_what_is_sent() {
     ];
     let ours: Vec<Value> = ours.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
     assert_eq!(examples("gateway"), ours);
+}
+
+#[test]
+fn start_tells_who_calls_if_the_network_says_anything() {
+    let caller = crate::call::identity::CallIdentity::example();
+    let identity = Some(Box::new(caller.clone()));
+    let start = wire::start(&BrainContext { identity, ..context() }, false, std::iter::empty());
+    let start: Value = serde_json::from_str(&start).unwrap();
+    assert_eq!(start["identity"], json!(caller));
+    let start = wire::start(&context(), false, std::iter::empty());
+    assert!(!start.contains("identity"), "{start}");
 }
 
 #[test]

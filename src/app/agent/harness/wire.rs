@@ -29,7 +29,7 @@ pub(super) fn start<'l>(
     lines: impl Iterator<Item = &'l Line>,
 ) -> String {
     let lines: Vec<Value> = lines.map(|line| line_fields(line, None)).collect();
-    json!({
+    let mut start = json!({
         "type": "start",
         "version": VERSION,
         "resumed": resumed,
@@ -44,8 +44,11 @@ pub(super) fn start<'l>(
         "metadata": context.metadata,
         "model": context.model,
         "lines": lines,
-    })
-    .to_string()
+    });
+    if let Some(identity) = &context.identity {
+        start["identity"] = json!(identity);
+    }
+    start.to_string()
 }
 
 /// Something to answer.

@@ -116,9 +116,11 @@ impl Script {
     /// Prepares a playbook for a call.
     #[must_use]
     pub fn new(playbook: Playbook, context: &BrainContext) -> Self {
+        let verified = context.identity.as_ref().and_then(|identity| identity.verified.as_ref());
         let given = [
             context.call_id.clone(),
             context.from.clone().unwrap_or_default(),
+            verified.map(|verified| verified.state.as_str().to_owned()).unwrap_or_default(),
             context.to.clone(),
             context.language.clone(),
         ];

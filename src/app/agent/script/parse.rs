@@ -25,7 +25,7 @@ const FAULTS_MAX: usize = 64;
 const TIMEOUT: f64 = 8.0;
 
 /// Variables that are there without a question.
-pub(super) const GIVEN: [&str; 4] = ["call_id", "from", "to", "language"];
+pub(super) const GIVEN: [&str; 5] = ["call_id", "from", "verified", "to", "language"];
 
 /// One thing that is wrong with a playbook.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -273,6 +273,17 @@ fn a_mailbox_hears_its_own_text_or_nothing() {
 }
 
 #[test]
+fn a_playbook_knows_whether_the_caller_is_verified() {
+    let steps = json!([{"branch": {"on": "verified", "cases": {
+        "valid": [{"say": "Welcome back, {from}."}]}, "otherwise": [{"say": "Who is it?"}]}}]);
+    let caller = crate::call::identity::CallIdentity::example();
+    let from = Some("+14155550123".to_owned());
+    let known = BrainContext { from, identity: Some(Box::new(caller)), ..BrainContext::default() };
+    assert_eq!(Talk::with(&steps, &known).begin()[0], "Welcome back, +14155550123.");
+    assert_eq!(Talk::with(&steps, &BrainContext::default()).begin()[0], "Who is it?");
+}
+
+#[test]
 fn results_have_the_types_that_the_caller_wants() {
     let steps = json!([
         {"ask": {"digits": {"max": 2}}, "saveAs": "age"},

@@ -26,6 +26,7 @@ impl Session {
             instance_id: self.spec.instance.to_string(),
             direction: self.spec.direction,
             from: self.spec.from.clone(),
+            identity: self.spec.identity.clone(),
             to: self.spec.to.clone(),
             call_status: self.status(),
             inward: Inward { format: settings.format.name(), rate: settings.rate, channels: 1 },

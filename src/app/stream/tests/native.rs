@@ -33,6 +33,18 @@ async fn start_is_first_and_stop_is_last() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn start_tells_who_calls_if_the_network_says_anything() {
+    let caller = crate::call::identity::CallIdentity::example();
+    let identity = Some(Box::new(caller.clone()));
+    let inbound = StreamSpec { direction: Direction::Inbound, identity, ..spec() };
+    let told = Rig::answered_with(inbound).await.attach("protocol=native").await.told();
+    assert_eq!(told[0]["identity"], serde_json::to_value(caller).unwrap());
+    assert_eq!(told[0]["identity"]["verified"]["state"], "valid");
+    let told = Rig::answered().await.attach("protocol=native").await.told();
+    assert_eq!((&told[0]["type"], told[0].get("identity")), (&"start".into(), None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_session_of_the_handbook() {
     let mut rig = Rig::answered().await;
     let mut client =
