@@ -67,6 +67,10 @@ const QUEUE_MAX: usize = 4096;
 /// How long the store may take for its last rows: 20,000 of them take a slow disk some seconds.
 const STORE_MAX: Duration = Duration::from_secs(10);
 
+/// How long work on other threads (a name server, a file) may go on when all else has ended: who asked
+/// for it is gone.
+const BLOCKING_MAX: Duration = Duration::from_secs(1);
+
 /// What a stop may take beyond `limits.drain_timeout`: unanswered BYEs, last words to clients, rows.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
@@ -76,7 +80,9 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 /// As [`run`].
 pub fn run_blocking(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(config))
+    let outcome = runtime.block_on(run(config));
+    runtime.shutdown_timeout(BLOCKING_MAX);
+    outcome
 }
 
 /// Runs the daemon until a signal or the API stops it.
@@ -439,4 +445,47 @@ fn trunk_lookup(config: &Config, down: TrunksDown) -> crate::api::rest::TrunkLoo
 /// Open file descriptors of this process; 0 where the system does not tell.
 fn open_descriptors() -> u64 {
     std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::record::{CallRecord, CallType, Direction};
+
+    fn put(store: &Store, tail: &str) {
+        let id = crate::id::CallId::from_tail(tail).unwrap();
+        let instance = "inst_a".parse().unwrap();
+        let (kind, number) = (CallType::DynamicStream, "+14155550123".into());
+        let record = CallRecord::new(id, instance, kind, number, Direction::Outbound, 1);
+        store.put_call(record).unwrap();
+    }
+
+    /// The clock is not the machine's: it goes on when all wait, so that no test waits 10 s.
+    #[tokio::test(start_paused = true)]
+    async fn rows_that_the_disk_does_not_take_are_counted_and_do_not_hold_the_end_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bellwire.db");
+        let store = Store::open(&path).unwrap();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        put(&store, "a");
+        put(&store, "b");
+        let error = close_store(&store).await.unwrap_err().to_string();
+        assert!(error.contains("within 10 s; 2 are lost"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_backlog_is_on_disk_when_the_store_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bellwire.db");
+        let store = Store::open(&path).unwrap();
+        for n in 0..500 {
+            put(&store, &format!("{n:03}"));
+        }
+        close_store(&store).await.unwrap();
+        assert_eq!(store.stats().pending, 0);
+        let again = rusqlite::Connection::open(&path).unwrap();
+        let rows = again.query_row("SELECT count(*) FROM calls", [], |row| row.get::<_, i64>(0));
+        assert_eq!(rows.unwrap(), 500);
+    }
 }
