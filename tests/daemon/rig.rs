@@ -83,6 +83,7 @@ impl Daemon {
     }
 
     #[allow(dead_code, reason = "for tests/interop, which shares this file")]
+    #[allow(clippy::unused_async, reason = "reads like its neighbours")]
     /// Starts a daemon with more in its file and more arguments.
     pub async fn start_with_both(proxy: &str, more: &str, args: &[&str]) -> Self {
         Self::spawn(TempDir::new().unwrap(), proxy, more, args, &[])
