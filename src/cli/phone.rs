@@ -263,7 +263,7 @@ mod tests {
             "--echo --play a.wav",
             "--dtmf x",
             "--count 0",
-            "--codec opus",
+            "--codec g729",
             "--rtp-ports 1-1",
             "--listen 5060",
             "--at dtmf:1",

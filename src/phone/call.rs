@@ -25,6 +25,10 @@ const RECORD_SECONDS_MAX: u64 = 3600;
 /// The longest hole in the caller's media clock that is filled with silence.
 const HOLE_SAMPLES_MAX: u64 = 10 * RATE as u64;
 
+/// How long sound may still be on its way from the media thread when a call has ended: signalling
+/// and sound have threads of their own.
+const LAST_SOUND: Duration = Duration::from_millis(200);
+
 /// Pause between answer and digits.
 const DTMF_AFTER: Duration = Duration::from_secs(1);
 
@@ -209,6 +213,7 @@ impl PhoneCall {
                 event = events.recv() => match event {
                     None => { self.close(Some(&mut leg), &lost); return lost; }
                     Some(Event::Ended(ending)) => {
+                        self.hear_out(&mut leg).await;
                         self.close(Some(&mut leg), &ending);
                         return ending;
                     }
@@ -349,6 +354,18 @@ impl PhoneCall {
             }
             if let Some(recording) = &mut self.recording {
                 recording.write(header.position, &self.scratch);
+            }
+        }
+    }
+
+    /// Takes what came before the end, and is still on its way here.
+    async fn hear_out(&mut self, leg: &mut LegHandle) {
+        let ready = Arc::clone(&leg.ready);
+        let until = tokio::time::Instant::now() + LAST_SOUND;
+        loop {
+            self.listen(leg);
+            if tokio::time::timeout_at(until, ready.notified()).await.is_err() {
+                return;
             }
         }
     }
