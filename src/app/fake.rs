@@ -185,6 +185,7 @@ impl FakeLeg {
             Command::End { .. }
             | Command::Update(_)
             | Command::DigitsInband(_)
+            | Command::Due(_)
             | Command::QuietAfter(_) => {}
         }
     }
