@@ -94,6 +94,11 @@ impl FakeLeg {
         tokio::time::sleep(TICK).await;
     }
 
+    /// Samples of the application that wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.playout.queued()
+    }
+
     /// Whether caller audio is wanted.
     pub(crate) fn is_listening(&self) -> bool {
         self.listening

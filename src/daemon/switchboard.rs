@@ -351,6 +351,7 @@ impl Switchboard {
             default_rate: rate.copied().unwrap_or(16_000),
             buffer: defaults.buffer,
             water: defaults.water,
+            timing: defaults.timing,
             wait,
             observer,
             linger: defaults.linger,

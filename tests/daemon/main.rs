@@ -33,6 +33,7 @@ mod prompts;
 mod routes;
 mod scenarios;
 mod sound;
+mod stall;
 mod stream;
 mod tls;
 mod trunk;
