@@ -188,54 +188,70 @@ async fn in_steady_time_live_sound_is_not_touched() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_paced_listener_that_stalls_gets_no_burst_and_is_back_in_time() {
-    let mut rig = Rig::answered().await;
-    let mut client = rig.attach("jitter=paced&out_rate=8000").await;
-    rig.beats(2).await;
-    let mut frame = 0;
-    let mut tag = false;
-    // A beat of the caller, and the frames that the client got meanwhile.
-    async fn beat(rig: &mut Rig, client: &mut Client, frame: &mut usize, tag: &mut bool) -> usize {
-        let sound = if std::mem::take(tag) { vec![TAG; 160] } else { talk(*frame) };
-        *frame += 1;
-        rig.leg.hear(&sound);
-        let before = client.frames.len();
+/// A client that hears the caller.
+struct Listener {
+    client: Client,
+    frame: usize,
+}
+
+impl Listener {
+    /// The caller says so much, and the client gets so many frames meanwhile.
+    async fn hear(&mut self, rig: &mut Rig, sound: &[i16]) -> usize {
+        self.frame += 1;
+        rig.leg.hear(sound);
+        let before = self.client.frames.len();
         rig.beats(1).await;
-        client.told();
-        client.frames.len() - before
+        self.client.told();
+        self.client.frames.len() - before
     }
-    async fn delay(rig: &mut Rig, client: &mut Client, frame: &mut usize) -> usize {
-        let (from, mut tag) = (client.heard.len(), true);
+
+    /// The same for the next of the talk.
+    async fn listen(&mut self, rig: &mut Rig) -> usize {
+        let sound = talk(self.frame);
+        self.hear(rig, &sound).await
+    }
+
+    /// The beats it takes until the client hears what is said now.
+    async fn delay(&mut self, rig: &mut Rig) -> usize {
+        let from = self.client.heard.len();
+        self.hear(rig, &[TAG; 160]).await;
         for beats in 0..100 {
-            beat(rig, client, frame, &mut tag).await;
-            if samples(&client.heard[from..]).contains(&TAG) {
+            if samples(&self.client.heard[from..]).contains(&TAG) {
                 return beats;
             }
+            self.listen(rig).await;
         }
         panic!("never heard")
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paced_listener_that_stalls_gets_no_burst_and_is_back_in_time() {
+    let mut rig = Rig::answered().await;
+    let client = rig.attach("jitter=paced&out_rate=8000").await;
+    let mut listener = Listener { client, frame: 0 };
+    rig.beats(2).await;
     for _ in 0..150 {
-        beat(&mut rig, &mut client, &mut frame, &mut tag).await;
+        listener.listen(&mut rig).await;
     }
-    let before = delay(&mut rig, &mut client, &mut frame).await;
+    let before = listener.delay(&mut rig).await;
     assert!(before <= 4, "{before} frames");
     for _ in 0..30 {
-        let got = beat(&mut rig, &mut client, &mut frame, &mut tag).await;
+        let got = listener.listen(&mut rig).await;
         assert!(got <= 2, "{got} frames in a beat");
     }
-    let from = client.heard.len();
-    client.stall(true);
+    let from = listener.client.heard.len();
+    listener.client.stall(true);
     for _ in 0..20 {
-        assert_eq!(beat(&mut rig, &mut client, &mut frame, &mut tag).await, 0);
+        assert_eq!(listener.listen(&mut rig).await, 0);
     }
-    client.stall(false);
+    listener.client.stall(false);
     for _ in 0..90 {
-        let got = beat(&mut rig, &mut client, &mut frame, &mut tag).await;
+        let got = listener.listen(&mut rig).await;
         assert!(got <= 3, "no burst, but {got} frames in a beat");
     }
-    let recorded = samples(&client.heard[from..]);
-    let after = delay(&mut rig, &mut client, &mut frame).await;
+    let recorded = samples(&listener.client.heard[from..]);
+    let after = listener.delay(&mut rig).await;
     assert!(after <= before + 2, "{before} frames before, {after} after 2 s");
     assert!(step(&recorded) <= step_allowed(), "a click of {}", step(&recorded));
 }
