@@ -12,6 +12,8 @@
 //! measured, so their figures can stand beside ours. Included by `#[path]` wherever sound is tried
 //! on a path; knows no buffer and no sound.
 
+#![allow(dead_code, reason = "not everybody who includes this uses all of it")]
+
 /// A path of packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
