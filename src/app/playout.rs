@@ -276,12 +276,6 @@ impl PlayoutQueue {
         Duration::from_millis(self.ms(excess))
     }
 
-    /// Samples that may be queued.
-    #[must_use]
-    pub fn limit(&self) -> usize {
-        self.limit
-    }
-
     /// How many samples would be accepted.
     #[must_use]
     pub fn room(&self) -> usize {

@@ -10,8 +10,11 @@ use super::traces::Path;
 use bellwire::media::pace::PaceSpec;
 use std::time::Duration;
 
+/// Bounds of the delay in milliseconds: least, at the start, most.
+type Bounds = (u64, u64, u64);
+
 /// A path, NetEQ's concealed percent and mean delay there, and bounds that make ours as long.
-const ROWS: [(Path, f64, f64, (u64, u64, u64)); 5] = [
+const ROWS: [(Path, f64, f64, Bounds); 5] = [
     (Path::Mild, 1.5, 35.0, (30, 30, 50)),
     (Path::Wifi, 2.5, 90.0, (84, 86, 88)),
     (Path::Lte, 4.4, 122.0, (117, 117, 118)),
@@ -19,7 +22,7 @@ const ROWS: [(Path, f64, f64, (u64, u64, u64)); 5] = [
     (Path::Step, 1.4, 110.0, (82, 82, 200)),
 ];
 
-fn spec((min, start, max): (u64, u64, u64)) -> PaceSpec {
+fn spec((min, start, max): Bounds) -> PaceSpec {
     let ms = Duration::from_millis;
     PaceSpec { min: ms(min), start: ms(start), max: ms(max) }
 }
@@ -46,7 +49,6 @@ fn average(heard: &[Heard]) -> (f64, f64) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "--nocapture shows the table")]
 fn at_neteqs_own_delay_less_is_concealed_than_by_neteq() {
     let sound = words();
     for (path, neteq, neteq_ms, bounds) in ROWS {
@@ -69,7 +71,6 @@ fn at_neteqs_own_delay_less_is_concealed_than_by_neteq() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "--nocapture shows the table")]
 fn at_neteqs_own_delay_speech_sounds_as_from_a_fixed_buffer_of_that_delay_or_better() {
     let Some(rig) = Rig::find() else { return };
     let joined: Vec<_> = [[0, 2, 4], [3, 1, 2]]

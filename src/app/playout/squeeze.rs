@@ -97,6 +97,12 @@ impl Squeezed {
 }
 
 impl PlayoutQueue {
+    /// Samples that may be queued.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// So many samples of the open utterance were left out right behind what is queued.
     ///
     /// Nothing is left out of what is not there: without an open utterance nothing happens.
