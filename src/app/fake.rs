@@ -94,6 +94,11 @@ impl FakeLeg {
         tokio::time::sleep(TICK).await;
     }
 
+    /// Samples of the application that wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.playout.queued()
+    }
+
     /// Whether caller audio is wanted.
     pub(crate) fn is_listening(&self) -> bool {
         self.listening
@@ -186,6 +191,7 @@ impl FakeLeg {
             | Command::Update(_)
             | Command::DigitsInband(_)
             | Command::Mute { .. }
+            | Command::Due(_)
             | Command::QuietAfter(_) => {}
         }
     }

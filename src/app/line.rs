@@ -22,6 +22,12 @@ pub(crate) trait LegPort: Send {
     /// Samples that found the capture ring full.
     fn overrun_samples(&self) -> u64;
 
+    /// Packets that ever came after their hole was concealed, and the wait for holes that would
+    /// have spared most of them.
+    fn late_packets(&self) -> (u64, Duration) {
+        (0, Duration::ZERO)
+    }
+
     /// Audio per packet that is sent.
     fn ptime(&self) -> Duration {
         Duration::from_millis(20)
@@ -39,6 +45,11 @@ impl LegPort for LegControl {
 
     fn overrun_samples(&self) -> u64 {
         self.report().rx_overrun_samples
+    }
+
+    fn late_packets(&self) -> (u64, Duration) {
+        let report = self.report();
+        (report.rx_late, Duration::from_micros(report.rx_hole_wait_us))
     }
 
     fn ptime(&self) -> Duration {

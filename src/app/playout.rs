@@ -9,10 +9,11 @@
 //! A pure machine: owns the backlog, the timeline and the arithmetic of positions. A fact is told
 //! when the worker says that a packet left, so `played` is what was really sent. Positions are the
 //! ring's; the position of a sample that still waits in the backlog is where it will be written.
-//! Every accepted sample ends in exactly one of played and discarded. Does not decode, resample or
+//! Every accepted sample ends in exactly one of played, squeezed and discarded. Does not decode, resample or
 //! know who listens.
 
 mod away;
+mod squeeze;
 
 use crate::media::interface::{Command, Event};
 use crate::media::ring::PlayoutWriter;
@@ -44,15 +45,19 @@ pub enum Fact {
     Completed {
         /// Which.
         utterance: Name,
-        /// Its length.
+        /// How much of it was sent; with the next its length.
         played_ms: u64,
+        /// How much was left out to catch up.
+        squeezed_ms: u64,
     },
-    /// An utterance was cut; the two lengths add up to what was accepted of it.
+    /// An utterance was cut; the three lengths add up to what was accepted of it.
     Cleared {
         /// Which.
         utterance: Name,
         /// How much of it was sent.
         played_ms: u64,
+        /// How much was left out of that to catch up.
+        squeezed_ms: u64,
         /// How much will never be.
         discarded_ms: u64,
     },
@@ -62,6 +67,8 @@ pub enum Fact {
         name: Box<str>,
         /// Audio sent in this call up to it.
         played_ms: u64,
+        /// Audio left out up to it.
+        squeezed_ms: u64,
         /// Whether it was cleared away.
         cleared: bool,
     },
@@ -158,6 +165,7 @@ pub struct PlayoutQueue {
     resolved: u64,
     /// Samples below `resolved` that were discarded.
     discarded: u64,
+    squeezed: squeeze::Squeezed,
     open: Option<Utterance>,
     /// The utterance that has started and not ended.
     sounding: Option<Utterance>,
@@ -197,6 +205,7 @@ impl PlayoutQueue {
             in_ring: 0,
             resolved: 0,
             discarded: 0,
+            squeezed: squeeze::Squeezed::default(),
             open: None,
             sounding: None,
             timeline: VecDeque::new(),
@@ -366,6 +375,7 @@ impl PlayoutQueue {
         self.deferred = 0;
         let points = std::mem::take(&mut self.timeline);
         self.in_ring = 0;
+        self.squeezed.lose(self.written);
         self.cut(points, self.written, ticket);
         Ok(())
     }
@@ -526,6 +536,7 @@ impl PlayoutQueue {
         let from = usize::try_from(first - self.written).ok()?;
         let to = usize::try_from(first - self.written + count).ok()?;
         self.backlog.drain(from.min(self.backlog.len())..to.min(self.backlog.len()));
+        self.squeezed.lose_of(serial, first, count);
         for point in self.timeline.iter_mut().take(end + 1) {
             if point.position > first {
                 point.position = first;
@@ -641,8 +652,8 @@ impl PlayoutQueue {
                 What::Start(_) => {}
                 What::End { utterance, lost, deferred, .. } => {
                     let length = point.position - utterance.start + lost;
-                    let played = played_to.saturating_sub(utterance.start);
-                    self.tell_end(utterance, length, played, true);
+                    let heard = (played_to, played_to.saturating_sub(utterance.start));
+                    self.tell_end(utterance, length, heard, true);
                     self.facts.extend(deferred.map(|ticket| Fact::ClearDone { ticket }));
                 }
                 What::Mark { name, .. } => self.tell_mark(name, played_to, true),
@@ -702,7 +713,7 @@ impl PlayoutQueue {
             }
             What::End { utterance, cut, lost, deferred } => {
                 let played = point.position - utterance.start;
-                self.tell_end(utterance, played + lost, played, cut);
+                self.tell_end(utterance, played + lost, (point.position, played), cut);
                 self.facts.extend(deferred.map(|ticket| Fact::ClearDone { ticket }));
             }
             What::Mark { name, lost } => self.tell_mark(name, point.position, lost),
@@ -710,25 +721,29 @@ impl PlayoutQueue {
         }
     }
 
-    fn tell_end(&mut self, utterance: Utterance, length: u64, played: u64, cut: bool) {
+    /// Tells an utterance that was heard up to a position, so many samples of it.
+    fn tell_end(&mut self, utterance: Utterance, length: u64, heard: (u64, u64), cut: bool) {
+        let (played_to, played) = heard;
+        let (squeezed, left_out) = self.squeezed.tell(utterance.serial, played_to);
         self.utterances = self.utterances.saturating_sub(1);
         if self.sounding.as_ref().is_some_and(|sounding| sounding.serial == utterance.serial) {
             self.sounding = None;
         }
-        let played_ms = self.ms(played.min(length));
+        let (played_ms, squeezed_ms) = (self.ms(played.min(length)), self.ms(squeezed));
         let utterance = utterance.name;
         self.facts.push_back(if played >= length && !cut {
-            Fact::Completed { utterance, played_ms }
+            Fact::Completed { utterance, played_ms, squeezed_ms }
         } else {
-            let discarded_ms = self.ms(length) - played_ms;
-            Fact::Cleared { utterance, played_ms, discarded_ms }
+            let discarded_ms = self.ms(length + left_out) - played_ms - squeezed_ms;
+            Fact::Cleared { utterance, played_ms, squeezed_ms, discarded_ms }
         });
     }
 
     fn tell_mark(&mut self, name: Box<str>, position: u64, cleared: bool) {
         self.marks = self.marks.saturating_sub(1);
         let played_ms = self.ms(position.saturating_sub(self.discarded));
-        self.facts.push_back(Fact::Mark { name, played_ms, cleared });
+        let squeezed_ms = self.ms(self.squeezed.up_to(position));
+        self.facts.push_back(Fact::Mark { name, played_ms, squeezed_ms, cleared });
     }
 
     /// Has the worker watch the next points that are in the ring.

@@ -10,20 +10,23 @@
 //! ```
 //!
 //! `options` is what may be asked, `seat` who may sit down, `wire` the text messages, `session`
-//! what they mean, `inlet` and `outlet` the two ways of sound, `task` the polling. One task lives from the call's first
+//! what they mean, `inlet` and `outlet` the two ways of sound, `live` and `paced` how they catch up,
+//! `task` the polling. One task lives from the call's first
 //! moment to its end, whether a client is attached or not; playout never waits for a socket.
 
 mod budget;
 mod client;
 mod inlet;
+mod live;
 pub mod options;
 mod outlet;
+mod paced;
 pub mod seat;
 mod session;
 mod task;
 pub mod wire;
 
-pub use options::{QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions};
+pub use options::{Jitter, QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions, Timing};
 pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamRights, StreamSeats};
 
 use super::{Control, Report};
@@ -59,6 +62,8 @@ pub struct StreamSpec {
     /// Filled to the first share of the queue, the client is told to stop; emptied to the second,
     /// to go on.
     pub water: (f64, f64),
+    /// How sound is timed, both ways.
+    pub timing: Timing,
     /// How long an answered call waits for its first client (10 s).
     pub wait: Duration,
     /// How long a call goes on after its client vanished (30 s).

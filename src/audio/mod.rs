@@ -10,6 +10,8 @@ pub mod decode;
 pub mod dtmf;
 pub mod gain;
 pub mod halfband;
+pub mod hurry;
+pub mod pause;
 pub mod plc;
 pub mod prompt;
 pub mod rate;

@@ -9,7 +9,6 @@ mod speech;
 use super::declare::Setting;
 use super::line::{Action, Route};
 use super::reader::Reader;
-use super::rtp::JitterMode;
 use super::speech::{TtsEngine, TtsKind, Voice};
 use super::tree::{Node, Tree};
 use super::{Config, Name};
@@ -76,9 +75,6 @@ fn unavailable(config: &Config, reader: &mut Reader<'_>) {
     let mut refuse = |path: &str, what: &str| {
         reader.error_at(path, format!("{what} is not available in this version"));
     };
-    if config.jitter.mode == JitterMode::Paced {
-        refuse("jitter.mode", "mode \"paced\"");
-    }
     for (index, route) in config.route.iter().enumerate() {
         if route.url.is_some() && route.action == Action::Stream {
             refuse(&format!("route[{index}].url"), "dialling a stream client");

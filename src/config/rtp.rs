@@ -46,6 +46,8 @@ section! {
     /// Late packets, from the carrier to the application.
     Jitter {
         /// `asap` when a program listens, `paced` when a person does.
+        ///
+        /// For streams that do not say `jitter` themselves. Calls that are joined are always paced.
         mode: JitterMode = "asap", Call;
         /// How long a missing packet is waited for, at the start of a call; adapts between the
         /// two bounds below.
@@ -72,6 +74,16 @@ section! {
         ///
         /// A minute holds a long answer of a speech engine that is faster than real time.
         buffer: Duration ["1s"..="10m"] = "60s", Call;
+        /// With `playout=live`: how far a client's sound may be ahead of what the caller hears.
+        ///
+        /// More of it is caught up with, in pauses first. A shorter lead answers sooner, and runs dry
+        /// more often when the client's frames come unevenly; 60 ms is what the start of sound waits
+        /// for at most.
+        live_lead: Duration ["20ms"..="2s"] = "60ms", Call;
+        /// With `playout=live`: how much may be queued before what comes is dropped.
+        ///
+        /// What a stalled client catches up with in some seconds.
+        live_buffer: Duration ["100ms"..="10s"] = "500ms", Call;
         /// Filled to this share, the client is told to stop (`flow` `xoff`).
         high_water: f64 [0.05..=1.0] = 0.75, Call;
         /// Emptied to this share, the client is told to go on (`flow` `xon`).

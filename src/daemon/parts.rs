@@ -133,6 +133,8 @@ pub(super) struct StreamDefaults {
     pub buffer: Duration,
     /// Queue share of `xoff`, and of `xon`.
     pub water: (f64, f64),
+    /// How sound is timed.
+    pub timing: crate::app::stream::Timing,
     /// How long a call goes on without its client.
     pub linger: Duration,
     /// Rate of headerless audio by instance, and for all others.

@@ -12,7 +12,7 @@ use crate::api::gateway::{Content, Spoken};
 use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::bridge::PaceSpec;
-use crate::app::stream::StreamOptions;
+use crate::app::stream::{Jitter, StreamOptions, Timing};
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
 use crate::call::control::DialWish;
@@ -20,8 +20,8 @@ use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
-    Action, ApiKey as KeyConfig, AttestLevel, Config, HashName, IdentityMode, Instance, OfferMode,
-    ReliableMode, Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind, VerifyMode,
+    Action, ApiKey as KeyConfig, AttestLevel, Config, HashName, IdentityMode, Instance, JitterMode,
+    OfferMode, ReliableMode, Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind, VerifyMode,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
@@ -335,6 +335,15 @@ pub(super) fn stream_defaults(config: &Config) -> StreamDefaults {
     StreamDefaults {
         buffer: config.playout.buffer,
         water: (config.playout.high_water, config.playout.low_water),
+        timing: Timing {
+            jitter: match config.jitter.mode {
+                JitterMode::Asap => Jitter::Asap,
+                JitterMode::Paced => Jitter::Paced,
+            },
+            pace: pace(config),
+            live_lead: config.playout.live_lead,
+            live_buffer: config.playout.live_buffer,
+        },
         linger: Duration::from_secs(30),
         rates: config.instance.iter().map(rate).collect(),
     }

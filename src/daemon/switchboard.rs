@@ -360,6 +360,7 @@ impl Switchboard {
             default_rate: rate.copied().unwrap_or(16_000),
             buffer: defaults.buffer,
             water: defaults.water,
+            timing: defaults.timing,
             wait,
             observer,
             keys_by_call: self.spec.parts.keys_by_info(record.trunk.as_deref()),

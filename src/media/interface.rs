@@ -5,7 +5,7 @@
 //! its RTP packet was handed to the socket. The capture position is the caller's media clock.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What both sides agreed on, as media needs it. Made from `sdp::Negotiated`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,37 @@ impl From<&crate::sdp::Negotiated> for MediaParams {
             rtcp_mux: agreed.rtcp_mux,
             accepts: agreed.accepts,
         }
+    }
+}
+
+/// When a sample of the caller is heard, by whoever plays the capture ring to a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Its capture position.
+    pub position: u64,
+    /// When it must be in the ring.
+    pub at: Instant,
+}
+
+impl Due {
+    /// The same for another position, at this many samples per second.
+    #[must_use]
+    pub fn moment(self, position: u64, sample_rate: u32) -> Option<Instant> {
+        let samples = position.abs_diff(self.position);
+        let time = samples.saturating_mul(1_000_000) / u64::from(sample_rate.max(1));
+        let time = Duration::from_micros(time);
+        if position >= self.position {
+            self.at.checked_add(time)
+        } else {
+            self.at.checked_sub(time)
+        }
+    }
+
+    /// Whether the other says the same, but for so much time.
+    #[must_use]
+    pub fn is_near(self, other: Self, sample_rate: u32, slack: Duration) -> bool {
+        let Some(at) = other.moment(self.position, sample_rate) else { return false };
+        at.max(self.at).saturating_duration_since(at.min(self.at)) <= slack
     }
 }
 
@@ -107,6 +138,8 @@ pub enum Command {
     DigitsInband(bool),
     /// Whether caller audio goes into the capture ring.
     Listen(bool),
+    /// A hole is declared when it is heard; `None`: as soon as the hole window has passed.
+    Due(Option<Due>),
     /// No RTP and no RTCP for this long makes [`Event::Quiet`] (repeated); zero: never.
     QuietAfter(Duration),
 }
@@ -214,6 +247,9 @@ pub struct LegReport {
     pub rx_late: u64,
     /// Packets refused: wrong source, malformed, unknown payload type.
     pub rx_refused: u64,
+    /// How long a hole is waited for unless it is heard earlier, as learnt from the order of
+    /// packets, in microseconds.
+    pub rx_hole_wait_us: u64,
     /// Interarrival jitter, RFC 3550 §6.4.1, in microseconds.
     pub rx_jitter_us: u64,
     /// Milliseconds of concealment.

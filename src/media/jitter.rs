@@ -30,7 +30,7 @@ pub use fuzz::fuzz_history;
 pub use payload::{PayloadKind, PayloadTable};
 pub use slots::Following;
 
-use super::interface::JitterSpec;
+use super::interface::{Due, JitterSpec};
 use crate::audio::codec::CodecId;
 use crate::rtp::packet::{Packet, Ssrc};
 use crate::rtp::reception::{Reception, ReceptionReport};
@@ -48,6 +48,8 @@ pub const MAX_PAYLOAD: usize = 480;
 pub const MAX_HOLE: Duration = Duration::from_secs(2);
 /// Longest silence that is told; a longer jump of the clock is a change of the clock.
 pub const MAX_SILENCE: Duration = Duration::from_mins(1);
+/// Longest that a hole is waited for because it is heard later.
+const MAX_PATIENCE: Duration = Duration::from_millis(500);
 /// Packets kept of a source that is not believed yet.
 const PARKED: usize = 4;
 /// How long a parked packet may wait for a run that it does not belong to directly.
@@ -160,6 +162,8 @@ pub struct JitterBuffer {
     /// A packet that fits when the slots before it are flushed.
     beyond: Box<Slot>,
     gap: Gap,
+    /// When samples are heard; `None`: the window rules.
+    due: Option<Due>,
     recent_holes: [Option<RecentHole>; RECENT_HOLES],
     counters: JitterCounters,
 }
@@ -237,6 +241,7 @@ impl JitterBuffer {
             takeover: None,
             beyond,
             gap: Gap::default(),
+            due: None,
             recent_holes: [None; RECENT_HOLES],
             counters: JitterCounters::default(),
         }
@@ -245,6 +250,13 @@ impl JitterBuffer {
     /// Takes the payload types of a new agreement; packets that wait keep their meaning.
     pub fn set_payloads(&mut self, payloads: PayloadTable) {
         self.payloads = payloads;
+    }
+
+    /// From here on a hole is declared when it is heard; `None`: when the window has passed.
+    ///
+    /// The window goes on learning from packets that come out of order.
+    pub fn set_due(&mut self, due: Option<Due>) {
+        self.due = due;
     }
 
     /// Takes a packet from a source address that is believed. Poll to [`Decision::Wait`] after it.
@@ -474,12 +486,20 @@ impl JitterBuffer {
                     None => return Step::Wait(None),
                 }
             };
-            let deadline = arrived + self.window.window();
+            let deadline = self.hole_deadline(arrived);
             if self.takeover.is_none() && now < deadline {
                 return Step::Wait(Some(deadline));
             }
             self.declare_lost(later, arrived);
         }
+    }
+
+    /// When what is missing before a packet that came at `first_later` is lost.
+    fn hole_deadline(&self, first_later: Instant) -> Instant {
+        let Some(due) = self.due else { return first_later + self.window.window() };
+        let at = due.moment(self.timeline.position(), self.timeline.sample_rate());
+        // A due moment of another time says nothing: neither past nor far ahead is believed.
+        at.unwrap_or(first_later).clamp(first_later, first_later + MAX_PATIENCE)
     }
 
     /// Holes and silence before the packet that is next.

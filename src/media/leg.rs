@@ -232,6 +232,10 @@ impl Leg {
                 self.receive.listen(listen);
                 true
             }
+            Command::Due(due) => {
+                self.receive.set_due(due);
+                true
+            }
             Command::QuietAfter(quiet_after) => {
                 self.quiet_after = quiet_after;
                 (self.heard, self.quiet_told) = (now, now);

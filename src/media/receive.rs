@@ -15,7 +15,7 @@
 
 use super::bounded::Bounded;
 use super::codecs::CodecSet;
-use super::interface::{Event, FrameHeader, FrameKind, JitterSpec, MediaParams};
+use super::interface::{Due, Event, FrameHeader, FrameKind, JitterSpec, MediaParams};
 use super::jitter::{Decision, Following, JitterBuffer, PayloadKind, PayloadTable};
 use super::level::Level;
 use super::playout::Events;
@@ -147,6 +147,11 @@ impl Receive {
         self.sound.mute.mute(muted, samples);
     }
 
+    /// A hole is declared when it is heard, or as soon as the window has passed.
+    pub fn set_due(&mut self, due: Option<Due>) {
+        self.jitter.set_due(due);
+    }
+
     /// Whether digits are listened for in the audio.
     pub fn listen_for_digits(&mut self, inband: bool) {
         self.sound.inband = inband;
@@ -260,6 +265,8 @@ impl Receive {
         stats.rx_late.set(counters.late);
         let refused = self.lock.refused() + self.malformed + counters.unknown + counters.overflow;
         stats.rx_refused.set(refused);
+        let wait = self.jitter.window().as_micros();
+        stats.rx_hole_wait_us.set(u64::try_from(wait).unwrap_or(u64::MAX));
         let clock_hz = u64::from(self.jitter.clock_rate());
         stats.rx_jitter_us.set(u64::from(self.jitter.jitter()) * 1_000_000 / clock_hz);
         let ring_hz = u64::from(self.sound.rate.hz());

@@ -13,7 +13,10 @@
 //! `make test` sets `BELLWIRE_AUDIO_TESTS=1`: then a missing tool or file is a failure. Without
 //! it the tests are skipped, and say so.
 
+mod listener;
+mod paced;
 mod rig;
+mod traces;
 
 use bellwire::audio::codec::{Codec as _, g711::Pcmu};
 use bellwire::audio::decode::{DecodeLimits, LiveDecoder, LiveFormat, LiveOutput};

@@ -36,6 +36,7 @@ mod prompts;
 mod routes;
 mod scenarios;
 mod sound;
+mod stall;
 mod stopping;
 mod stream;
 mod tls;

@@ -2,10 +2,10 @@
 
 use super::flow::Flow;
 use super::{BridgeEvent, BridgeReport, BridgeSpec, Order, Side, Sides};
-use crate::app::line::{Ears, Line, dtmf_command};
+use crate::app::line::{Ears, LegPort, Line, dtmf_command};
 use crate::audio::codec::SampleRate;
 use crate::audio::resample::Resampler;
-use crate::media::interface::{Command, Event};
+use crate::media::interface::{Command, Due, Event};
 use crate::media::level::Level;
 use crate::media::pace::Pace;
 use std::collections::VecDeque;
@@ -20,6 +20,8 @@ pub(super) const BEAT: Duration = Duration::from_millis(5);
 const REFRESH: Duration = Duration::from_millis(500);
 /// How long a muted voice fades.
 const FADE: Duration = Duration::from_millis(10);
+/// When holes are heard is told again when it has moved by this much.
+const DUE_SLACK: Duration = Duration::from_millis(3);
 /// Token of our clears; whoever held the leg before, or holds it next, has smaller ones.
 const TOKEN: u32 = u32::MAX - 7;
 /// How long a leg may take to empty its ring.
@@ -57,6 +59,8 @@ struct Voice {
     flow: Flow,
     /// The listener's ring is being emptied because nobody takes from it.
     clearing: bool,
+    /// What the speaker's leg was told of when holes are heard.
+    due: Option<Due>,
     /// Digits of this side for the other one, with their lengths.
     digits: VecDeque<(u8, u32)>,
     /// What the listener's leg must still be told.
@@ -210,6 +214,8 @@ impl Task {
             let to = self.rates.of(side.other());
             let line = &mut self.ends.of_mut(side.other()).line;
             self.voices.of_mut(side).speak(now.into_std(), line, *to);
+            let port = &self.ends.of(side).line.port;
+            self.voices.of_mut(side).tell_due(&**port);
             self.relay(side);
         }
         self.send_commands();
@@ -250,6 +256,8 @@ impl Task {
             let ptime = self.ends.of(side.other()).line.port.ptime();
             let voice = self.voices.of_mut(side);
             voice.flow.set_ptime(ptime);
+            let (late, wait) = self.ends.of(side).line.port.late_packets();
+            voice.pace.set_late(now.into_std(), late, wait);
             *report.sound.of_mut(side) = voice.pace.report(now.into_std());
         }
         // Nobody need look.
@@ -262,6 +270,7 @@ impl Task {
             let line = &self.ends.of(side).line;
             let up_to = line.playout.position();
             let ordered = line.port.send(Command::End { position: up_to })
+                && line.port.send(Command::Due(None))
                 && line.port.send(Command::Clear { up_to, token: TOKEN - 1 });
             if ordered && !self.ends.of(side).gone {
                 // A leg that does not answer in time is given back as it is.
@@ -302,6 +311,7 @@ impl Voice {
             level: Level::default(),
             flow: Flow::new(ptime),
             clearing: false,
+            due: None,
             digits: VecDeque::new(),
             commands: VecDeque::new(),
             heard: Vec::new(),
@@ -323,6 +333,16 @@ impl Voice {
     fn tell(&mut self, command: Command) {
         if self.commands.len() < COMMANDS {
             self.commands.push_back(command);
+        }
+    }
+
+    /// Tells the speaker's leg when holes are heard.
+    fn tell_due(&mut self, port: &dyn LegPort) {
+        let Some(due) = self.pace.due() else { return };
+        if !self.due.is_some_and(|told| due.is_near(told, self.rate.hz(), DUE_SLACK))
+            && port.send(Command::Due(Some(due)))
+        {
+            self.due = Some(due);
         }
     }
 

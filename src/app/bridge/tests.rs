@@ -73,6 +73,9 @@ async fn what_one_says_the_other_hears_soon_and_whole() {
         Some(ramp(&mut next))
     })
     .await;
+    let told = rig.a.obeyed.iter().filter(|command| matches!(command, Command::Due(Some(_))));
+    let told = told.count();
+    assert!((1..=60).contains(&told), "when holes are heard is told as it changes: {told}");
     let sound = *rig.reports.borrow();
     assert_eq!((sound.sound.a.concealed_ms, sound.sound.a.skipped_ms), (0, 0), "{sound:?}");
     // The last sample that B's caller got, and how long ago A's leg took it in.

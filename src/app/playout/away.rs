@@ -21,6 +21,7 @@ impl PlayoutQueue {
         self.backlog = VecDeque::new();
         self.in_ring = 0;
         self.commands.clear();
+        self.squeezed.lose(played_to);
     }
 
     /// The leg is back after [`Self::halt`]: goes on at this ring position, `sent` samples of the
@@ -54,7 +55,8 @@ mod tests {
         queue.pump(&mut writer);
         queue.halt(160);
         let facts: Vec<Fact> = std::iter::from_fn(|| queue.next_fact()).collect();
-        let cut = Fact::Cleared { utterance: None, played_ms: 20, discarded_ms: 80 };
+        let cut =
+            Fact::Cleared { utterance: None, played_ms: 20, squeezed_ms: 0, discarded_ms: 80 };
         assert_eq!(facts.last(), Some(&cut));
         assert_eq!(queue.push(&[1; 80]), 0, "nothing is taken meanwhile");
         // Somebody else wrote 400 samples; all but what the clear took have left.
@@ -72,6 +74,9 @@ mod tests {
         });
         queue.handle(&Event::Reached { token, position: 1280 });
         let facts: Vec<Fact> = std::iter::from_fn(|| queue.next_fact()).collect();
-        assert_eq!(facts.last(), Some(&Fact::Completed { utterance: None, played_ms: 10 }));
+        assert_eq!(
+            facts.last(),
+            Some(&Fact::Completed { utterance: None, played_ms: 10, squeezed_ms: 0 })
+        );
     }
 }

@@ -174,15 +174,15 @@ fn started(text: &str) -> Fact {
 }
 
 fn completed(text: &str, played_ms: u64) -> Fact {
-    Fact::Completed { utterance: name(text), played_ms }
+    Fact::Completed { utterance: name(text), played_ms, squeezed_ms: 0 }
 }
 
 fn cleared(text: &str, played_ms: u64, discarded_ms: u64) -> Fact {
-    Fact::Cleared { utterance: name(text), played_ms, discarded_ms }
+    Fact::Cleared { utterance: name(text), played_ms, squeezed_ms: 0, discarded_ms }
 }
 
 fn mark(text: &str, played_ms: u64, cleared: bool) -> Fact {
-    Fact::Mark { name: text.into(), played_ms, cleared }
+    Fact::Mark { name: text.into(), played_ms, squeezed_ms: 0, cleared }
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_clear_before_the_start_needs_no_worker() {
     rig.push(80);
     rig.queue.clear(3).unwrap();
     let utterance = None;
-    let told = Fact::Cleared { utterance, played_ms: 0, discarded_ms: 80 };
+    let told = Fact::Cleared { utterance, played_ms: 0, squeezed_ms: 0, discarded_ms: 80 };
     assert_eq!(rig.take(), [told, Fact::ClearDone { ticket: 3 }]);
     rig.queue.start();
     rig.push(10);
@@ -288,7 +288,7 @@ fn one_utterance_can_be_cleared_wherever_it_lies() {
         let facts = rig.take();
         let told: Vec<&Fact> =
             facts.iter().filter(|fact| matches!(fact, Fact::Cleared { .. })).collect();
-        let [Fact::Cleared { utterance, played_ms, discarded_ms }] = told[..] else {
+        let [Fact::Cleared { utterance, played_ms, discarded_ms, .. }] = told[..] else {
             panic!("{ring}: {facts:?}");
         };
         assert_eq!((utterance.as_deref(), played_ms + discarded_ms), (Some(target), 100));
@@ -576,8 +576,8 @@ fn check_samples(rig: &Rig, model: &Model) -> Result<(), TestCaseError> {
 /// The utterance that a fact ends, and its two lengths.
 fn ending(fact: &Fact) -> Option<(usize, u64, u64)> {
     let (utterance, played_ms, discarded_ms) = match fact {
-        Fact::Completed { utterance, played_ms } => (utterance, *played_ms, 0),
-        Fact::Cleared { utterance, played_ms, discarded_ms } => {
+        Fact::Completed { utterance, played_ms, .. } => (utterance, *played_ms, 0),
+        Fact::Cleared { utterance, played_ms, discarded_ms, .. } => {
             (utterance, *played_ms, *discarded_ms)
         }
         Fact::Started { .. }

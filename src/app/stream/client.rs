@@ -158,6 +158,9 @@ impl Client {
     pub(super) fn finish(&mut self, last: &[Told], now: Moment) {
         let encoded = last.iter().filter_map(|told| self.encode(told, now.at, now.unix_ms));
         let texts = encoded.collect();
+        if let Some(outlet) = &mut self.outlet {
+            outlet.finish();
+        }
         self.say_farewell(CloseCode::Normal, "", texts, now.at);
     }
 

@@ -8,10 +8,12 @@
 //! A flush ends an utterance to the sample; a reset forgets what a clear made void. Does not
 //! pace and holds nothing back but what is less than a sample, a block or the filter's 4 ms.
 
+use super::live::Live;
 use crate::app::playout::PlayoutQueue;
 use crate::audio::decode::{LiveDecoder, LiveEvent, LiveFormat, LiveOutput};
 use crate::audio::rate::SampleRate;
 use crate::audio::resample::Resampler;
+use std::time::Duration;
 
 /// First octets of files; after a pause they begin a new stream where a format is to be sniffed.
 const MAGIC: [&[u8]; 4] = [b"RIFF", b"ID3", b"OggS", b"fLaC"];
@@ -40,6 +42,8 @@ pub(super) struct Inlet {
     leg_rate: SampleRate,
     decoder: LiveDecoder,
     resampler: Option<Resampler>,
+    /// Keeps the lead short, of a client that speaks live.
+    live: Option<Live>,
     /// What a sniffed stream turned out to be.
     detected: Option<LiveFormat>,
     /// Nothing came for a while: the next message may begin another file.
@@ -60,11 +64,30 @@ impl Inlet {
             leg_rate: SampleRate::new(leg_rate).unwrap_or(SampleRate::HZ_8000),
             decoder: LiveDecoder::new(format, rate),
             resampler: None,
+            live: None,
             detected: None,
             paused: false,
             resampled: Vec::new(),
             refused: 0,
             notes: Vec::new(),
+        }
+    }
+
+    /// The same for a client whose lead is to stay within `lead`, if it is live.
+    pub(super) fn live(mut self, lead: Option<Duration>) -> Self {
+        self.live = lead.map(|lead| Live::new(self.leg_rate, lead));
+        self
+    }
+
+    /// Whether samples are held back that nobody may follow up on; then [`Self::settle`].
+    pub(super) fn is_holding(&self) -> bool {
+        self.live.as_ref().is_some_and(Live::is_holding)
+    }
+
+    /// Queues what is held back for catching up.
+    pub(super) fn settle(&mut self, queue: &mut PlayoutQueue) {
+        if let Some(live) = &mut self.live {
+            self.refused += live.settle(queue);
         }
     }
 
@@ -120,6 +143,9 @@ impl Inlet {
         if let Some(resampler) = &mut self.resampler {
             resampler.reset();
         }
+        if let Some(live) = &mut self.live {
+            live.reset();
+        }
         self.detected = None;
         self.paused = false;
     }
@@ -142,9 +168,9 @@ impl Inlet {
         if let Some(resampler) = &mut self.resampler {
             self.resampled.clear();
             resampler.flush(&mut self.resampled);
-            let accepted = queue.push(&self.resampled);
-            self.refused += (self.resampled.len() - accepted) as u64;
+            self.refused += give(&mut self.live, &self.resampled, queue);
         }
+        self.settle(queue);
     }
 
     fn run(
@@ -152,7 +178,7 @@ impl Inlet {
         queue: &mut PlayoutQueue,
         work: impl FnOnce(&mut LiveDecoder, &mut dyn FnMut(LiveOutput<'_>)),
     ) {
-        let Self { decoder, resampler, resampled, leg_rate, .. } = self;
+        let Self { decoder, resampler, resampled, live, leg_rate, .. } = self;
         let (leg_rate, mut refused, mut events) = (*leg_rate, 0, Vec::new());
         let mut sink = |output: LiveOutput<'_>| match output {
             LiveOutput::Samples { rate, samples } => {
@@ -162,8 +188,7 @@ impl Inlet {
                     return;
                 }
                 let at_leg_rate = convert(resampler, resampled, rate, leg_rate, samples, queue);
-                let accepted = queue.push(at_leg_rate);
-                refused += (at_leg_rate.len() - accepted) as u64;
+                refused += give(live, at_leg_rate, queue);
             }
             LiveOutput::Event(event) => events.push(event),
         };
@@ -188,6 +213,14 @@ impl Inlet {
         if self.notes.len() < 16 {
             self.notes.push(note);
         }
+    }
+}
+
+/// Queues samples at the leg's rate; returns how many were refused.
+fn give(live: &mut Option<Live>, samples: &[i16], queue: &mut PlayoutQueue) -> u64 {
+    match live {
+        Some(live) => live.give(samples, queue),
+        None => (samples.len() - queue.push(samples)) as u64,
     }
 }
 

@@ -11,7 +11,9 @@
 //! build does not serve are refused with what is served, never ignored.
 
 use crate::audio::decode::LiveFormat;
+use crate::media::pace::PaceSpec;
 use std::fmt;
+use std::time::Duration;
 
 /// Rates in Hz at which a client may send audio.
 pub const IN_RATES: [u32; 7] = [8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
@@ -93,6 +95,58 @@ pub enum Transcripts {
     Partial,
 }
 
+/// What becomes of a client's sound that comes faster than it is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Playout {
+    /// It waits its turn.
+    #[default]
+    Queue,
+    /// It catches up: pauses are shortened, then speech is compressed.
+    Live,
+}
+
+impl Playout {
+    /// The name in queries and in `start`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// When the caller's sound is sent to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Jitter {
+    /// When it is there and in order: a program listens.
+    #[default]
+    Asap,
+    /// At an even pace: a person listens.
+    Paced,
+}
+
+/// How sound is timed, both ways; from the `[jitter]` and `[playout]` sections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// What a client gets that does not ask.
+    pub jitter: Jitter,
+    /// Bounds of the delay where sound is paced.
+    pub pace: PaceSpec,
+    /// Lead of a live client that is left alone.
+    pub live_lead: Duration,
+    /// How much of a live client is queued at most, unless it says so.
+    pub live_buffer: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        let (live_lead, live_buffer) = (ms(60), ms(500));
+        Self { jitter: Jitter::Asap, pace: PaceSpec::default(), live_lead, live_buffer }
+    }
+}
+
 /// What was asked, from the create request or from the query of the upgrade; unset is unasked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamOptions {
@@ -114,6 +168,10 @@ pub struct StreamOptions {
     pub buffer_ms: Option<u32>,
     /// Which transcripts were asked for.
     pub transcripts: Option<Transcripts>,
+    /// What becomes of the client's sound that comes early.
+    pub playout: Option<Playout>,
+    /// When the caller's sound is sent.
+    pub jitter: Option<Jitter>,
 }
 
 /// Why a parameter was not accepted.
@@ -207,9 +265,21 @@ impl StreamOptions {
                     _ => return Err(QueryProblem::invalid(name, "must be off, final or partial")),
                 });
             }
-            "playout" => only(name, value, "queue", &["live"])?,
+            "playout" => {
+                self.playout = Some(match value {
+                    "queue" => Playout::Queue,
+                    "live" => Playout::Live,
+                    _ => return Err(QueryProblem::invalid(name, "must be queue or live")),
+                });
+            }
             "envelope" => only(name, value, "binary", &["json"])?,
-            "jitter" => only(name, value, "asap", &["paced"])?,
+            "jitter" => {
+                self.jitter = Some(match value {
+                    "asap" => Jitter::Asap,
+                    "paced" => Jitter::Paced,
+                    _ => return Err(QueryProblem::invalid(name, "must be asap or paced")),
+                });
+            }
             "role" => only(name, value, "main", &["listener"])?,
             "resume" | "since" | "takeover" | "events" => {
                 return Err(QueryProblem::unsupported(name, "is not served; leave it out"));
@@ -240,6 +310,8 @@ impl StreamOptions {
             listen: self.listen.or(defaults.listen),
             buffer_ms: self.buffer_ms.or(defaults.buffer_ms),
             transcripts: self.transcripts.or(defaults.transcripts),
+            playout: self.playout.or(defaults.playout),
+            jitter: self.jitter.or(defaults.jitter),
         }
     }
 }
@@ -265,12 +337,22 @@ pub struct Settings {
     pub buffer_ms: u32,
     /// Which transcripts the client is told.
     pub transcripts: Transcripts,
+    /// Lead of its sound that is left alone; `None`: all of it waits its turn.
+    pub live: Option<Duration>,
+    /// Bounds of the caller's delay; `None`: sound is sent as soon as it is there.
+    pub pace: Option<PaceSpec>,
 }
 
 impl Settings {
     /// Answers what `options` leave open; `rate` and `buffer_ms` are the line's defaults.
     #[must_use]
     pub fn resolve(options: &StreamOptions, rate: u32, buffer_ms: u32) -> Self {
+        Self::timed(options, rate, buffer_ms, &Timing::default())
+    }
+
+    /// The same where sound is timed as `timing` says.
+    #[must_use]
+    pub fn timed(options: &StreamOptions, rate: u32, buffer_ms: u32, timing: &Timing) -> Self {
         let protocol = options.protocol.unwrap_or(Protocol::Bare);
         let rate = options.rate.unwrap_or(rate);
         // The reference API tells transcripts without being asked.
@@ -281,7 +363,20 @@ impl Settings {
                 (LiveFormat::PcmS16Le, listen, Transcripts::Off)
             }
         };
+        let (live, buffer_ms) = match options.playout.unwrap_or_default() {
+            Playout::Queue => (None, buffer_ms),
+            Playout::Live => {
+                let buffer = u32::try_from(timing.live_buffer.as_millis()).unwrap_or(u32::MAX);
+                (Some(timing.live_lead), buffer)
+            }
+        };
+        let pace = match options.jitter.unwrap_or(timing.jitter) {
+            Jitter::Asap => None,
+            Jitter::Paced => Some(timing.pace),
+        };
         Self {
+            live,
+            pace,
             protocol,
             format: options.format.unwrap_or(format),
             rate,
@@ -448,7 +543,8 @@ mod tests {
             ("protocol=twilio", QueryBlame::Unsupported, "native or cawme"),
             ("protocol=cawme&listen=caller", QueryBlame::Invalid, "text only"),
             ("envelope=json", QueryBlame::Unsupported, "binary"),
-            ("playout=live", QueryBlame::Unsupported, "queue"),
+            ("playout=dead", QueryBlame::Invalid, "queue or live"),
+            ("jitter=none", QueryBlame::Invalid, "asap or paced"),
             ("role=listener", QueryBlame::Unsupported, "main"),
             ("role=boss", QueryBlame::Invalid, "main"),
             ("resume=abc", QueryBlame::Unsupported, "not served"),
@@ -460,6 +556,20 @@ mod tests {
             assert_eq!(problem.blame, blame, "{text}");
             assert!(problem.detail.contains(part), "{text}: {}", problem.detail);
         }
+    }
+
+    #[test]
+    fn live_sound_has_a_short_queue_and_paced_sound_its_bounds() {
+        let chosen = settings(&query("playout=live&jitter=paced").unwrap());
+        let timing = Timing::default();
+        assert_eq!((chosen.live, chosen.buffer_ms), (Some(timing.live_lead), 500));
+        assert_eq!(chosen.pace, Some(timing.pace));
+        let stated = settings(&query("playout=live&buffer_ms=2000").unwrap());
+        assert_eq!((stated.buffer_ms, stated.pace), (2000, None));
+        let timing = Timing { jitter: Jitter::Paced, ..timing };
+        let of = |text| Settings::timed(&query(text).unwrap(), 8000, 60_000, &timing);
+        assert_eq!((of("").pace, of("jitter=asap").pace), (Some(timing.pace), None));
+        assert_eq!((of("").protocol, of("").live), (Protocol::Bare, None));
     }
 
     #[test]

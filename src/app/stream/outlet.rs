@@ -1,22 +1,29 @@
 //! The caller's audio on its way to the client.
 //!
 //! ```text
-//!  capture ring ─> backlog (10 s, then the oldest goes) ─> resampler ─> frames of frame_ms
+//!  capture ring ─> [Paced] ─> backlog (10 s, then the oldest goes) ─> resampler ─> frames of frame_ms
 //! ```
 //!
 //! Owns what waits for a slow client and the shape of binary messages. At the leg's own rate the
 //! samples are not touched. Does not know sockets: the session asks for a frame when one can go.
 
 use super::options::{OutFormat, Settings};
+use super::paced::Paced;
 use crate::audio::codec::g711;
 use crate::audio::rate::SampleRate;
 use crate::audio::resample::Resampler;
+use crate::media::interface::Due;
 use crate::media::ring::CaptureReader;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 /// How much caller audio waits for a client that does not read.
 const BACKLOG_S: usize = 10;
+/// The same for a client that plays what comes.
+const PACED_BACKLOG_S: usize = 1;
+/// Cross-fade where the oldest goes, in parts of a second: 5 ms.
+const FADES_PER_S: u32 = 200;
 /// Memory for encoded frames that is asked for at once; it comes back as frames are written.
 const BLOCK: usize = 8 * 1024;
 
@@ -32,6 +39,9 @@ pub(super) struct Outlet {
     resampler: Option<Resampler>,
     backlog: VecDeque<i16>,
     backlog_max: usize,
+    /// The beat of a client that plays what comes.
+    paced: Option<Paced>,
+    fade: usize,
     /// Of one frame, at the leg's rate.
     taken: Vec<i16>,
     /// Resampled and not framed yet.
@@ -54,13 +64,18 @@ impl Outlet {
             Some(Resampler::new(from, to).ok()?)
         };
         let samples = |rate: u32| (rate * settings.frame_ms / 1000) as usize;
+        let rate = SampleRate::new(leg_rate)?;
+        let paced = settings.pace.map(|spec| Paced::new(rate, spec, settings.frame_ms));
+        let seconds = if paced.is_some() { PACED_BACKLOG_S } else { BACKLOG_S };
         Some(Self {
             format: settings.out_format,
             frame_in: samples(leg_rate),
             frame_out: samples(settings.out_rate),
             resampler,
             backlog: VecDeque::new(),
-            backlog_max: BACKLOG_S * leg_rate as usize,
+            backlog_max: seconds * leg_rate as usize,
+            paced,
+            fade: (leg_rate / FADES_PER_S) as usize,
             taken: Vec::new(),
             ready: Vec::new(),
             encoded: BytesMut::new(),
@@ -76,6 +91,7 @@ impl Outlet {
     /// position. Cost: two copies; no allocation in steady state.
     pub(super) fn take(
         &mut self,
+        now: Instant,
         capture: &mut CaptureReader,
         overrun: impl Fn() -> u64,
         mut tap: impl FnMut(u64, &[i16]),
@@ -85,6 +101,10 @@ impl Outlet {
             let before = self.taken.len();
             let Some(header) = capture.pop(&mut self.taken) else { break };
             tap(header.position, self.taken.get(before..).unwrap_or_default());
+            if let Some(paced) = &mut self.paced {
+                paced.push(now, header, self.taken.get(before..).unwrap_or_default());
+                self.taken.truncate(before);
+            }
             // A jump is a silence that was not written out, or a ring that was full.
             if self.expected.is_none_or(|expected| header.position > expected) {
                 let overrun = overrun();
@@ -94,13 +114,69 @@ impl Outlet {
             self.expected = Some(header.position + u64::from(header.samples));
         }
         self.backlog.extend(&self.taken);
+        if let Some(paced) = &mut self.paced {
+            paced.beat(now, &mut self.backlog);
+        }
+        self.drop_oldest();
+    }
+
+    /// What the leg must know of when holes are heard, and learns how late packets come.
+    pub(super) fn take_due(
+        &mut self,
+        now: Instant,
+        late: impl Fn() -> (u64, Duration),
+    ) -> Option<Due> {
+        let paced = self.paced.as_mut()?;
+        paced.look(now, late);
+        paced.take_due()
+    }
+
+    /// Whether frames leave at a beat.
+    pub(super) fn is_paced(&self) -> bool {
+        self.paced.is_some()
+    }
+
+    /// When the next frame is due that depends on the clock.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.paced.as_ref().and_then(Paced::deadline)
+    }
+
+    /// The call is over: what waits goes out without a beat.
+    pub(super) fn finish(&mut self) {
+        if let Some(paced) = &mut self.paced {
+            paced.finish(&mut self.backlog);
+        }
+    }
+
+    /// Who plays what comes would hear the seam.
+    fn drop_oldest(&mut self) {
         let excess = self.backlog.len().saturating_sub(self.backlog_max);
+        let fade = if self.paced.is_some() && excess > 0 { self.fade } else { 0 };
+        for i in 0..fade {
+            let old = self.backlog.get(i).copied().map_or(0, i32::from);
+            if let Some(new) = self.backlog.get_mut(excess + i) {
+                let (at, len) = (share(i + 1), share(fade + 1));
+                let mixed = (i32::from(*new) * at + old * (len - at)) / len;
+                *new = i16::try_from(mixed).unwrap_or(0);
+            }
+        }
         self.backlog.drain(..excess);
         self.dropped += excess as u64;
     }
 
     /// The next whole frame, encoded.
     pub(super) fn next_frame(&mut self) -> Option<Bytes> {
+        if self.paced.as_ref().is_some_and(|paced| !paced.may_send()) {
+            return None;
+        }
+        let frame = self.any_frame();
+        if let (Some(paced), Some(_)) = (&mut self.paced, &frame) {
+            paced.sent();
+        }
+        frame
+    }
+
+    fn any_frame(&mut self) -> Option<Bytes> {
         if self.resampler.is_none() {
             return self.plain_frame(self.frame_in);
         }
@@ -161,6 +237,11 @@ impl Outlet {
     }
 }
 
+/// Of a cross-fade, which is short.
+fn share(samples: usize) -> i32 {
+    i32::try_from(samples).unwrap_or(i32::MAX)
+}
+
 /// Writes samples in a client's format, into memory that is used again once it was sent.
 fn encode(format: OutFormat, samples: &[i16], memory: &mut BytesMut) -> Bytes {
     let octets = match format {
@@ -195,6 +276,11 @@ mod tests {
         Settings::resolve(&options, 16_000, 60_000)
     }
 
+    fn now() -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        Instant::now()
+    }
+
     fn write(writer: &mut CaptureWriter, position: u64, samples: &[i16]) {
         let count = u16::try_from(samples.len()).unwrap();
         let header = FrameHeader { position, samples: count, kind: FrameKind::Packet };
@@ -216,7 +302,7 @@ mod tests {
             let mut octets = Vec::new();
             for (index, packet) in samples.chunks(240).enumerate() {
                 write(&mut writer, index as u64 * 240, packet);
-                outlet.take(&mut reader, || 0, |_, _| {});
+                outlet.take(now(), &mut reader, || 0, |_, _| {});
                 for frame in frames(&mut outlet) {
                     assert_eq!(frame.len(), 16 * frame_ms);
                     octets.extend_from_slice(&frame);
@@ -240,7 +326,7 @@ mod tests {
             let (mut writer, mut reader) = ring::capture(64, 8000);
             write(&mut writer, 0, &[1000; 160]);
             write(&mut writer, 160, &[1000; 160]);
-            outlet.take(&mut reader, || 0, |_, _| {});
+            outlet.take(now(), &mut reader, || 0, |_, _| {});
             let sizes: Vec<usize> = frames(&mut outlet).iter().map(Bytes::len).collect();
             assert_eq!(sizes[0], octets, "{query}");
             let mono = settings(query);
@@ -254,7 +340,7 @@ mod tests {
         let (mut writer, mut reader) = ring::capture(64, 8000);
         for (index, position) in (0..550_i16).zip((0..).step_by(160)) {
             write(&mut writer, position, &[index; 160]);
-            outlet.take(&mut reader, || 0, |_, _| {});
+            outlet.take(now(), &mut reader, || 0, |_, _| {});
         }
         assert!(outlet.has_dropped());
         assert_eq!(outlet.take_dropped(), 50 * 160);
@@ -269,13 +355,13 @@ mod tests {
         let (mut writer, mut reader) = ring::capture(64, 8000);
         let full = std::cell::Cell::new(7);
         write(&mut writer, 500, &[1; 160]);
-        outlet.take(&mut reader, || full.get(), |_, _| {});
+        outlet.take(now(), &mut reader, || full.get(), |_, _| {});
         write(&mut writer, 980, &[1; 160]);
-        outlet.take(&mut reader, || full.get(), |_, _| {});
+        outlet.take(now(), &mut reader, || full.get(), |_, _| {});
         assert_eq!(outlet.take_dropped(), 0, "a long silence is not written out");
         full.set(327);
         write(&mut writer, 1460, &[1; 160]);
-        outlet.take(&mut reader, || full.get(), |_, _| {});
+        outlet.take(now(), &mut reader, || full.get(), |_, _| {});
         assert_eq!(outlet.take_dropped(), 320);
     }
 

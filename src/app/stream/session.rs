@@ -13,6 +13,7 @@
 
 mod greeting;
 mod requests;
+mod timing;
 mod words;
 
 use super::StreamSpec;
@@ -113,6 +114,10 @@ pub(super) struct Session {
     lost_at: Option<Instant>,
     /// When audio without a name may be over.
     pause_at: Option<Instant>,
+    /// When no more seems to follow on sound of a live client that is held back.
+    settle_at: Option<Instant>,
+    /// The leg waits for holes as a paced client hears them.
+    due_told: bool,
     /// When the queue may have fallen to its low water mark.
     level_at: Option<Instant>,
     caught_up_at: Option<Instant>,
@@ -132,13 +137,12 @@ pub(super) struct Session {
 impl Session {
     /// A call's stream before anything happened.
     pub(super) fn new(spec: StreamSpec) -> Self {
-        let buffer_ms = u32::try_from(spec.buffer.as_millis()).unwrap_or(u32::MAX);
-        let settings = Settings::resolve(&spec.options, spec.default_rate, buffer_ms);
+        let settings = timing::settings_of(&spec, &spec.options);
         let mut queue = PlayoutQueue::new(spec.sample_rate, settings.buffer_ms);
         queue.set_water(spec.water.0, spec.water.1);
         Self {
             queue,
-            inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate),
+            inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate).live(settings.live),
             spec,
             words: words::Words::default(),
             samples: Vec::new(),
@@ -156,6 +160,8 @@ impl Session {
             hanging: false,
             lost_at: None,
             pause_at: None,
+            settle_at: None,
+            due_told: false,
             level_at: None,
             caught_up_at: None,
             tickets: VecDeque::new(),
@@ -173,14 +179,14 @@ impl Session {
     }
 
     /// The media leg is there.
-    pub(super) fn on_line(&mut self, line: Line) {
+    pub(super) fn on_line(&mut self, line: Line, now: Instant) {
         if std::mem::take(&mut self.lent) {
             self.queue.go_on(line.playout.position(), line.port.sent_samples());
         }
         self.line = Some(line);
         if self.was_lent {
             // What was said to somebody else is not for the client.
-            self.drop_stale_capture();
+            self.drop_stale_capture(now);
         }
         self.listen_to_words(None);
         self.order_capture();
@@ -188,7 +194,7 @@ impl Session {
 
     /// The leg is lent: what is queued will not be played, and is told so.
     pub(super) fn off_line(&mut self, now: Moment) -> Option<Line> {
-        self.capture();
+        self.capture(now.at);
         self.inlet.flush(&mut self.queue);
         self.queue.halt(self.sent());
         while let Some(fact) = self.queue.next_fact() {
@@ -264,15 +270,16 @@ impl Session {
 
     /// A client sat down.
     pub(super) fn on_attach(&mut self, options: &StreamOptions, rights: StreamRights, now: Moment) {
-        let buffer_ms = u32::try_from(self.spec.buffer.as_millis()).unwrap_or(u32::MAX);
         let asked = options.or(&self.spec.options);
-        let mut settings = Settings::resolve(&asked, self.spec.default_rate, buffer_ms);
+        let mut settings = timing::settings_of(&self.spec, &asked);
         if self.spec.observer {
             settings.listen = Listen::None;
         }
         self.queue.set_buffer(settings.buffer_ms);
-        self.inlet = Inlet::new(settings.format, settings.rate, self.spec.sample_rate);
-        self.drop_stale_capture();
+        self.inlet.settle(&mut self.queue);
+        self.inlet =
+            Inlet::new(settings.format, settings.rate, self.spec.sample_rate).live(settings.live);
+        self.drop_stale_capture(now.at);
         self.listen_to_words(Some(&settings));
         let mut client = Client::new(settings, rights, self.spec.sample_rate, now.at);
         let listening = client.outlet.is_some();
@@ -358,6 +365,7 @@ impl Session {
         if self.pause_at.is_some_and(|at| at <= now.at) {
             self.end_nameless(now.at);
         }
+        self.settle(now.at);
         if self.client.as_mut().is_some_and(|client| !client.on_time(now.at)) {
             self.on_gone(now);
         }
@@ -368,7 +376,10 @@ impl Session {
         let client = self.client.as_ref().map(Client::deadline);
         let dropped = self.has_dropped().then_some(self.dropped_hush.not_before).flatten();
         let refused = (self.refused > 0).then_some(self.refused_hush.not_before).flatten();
-        let due = [self.lost_at, self.pause_at, self.level_at, client, dropped, refused];
+        let outlet = self.client.as_ref().and_then(|client| client.outlet.as_ref());
+        let beat = outlet.and_then(super::outlet::Outlet::deadline);
+        let (settle, level) = (self.settle_at, self.level_at);
+        let due = [self.lost_at, self.pause_at, level, settle, client, dropped, refused, beat];
         due.into_iter().flatten().min()
     }
 
@@ -393,7 +404,8 @@ impl Session {
                 self.orders.pop_front();
             }
         }
-        self.capture();
+        self.capture(now.at);
+        self.tell_due(now.at);
         self.watch_level(now.at);
         while let Some(fact) = self.queue.next_fact() {
             self.on_fact(fact, now);
@@ -495,7 +507,7 @@ impl Session {
     /// Queues a command for the leg; of switches, only the last position counts.
     fn order(&mut self, command: Command) {
         let kind = std::mem::discriminant(&command);
-        if matches!(command, Command::Pause(_) | Command::Listen(_)) {
+        if matches!(command, Command::Pause(_) | Command::Listen(_) | Command::Due(_)) {
             self.orders.retain(|waiting| std::mem::discriminant(waiting) != kind);
         }
         self.orders.push_back(command);
@@ -513,15 +525,16 @@ impl Session {
 
     fn on_fact(&mut self, fact: Fact, now: Moment) {
         match fact {
-            Fact::Started { utterance } => self.tell_playback("started", utterance, 0, 0, now),
-            Fact::Completed { utterance, played_ms } => {
-                self.tell_playback("completed", utterance, played_ms, 0, now);
+            Fact::Started { utterance } => self.tell_playback("started", utterance, [0; 3], now),
+            Fact::Completed { utterance, played_ms, squeezed_ms } => {
+                self.tell_playback("completed", utterance, [played_ms, squeezed_ms, 0], now);
             }
-            Fact::Cleared { utterance, played_ms, discarded_ms } => {
-                self.tell_playback("cleared", utterance, played_ms, discarded_ms, now);
+            Fact::Cleared { utterance, played_ms, squeezed_ms, discarded_ms } => {
+                let lengths = [played_ms, squeezed_ms, discarded_ms];
+                self.tell_playback("cleared", utterance, lengths, now);
             }
-            Fact::Mark { name, played_ms, cleared } => {
-                self.tell(&Told::Mark { name, played_ms, cleared }, now);
+            Fact::Mark { name, played_ms, squeezed_ms, cleared } => {
+                self.tell(&Told::Mark { name, played_ms, squeezed_ms, cleared }, now);
             }
             Fact::Flow { xoff, queued_ms } => {
                 let state = if xoff { "xoff" } else { "xon" };
@@ -543,11 +556,11 @@ impl Session {
         &mut self,
         state: &'static str,
         utterance: Name,
-        played_ms: u64,
-        discarded_ms: u64,
+        [played_ms, squeezed_ms, discarded_ms]: [u64; 3],
         now: Moment,
     ) {
-        self.tell(&Told::Playback { state, utterance, played_ms, discarded_ms }, now);
+        let told = Told::Playback { state, utterance, played_ms, squeezed_ms, discarded_ms };
+        self.tell(&told, now);
     }
 
     fn acknowledge(&mut self, id: Option<CommandId>, now: Moment) {
@@ -591,6 +604,7 @@ impl Session {
         }
         let more = !client.pending.is_empty();
         self.refused += self.inlet.take_refused();
+        self.watch_for_more(now.at);
         self.watch_for_pause(now.at);
         for note in self.inlet.take_notes() {
             self.warn_of(note, now);
@@ -688,8 +702,8 @@ impl Session {
     }
 
     /// Caller audio from before this client is not for it; a transcriber has taken it already.
-    fn drop_stale_capture(&mut self) {
-        self.capture();
+    fn drop_stale_capture(&mut self, now: Instant) {
+        self.capture(now);
         let Some(line) = &mut self.line else { return };
         let mut stale = Vec::new();
         while line.capture.pop(&mut stale).is_some() {

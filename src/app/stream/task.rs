@@ -103,7 +103,7 @@ impl StreamTask {
     pub(super) fn take_line(&mut self, line: Line, ears: Ears) {
         let ready = Box::pin(ears.ready.clone().notified_owned());
         self.leg = Some(Listening { ears, ready, gone: false });
-        self.session.on_line(line);
+        self.session.on_line(line, moment().at);
     }
 
     /// Takes in one thing that happened, if there is one.

@@ -388,6 +388,9 @@ pub enum Told {
         utterance: Option<Arc<str>>,
         /// How much of it was sent.
         played_ms: u64,
+        /// How much was left out of that to catch up; left out of the message if none.
+        #[serde(skip_serializing_if = "is_zero")]
+        squeezed_ms: u64,
         /// How much never will be.
         discarded_ms: u64,
     },
@@ -397,6 +400,9 @@ pub enum Told {
         name: Box<str>,
         /// Audio sent in this call up to it.
         played_ms: u64,
+        /// Audio left out up to it; left out of the message if none.
+        #[serde(skip_serializing_if = "is_zero")]
+        squeezed_ms: u64,
         /// Whether it was cleared.
         cleared: bool,
     },
@@ -459,6 +465,11 @@ pub enum Told {
 #[expect(clippy::ref_option, reason = "serde hands fields over by reference")]
 fn name_or_null<S: Serializer>(name: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error> {
     name.as_deref().serialize(to)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
+fn is_zero(length: &u64) -> bool {
+    *length == 0
 }
 
 /// A warning without hint or count.
@@ -883,6 +894,7 @@ mod tests {
             state: "cleared",
             utterance: Some("u1".into()),
             played_ms: 1840,
+            squeezed_ms: 0,
             discarded_ms: 2310,
         };
         let expected = r#"{"type":"playback","state":"cleared","utterance":"u1","played_ms":1840,"discarded_ms":2310,"seq":3,"t_ms":1840,"timestamp":"2023-11-14T22:13:20.123Z"}"#;

@@ -243,6 +243,25 @@ fn holes_are_waited_for_from_the_first_later_packet() {
 }
 
 #[test]
+fn a_hole_is_declared_when_it_is_heard() {
+    // When position 0 is heard, and when the hole at 320 is told, whose successor comes at 60 ms.
+    for (heard_ms, told_ms) in [(90, 130), (30, 70), (10, 60), (0, 60), (5_000, 560)] {
+        let mut rig = Rig::new();
+        let at = rig.start + Duration::from_millis(heard_ms);
+        rig.buffer.set_due(Some(Due { position: 0, at }));
+        rig.play(&[plain(0), plain(1), plain(3)]);
+        let want = format!("{told_ms} hole 320+160, 160 follow");
+        assert_eq!(rig.told[3], want, "heard at {heard_ms}");
+    }
+    let mut rig = Rig::new();
+    rig.buffer.set_due(Some(Due { position: 800, at: rig.start + Duration::from_millis(190) }));
+    rig.play(&[plain(0), plain(1), plain(3)]);
+    assert_eq!(rig.told[3], "130 hole 320+160, 160 follow", "as told for a later position");
+    rig.buffer.set_due(None);
+    assert_eq!(rig.buffer.window(), SPEC.hole_wait);
+}
+
+#[test]
 fn nothing_is_lost_in_a_stall() {
     let burst: Vec<Sent> = (2..40).map(|i| plain(i).at(900)).collect();
     let lines = told_after_two(&burst);

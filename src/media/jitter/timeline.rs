@@ -85,6 +85,10 @@ impl Timeline {
         }
     }
 
+    pub(super) const fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
     pub(super) const fn position(&self) -> u64 {
         self.position
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  transit = arrival − media time      base = least transit of the last 2 s
-//!  half a second ── least, most ──> how late its latest packet was: most − base of the moment
+//!  half a second ── least, most ──> how late its latest packet was: most − the least nearby
 //!                                   the second worst of 12 s ──> spread
 //! ```
 //!
@@ -71,6 +71,13 @@ impl Arrivals {
         self.recent.iter().flatten().copied().min()
     }
 
+    /// The path has become longer: the latest packets are late by `late` at least.
+    pub(super) fn restart_recent(&mut self, late: i64) {
+        self.recent = [None; RECENT];
+        self.recent[0] = self.base().map(|base| base + late);
+        self.next = 1;
+    }
+
     /// Transit of the fastest packet of late; `None` when nothing has come for 2 s.
     pub(super) fn base(&self) -> Option<i64> {
         self.stretches.iter().take(BASE).flatten().map(|(least, _)| *least).min()
@@ -88,21 +95,20 @@ impl Arrivals {
 
     /// How late the latest packets are, as a rule.
     pub(super) fn spread(&self) -> i64 {
-        let (mut worst, mut second, mut heard) = (0, 0, 0);
+        let (mut late, mut heard) = ([0; STRETCHES], 0);
         for (i, stretch) in self.stretches.iter().enumerate() {
             let Some((least, most)) = *stretch else { continue };
             let beside = |i: usize| self.stretches.get(i).copied().flatten().map(|s| s.0);
             let newer = i.checked_sub(1).and_then(beside).unwrap_or(least);
             let older = beside(i + 1).unwrap_or(least);
-            let late = most - least.min(newer.max(older));
-            heard += 1;
-            if late > worst {
-                (worst, second) = (late, worst);
-            } else {
-                second = second.max(late);
+            if let Some(place) = late.get_mut(heard) {
+                *place = (most - least.max(newer).max(older)).max(0);
             }
+            heard += 1;
         }
-        if heard < OPINIONS { worst } else { second }
+        late.sort_unstable_by(|a, b| b.cmp(a));
+        let rank = usize::from(heard >= OPINIONS);
+        late.get(rank).copied().unwrap_or(0)
     }
 
     /// Whether enough has come to judge by: 2 s.

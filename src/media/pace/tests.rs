@@ -32,6 +32,7 @@ struct Rig {
     expected: u64,
     hole_since: Option<i64>,
     out: Vec<i16>,
+    made_up: usize,
 }
 
 impl Rig {
@@ -56,6 +57,7 @@ impl Rig {
             expected: 0,
             hole_since: None,
             out: Vec::new(),
+            made_up: 0,
         }
     }
 
@@ -85,6 +87,13 @@ impl Rig {
         self.pace.push(now, header, samples);
     }
 
+    /// As the leg does: until the hole is heard.
+    fn waits_for_hole(&self, since: i64) -> bool {
+        let position = self.expected * self.frame as u64;
+        let due = self.pace.due().and_then(|due| due.moment(position, self.rate));
+        due.map_or(self.now_us - since < 40_000, |due| self.now() < due)
+    }
+
     /// One beat. `path` says how late packet `n` is, in ms, or that it is lost.
     fn beat(&mut self, sound: &dyn Fn(u64) -> i16, path: &mut dyn FnMut(u64) -> Option<f32>) {
         while self.leaves(self.sent) <= self.now_us {
@@ -103,7 +112,7 @@ impl Rig {
             };
             if n > self.expected {
                 let since = *self.hole_since.get_or_insert(at);
-                if now - since < 40_000 {
+                if self.waits_for_hole(since) {
                     break;
                 }
                 let hole = vec![0; self.frame];
@@ -120,7 +129,7 @@ impl Rig {
         self.flying.retain(|(_, n)| *n >= self.expected);
         let mut piece = vec![0; self.rate as usize / 200];
         let now = self.now();
-        self.pace.pull(now, &mut piece);
+        self.made_up += self.pace.pull(now, &mut piece);
         self.out.extend(piece);
         self.now_us += BEAT_US;
     }
@@ -309,77 +318,40 @@ fn a_step_of_the_path_is_taken_in_both_ways() {
     rig.run(8.0, &talk, &mut path);
     let report = rig.pace.report(rig.now());
     assert!(report.delay_ms <= 50, "re-based: {report:?}");
-    assert!(report.concealed_ms <= 110 && report.skipped_ms == 0, "{report:?}");
+    assert!(report.concealed_ms <= 110 && report.skipped_ms <= 15, "{report:?}");
     rig.run(12.0, &talk, &mut path);
     let after = rig.pace.report(rig.now());
     assert!(after.delay_ms <= 50, "{after:?}");
-    assert_eq!(after.skipped_ms, 0, "{after:?}");
+    assert_eq!(after.skipped_ms, report.skipped_ms, "{after:?}");
 }
 
-/// The traces of the specification's table, each with 1 % lost: concealed share and mean delay
-/// beside NetEQ's.
 #[test]
-fn known_traces_are_concealed_less_than_by_clocked_buffers() {
-    // Name, NetEQ's concealed percent and delay, bound of our delay.
-    let rows = [
-        ("mild", 1.5, 35, 80),
-        ("wifi", 2.5, 90, 200),
-        ("lte", 4.4, 122, 205),
-        ("step", 1.4, 110, 110),
-    ];
-    for (name, neteq, neteq_ms, bound) in rows {
-        let mut rig = Rig::new();
-        let (mut last, mut spike_until, mut seed) = (0.0_f32, 0.0_f32, 7_u32);
-        let mut draw = move || {
-            seed ^= seed << 13;
-            seed ^= seed >> 17;
-            seed ^= seed << 5;
-            (f32::from(u16::try_from(seed >> 16).unwrap()) + 1.0) / 65_537.0
-        };
-        let mut path = |n: u64| {
-            let at = 20.0 * f32::from(u16::try_from(n).unwrap());
-            let exp = |u: f32, mean: f32| -mean * u.ln();
-            let wait = match name {
-                "mild" => exp(draw(), 5.0),
-                "step" => exp(draw(), 3.0) + if (1_000..2_000).contains(&n) { 80.0 } else { 0.0 },
-                "wifi" => {
-                    if draw() < 0.01 {
-                        spike_until = at + 60.0 + 90.0 * draw();
-                    }
-                    exp(draw(), 8.0).max(spike_until - at)
-                }
-                _ => {
-                    if draw() < 0.005 {
-                        spike_until = at + 150.0 + 100.0 * draw();
-                    }
-                    exp(draw(), 6.0).max(spike_until - at)
-                }
-            };
-            // In order, as queues are.
-            let arrival = (at + wait).max(last);
-            last = arrival;
-            (draw() >= 0.01).then_some(arrival - at)
-        };
-        rig.run(5.0, &talk, &mut path);
-        let before = rig.pace.report(rig.now());
-        let (mut sum, mut count) = (0, 0);
-        for _ in 0..55 * 200 {
-            rig.beat(&talk, &mut path);
-            (sum, count) = (sum + rig.delay(), count + 1);
-        }
-        let report = rig.pace.report(rig.now());
-        let ms = |now: u64, then: u64| f64::from(u32::try_from(now - then).unwrap()) / 550.0;
-        let concealed = ms(report.concealed_ms, before.concealed_ms);
-        let skipped = ms(report.skipped_ms, before.skipped_ms);
-        let delay = sum / count;
-        println!(
-            "{name}: {concealed:.1} % concealed (NetEQ {neteq} %), {skipped:.1} % skipped, \
-             {delay} ms (NetEQ {neteq_ms}), squeezed {:.1} %",
-            ms(report.squeezed_ms, before.squeezed_ms)
-        );
-        assert!(delay <= bound, "{name}: {delay} ms");
-        assert!(concealed <= 1.3 * neteq, "{name}: {concealed} %");
-    }
+fn what_is_a_little_late_is_passed_over_and_what_was_made_up_is_told() {
+    let mut rig = Rig::new();
+    rig.run(10.0, &talk, &mut on_time);
+    let (before, made_up) = (rig.pace.report(rig.now()), rig.made_up);
+    let first = rig.sent;
+    // Four packets come at once, the first of them 80 ms late.
+    let mut spike = |n: u64| {
+        let late = 80.0 - 20.0 * f32::from(u16::try_from(n - first).unwrap_or(u16::MAX));
+        Some(late.max(0.0))
+    };
+    rig.run(1.0, &talk, &mut spike);
+    let report = rig.pace.report(rig.now());
+    let (concealed, skipped) =
+        (report.concealed_ms - before.concealed_ms, report.skipped_ms - before.skipped_ms);
+    assert!((60..=80).contains(&concealed), "{report:?}");
+    assert!(concealed.abs_diff(skipped) <= 10, "in its own place: {report:?}");
+    assert_eq!(rig.made_up - made_up, 8 * usize::try_from(concealed).unwrap());
+    // What the leg made up is told, too.
+    let before = rig.pace.report(rig.now());
+    rig.push(rig.expected, FrameKind::Concealed, &[5; 160]);
+    rig.expected += 1;
+    let made_up = rig.made_up;
+    rig.run(1.0, &talk, &mut on_time);
+    let after = rig.pace.report(rig.now());
+    let own = 8 * usize::try_from(after.concealed_ms - before.concealed_ms).unwrap();
+    assert_eq!(rig.made_up - made_up, 160 + own);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a client is told when it sits down.
 
 use super::{HISTORY_MAX, Moment, Past, Session};
-use crate::app::stream::options::{Listen, Settings};
+use crate::app::stream::options::{Listen, Playout, Settings};
 use crate::app::stream::wire::{Inward, Outward, Start, Told};
 
 impl Session {
@@ -32,7 +32,7 @@ impl Session {
             inward: Inward { format: settings.format.name(), rate: settings.rate, channels: 1 },
             outward,
             buffer_ms: settings.buffer_ms,
-            playout: "queue",
+            playout: if settings.live.is_some() { Playout::Live } else { Playout::Queue }.as_str(),
             transcription: self.transcribing(settings),
             parameters: self.spec.parameters.clone(),
             linger_ms: u64::try_from(self.spec.linger.as_millis()).unwrap_or(u64::MAX),

@@ -84,7 +84,10 @@ impl Session {
                 self.queue.close();
                 self.pause_at = None;
             }
-            Request::Mark(name) => self.queue.mark(&name).map_err(refused)?,
+            Request::Mark(name) => {
+                self.inlet.settle(&mut self.queue);
+                self.queue.mark(&name).map_err(refused)?;
+            }
             Request::Clear { fade_ms, utterance } => {
                 return self.clear(id, fade_ms, utterance.as_ref(), now);
             }
@@ -184,6 +187,9 @@ impl Session {
             (Some(name), Some(open)) => open.as_ref() == Some(name),
             (Some(_), None) => false,
         };
+        if is_open {
+            self.inlet.settle(&mut self.queue);
+        }
         let cleared = match utterance {
             None => self.queue.clear(ticket).map(|()| true),
             Some(name) => self.queue.clear_utterance(name, ticket),
@@ -214,7 +220,7 @@ impl Session {
         self.watch_for_pause(now.at);
         let (utterance, played_ms) = self.queue.sounding(self.sent()).unwrap_or_default();
         let state = if pause { "paused" } else { "resumed" };
-        self.tell_playback(state, utterance, played_ms, 0, now);
+        self.tell_playback(state, utterance, [played_ms, 0, 0], now);
     }
 
     fn hang_up(&mut self, reason: Option<String>, after_playback: bool) {

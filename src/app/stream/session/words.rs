@@ -8,6 +8,7 @@ use crate::app::transcribe::{Transcribe, Transcriber};
 use crate::media::interface::Command;
 use crate::speech::stt::{SttEvent, Transcript};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 /// The state of a call's transcription.
 #[derive(Default)]
@@ -100,7 +101,7 @@ impl Session {
     }
 
     /// Moves caller audio to the client and to the engine.
-    pub(super) fn capture(&mut self) {
+    pub(super) fn capture(&mut self, now: Instant) {
         let Self { line, client, words, samples, .. } = self;
         let Some(line) = line else { return };
         let port = &line.port;
@@ -110,7 +111,7 @@ impl Session {
             }
         };
         match client.as_mut().and_then(|client| client.outlet.as_mut()) {
-            Some(outlet) => outlet.take(&mut line.capture, || port.overrun_samples(), tap),
+            Some(outlet) => outlet.take(now, &mut line.capture, || port.overrun_samples(), tap),
             None => loop {
                 samples.clear();
                 let Some(header) = line.capture.pop(samples) else { return };
