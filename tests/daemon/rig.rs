@@ -413,17 +413,19 @@ fn lines_of(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<Strin
 /// The next line with this text in it, as JSON; those before it are kept.
 fn wait_for_line(lines: &mpsc::Receiver<String>, passed: &mut Vec<String>, text: &str) -> Value {
     let until = Instant::now() + SOON;
-    let known = passed.iter().position(|line| line.contains(text));
-    let line = known.map(|at| passed.remove(at)).unwrap_or_else(|| {
-        loop {
+    let line = match passed.iter().position(|line| line.contains(text)) {
+        Some(at) => passed.remove(at),
+        None => loop {
             let left = until.saturating_duration_since(Instant::now());
-            match lines.recv_timeout(left) {
-                Ok(line) if line.contains(text) => break line,
-                Ok(line) => passed.push(line),
-                Err(_) => panic!("no line with {text:?} in:\n{}", passed.join("\n")),
+            let Ok(line) = lines.recv_timeout(left) else {
+                panic!("no line with {text:?} in:\n{}", passed.join("\n"))
+            };
+            if line.contains(text) {
+                break line;
             }
-        }
-    });
+            passed.push(line);
+        },
+    };
     serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"))
 }
 
