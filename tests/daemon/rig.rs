@@ -2,27 +2,46 @@
 
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long anything may take that should happen soon. Machines are shared: it is generous.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// Each daemon and phone gets RTP ports of its own.
-static RTP_PORTS: AtomicU16 = AtomicU16::new(20_000);
+/// Ports of these tests lie below those that the kernel gives to whoever asks for any.
+const PORTS: std::ops::Range<u32> = 10_000..32_000;
+
+/// Ports given out so far.
+static PORTS_GIVEN: AtomicU32 = AtomicU32::new(0);
 
 /// A number that every trunk of these tests may dial.
 pub const NUMBER: &str = "+14155550123";
 
-/// A port that nobody uses at this moment.
+/// An even port that nobody uses, nor the three above it; nobody else is given them for long.
 pub fn free_udp_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let free = |first: &u16| {
+        (0..4).all(|more| {
+            let address = ("0.0.0.0", first + more);
+            UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+        })
+    };
+    std::iter::repeat_with(|| own_ports(4)).take(1000).find(free).expect("four free ports")
+}
+
+/// The first of so many ports that no other program of this run is given before all were.
+fn own_ports(count: u16) -> u16 {
+    // Another run on this machine begins elsewhere.
+    let begin = std::process::id().wrapping_mul(1000);
+    let given = PORTS_GIVEN.fetch_add(u32::from(count), Ordering::Relaxed);
+    let room = PORTS.end - PORTS.start - 1000;
+    let first = PORTS.start + begin.wrapping_add(given) % room;
+    u16::try_from(first & !3).unwrap()
 }
 
 /// A client of HTTP.
@@ -32,7 +51,7 @@ pub fn http_client() -> reqwest::Client {
 }
 
 fn rtp_ports(count: u16) -> String {
-    let first = RTP_PORTS.fetch_add(count, Ordering::Relaxed);
+    let first = own_ports(count);
     format!("{first}-{}", first + count - 1)
 }
 
@@ -134,7 +153,7 @@ impl Daemon {
             .spawn()
             .unwrap();
         let lines = lines_of(child.stderr.take().unwrap());
-        let ready = wait_for_line(&lines, "gateway ready");
+        let ready = wait_for_line(&lines, &mut Vec::new(), "gateway ready");
         let text = |key: &str| ready[key].as_str().unwrap_or_else(|| panic!("{ready}")).to_owned();
         let sip = text("sip");
         let of = |transport| sip.split(' ').find_map(|socket| socket.strip_prefix(transport));
@@ -330,6 +349,8 @@ impl Drop for Daemon {
 pub struct Phone {
     child: Child,
     lines: mpsc::Receiver<String>,
+    /// What came while something else was waited for.
+    passed: Mutex<Vec<String>>,
     pub address: String,
 }
 
@@ -345,14 +366,16 @@ impl Phone {
             .spawn()
             .unwrap();
         let lines = lines_of(child.stdout.take().unwrap());
-        let listening = wait_for_line(&lines, "listening");
+        let passed = Mutex::default();
+        let listening = wait_for_line(&lines, &mut passed.lock().unwrap(), "listening");
         let address = listening["address"].as_str().unwrap().to_owned();
-        Self { child, lines, address }
+        Self { child, lines, passed, address }
     }
 
-    /// Waits for the next event of this name.
+    /// Waits for the next event of this name that was not waited for before.
     pub fn wait_for(&self, event: &str) -> Value {
-        wait_for_line(&self.lines, &format!("\"event\":\"{event}\""))
+        let mut passed = self.passed.lock().unwrap();
+        wait_for_line(&self.lines, &mut passed, &format!("\"event\":\"{event}\""))
     }
 
     /// Waits until the call of this number at the phone has ended.
@@ -387,21 +410,23 @@ fn lines_of(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<Strin
     received
 }
 
-/// The next line with this text in it, as JSON.
-fn wait_for_line(lines: &mpsc::Receiver<String>, text: &str) -> Value {
+/// The next line with this text in it, as JSON; those before it are kept.
+fn wait_for_line(lines: &mpsc::Receiver<String>, passed: &mut Vec<String>, text: &str) -> Value {
     let until = Instant::now() + SOON;
-    let mut seen = String::new();
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let Ok(line) = lines.recv_timeout(left) else {
-            panic!("no line with {text:?} in:\n{seen}")
-        };
-        if line.contains(text) {
-            return serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-        }
-        seen += &line;
-        seen.push('\n');
-    }
+    let line = match passed.iter().position(|line| line.contains(text)) {
+        Some(at) => passed.remove(at),
+        None => loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(line) = lines.recv_timeout(left) else {
+                panic!("no line with {text:?} in:\n{}", passed.join("\n"))
+            };
+            if line.contains(text) {
+                break line;
+            }
+            passed.push(line);
+        },
+    };
+    serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"))
 }
 
 /// Samples of a WAV file that the phone wrote.

@@ -39,7 +39,7 @@ impl Sipp {
 
     fn spawn(run: &Run<'_>, directory: &str, address: &str, port: u16) -> Self {
         let dir = TempDir::new().unwrap();
-        let media = free_udp_port() & !1;
+        let media = free_udp_port();
         let scenario = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(directory).join(run.scenario);
         let calls = run.calls.to_string();
         let mut command = Command::new("sipp");

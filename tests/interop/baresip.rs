@@ -4,7 +4,7 @@ use super::programs::{PHONE, Phone, Recording, end, find};
 use super::rig::{SOON, free_udp_port, tone_wav_at};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ impl Baresip {
     pub fn start(spec: &PhoneSpec<'_>) -> Self {
         let dir = TempDir::new().unwrap();
         tone_wav_at(dir.path(), "tone.wav", spec.rate, spec.hz, 30.0);
-        let control = TcpListener::bind((PHONE, 0)).unwrap().local_addr().unwrap();
+        let control = SocketAddr::new(PHONE.parse().unwrap(), free_udp_port());
         let sip = SocketAddr::new(PHONE.parse().unwrap(), free_udp_port());
         std::fs::write(dir.path().join("accounts"), account(spec)).unwrap();
         std::fs::write(dir.path().join("contacts"), "").unwrap();
@@ -77,7 +77,10 @@ impl Baresip {
             .stderr(log)
             .spawn()
             .unwrap();
-        let control = connect(control, &mut child);
+        let control = connect(control, &mut child).unwrap_or_else(|| {
+            let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+            panic!("no baresip:\n{log}")
+        });
         let mut phone = Self { child, dir, sip, control, unread: Vec::new(), events: Vec::new() };
         if spec.proxy.is_some() {
             phone.wait_until_registered();
@@ -213,14 +216,16 @@ impl Drop for Baresip {
     }
 }
 
-fn connect(control: SocketAddr, child: &mut Child) -> TcpStream {
+fn connect(control: SocketAddr, child: &mut Child) -> Option<TcpStream> {
     let until = Instant::now() + SOON;
     loop {
         if let Ok(stream) = TcpStream::connect(control) {
             stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-            return stream;
+            return Some(stream);
         }
-        assert!(child.try_wait().unwrap().is_none() && Instant::now() < until, "no baresip");
+        if child.try_wait().unwrap().is_some() || Instant::now() >= until {
+            return None;
+        }
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }
