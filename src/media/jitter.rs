@@ -20,6 +20,7 @@
 
 mod fuzz;
 mod payload;
+mod redundancy;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use slots::Following;
 
 use super::interface::JitterSpec;
 use crate::audio::codec::CodecId;
+use crate::audio::plc::ComfortNoise;
 use crate::rtp::packet::{Packet, Ssrc};
 use crate::rtp::reception::{Reception, ReceptionReport};
 use crate::rtp::seq::{Arrival, ExtendedSeq, SequenceGuard, Ts32};
@@ -87,8 +89,8 @@ pub enum Decision<'a> {
         position: u64,
         /// How long; at most [`MAX_SILENCE`].
         samples: u32,
-        /// Level of its comfort noise in -dBov, if it told one.
-        level: Option<u8>,
+        /// Its comfort noise, if it told one.
+        noise: Option<ComfortNoise>,
     },
     /// A telephone-event packet, for `rtp::dtmf`.
     Event {
@@ -123,6 +125,8 @@ pub enum Inserted {
 pub struct JitterCounters {
     /// Packets that came out.
     pub packets: u64,
+    /// Packets that never came and were restored from what later ones repeated (RFC 2198).
+    pub restored: u64,
     /// Packets that were declared lost and never came.
     pub lost: u64,
     /// Duplicates.
@@ -161,6 +165,8 @@ pub struct JitterBuffer {
     beyond: Box<Slot>,
     gap: Gap,
     recent_holes: [Option<RecentHole>; RECENT_HOLES],
+    /// The packet that came out of order last, and when.
+    laggard: Option<(ExtendedSeq, Instant)>,
     counters: JitterCounters,
 }
 
@@ -238,6 +244,7 @@ impl JitterBuffer {
             beyond,
             gap: Gap::default(),
             recent_holes: [None; RECENT_HOLES],
+            laggard: None,
             counters: JitterCounters::default(),
         }
     }
@@ -251,6 +258,16 @@ impl JitterBuffer {
     ///
     /// Time: `now` is when it arrived and must not go back. Cost: one copy of the payload.
     pub fn insert(&mut self, now: Instant, packet: &Packet<'_>) -> Inserted {
+        match self.payloads.kind(packet.payload_type) {
+            PayloadKind::Redundant => self.insert_redundant(now, packet),
+            PayloadKind::Audio(_)
+            | PayloadKind::TelephoneEvent
+            | PayloadKind::ComfortNoise
+            | PayloadKind::Unknown => self.insert_one(now, packet),
+        }
+    }
+
+    fn insert_one(&mut self, now: Instant, packet: &Packet<'_>) -> Inserted {
         if self.takeover.is_some() || self.beyond.is_taken() {
             self.counters.overflow += 1;
             return Inserted::Overflow;
@@ -296,7 +313,7 @@ impl JitterBuffer {
                 Decision::Hole { position, samples, following: self.following() }
             }
             Step::Silence { position, samples } => {
-                Decision::Silence { position, samples, level: self.timeline.noise_level() }
+                Decision::Silence { position, samples, noise: self.timeline.noise() }
             }
             Step::Wait(until) => Decision::Wait(until),
         }
@@ -388,12 +405,13 @@ impl JitterBuffer {
         if seq < source.next {
             return self.refuse_behind(now, seq);
         }
-        if self.slots.holds(seq) {
+        if self.slots.holds_itself(seq) {
             return Inserted::Duplicate;
         }
         if let Some(first_later) = self.slots.first_after(seq).map(|(_, arrived)| arrived) {
             self.counters.reordered += 1;
             self.window.reordered(now.saturating_duration_since(first_later));
+            self.laggard = Some((seq, now));
         }
         if seq.since(source.next) < SLOTS as u64 {
             self.slots.fill(now, seq, kind, packet);
@@ -422,7 +440,8 @@ impl JitterBuffer {
 
     fn kind(&mut self, packet: &Packet<'_>) -> PayloadKind {
         let kind = self.payloads.kind(packet.payload_type);
-        if kind == PayloadKind::Unknown || packet.payload.len() > MAX_PAYLOAD {
+        let unusable = matches!(kind, PayloadKind::Unknown | PayloadKind::Redundant);
+        if unusable || packet.payload.len() > MAX_PAYLOAD {
             self.counters.unknown += 1;
             return PayloadKind::Unknown;
         }
@@ -474,7 +493,7 @@ impl JitterBuffer {
                     None => return Step::Wait(None),
                 }
             };
-            let deadline = arrived + self.window.window();
+            let deadline = self.deadline(next, arrived);
             if self.takeover.is_none() && now < deadline {
                 return Step::Wait(Some(deadline));
             }
@@ -508,7 +527,7 @@ impl JitterBuffer {
             return self.step_gap();
         }
         let position = self.timeline.pass(slot);
-        let kind = slot.kind;
+        let (kind, repeated) = (slot.kind, slot.is_repeated());
         self.slots.clear(at);
         if let Some(source) = &mut self.source {
             source.next = next.plus(1);
@@ -516,7 +535,8 @@ impl JitterBuffer {
         }
         match kind {
             PayloadKind::Audio(codec) => {
-                self.counters.packets += 1;
+                self.counters.packets += u64::from(!repeated);
+                self.counters.restored += u64::from(repeated);
                 Some(Step::Packet { slot: at, codec, position })
             }
             PayloadKind::TelephoneEvent => {
@@ -527,8 +547,18 @@ impl JitterBuffer {
                 self.counters.packets += 1;
                 None
             }
-            PayloadKind::Unknown => None,
+            PayloadKind::Redundant | PayloadKind::Unknown => None,
         }
+    }
+
+    /// When a missing number is given up, if the first later one came at `first_later`.
+    ///
+    /// A path that became shorter is overtaken by its own packets: while those before the missing
+    /// one still come by the longer way, it is on its way too, and the wait begins anew with each.
+    fn deadline(&self, missing: ExtendedSeq, first_later: Instant) -> Instant {
+        let lagging = self.laggard.filter(|(seq, at)| *seq < missing && *at > first_later);
+        let since = lagging.map_or(first_later, |(_, at)| at);
+        (since + self.window.window()).min(first_later + self.window.longest())
     }
 
     /// All numbers before `later` are lost; the timeline learns how many.
@@ -574,6 +604,7 @@ impl JitterBuffer {
         self.source = Some(Source { ssrc, guard, reception, next: first, came_out: 0 });
         self.candidate = None;
         self.recent_holes = [None; RECENT_HOLES];
+        self.laggard = None;
         self.counters.sources += 1;
         self.timeline.splice(timestamp);
         for at in 0..PARKED {

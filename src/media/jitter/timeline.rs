@@ -19,6 +19,7 @@
 use super::payload::PayloadKind;
 use super::slots::Slot;
 use crate::audio::codec::ClockRate;
+use crate::audio::plc::ComfortNoise;
 use crate::rtp::seq::{ExtendedTs, Ts32};
 use std::time::Instant;
 
@@ -65,7 +66,7 @@ pub(super) struct Timeline {
     ptime: u32,
     /// The sender said, or showed, that it sends no audio for a while.
     paused: bool,
-    noise_level: Option<u8>,
+    noise: Option<ComfortNoise>,
 }
 
 impl Timeline {
@@ -81,7 +82,7 @@ impl Timeline {
             lost: 0,
             ptime: clock_rate / 50,
             paused: false,
-            noise_level: None,
+            noise: None,
         }
     }
 
@@ -89,8 +90,8 @@ impl Timeline {
         self.position
     }
 
-    pub(super) const fn noise_level(&self) -> Option<u8> {
-        self.noise_level
+    pub(super) const fn noise(&self) -> Option<ComfortNoise> {
+        self.noise
     }
 
     /// Clock units per second at present.
@@ -134,7 +135,7 @@ impl Timeline {
         self.rebase(timestamp);
         self.fastest = None;
         self.paused = false;
-        self.noise_level = None;
+        self.noise = None;
     }
 
     /// Numbers before the next packet are lost for good.
@@ -149,9 +150,14 @@ impl Timeline {
         position
     }
 
+    /// Whether audio with this timestamp goes on where the last ended.
+    pub(super) fn expects(&self, timestamp: Ts32) -> bool {
+        self.expected.near(timestamp) == self.expected
+    }
+
     /// What lies before the packet whose turn it is, in samples; nothing when asked again.
     pub(super) fn approach(&mut self, slot: &Slot) -> Gap {
-        if slot.kind == PayloadKind::Unknown {
+        if matches!(slot.kind, PayloadKind::Unknown | PayloadKind::Redundant) {
             return Gap::default();
         }
         let lost = std::mem::take(&mut self.lost);
@@ -237,12 +243,12 @@ impl Timeline {
                 self.expected = self.expected.plus(units);
                 self.ptime = u32::try_from(units).ok().filter(|&u| u > 0).unwrap_or(self.ptime);
                 self.paused = false;
-                self.noise_level = None;
+                self.noise = None;
                 position
             }
             PayloadKind::ComfortNoise => {
                 self.paused |= ahead >= 0;
-                self.noise_level = slot.payload().first().map(|level| level & 0x7f);
+                self.noise = ComfortNoise::parse(slot.payload());
                 position
             }
             PayloadKind::TelephoneEvent => {
@@ -251,7 +257,7 @@ impl Timeline {
                 let behind = self.to_samples(ahead.min(0).unsigned_abs());
                 position.saturating_sub(behind)
             }
-            PayloadKind::Unknown => {
+            PayloadKind::Redundant | PayloadKind::Unknown => {
                 self.paused = true;
                 position
             }

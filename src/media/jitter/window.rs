@@ -44,6 +44,11 @@ impl HoleWindow {
         self.window
     }
 
+    /// The bound of every wait.
+    pub(super) fn longest(&self) -> Duration {
+        self.spec.hole_wait_max.max(self.window)
+    }
+
     /// Counts a packet, whatever its order.
     pub(super) fn packet(&mut self) {
         self.packets += 1;
