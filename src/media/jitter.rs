@@ -490,7 +490,7 @@ impl JitterBuffer {
             let Some((later, arrived)) = self.slots.first_after(next) else {
                 match self.install() {
                     Some(ssrc) => return Step::Source(ssrc),
-                    None => return Step::Wait(None),
+                    None => return self.step_idle(now),
                 }
             };
             let deadline = self.deadline(next, arrived);
@@ -516,6 +516,13 @@ impl JitterBuffer {
             return Some(Step::Silence { position, samples: gap.silence });
         }
         None
+    }
+
+    /// Nothing is here: silence that the sender told of passes.
+    fn step_idle(&mut self, now: Instant) -> Step {
+        let (silence, until) = self.timeline.idle(now);
+        self.gap = Gap { hole: 0, silence };
+        self.step_gap().unwrap_or(Step::Wait(until))
     }
 
     /// Brings out the packet whose turn it is, or the gap before it; `None`: neither is audible.

@@ -4,6 +4,7 @@ use super::*;
 use crate::rtp::seq::Seq16;
 use proptest::prelude::*;
 
+mod pauses;
 mod redundancy;
 
 const PCMU: u8 = 0;
@@ -420,7 +421,17 @@ fn gaps_in_time_are_silence_or_another_clock() {
         (
             "comfort noise, then speech without a marker",
             &[plain(2).pt(NOISE).len(1), plain(3).late(200).shifted(1600)],
-            &["260 silence -0 320+1760", "260 p2080+160"],
+            &[
+                "140 silence -0 320+160",
+                "160 silence -0 480+160",
+                "180 silence -0 640+160",
+                "200 silence -0 800+160",
+                "220 silence -0 960+160",
+                "240 silence -0 1120+160",
+                "260 silence -0 1280+160",
+                "260 silence -0 1440+640",
+                "260 p2080+160",
+            ],
         ),
         (
             "comfort noise again and again",
