@@ -37,8 +37,7 @@ fn fill(out: &mut [f32], from: usize, until: usize) {
     let period = pitch(&history);
     let quarter = period / 4;
     join_last_quarter(&mut history, period, quarter);
-    out[from - quarter.min(from)..from]
-        .copy_from_slice(&history[HISTORY - quarter.min(from)..]);
+    out[from - quarter.min(from)..from].copy_from_slice(&history[HISTORY - quarter.min(from)..]);
     let overlap = (quarter + 4 * 8 * ((until - from) / STEP).saturating_sub(1)).min(STEP);
     let end = (until + overlap).min(out.len());
     for at in from..end {

@@ -47,12 +47,19 @@ pub struct Talk {
 
 /// The first `files` recordings.
 pub fn recordings(files: usize) -> Result<Vec<Talk>> {
-    RECORDINGS.iter().take(files.max(1)).map(|(dir, name)| open(&Path::new(dir).join(name))).collect()
+    RECORDINGS
+        .iter()
+        .take(files.max(1))
+        .map(|(dir, name)| open(&Path::new(dir).join(name)))
+        .collect()
 }
 
 /// Sequences of three recordings each, for what needs time to settle.
 pub fn sequences(talks: &[Talk]) -> Vec<Vec<i16>> {
-    talks.chunks(3).map(|part| part.iter().flat_map(|talk| talk.samples.clone()).collect()).collect()
+    talks
+        .chunks(3)
+        .map(|part| part.iter().flat_map(|talk| talk.samples.clone()).collect())
+        .collect()
 }
 
 fn open(path: &Path) -> Result<Talk> {

@@ -64,7 +64,8 @@ fn prolong(past: &[f32], len: usize) -> Vec<f32> {
         let last = &mut cycle[period - overlap + i];
         *last += (earlier - *last) * weight;
     }
-    let level = |at: usize| 1.0 - (at.saturating_sub(FULL) as f32 / (SILENT - FULL) as f32).min(1.0);
+    let level =
+        |at: usize| 1.0 - (at.saturating_sub(FULL) as f32 / (SILENT - FULL) as f32).min(1.0);
     (0..len).map(|at| cycle[at % period] * level(at)).collect()
 }
 

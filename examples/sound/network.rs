@@ -35,7 +35,7 @@ impl Random {
     }
 
     /// Exponentially distributed.
-    fn exponential(&mut self, mean: f64) -> f64 {
+    pub fn exponential(&mut self, mean: f64) -> f64 {
         -mean * (1.0 - self.unit()).ln()
     }
 }

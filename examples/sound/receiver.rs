@@ -6,8 +6,8 @@
 //!  fixed   packets that are later than the buffer is long are concealed as Appendix I does
 //! ```
 
-use crate::appendix;
-use crate::material::FRAME;
+use super::appendix;
+use super::material::FRAME;
 use bellwire::audio::codec::{Codec as _, CodecId, g711::Pcmu};
 use bellwire::audio::rate::SampleRate;
 use bellwire::media::interface::{FrameKind, JitterSpec, MediaParams};
@@ -114,7 +114,8 @@ impl Caller {
 
 /// Packets in the order of their arrival: microseconds, number.
 fn arrivals(fates: &[Option<u64>]) -> Vec<(u64, usize)> {
-    let at = |(number, late): (usize, &Option<u64>)| Some((number as u64 * PTIME_US + (*late)?, number));
+    let at =
+        |(number, late): (usize, &Option<u64>)| Some((number as u64 * PTIME_US + (*late)?, number));
     let mut arrivals: Vec<_> = fates.iter().enumerate().filter_map(at).collect();
     arrivals.sort_unstable();
     arrivals

@@ -30,9 +30,14 @@ impl Scorer {
 
     /// Writes what was said, to be scored against.
     pub fn original(&mut self, samples: &[i16]) -> Result<PathBuf> {
+        self.original_at(samples, SampleRate::HZ_8000)
+    }
+
+    /// The same for samples of another rate.
+    pub fn original_at(&mut self, samples: &[i16], rate: SampleRate) -> Result<PathBuf> {
         self.files += 1;
         let path = self.dir.path().join(format!("{}.wav", self.files));
-        let mut writer = WavWriter::create(&path, SampleRate::HZ_8000, 1)?;
+        let mut writer = WavWriter::create(&path, rate, 1)?;
         writer.write(samples)?;
         writer.finish()?;
         Ok(path)

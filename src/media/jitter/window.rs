@@ -8,9 +8,9 @@ use crate::media::interface::JitterSpec;
 use std::time::Duration;
 
 /// Width of a class of distances.
-const BIN_MS: u64 = 5;
+const BIN_MS: u64 = 2;
 /// Classes; the last one holds all beyond.
-const BINS: usize = 24;
+const BINS: usize = 60;
 /// What is added to the quantile.
 const MARGIN: Duration = Duration::from_millis(10);
 const QUANTILE: f32 = 0.99;
@@ -121,7 +121,7 @@ mod tests {
                 window.reordered(ms(20 + i / 20 % 21));
             }
         }
-        assert_eq!(window.window(), ms(55));
+        assert_eq!(window.window(), ms(52));
         window.reordered(ms(4000));
         (0..100).for_each(|_| window.reordered(ms(1)));
         assert!(window.window() <= ms(80), "an outlier is bounded");
@@ -132,7 +132,7 @@ mod tests {
         let mut window = HoleWindow::new(JitterSpec { hole_wait: ms(20), ..SPEC });
         (0..5000).for_each(|_| window.packet());
         window.reordered(ms(47));
-        assert_eq!(window.window(), ms(60));
+        assert_eq!(window.window(), ms(58));
         (0..5000).for_each(|_| window.packet());
         assert_eq!(window.window(), ms(20));
     }
