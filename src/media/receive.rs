@@ -245,6 +245,7 @@ impl Receive {
     fn publish(&self, stats: &LegStats) {
         let counters = self.jitter.counters();
         stats.rx_packets.set(counters.packets);
+        stats.rx_restored.set(counters.restored);
         stats.rx_lost.set(counters.lost);
         stats.rx_duplicate.set(counters.duplicate);
         stats.rx_reordered.set(counters.reordered);

@@ -34,12 +34,12 @@ impl JitterBuffer {
     }
 
     /// Puts a block in the place of the packet that it repeats, if that is missing.
-    //= RFC 2198 §4: the timestamp of a block is that of its packet less the offset
+    //= RFC 2198 §3: the timestamp of a block is that of its packet less the offset
     fn fill(&mut self, now: Instant, seq: ExtendedSeq, packet: &Packet<'_>, block: Block<'_>) {
         let kind = self.payloads.kind(block.payload_type);
         let PayloadKind::Audio(codec) = kind else { return };
         let units = codec.spec().clock_units(block.payload);
-        if block.payload.len() > MAX_PAYLOAD || units == 0 || block.behind % units != 0 {
+        if block.payload.len() > MAX_PAYLOAD || units == 0 || !block.behind.is_multiple_of(units) {
             return;
         }
         let back = u64::from(block.behind / units);

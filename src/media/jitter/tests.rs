@@ -251,9 +251,9 @@ fn holes_are_waited_for_from_the_first_later_packet() {
             ],
         ),
         (
-            "two lost of which one comes, 30 ms late, which widens the window",
-            &[plain(4), plain(3).at(110), plain(5)],
-            &["122 hole 320+160, 480 follow", "122 p480+160", "122 p640+160", "122 p800+160"],
+            "two lost of which one comes, 35 ms late, which widens the window",
+            &[plain(4), plain(3).at(115), plain(5)],
+            &["124 hole 320+160, 480 follow", "124 p480+160", "124 p640+160", "124 p800+160"],
         ),
         (
             "a path that became 80 ms shorter: nothing is lost while its packets still come",

@@ -3,6 +3,7 @@
 use super::*;
 
 const RED: u8 = 97;
+const UNKNOWN: u8 = 99;
 
 fn rig() -> Rig {
     let mut rig = Rig::new();
@@ -26,8 +27,8 @@ fn samples(ts: u32) -> Vec<u8> {
 fn redundant(sent: &Sent, back: &[u32]) -> Vec<u8> {
     let (mut headers, mut blocks) = (Vec::new(), Vec::new());
     for back in back {
-        let header = 1 << 31 | u32::from(sent.pt) << 24 | (back * 160) << 10 | 160;
-        headers.extend_from_slice(&header.to_be_bytes());
+        let [_, high, middle, low] = ((back * 160) << 10 | 0xa0).to_be_bytes();
+        headers.extend([0x80 | sent.pt, high, middle, low]);
         blocks.extend(samples(sent.ts.wrapping_sub(back * 160)));
     }
     [headers, vec![sent.pt], blocks, samples(sent.ts)].concat()
@@ -66,9 +67,12 @@ impl Rig {
     }
 }
 
+/// What is sent, each with what it repeats; what comes of it, and how many were restored.
+type Row<'a> = (&'a str, &'a [(Sent, &'a [u32])], &'a [&'a str], u64);
+
 #[test]
 fn what_is_repeated_fills_holes_without_a_wait() {
-    let rows: &[(&str, &[(Sent, &[u32])], &[&str], u64)] = &[
+    let rows: &[Row<'_>] = &[
         ("none lost", &[(plain(2), &[1, 2])], &["40 p320+160"], 0),
         ("one lost", &[(plain(3), &[1])], &["60 p320+160", "60 p480+160"], 1),
         (
@@ -129,7 +133,7 @@ fn what_fits_no_place_is_passed_over() {
         ("an age that is no whole number of packets", odd([0x80, 2, 0x84, 160], 160)),
         ("no age", odd([0x80, 0, 0, 160], 160)),
         ("another length", odd([0x80, 2, 0x80, 150], 150)),
-        ("an unknown type", odd([0x80 | 99, 2, 0x80, 160], 160)),
+        ("an unknown type", odd([0x80 | UNKNOWN, 2, 0x80, 160], 160)),
         ("digits", odd([0x80 | EVENT, 2, 0x80, 4], 4)),
         ("nothing", odd([0x80, 2, 0x80, 0], 0)),
     ];
