@@ -298,8 +298,6 @@ fn ten_thousand_ticks_allocate_and_free_nothing() {
     let [rtp, rtcp] = worker.io().sent;
     assert!(rtp >= 7_000 && rtcp >= 30, "{rtp} packets and {rtcp} reports sent");
     assert!(kinds.iter().all(|n| *n > 50), "packets, concealment and silence heard: {kinds:?}");
-    let restored = ends[0].open.report().rx_restored;
-    assert!(restored > 30, "{restored} packets restored from what later ones repeated");
     assert!(notices > 1_000, "{notices} notices");
     assert!(exchange.late.snapshot().count() >= 10_000);
     drop(ends);

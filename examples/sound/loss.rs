@@ -108,7 +108,7 @@ pub fn report(report: &mut Report, scorer: &mut Scorer, talks: &[Talk], seeds: u
             .collect::<Result<_>>()?;
         let cells = all.iter().map(|s| format!("{:.3} ({:.2})", mean(s), least(s)));
         report.row(std::iter::once(loss.name()).chain(cells));
-        hold(report, loss, &all);
+        hold(report, loss, talks.len(), &all);
         means.push((loss, all.iter().map(|scores| mean(scores)).collect::<Vec<f64>>()));
     }
     draw(report, &means)
@@ -116,8 +116,8 @@ pub fn report(report: &mut Report, scorer: &mut Scorer, talks: &[Talk], seeds: u
 
 /// Ours reaches what was measured and [`BETTER`], as a score, or, where our patterns are harder for
 /// Appendix I too, as what it gains over that; it is better than the naive fill on the same
-/// patterns; and no recording falls behind the worst of Appendix I.
-fn hold(report: &mut Report, loss: Loss, all: &[Vec<f64>]) {
+/// patterns; and no recording falls behind Appendix I by more than 0.1.
+fn hold(report: &mut Report, loss: Loss, recordings: usize, all: &[Vec<f64>]) {
     let [_, appendix, _, two_sided, ours] = all else { return };
     let measured = Loss::ALL.iter().zip(MEASURED).find(|(cell, _)| **cell == loss);
     let Some((_, (by_appendix, by_prototype))) = measured else { return };
@@ -130,8 +130,13 @@ fn hold(report: &mut Report, loss: Loss, all: &[Vec<f64>]) {
     let gain = score - mean(two_sided);
     let wanted = if loss.share() < RARE { 0.0 } else { BETTER };
     report.promise(gain >= wanted, format!("{name}: {gain:+.3} over the naive two-sided fill"));
-    let worst = least(ours) - least(appendix);
-    report.promise(worst >= -0.1, format!("{name}: worst score {worst:+.2} over Appendix I's"));
+    let patterns = (ours.len() / recordings).max(1);
+    let recordings = ours.chunks(patterns).zip(appendix.chunks(patterns));
+    let worst = recordings.map(|(ours, theirs)| mean(ours) - mean(theirs)).fold(f64::MAX, f64::min);
+    report.promise(
+        worst >= -0.1,
+        format!("{name}: {worst:+.2} over Appendix I at the worst recording"),
+    );
 }
 
 fn draw(report: &mut Report, means: &[(Loss, Vec<f64>)]) -> Result<()> {
