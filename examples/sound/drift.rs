@@ -103,15 +103,15 @@ fn fates(ppm: f64) -> Vec<Option<u64>> {
 
 /// The part of what was heard that resembles the sequence best.
 fn find<'a>(sequence: &[i16], heard: &'a [i16]) -> &'a [i16] {
-    let probe = &sequence[..sequence.len().min(16_000)];
+    let probe = &sequence[..sequence.len().min(12_000)];
     let likeness = |from: usize| -> f64 {
-        let pairs = probe.iter().zip(&heard[from..]).step_by(3);
+        let pairs = probe.iter().zip(&heard[from..]).step_by(4);
         pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
     };
     // In the last minute; the same speech comes at most once in it.
     let (least, most) =
         (heard.len().saturating_sub(480_000), heard.len().saturating_sub(probe.len()));
-    let coarse = (least..most).step_by(4).max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)));
+    let coarse = (least..most).step_by(8).max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)));
     let from = coarse.unwrap_or(0);
     &heard[from..(from + sequence.len()).min(heard.len())]
 }
