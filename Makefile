@@ -14,7 +14,7 @@ TARGET ?= sip_message
 SECONDS_MAX ?= 60
 CASES ?= 20000
 
-.PHONY: help demo test check sim soak fuzz bench load setups mutate gen run setup
+.PHONY: help demo test check sim soak fuzz bench load sound setups mutate gen run setup
 
 help: ## tells what there is
 	@sed -nE 's/^([a-z]+):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do
@@ -55,6 +55,13 @@ bench: ## one benchmark per hop
 load: ## N=200: that many stream calls at once, and what they cost
 	$(CARGO) build --release --bin bellwire --example load
 	$(BUILT)/examples/load --calls $(N)
+
+sound: ## SEEDS=2: what loss, delay, drift and resampling do to speech, in target/sound
+	@.ci/setup test
+	tests/audio/setup.sh
+	$(CARGO) build --release --example sound
+	# SEEDS and FILES of the command line stand in the environment of recipes.
+	$(BUILT)/examples/sound
 
 setups: ## calls a second that are set up, and what each costs, beside SIPp as callee
 	$(CARGO) build --release --bin bellwire --example setups

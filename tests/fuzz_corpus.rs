@@ -17,6 +17,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("sdp", bellwire::sdp::fuzz_entry),
     ("digest", bellwire::sip::auth::fuzz_entry),
     ("rtp", bellwire::rtp::fuzz_packet),
+    ("red", bellwire::rtp::fuzz_red),
     ("rtcp", bellwire::rtp::fuzz_rtcp),
     ("srtp", bellwire::rtp::fuzz_srtp),
     ("jitter", bellwire::media::jitter::fuzz_history),

@@ -85,6 +85,7 @@ const LEGS: usize = 10;
 const TURNS_MS: u64 = 20_000;
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5_000);
 const EVENT: u8 = 101;
+const REDUNDANT: u8 = 97;
 
 /// Each leg's peer sends a packet every 20 ms, of which some are lost, late, doubled, of another
 /// kind, or not RTP at all; nothing is kept of what the legs send.
@@ -117,7 +118,7 @@ impl Network {
 
     fn deliver_to(&self, token: usize, n: u64, sink: &mut impl FnMut(Arrival<'_>)) {
         let mut send = |seq: u64, kind: u8, payload: &[u8]| {
-            let mut packet = [0; HEADER_LEN + 160];
+            let mut packet = [0; HEADER_LEN + 325];
             let seq = Seq16(u16::try_from(seq % 65_536).unwrap_or(0));
             let timestamp = Ts32(u32::from(seq.0) * 160);
             let (header, body) = packet.split_first_chunk_mut::<HEADER_LEN>().expect("a header");
@@ -128,7 +129,8 @@ impl Network {
         };
         let voice: [u8; 160] = std::array::from_fn(|i| u8::try_from(i).unwrap_or(0));
         match n % 20 {
-            3 | 4 => {}
+            3 | 4 | 18 => {}
+            5 => send(n, 13, &[60, 100, 140, 120]),
             7 => send(n + 1, 0, &voice),
             8 => send(n - 1, 0, &voice),
             11 => send(n, EVENT, &[5, 0x8A, 3, 32]),
@@ -139,6 +141,13 @@ impl Network {
                 let bytes = &self.report[..self.report_len];
                 sink(Arrival { token, wire: Wire::Rtcp, at: self.now, from: PEER, bytes });
                 sink(Arrival { token, wire: Wire::Rtp, at: self.now, from: PEER, bytes: b"?" });
+            }
+            19 => {
+                let mut both = [0; 325];
+                both[..5].copy_from_slice(&[0x80, 2, 0x80, 160, 0]);
+                both[5..165].copy_from_slice(&voice);
+                both[165..].copy_from_slice(&voice);
+                send(n, REDUNDANT, &both);
             }
             _ => send(n, 0, &voice),
         }
@@ -204,7 +213,7 @@ fn params(n: u64) -> MediaParams {
         send: n % 5 != 4,
         receive: true,
         rtcp_mux: false,
-        accepts: Accepts::default(),
+        accepts: Accepts { redundancy: Some(REDUNDANT), ..Accepts::default() },
     }
 }
 

@@ -22,6 +22,7 @@ mod noise;
 mod pitch;
 
 use extend::{Extension, ratio};
+pub use noise::ComfortNoise;
 use noise::Noise;
 
 /// History, at 8 kHz: 50 ms.
@@ -39,9 +40,8 @@ const FADE_UNTIL: usize = 1280;
 const VOICED: f32 = 0.7;
 /// The pitch glides by at most one part in this many: a larger step is a mistaken phase.
 const GLIDE: usize = 24;
-/// Loudest comfort noise that a sender may ask for, in -dBov.
-const LOUDEST_NOISE: u8 = 30;
-
+/// By how much the louder side yields, per dB: what rings on is heard, what begins late is not.
+const LEAN: f32 = 0.03;
 /// Conceals the holes of one leg. See the module.
 #[derive(Debug, Clone)]
 pub struct Concealer {
@@ -64,6 +64,9 @@ struct Hole {
     closed: bool,
     /// How far the forward side must glide to meet the backward one in phase.
     glide: f32,
+    /// How much earlier the cross-fade leaves the louder side, which is the forward one if this
+    /// is positive: -1 to 1.
+    lean: f32,
 }
 
 impl Concealer {
@@ -109,7 +112,7 @@ impl Concealer {
         self.forward.prolong(&self.history, self.factor);
         let len = following.len().min(self.following.len());
         let closed = len >= LEAST_FOLLOWING * self.factor;
-        let mut glide = 0.0;
+        let (mut glide, mut lean) = (0.0, 0.0);
         if closed {
             for (to, from) in self.following.iter_mut().zip(following[..len].iter().rev()) {
                 *to = f32::from(*from);
@@ -119,8 +122,9 @@ impl Concealer {
             // Reversed, the far side ends where the hole does.
             self.backward.prolong(&self.following[shift..], self.factor);
             glide = self.find_glide(samples);
+            lean = LEAN * decibels(self.forward.power() / self.backward.power());
         }
-        self.hole = Some(Hole { len: samples, at: 0, closed, glide });
+        self.hole = Some(Hole { len: samples, at: 0, closed, glide, lean: lean.clamp(-1.0, 1.0) });
     }
 
     /// Fills the next part of the hole, in chunks of any size.
@@ -139,12 +143,18 @@ impl Concealer {
         self.fill(out);
     }
 
-    /// Fills a pause of the sender with comfort noise, at `level` in -dBov if it told one.
-    pub fn silence(&mut self, level: Option<u8>, out: &mut [i16]) {
-        let told = |level: u8| 32_768.0 * 10f32.powf(f32::from(level.max(LOUDEST_NOISE)) / -20.0);
-        let level = level.map_or_else(|| self.noise.level(), told);
+    /// Fills a pause of the sender with comfort noise: what it told, else of the background's level.
+    ///
+    /// Its spectrum is followed at 8 kHz only, which it is told for.
+    pub fn silence(&mut self, told: Option<ComfortNoise>, out: &mut [i16]) {
+        let shape = told.filter(|told| self.factor == 1 && told.has_shape());
+        let level = told.map_or_else(|| self.noise.level(), |told| told.level());
         for sample in out.iter_mut() {
-            *sample = to_i16(self.noise.next() * level);
+            let noise = match &shape {
+                Some(shape) => self.noise.next_shaped(shape),
+                None => self.noise.next(),
+            };
+            *sample = to_i16(noise * level);
         }
         self.remember(out);
         self.hole = None;
@@ -162,16 +172,17 @@ impl Concealer {
         hole.at += 1;
         let hole = *hole;
         let (mut sound, mut weight) = (0.0, 0.0);
-        let across = if hole.closed { ratio(at + 1, hole.len + 1).min(1.0) } else { 0.0 };
+        let passed = if hole.closed { ratio(at + 1, hole.len + 1).min(1.0) } else { 0.0 };
+        let across = passed + hole.lean * passed * (1.0 - passed);
         let forward = self.fade(at) * (1.0 - across);
         if forward > 0.0 {
-            sound += forward * self.forward.at(ratio(at, 1) + hole.glide * across);
+            sound += forward * self.forward.at(ratio(at, 1) + hole.glide * passed);
             weight += forward;
         }
         if hole.closed && at < hole.len {
             let left = hole.len - 1 - at;
             let backward = self.fade(left) * across;
-            sound += backward * self.backward.at(ratio(left, 1) + hole.glide * (1.0 - across));
+            sound += backward * self.backward.at(ratio(left, 1) + hole.glide * (1.0 - passed));
             weight += backward;
         }
         sound + noise * (1.0 - weight * weight).max(0.0).sqrt()
@@ -232,6 +243,10 @@ impl Concealer {
             *to = f32::from(*from);
         }
     }
+}
+
+fn decibels(ratio: f32) -> f32 {
+    10.0 * ratio.log10()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
@@ -350,13 +365,42 @@ mod tests {
         concealer.conceal(&[0; FRAME], &mut out);
         assert!(out.iter().all(|s| s.abs() <= 4), "{:?}", out.iter().max());
         let mut noise = [0; 8000];
-        concealer.silence(Some(50), &mut noise);
+        concealer.silence(ComfortNoise::parse(&[50]), &mut noise);
         let level = 20.0 * (rms(&noise) / 32_768.0).log10();
         assert!((-52.0..-48.0).contains(&level), "{level} dBov");
-        concealer.silence(Some(0), &mut noise);
+        concealer.silence(ComfortNoise::parse(&[0]), &mut noise);
         assert!(rms(&noise) < 1300.0, "a sender cannot ask for loud noise");
         concealer.silence(None, &mut noise);
         assert!(rms(&noise) < 4.0);
+    }
+
+    #[test]
+    fn comfort_noise_has_the_level_and_the_spectrum_that_were_told() {
+        let shapes: [(&[u8], f32); 4] = [
+            (&[50, 127], 0.0),
+            (&[50, 31], 0.75),
+            (&[50, 223], -0.75),
+            (&[178, 31, 127, 127], 0.75),
+        ];
+        for (payload, first) in shapes {
+            let mut concealer = Concealer::new(8000);
+            let mut noise = vec![0; 40_000];
+            concealer.silence(ComfortNoise::parse(payload), &mut noise);
+            let level = 20.0 * (rms(&noise) / 32_768.0).log10();
+            assert!((-51.0..-49.0).contains(&level), "{payload:?}: {level} dBov");
+            let products = noise.windows(2).map(|w| f32::from(w[0]) * f32::from(w[1]));
+            let likeness = products.sum::<f32>() / energy(&noise);
+            assert!((likeness - first).abs() < 0.05, "{payload:?}: neighbours {likeness} alike");
+        }
+        assert_eq!(ComfortNoise::parse(&[]), None);
+        // Coefficients at the edge do not make the filter swing.
+        let mut concealer = Concealer::new(8000);
+        let mut noise = vec![0; 80_000];
+        concealer.silence(ComfortNoise::parse(&[40; 1]), &mut noise);
+        let mut edge = vec![255; 40];
+        edge[0] = 40;
+        concealer.silence(ComfortNoise::parse(&edge), &mut noise);
+        assert!(rms(&noise) < 3_300.0, "{} is no comfort", rms(&noise));
     }
 
     #[test]

@@ -18,6 +18,7 @@ const MARK: &str = "//= ";
 /// What an RFC is called, for the page's headings.
 const TITLES: &[(u16, &str)] = &[
     (2119, "Key words for use in RFCs to indicate requirement levels"),
+    (2198, "RTP payload for redundant audio data"),
     (2617, "HTTP authentication: basic and digest"),
     (2782, "DNS SRV"),
     (2833, "RTP payload for DTMF digits (obsoleted by RFC 4733)"),

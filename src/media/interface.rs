@@ -237,6 +237,8 @@ pub struct JitterSpec {
 pub struct LegReport {
     /// RTP packets received and used.
     pub rx_packets: u64,
+    /// Packets that never came and were restored from what later ones repeated (RFC 2198).
+    pub rx_restored: u64,
     /// Packets missing for good.
     pub rx_lost: u64,
     /// Duplicates.

@@ -20,6 +20,7 @@
 
 mod fuzz;
 mod payload;
+mod redundancy;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use slots::Following;
 
 use super::interface::{Due, JitterSpec};
 use crate::audio::codec::CodecId;
+use crate::audio::plc::ComfortNoise;
 use crate::rtp::packet::{Packet, Ssrc};
 use crate::rtp::reception::{Reception, ReceptionReport};
 use crate::rtp::seq::{Arrival, ExtendedSeq, SequenceGuard, Ts32};
@@ -89,8 +91,8 @@ pub enum Decision<'a> {
         position: u64,
         /// How long; at most [`MAX_SILENCE`].
         samples: u32,
-        /// Level of its comfort noise in -dBov, if it told one.
-        level: Option<u8>,
+        /// Its comfort noise, if it told one.
+        noise: Option<ComfortNoise>,
     },
     /// A telephone-event packet, for `rtp::dtmf`.
     Event {
@@ -125,6 +127,8 @@ pub enum Inserted {
 pub struct JitterCounters {
     /// Packets that came out.
     pub packets: u64,
+    /// Packets that never came and were restored from what later ones repeated (RFC 2198).
+    pub restored: u64,
     /// Packets that were declared lost and never came.
     pub lost: u64,
     /// Duplicates.
@@ -165,6 +169,8 @@ pub struct JitterBuffer {
     /// When samples are heard; `None`: the window rules.
     due: Option<Due>,
     recent_holes: [Option<RecentHole>; RECENT_HOLES],
+    /// The packet that came out of order last, and when.
+    laggard: Option<(ExtendedSeq, Instant)>,
     counters: JitterCounters,
 }
 
@@ -243,6 +249,7 @@ impl JitterBuffer {
             gap: Gap::default(),
             due: None,
             recent_holes: [None; RECENT_HOLES],
+            laggard: None,
             counters: JitterCounters::default(),
         }
     }
@@ -263,6 +270,16 @@ impl JitterBuffer {
     ///
     /// Time: `now` is when it arrived and must not go back. Cost: one copy of the payload.
     pub fn insert(&mut self, now: Instant, packet: &Packet<'_>) -> Inserted {
+        match self.payloads.kind(packet.payload_type) {
+            PayloadKind::Redundant => self.insert_redundant(now, packet),
+            PayloadKind::Audio(_)
+            | PayloadKind::TelephoneEvent
+            | PayloadKind::ComfortNoise
+            | PayloadKind::Unknown => self.insert_one(now, packet),
+        }
+    }
+
+    fn insert_one(&mut self, now: Instant, packet: &Packet<'_>) -> Inserted {
         if self.takeover.is_some() || self.beyond.is_taken() {
             self.counters.overflow += 1;
             return Inserted::Overflow;
@@ -308,7 +325,7 @@ impl JitterBuffer {
                 Decision::Hole { position, samples, following: self.following() }
             }
             Step::Silence { position, samples } => {
-                Decision::Silence { position, samples, level: self.timeline.noise_level() }
+                Decision::Silence { position, samples, noise: self.timeline.noise() }
             }
             Step::Wait(until) => Decision::Wait(until),
         }
@@ -400,12 +417,13 @@ impl JitterBuffer {
         if seq < source.next {
             return self.refuse_behind(now, seq);
         }
-        if self.slots.holds(seq) {
+        if self.slots.holds_itself(seq) {
             return Inserted::Duplicate;
         }
         if let Some(first_later) = self.slots.first_after(seq).map(|(_, arrived)| arrived) {
             self.counters.reordered += 1;
             self.window.reordered(now.saturating_duration_since(first_later));
+            self.laggard = Some((seq, now));
         }
         if seq.since(source.next) < SLOTS as u64 {
             self.slots.fill(now, seq, kind, packet);
@@ -434,7 +452,8 @@ impl JitterBuffer {
 
     fn kind(&mut self, packet: &Packet<'_>) -> PayloadKind {
         let kind = self.payloads.kind(packet.payload_type);
-        if kind == PayloadKind::Unknown || packet.payload.len() > MAX_PAYLOAD {
+        let unusable = matches!(kind, PayloadKind::Unknown | PayloadKind::Redundant);
+        if unusable || packet.payload.len() > MAX_PAYLOAD {
             self.counters.unknown += 1;
             return PayloadKind::Unknown;
         }
@@ -483,10 +502,10 @@ impl JitterBuffer {
             let Some((later, arrived)) = self.slots.first_after(next) else {
                 match self.install() {
                     Some(ssrc) => return Step::Source(ssrc),
-                    None => return Step::Wait(None),
+                    None => return self.step_idle(now),
                 }
             };
-            let deadline = self.hole_deadline(arrived);
+            let deadline = self.hole_deadline(next, arrived);
             if self.takeover.is_none() && now < deadline {
                 return Step::Wait(Some(deadline));
             }
@@ -495,8 +514,8 @@ impl JitterBuffer {
     }
 
     /// When what is missing before a packet that came at `first_later` is lost.
-    fn hole_deadline(&self, first_later: Instant) -> Instant {
-        let Some(due) = self.due else { return first_later + self.window.window() };
+    fn hole_deadline(&self, missing: ExtendedSeq, first_later: Instant) -> Instant {
+        let Some(due) = self.due else { return self.deadline(missing, first_later) };
         let at = due.moment(self.timeline.position(), self.timeline.sample_rate());
         // A due moment of another time says nothing: neither past nor far ahead is believed.
         at.unwrap_or(first_later).clamp(first_later, first_later + MAX_PATIENCE)
@@ -519,6 +538,13 @@ impl JitterBuffer {
         None
     }
 
+    /// Nothing is here: silence that the sender told of passes.
+    fn step_idle(&mut self, now: Instant) -> Step {
+        let (silence, until) = self.timeline.idle(now);
+        self.gap = Gap { hole: 0, silence };
+        self.step_gap().unwrap_or(Step::Wait(until))
+    }
+
     /// Brings out the packet whose turn it is, or the gap before it; `None`: neither is audible.
     fn step_packet(&mut self, next: ExtendedSeq) -> Option<Step> {
         let at = next.slot(SLOTS);
@@ -528,7 +554,7 @@ impl JitterBuffer {
             return self.step_gap();
         }
         let position = self.timeline.pass(slot);
-        let kind = slot.kind;
+        let (kind, repeated) = (slot.kind, slot.is_repeated());
         self.slots.clear(at);
         if let Some(source) = &mut self.source {
             source.next = next.plus(1);
@@ -536,7 +562,8 @@ impl JitterBuffer {
         }
         match kind {
             PayloadKind::Audio(codec) => {
-                self.counters.packets += 1;
+                self.counters.packets += u64::from(!repeated);
+                self.counters.restored += u64::from(repeated);
                 Some(Step::Packet { slot: at, codec, position })
             }
             PayloadKind::TelephoneEvent => {
@@ -547,8 +574,18 @@ impl JitterBuffer {
                 self.counters.packets += 1;
                 None
             }
-            PayloadKind::Unknown => None,
+            PayloadKind::Redundant | PayloadKind::Unknown => None,
         }
+    }
+
+    /// When a missing number is given up, if the first later one came at `first_later`.
+    ///
+    /// A path that became shorter is overtaken by its own packets: while those before the missing
+    /// one still come by the longer way, it is on its way too, and the wait begins anew with each.
+    fn deadline(&self, missing: ExtendedSeq, first_later: Instant) -> Instant {
+        let lagging = self.laggard.filter(|(seq, at)| *seq < missing && *at > first_later);
+        let since = lagging.map_or(first_later, |(_, at)| at);
+        (since + self.window.window()).min(first_later + self.window.longest())
     }
 
     /// All numbers before `later` are lost; the timeline learns how many.
@@ -594,6 +631,7 @@ impl JitterBuffer {
         self.source = Some(Source { ssrc, guard, reception, next: first, came_out: 0 });
         self.candidate = None;
         self.recent_holes = [None; RECENT_HOLES];
+        self.laggard = None;
         self.counters.sources += 1;
         self.timeline.splice(timestamp);
         for at in 0..PARKED {

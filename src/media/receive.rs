@@ -25,7 +25,7 @@ use super::ring::CaptureWriter;
 use super::stats::LegStats;
 use crate::audio::codec::{ClockRate, CodecId, SampleRate, Way};
 use crate::audio::dtmf::{DtmfDetector, HeardDigit};
-use crate::audio::plc::Concealer;
+use crate::audio::plc::{ComfortNoise, Concealer};
 use crate::rtp::dtmf::{Digit, DtmfReceiver};
 use crate::rtp::packet::{Packet, Ssrc};
 use crate::rtp::source::{SourceLock, Verdict};
@@ -194,8 +194,8 @@ impl Receive {
                 Decision::Hole { position, samples, following } => {
                     sound.hole(position, samples, following, stats);
                 }
-                Decision::Silence { position, samples, level } => {
-                    sound.silence(position, samples, level, stats);
+                Decision::Silence { position, samples, noise } => {
+                    sound.silence(position, samples, noise, stats);
                 }
                 Decision::Event { position, timestamp, payload } => {
                     let digit = sound.digits.handle(now, timestamp, position, payload);
@@ -259,6 +259,7 @@ impl Receive {
     fn publish(&self, stats: &LegStats) {
         let counters = self.jitter.counters();
         stats.rx_packets.set(counters.packets);
+        stats.rx_restored.set(counters.restored);
         stats.rx_lost.set(counters.lost);
         stats.rx_duplicate.set(counters.duplicate);
         stats.rx_reordered.set(counters.reordered);
@@ -332,11 +333,17 @@ impl Sound {
         usize::try_from(self.rate.hz()).unwrap_or(8_000)
     }
 
-    fn silence(&mut self, position: u64, samples: u32, level: Option<u8>, stats: &LegStats) {
+    fn silence(
+        &mut self,
+        position: u64,
+        samples: u32,
+        noise: Option<ComfortNoise>,
+        stats: &LegStats,
+    ) {
         let longest = self.rate_hz() / SILENCES_PER_SECOND;
         let samples = usize::try_from(samples).unwrap_or(longest).min(longest);
         self.fill(position, samples, FrameKind::Silence, stats, |concealer, frame| {
-            concealer.silence(level, frame);
+            concealer.silence(noise, frame);
         });
     }
 
@@ -412,6 +419,9 @@ fn payloads(params: &MediaParams) -> PayloadTable {
     payloads = payloads.with(params.payload_type, PayloadKind::Audio(params.codec));
     for event in params.accepts.event.iter().chain(&params.telephone_event) {
         payloads = payloads.with(*event, PayloadKind::TelephoneEvent);
+    }
+    if let Some(redundancy) = params.accepts.redundancy {
+        payloads = payloads.with(redundancy, PayloadKind::Redundant);
     }
     //= RFC 3389 §4: payload type 13 is comfort noise for codecs with a clock of 8 kHz
     if params.codec.spec().clock_rate != ClockRate::HZ_8000 {

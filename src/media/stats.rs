@@ -36,6 +36,7 @@ impl Counter {
 #[allow(missing_docs, reason = "the fields are those of LegReport")]
 pub struct LegStats {
     pub rx_packets: Counter,
+    pub rx_restored: Counter,
     pub rx_lost: Counter,
     pub rx_duplicate: Counter,
     pub rx_reordered: Counter,
@@ -73,6 +74,7 @@ impl LegStats {
         let late = self.tx_late.snapshot();
         LegReport {
             rx_packets: self.rx_packets.read(),
+            rx_restored: self.rx_restored.read(),
             rx_lost: self.rx_lost.read(),
             rx_duplicate: self.rx_duplicate.read(),
             rx_reordered: self.rx_reordered.read(),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  datagram ─> packet ─> source (whom to believe) ─> seq (RFC 3550 A.1) ─> media::jitter
-//!           └> rtcp  ─> reception (A.3, A.8), xr         dtmf (RFC 4733) <────────┘
+//!           └> rtcp  ─> reception (A.3, A.8), xr    dtmf (RFC 4733), red (2198) <┘
 //! ```
 //!
 //! Pure and without allocation after construction: bytes, addresses and `now` in, typed values
@@ -22,6 +22,7 @@
 pub mod dtmf;
 pub mod packet;
 pub mod reception;
+pub mod red;
 pub mod rtcp;
 pub mod seq;
 pub mod source;
@@ -29,5 +30,6 @@ pub mod srtp;
 pub mod xr;
 
 pub use packet::fuzz_packet;
+pub use red::fuzz_red;
 pub use rtcp::fuzz_rtcp;
 pub use srtp::fuzz_srtp;

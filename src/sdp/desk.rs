@@ -103,6 +103,7 @@ impl Desk {
             proto: &proto,
             codecs: &codecs,
             events: &events,
+            redundancy: None,
             ptime,
             direction,
             mux,
@@ -140,6 +141,7 @@ impl Desk {
             proto: &proto,
             codecs: &[(agreed.payload_type, agreed.codec)],
             events: &events,
+            redundancy: agreed.accepts.redundancy,
             // What we want to get is what we were asked to send: many peers know one ptime only.
             ptime: agreed.ptime,
             direction: agreed.direction,
@@ -170,6 +172,8 @@ impl Desk {
             *number = self.numbers.of_codec(*codec);
         }
         let clock = agreed.codec.spec().clock_rate;
+        // We do not offer redundancy, so nobody may send it by an answer.
+        agreed.accepts.redundancy = None;
         agreed.accepts.event = self.local.telephone_event.then(|| self.numbers.of_event(clock));
         if let (Some(line), Some(media)) = (self.lines.get_mut(self.ours), peer.medias.get(index)) {
             line.1.clone_from(&media.proto);

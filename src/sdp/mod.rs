@@ -151,6 +151,9 @@ pub struct Accepts {
     pub audio: [Option<(u8, CodecId)>; 4],
     /// telephone-event.
     pub event: Option<u8>,
+    /// Redundant audio data (RFC 2198), with the clock of the codec: taken when the peer offers it,
+    /// never sent.
+    pub redundancy: Option<u8>,
 }
 
 /// Why a description cannot be used. All are the peer's fault.

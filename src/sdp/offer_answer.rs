@@ -104,7 +104,8 @@ fn agree(
     let remote_rtp = SocketAddr::new(address, media.port);
     let next = SocketAddr::new(address, media.port.saturating_add(1));
     let events = events(local, media, codec.spec().clock_rate);
-    let mut accepts = Accepts::default();
+    let redundancy = redundancy(media, codec.spec().clock_rate);
+    let mut accepts = Accepts { redundancy, ..Accepts::default() };
     for (room, entry) in accepts.audio.iter_mut().zip(common) {
         *room = Some(entry);
     }
@@ -131,7 +132,7 @@ fn common(local: &LocalMedia, media: &PeerMedia, numbers: Option<&Numbers>) -> V
             Payload::Codec(codec) => Some(*codec),
             // Some answer a number of ours without repeating what it means.
             Payload::Foreign if !media.maps(*number) => numbers.and_then(|own| own.codec(*number)),
-            Payload::Event { .. } | Payload::Foreign => None,
+            Payload::Event { .. } | Payload::Redundant { .. } | Payload::Foreign => None,
         };
         codec.filter(|codec| local.codecs.contains(codec)).map(|codec| (*number, codec))
     });
@@ -161,7 +162,21 @@ fn events(local: &LocalMedia, media: &PeerMedia, wanted: ClockRate) -> Option<(u
         Payload::Event { clock, events } if *clock == wanted && events & KEYS == KEYS => {
             Some((*number, *events))
         }
-        Payload::Event { .. } | Payload::Codec(_) | Payload::Foreign => None,
+        Payload::Event { .. }
+        | Payload::Codec(_)
+        | Payload::Redundant { .. }
+        | Payload::Foreign => None,
+    })
+}
+
+/// The peer's redundant audio data, if it is of the codec's clock.
+fn redundancy(media: &PeerMedia, wanted: ClockRate) -> Option<u8> {
+    media.payloads.iter().find_map(|(number, payload)| match payload {
+        Payload::Redundant { clock } if *clock == wanted => Some(*number),
+        Payload::Redundant { .. }
+        | Payload::Event { .. }
+        | Payload::Codec(_)
+        | Payload::Foreign => None,
     })
 }
 

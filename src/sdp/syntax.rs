@@ -75,6 +75,11 @@ pub(super) enum Payload {
         /// What it can carry.
         events: u16,
     },
+    /// Redundant audio data (RFC 2198).
+    Redundant {
+        /// Its clock.
+        clock: ClockRate,
+    },
     /// Anything else.
     Foreign,
 }
@@ -192,6 +197,9 @@ fn mapped(encoding: &str, format: Option<&str>) -> Payload {
         //= RFC 4733 §2.4.1: without fmtp, events 0 to 15 are meant
         return Payload::Event { clock, events: format.map_or(KEYS_AND_LETTERS, events) };
     }
+    if name.eq_ignore_ascii_case("red") {
+        return Payload::Redundant { clock };
+    }
     // What Opus carries is told in its packets: some peers forget to write two channels.
     let codec = CODECS.iter().find(|spec| {
         let mono = channels.is_none_or(|channels| channels == "1");
@@ -236,6 +244,8 @@ pub(super) struct Audio<'a> {
     pub(super) codecs: &'a [(u8, CodecId)],
     /// Payload type, clock and events of each telephone-event.
     pub(super) events: &'a [(u8, ClockRate, u16)],
+    /// Payload type of redundant audio data, whose clock is the first codec's.
+    pub(super) redundancy: Option<u8>,
     /// Audio per packet that we want.
     pub(super) ptime: Duration,
     /// What we say.
@@ -261,8 +271,8 @@ pub(super) fn begin(local: &LocalMedia, version: u64, time: (u64, u64)) -> Sessi
 /// Adds our audio m-line.
 pub(super) fn push_audio(session: &mut Session, local: &LocalMedia, audio: &Audio<'_>) {
     let numbers = audio.codecs.iter().map(|(number, _)| *number);
-    let numbers: Vec<String> =
-        numbers.chain(audio.events.iter().map(|(n, ..)| *n)).map(|n| n.to_string()).collect();
+    let numbers = numbers.chain(audio.redundancy).chain(audio.events.iter().map(|(n, ..)| *n));
+    let numbers: Vec<String> = numbers.map(|n| n.to_string()).collect();
     let mut media = bare_media("audio", local.rtp_port, audio.proto, &numbers.join(" "));
     let mut say = |name: &str, value: Option<String>| {
         media.attributes.push(Attribute { attribute: name.to_owned(), value });
@@ -272,6 +282,12 @@ pub(super) fn push_audio(session: &mut Session, local: &LocalMedia, audio: &Audi
         if let Some(format) = codec.spec().format {
             say("fmtp", Some(format!("{number} {format}")));
         }
+    }
+    if let Some((number, (codec, spec))) =
+        audio.redundancy.zip(audio.codecs.first().map(|(n, codec)| (n, codec.spec())))
+    {
+        say("rtpmap", Some(format!("{number} red/{}", spec.clock_rate.hz())));
+        say("fmtp", Some(format!("{number} {codec}/{codec}")));
     }
     for (number, clock, events) in audio.events {
         let last = if *events == KEYS_AND_LETTERS { 15 } else { 11 };

@@ -10,12 +10,16 @@
 //! and 48 kHz by rubato's FFT, so they hold nothing above 8 kHz and the score shows what the way
 //! back costs. The floors are those of the product; an ideal resampler scores about 4.38.
 //!
+//! What loss and delay cost is `make sound`'s; `concealment` holds a small part of it to floors.
+//!
 //! `make test` sets `BELLWIRE_AUDIO_TESTS=1`: then a missing tool or file is a failure. Without
 //! it the tests are skipped, and say so.
 
+mod concealment;
 mod listener;
 mod paced;
 mod rig;
+mod sound;
 mod traces;
 
 use bellwire::audio::codec::{Codec as _, g711::Pcmu};

@@ -5,6 +5,9 @@ use super::pitch::{self, LONGEST, Pitch};
 /// Overlap that hides a seam, at 8 kHz: 2.5 ms.
 const OVERLAP: usize = 20;
 
+/// Power below which sounds are equally silent.
+const AUDIBLE: f32 = 30.0;
+
 /// The prolongation of one stretch of samples. Fixed size.
 #[derive(Debug, Clone)]
 pub(super) struct Extension {
@@ -61,6 +64,12 @@ impl Extension {
 
     pub(super) const fn period(&self) -> usize {
         self.period as usize
+    }
+
+    /// Mean power of the period, and a little more: never zero.
+    pub(super) fn power(&self) -> f32 {
+        let cycle = &self.cycle[..self.period as usize];
+        AUDIBLE + cycle.iter().map(|sample| sample * sample).sum::<f32>() / ratio(cycle.len(), 1)
     }
 
     pub(super) const fn likeness(&self) -> f32 {

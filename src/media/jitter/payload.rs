@@ -11,6 +11,8 @@ pub enum PayloadKind {
     TelephoneEvent,
     /// RFC 3389 comfort noise: the sender pauses.
     ComfortNoise,
+    /// RFC 2198: audio, and earlier audio again.
+    Redundant,
     /// Nothing that was agreed.
     Unknown,
 }
@@ -20,7 +22,7 @@ impl PayloadKind {
     pub(super) const fn clock(self) -> Option<ClockRate> {
         match self {
             Self::Audio(codec) => Some(codec.spec().clock_rate),
-            Self::TelephoneEvent | Self::ComfortNoise | Self::Unknown => None,
+            Self::TelephoneEvent | Self::ComfortNoise | Self::Redundant | Self::Unknown => None,
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Slot {
     pub(super) marker: bool,
     pub(super) kind: PayloadKind,
     taken: bool,
+    /// It came as part of a later packet (RFC 2198).
+    repeated: bool,
     /// Clock units of audio in it.
     units: u32,
     len: usize,
@@ -34,6 +36,7 @@ impl Slot {
             marker: false,
             kind: PayloadKind::Unknown,
             taken: false,
+            repeated: false,
             units: 0,
             len: 0,
             payload: [0; MAX_PAYLOAD],
@@ -53,7 +56,10 @@ impl Slot {
         self.payload[..self.len].copy_from_slice(&payload[..self.len]);
         self.units = match kind {
             PayloadKind::Audio(codec) => codec.spec().clock_units(&payload[..self.len]),
-            PayloadKind::TelephoneEvent | PayloadKind::ComfortNoise | PayloadKind::Unknown => 0,
+            PayloadKind::TelephoneEvent
+            | PayloadKind::ComfortNoise
+            | PayloadKind::Redundant
+            | PayloadKind::Unknown => 0,
         };
         self.seq = seq;
         self.arrived = arrived;
@@ -62,6 +68,7 @@ impl Slot {
         self.marker = packet.marker;
         self.kind = kind;
         self.taken = true;
+        self.repeated = false;
     }
 
     pub(super) const fn clear(&mut self) {
@@ -75,6 +82,11 @@ impl Slot {
     /// The payload; still there after `clear`, until the next `fill`.
     pub(super) fn payload(&self) -> &[u8] {
         &self.payload[..self.len]
+    }
+
+    /// Whether it came as part of a later packet.
+    pub(super) const fn is_repeated(&self) -> bool {
+        self.repeated
     }
 
     /// Clock units of audio in it.
@@ -103,6 +115,22 @@ impl Slots {
     pub(super) fn holds(&self, seq: ExtendedSeq) -> bool {
         let slot = self.at(seq.slot(SLOTS));
         slot.taken && slot.seq == seq
+    }
+
+    /// Whether this number is here by a packet of its own.
+    pub(super) fn holds_itself(&self, seq: ExtendedSeq) -> bool {
+        self.holds(seq) && !self.at(seq.slot(SLOTS)).repeated
+    }
+
+    /// Whether audio may go on at this number with that timestamp: nothing here contradicts it.
+    pub(super) fn continues(&self, seq: ExtendedSeq, timestamp: Ts32) -> bool {
+        let slot = self.at(seq.slot(SLOTS));
+        !self.holds(seq) || slot.timestamp == timestamp
+    }
+
+    /// The packet of this number came as part of a later one.
+    pub(super) fn mark_repeated(&mut self, seq: ExtendedSeq) {
+        self.slots[seq.slot(SLOTS)].repeated = true;
     }
 
     pub(super) fn fill(

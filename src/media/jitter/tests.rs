@@ -4,6 +4,9 @@ use super::*;
 use crate::rtp::seq::Seq16;
 use proptest::prelude::*;
 
+mod pauses;
+mod redundancy;
+
 const PCMU: u8 = 0;
 const PCMA: u8 = 8;
 const NOISE: u8 = 13;
@@ -79,6 +82,8 @@ struct Rig {
     /// Where the next decision about audio must begin.
     expected: u64,
     payload: Vec<u8>,
+    /// Where each packet came out, and the timestamp that its first octets say.
+    came_out: Vec<(u64, u32)>,
 }
 
 impl Rig {
@@ -86,7 +91,15 @@ impl Rig {
         let start = Instant::now();
         let payloads = PayloadTable::standard().with(EVENT, PayloadKind::TelephoneEvent);
         let buffer = JitterBuffer::new(start, 8000, SPEC, payloads);
-        Self { start, now: start, buffer, told: Vec::new(), expected: 0, payload: Vec::new() }
+        Self {
+            start,
+            now: start,
+            buffer,
+            told: Vec::new(),
+            expected: 0,
+            payload: Vec::new(),
+            came_out: Vec::new(),
+        }
     }
 
     fn insert(&mut self, sent: &Sent) -> Inserted {
@@ -113,6 +126,9 @@ impl Rig {
                 Decision::Wait(until) => return until,
                 Decision::Source { ssrc } => (format!("source {}", ssrc.0), None),
                 Decision::Packet { position, codec, payload } => {
+                    if let Some(octets) = payload.first_chunk() {
+                        self.came_out.push((position, u32::from_be_bytes(*octets)));
+                    }
                     let law = if codec == CodecId::Pcmu { "" } else { "a" };
                     let line = format!("p{law}{position}+{}", payload.len());
                     (line, Some((position, payload.len() as u64)))
@@ -122,8 +138,9 @@ impl Rig {
                     let line = format!("hole {position}+{samples}, {near} follow");
                     (line, Some((position, u64::from(samples))))
                 }
-                Decision::Silence { position, samples, level } => {
-                    let level = level.map_or(String::new(), |l| format!(" -{l}"));
+                Decision::Silence { position, samples, noise } => {
+                    let level =
+                        noise.map_or(String::new(), |noise| format!(" -{}", noise.told_level()));
                     (
                         format!("silence{level} {position}+{samples}"),
                         Some((position, u64::from(samples))),
@@ -149,6 +166,13 @@ impl Rig {
         }
         self.now = self.now.max(at);
         self.drain();
+    }
+
+    /// The first packet that does not stand where its timestamp says, if the first of all had
+    /// `first`.
+    fn misplaced(&self, first: u32) -> Option<(u64, u32)> {
+        let placed = |(position, ts): &&(u64, u32)| u64::from(ts.wrapping_sub(first)) != *position;
+        self.came_out.iter().find(placed).copied()
     }
 
     fn play(&mut self, packets: &[Sent]) {
@@ -227,9 +251,28 @@ fn holes_are_waited_for_from_the_first_later_packet() {
             ],
         ),
         (
-            "two lost of which one comes, 30 ms late, which widens the window",
-            &[plain(4), plain(3).at(110), plain(5)],
-            &["125 hole 320+160, 480 follow", "125 p480+160", "125 p640+160", "125 p800+160"],
+            "two lost of which one comes, 35 ms late, which widens the window",
+            &[plain(4), plain(3).at(115), plain(5)],
+            &["124 hole 320+160, 480 follow", "124 p480+160", "124 p640+160", "124 p800+160"],
+        ),
+        (
+            "a path that became 80 ms shorter: nothing is lost while its packets still come",
+            &[
+                plain(2).late(80),
+                plain(3).late(80),
+                plain(4).late(80),
+                plain(5),
+                plain(6),
+                plain(7),
+            ],
+            &[
+                "120 p320+160",
+                "140 p480+160",
+                "160 p640+160",
+                "160 p800+160",
+                "160 p960+160",
+                "160 p1120+160",
+            ],
         ),
         (
             "duplicates",
@@ -283,6 +326,7 @@ fn counters_tell_what_happened() {
     let want = JitterCounters {
         packets: 98,
         lost: 1,
+        restored: 0,
         duplicate: 3,
         reordered: 1,
         late: 1,
@@ -396,7 +440,17 @@ fn gaps_in_time_are_silence_or_another_clock() {
         (
             "comfort noise, then speech without a marker",
             &[plain(2).pt(NOISE).len(1), plain(3).late(200).shifted(1600)],
-            &["260 silence -0 320+1760", "260 p2080+160"],
+            &[
+                "140 silence -0 320+160",
+                "160 silence -0 480+160",
+                "180 silence -0 640+160",
+                "200 silence -0 800+160",
+                "220 silence -0 960+160",
+                "240 silence -0 1120+160",
+                "260 silence -0 1280+160",
+                "260 silence -0 1440+640",
+                "260 p2080+160",
+            ],
         ),
         (
             "comfort noise again and again",
@@ -614,6 +668,7 @@ proptest! {
         prop_assert_eq!(counters.packets, came_out as u64);
         prop_assert_eq!(counters.overflow, 0);
         // The sum of all that was told is the advance of the media clock, to the last packet.
+        prop_assert_eq!(rig.misplaced(ts), None);
         prop_assert_eq!(rig.expected % 160, 0);
         prop_assert_eq!(
             rig.expected,

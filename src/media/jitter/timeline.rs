@@ -13,14 +13,19 @@
 //! clock was changed (a transfer, music on hold), and what it says goes on from here. So it does
 //! when a codec of another clock rate takes over.
 //!
+//! When the sender told of comfort noise, its clock is followed while nothing comes: silence is told
+//! as it passes, [`LAG`] behind the clock, so that whoever listens hears that nobody speaks. A
+//! pause that nobody told of cannot be told from a stall; it is told when it is over.
+//!
 //! Timestamps count units of the codec's clock, positions samples of the ring: the one is a whole
 //! multiple of the other, in either direction.
 
 use super::payload::PayloadKind;
 use super::slots::Slot;
 use crate::audio::codec::ClockRate;
+use crate::audio::plc::ComfortNoise;
 use crate::rtp::seq::{ExtendedTs, Ts32};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Longest silence that is told, in seconds.
 const MAX_SILENCE_S: u32 = 60;
@@ -28,6 +33,11 @@ const MAX_SILENCE_S: u32 = 60;
 const MAX_HOLE_S: u32 = 2;
 /// How far a timestamp may run ahead of the clock, in seconds.
 const BELIEF_S: u32 = 2;
+
+/// How far told silence stays behind the clock: what is spoken next may be as late as this.
+const LAG_MS: u32 = 80;
+/// Silence is told in pieces of this length.
+const PIECE_MS: u32 = 20;
 
 /// What lies between two packets; the hole comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,13 +69,17 @@ pub(super) struct Timeline {
     expected: ExtendedTs,
     /// Arrival minus timestamp of the fastest packet since the clock was last changed.
     fastest: Option<i64>,
+    /// Arrival minus timestamp of the last packet.
+    transit: Option<i64>,
+    /// Clock units of silence that were told since the last packet.
+    idle: u32,
     /// Numbers lost since the last packet.
     lost: u64,
     /// Clock units of the last packet of audio.
     ptime: u32,
     /// The sender said, or showed, that it sends no audio for a while.
     paused: bool,
-    noise_level: Option<u8>,
+    noise: Option<ComfortNoise>,
 }
 
 impl Timeline {
@@ -78,10 +92,12 @@ impl Timeline {
             position: 0,
             expected: ExtendedTs::first(Ts32(0)),
             fastest: None,
+            transit: None,
+            idle: 0,
             lost: 0,
             ptime: clock_rate / 50,
             paused: false,
-            noise_level: None,
+            noise: None,
         }
     }
 
@@ -93,8 +109,8 @@ impl Timeline {
         self.position
     }
 
-    pub(super) const fn noise_level(&self) -> Option<u8> {
-        self.noise_level
+    pub(super) const fn noise(&self) -> Option<ComfortNoise> {
+        self.noise
     }
 
     /// Clock units per second at present.
@@ -138,7 +154,7 @@ impl Timeline {
         self.rebase(timestamp);
         self.fastest = None;
         self.paused = false;
-        self.noise_level = None;
+        self.noise = None;
     }
 
     /// Numbers before the next packet are lost for good.
@@ -153,9 +169,14 @@ impl Timeline {
         position
     }
 
+    /// Whether audio with this timestamp goes on where the last ended.
+    pub(super) fn expects(&self, timestamp: Ts32) -> bool {
+        self.expected.near(timestamp) == self.expected
+    }
+
     /// What lies before the packet whose turn it is, in samples; nothing when asked again.
     pub(super) fn approach(&mut self, slot: &Slot) -> Gap {
-        if slot.kind == PayloadKind::Unknown {
+        if matches!(slot.kind, PayloadKind::Unknown | PayloadKind::Redundant) {
             return Gap::default();
         }
         let lost = std::mem::take(&mut self.lost);
@@ -227,11 +248,40 @@ impl Timeline {
         u32::try_from(units).map_or(longest, |units| units.min(longest))
     }
 
+    /// While the sender pauses as it told: samples of silence that have passed since the last were
+    /// told, and when the next will have.
+    ///
+    /// Time: `now` is later than the last packet. Ends a minute after it.
+    pub(super) fn idle(&mut self, now: Instant) -> (u32, Option<Instant>) {
+        let (true, Some(_), Some(transit)) = (self.paused, self.noise, self.transit) else {
+            return (0, None);
+        };
+        let piece = self.clock_rate * PIECE_MS / 1000;
+        let lag = i64::from(self.clock_rate * LAG_MS / 1000);
+        let told = self.expected.offset(ExtendedTs::first(Ts32(0)));
+        let due = self.units(now, self.clock_rate) - transit - lag - told;
+        let left = (MAX_SILENCE_S * self.clock_rate).saturating_sub(self.idle);
+        if left < piece {
+            return (0, None);
+        }
+        let passed = u32::try_from(due).unwrap_or(0).min(left) / piece * piece;
+        if passed > 0 {
+            self.idle += passed;
+            self.expected = self.expected.plus(passed.into());
+            return (u32::try_from(self.to_samples(passed.into())).unwrap_or(u32::MAX), None);
+        }
+        let missing = u64::try_from(i64::from(piece) - due).unwrap_or(1);
+        let wait = (missing * 1_000_000).div_ceil(u64::from(self.clock_rate));
+        (0, Some(now + Duration::from_micros(wait)))
+    }
+
     /// Passes a packet, and says where it begins.
     pub(super) fn pass(&mut self, slot: &Slot) -> u64 {
         let position = self.position;
         let timestamp = self.expected.near(slot.timestamp);
         let ahead = timestamp.offset(self.expected);
+        self.idle = 0;
+        self.transit = Some(self.transit(timestamp, slot.arrived));
         match slot.kind {
             PayloadKind::Audio(_) => {
                 let units = slot.units();
@@ -241,12 +291,12 @@ impl Timeline {
                 self.expected = self.expected.plus(units);
                 self.ptime = u32::try_from(units).ok().filter(|&u| u > 0).unwrap_or(self.ptime);
                 self.paused = false;
-                self.noise_level = None;
+                self.noise = None;
                 position
             }
             PayloadKind::ComfortNoise => {
                 self.paused |= ahead >= 0;
-                self.noise_level = slot.payload().first().map(|level| level & 0x7f);
+                self.noise = ComfortNoise::parse(slot.payload());
                 position
             }
             PayloadKind::TelephoneEvent => {
@@ -255,7 +305,7 @@ impl Timeline {
                 let behind = self.to_samples(ahead.min(0).unsigned_abs());
                 position.saturating_sub(behind)
             }
-            PayloadKind::Unknown => {
+            PayloadKind::Redundant | PayloadKind::Unknown => {
                 self.paused = true;
                 position
             }

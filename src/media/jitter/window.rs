@@ -1,6 +1,6 @@
 //! How long to wait at a hole: learnt from how far packets come out of order.
 //!
-//! `W = q99(observed reorder distance) + 10 ms`, within the configured bounds. The start value is
+//! `W = q99(observed reorder distance) + 8 to 10 ms`, within the configured bounds. The start value is
 //! one imagined observation that is forgotten with the packets, so that a line without reordering
 //! comes down to the lower bound in about a minute.
 
@@ -8,11 +8,11 @@ use crate::media::interface::JitterSpec;
 use std::time::Duration;
 
 /// Width of a class of distances.
-const BIN_MS: u64 = 5;
+const BIN_MS: u64 = 2;
 /// Classes; the last one holds all beyond.
-const BINS: usize = 24;
-/// What is added to the quantile.
-const MARGIN: Duration = Duration::from_millis(10);
+const BINS: usize = 60;
+/// What is added to the quantile, whose class rounds it up by up to 2 ms more.
+const MARGIN: Duration = Duration::from_millis(8);
 const QUANTILE: f32 = 0.99;
 /// Packets between two steps of forgetting, and what is left at each: half in 750 packets (15 s).
 const FORGET_EVERY: u32 = 64;
@@ -42,6 +42,11 @@ impl HoleWindow {
     /// How long a hole may be waited for, from the arrival of the first later packet.
     pub(super) const fn window(&self) -> Duration {
         self.window
+    }
+
+    /// The bound of every wait.
+    pub(super) fn longest(&self) -> Duration {
+        self.spec.hole_wait_max.max(self.window)
     }
 
     /// Counts a packet, whatever its order.
@@ -116,7 +121,7 @@ mod tests {
                 window.reordered(ms(20 + i / 20 % 21));
             }
         }
-        assert_eq!(window.window(), ms(55));
+        assert_eq!(window.window(), ms(50));
         window.reordered(ms(4000));
         (0..100).for_each(|_| window.reordered(ms(1)));
         assert!(window.window() <= ms(80), "an outlier is bounded");
@@ -127,7 +132,7 @@ mod tests {
         let mut window = HoleWindow::new(JitterSpec { hole_wait: ms(20), ..SPEC });
         (0..5000).for_each(|_| window.packet());
         window.reordered(ms(47));
-        assert_eq!(window.window(), ms(60));
+        assert_eq!(window.window(), ms(56));
         (0..5000).for_each(|_| window.packet());
         assert_eq!(window.window(), ms(20));
     }

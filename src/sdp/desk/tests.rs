@@ -349,3 +349,23 @@ proptest! {
         fuzz(&bytes);
     }
 }
+
+#[test]
+fn redundant_audio_is_taken_when_it_is_offered() {
+    let lines = "m=audio 4000 RTP/AVP 97 0 101\na=rtpmap:97 red/8000\na=fmtp:97 0/0\n\
+                 a=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\n";
+    let (text, agreed) = answered(lines);
+    assert_eq!((agreed.codec, agreed.accepts.redundancy), (CodecId::Pcmu, Some(97)));
+    assert!(text.contains("m=audio 20000 RTP/AVP 0 97 101\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:97 red/8000\r\na=fmtp:97 0/0\r\n"), "{text}");
+    // Of another clock it is none of ours, and a number that means it is not used for anything else.
+    let (text, agreed) = answered("m=audio 4000 RTP/AVP 101 8\na=rtpmap:101 red/48000\n");
+    assert_eq!((agreed.accepts.redundancy, text.contains("red/")), (None, false));
+    let mut desk = desk(&local(), 2);
+    desk.answer(&peer("m=audio 4000 RTP/AVP 8 101\na=rtpmap:101 RED/8000\n")).unwrap();
+    let again = String::from_utf8(desk.offer()).unwrap();
+    assert!(again.contains("telephone-event/8000") && !again.contains("a=rtpmap:101"), "{again}");
+    // We do not offer it, so an answer cannot bring it.
+    let answer = peer("m=audio 4000 RTP/AVP 0 97\na=rtpmap:97 red/8000\n");
+    assert_eq!(accept(&local(), &answer).unwrap().accepts.redundancy, None);
+}
