@@ -35,7 +35,7 @@ use crate::audio::prompt::prepare_prompt;
 use crate::audio::rate::SampleRate;
 use crate::call::toll::{Payer, TollGuard};
 use crate::config::Config;
-use crate::media::worker::MediaPool;
+use crate::media::worker::{Footing, MediaPool};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::metrics;
 use crate::speech::stt::Stt;
@@ -47,7 +47,7 @@ use anyhow::Context as _;
 use parts::{Parts, TrunksDown};
 use reception::Reception;
 use reload::Reload;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -84,6 +84,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     enter_used(&store, &mut toll).await.context("reading the minutes of this day")?;
     let media = MediaPool::start(setup::media(&config, rng.next_u64()))
         .context("starting the media threads ([rtp] in the configuration)")?;
+    tell_footings(&media);
     let signalling = signalling::start(&config, &mut rng).await?;
     let parts = Arc::new(Parts {
         media,
@@ -280,6 +281,23 @@ async fn start_api(
         tokio::spawn(serve(admin, operators, limits, stop.clone().cancelled_owned())),
     ];
     Ok(ApiListeners { api: addresses.0, admin: addresses.1, tasks })
+}
+
+/// Says on what the media threads stand, and once what was refused to them.
+fn tell_footings(media: &MediaPool) {
+    let all: Vec<&Footing> = media.footings().collect();
+    let count = |good: fn(&Footing) -> bool| all.iter().filter(|got| good(got)).count() as u64;
+    event::MediaStarted {
+        threads: all.len() as u64,
+        backend: all.first().map_or("none", |got| got.backend.as_str()),
+        pinned: count(|got| got.core.is_some()),
+        realtime: count(|got| got.realtime),
+    }
+    .report();
+    let refused: BTreeSet<&String> = all.iter().flat_map(|got| &got.refused).collect();
+    for detail in refused {
+        event::MediaWishRefused { detail }.report();
+    }
 }
 
 fn tell_ready(

@@ -16,11 +16,11 @@ use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
     Action, ApiKey as KeyConfig, Config, HashName, IdentityMode, Instance, OfferMode, ReliableMode,
-    Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind,
+    Route, RtpBackend, SttEngine, SttKind, ThreadPriority, Trunk, TtsEngine, TtsKind,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
-use crate::media::worker::{MediaSpec, StartRule};
+use crate::media::worker::{BackendWish, MediaSpec, StartRule, ThreadWish};
 use crate::net::dns::ResolverSpec;
 use crate::net::http::HttpClient;
 use crate::net::sip::{ConnectionLimits, SocketSpec};
@@ -238,9 +238,18 @@ pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
         },
         start: StartRule::default(),
         legs_max: config.limits.max_calls as usize + SPARE_LEGS,
-        playout: Duration::from_secs(2),
+        playout: Duration::from_secs(1),
         capture: Duration::from_millis(1280),
         seed,
+        threads: ThreadWish {
+            backend: match rtp.backend {
+                RtpBackend::Auto => BackendWish::Auto,
+                RtpBackend::Epoll => BackendWish::Epoll,
+                RtpBackend::IoUring => BackendWish::IoUring,
+            },
+            pin: rtp.pin,
+            realtime: rtp.priority == ThreadPriority::Realtime,
+        },
     }
 }
 

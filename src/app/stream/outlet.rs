@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 /// How much caller audio waits for a client that does not read.
 const BACKLOG_S: usize = 10;
 /// Memory for encoded frames that is asked for at once; it comes back as frames are written.
-const BLOCK: usize = 8 * 1024;
+const BLOCK: usize = 2 * 1024;
 
 /// The way out for one client.
 #[derive(Debug)]
