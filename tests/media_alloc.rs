@@ -375,7 +375,7 @@ fn io_uring_allocates_nothing() {
 #[test]
 fn the_media_of_a_call_fit_into_96_kib() {
     let ms = Duration::from_millis;
-    let (playout, capture) = (ms(1_000), ms(1_280));
+    let (playout, capture) = (ms(640), ms(640));
     let config = LegConfig { codecs: Vec::new(), playout, capture, ..config(1) };
     let place = Place { id: LegId(1), number: 0, port: 0, pair: () };
     let (before, mut leg) = (OCTETS.get(), None);

@@ -82,9 +82,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let routes = setup::routes(&config, &agents)?;
     let mut toll = setup::toll(&config);
     enter_used(&store, &mut toll).await.context("reading the minutes of this day")?;
-    let media = MediaPool::start(setup::media(&config, rng.next_u64()))
-        .context("starting the media threads ([rtp] in the configuration)")?;
-    tell_footings(&media);
+    let media = start_media(&config, rng.next_u64())?;
     let signalling = signalling::start(&config, &mut rng).await?;
     let parts = Arc::new(Parts {
         media,
@@ -283,8 +281,10 @@ async fn start_api(
     Ok(ApiListeners { api: addresses.0, admin: addresses.1, tasks })
 }
 
-/// Says on what the media threads stand, and once what was refused to them.
-fn tell_footings(media: &MediaPool) {
+/// Starts the media threads, and says on what they stand and what was refused to them.
+fn start_media(config: &Config, seed: u64) -> anyhow::Result<MediaPool> {
+    let media = MediaPool::start(setup::media(config, seed))
+        .context("starting the media threads ([rtp] in the configuration)")?;
     let all: Vec<&Footing> = media.footings().collect();
     let count = |good: fn(&Footing) -> bool| all.iter().filter(|got| good(got)).count() as u64;
     event::MediaStarted {
@@ -294,10 +294,13 @@ fn tell_footings(media: &MediaPool) {
         realtime: count(|got| got.realtime),
     }
     .report();
+    // Each once, however many threads it was refused to.
     let refused: BTreeSet<&String> = all.iter().flat_map(|got| &got.refused).collect();
     for detail in refused {
         event::MediaWishRefused { detail }.report();
     }
+    drop(all);
+    Ok(media)
 }
 
 fn tell_ready(

@@ -222,6 +222,10 @@ pub(super) fn pace(config: &Config) -> PaceSpec {
     PaceSpec { min: jitter.paced_min, start: jitter.paced_start, max: jitter.paced_max }
 }
 
+/// Each of a call's two rings; what is longer waits in its application leg, where memory grows and
+/// shrinks. An application leg that is held up for half of it is not heard.
+const RING: Duration = Duration::from_millis(640);
+
 /// The media threads' setup.
 pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
     let rtp = &config.rtp;
@@ -238,8 +242,8 @@ pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
         },
         start: StartRule::default(),
         legs_max: config.limits.max_calls as usize + SPARE_LEGS,
-        playout: Duration::from_secs(1),
-        capture: Duration::from_millis(1280),
+        playout: RING,
+        capture: RING,
         seed,
         threads: ThreadWish {
             backend: match rtp.backend {
