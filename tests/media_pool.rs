@@ -44,6 +44,7 @@ on_both! {
     ports_of_other_programs_are_stepped_over
     a_flood_of_garbage_and_of_commands_does_not_stop_the_beat
     the_wished_backend_is_had
+    cores_and_priority_are_had_or_refused_with_a_reason
 }
 
 /// A port of a test: both of its runs at once need different ones.
@@ -302,6 +303,18 @@ async fn the_wished_backend_is_had(wish: BackendWish) {
         assert_eq!(got.refused, Vec::<String>::new());
     }
     assert_eq!(pool.footings().count(), 2);
+    pool.shutdown().await;
+}
+
+async fn cores_and_priority_are_had_or_refused_with_a_reason(backend: BackendWish) {
+    let threads = ThreadWish { backend, pin: true, realtime: true };
+    let spec = MediaSpec { threads, ..spec(backend, 31_710..=31_715) };
+    let pool = MediaPool::start(spec).unwrap();
+    for got in pool.footings() {
+        let refused = |what: &str| got.refused.iter().any(|words| words.starts_with(what));
+        assert_ne!(got.core.is_some(), refused("pin: "), "{got:?}");
+        assert_ne!(got.realtime, refused("priority: "), "{got:?}");
+    }
     pool.shutdown().await;
 }
 

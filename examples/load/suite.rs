@@ -63,6 +63,7 @@ pub async fn run(runner: &[String]) -> Result<bool> {
     let mut out = std::io::stdout();
     writeln!(out, "{}", head())?;
     let mut floor = None;
+    let file = file()?;
     for case in cases() {
         let arguments = Arguments {
             calls: case.calls,
@@ -85,9 +86,9 @@ pub async fn run(runner: &[String]) -> Result<bool> {
         writeln!(out, "{}", row(&report, floor))?;
         bad |= !case.kind.is_floor() && report.is_bad();
         reports.push(report);
+        // After each, so that a run that is ended early leaves what it found.
+        std::fs::write(&file, page(&reports))?;
     }
-    let file = file()?;
-    std::fs::write(&file, page(&reports))?;
     writeln!(out, "\nwritten to {}", file.display())?;
     Ok(bad)
 }
