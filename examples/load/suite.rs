@@ -62,7 +62,6 @@ pub async fn run(runner: &[String]) -> Result<bool> {
     let mut bad = false;
     let mut out = std::io::stdout();
     writeln!(out, "{}", head())?;
-    let mut floor = None;
     let file = file()?;
     for case in cases() {
         let arguments = Arguments {
@@ -80,10 +79,7 @@ pub async fn run(runner: &[String]) -> Result<bool> {
         let report = crate::run(&arguments, runner).await.with_context(|| {
             format!("{} calls of {}, {}", case.calls, case.kind.name(), case.backend.as_str())
         })?;
-        if case.kind.is_floor() {
-            floor = Some(report.cpu_percent_per_call);
-        }
-        writeln!(out, "{}", row(&report, floor))?;
+        writeln!(out, "{}", row(&report, floor(&reports, &report)))?;
         bad |= !case.kind.is_floor() && report.is_bad();
         reports.push(report);
         // After each, so that a run that is ended early leaves what it found.
@@ -122,8 +118,18 @@ fn line(cells: [String; COLUMNS.len()]) -> String {
     out + "|"
 }
 
+/// The processor time of a call of the floor that belongs to a run: as many calls of its kind, with
+/// messages of 20 ms.
+fn floor(reports: &[Report], report: &Report) -> Option<f64> {
+    let kind = if report.kind.ends_with("prompt") { "floor prompt" } else { "floor" };
+    let belongs = |floor: &&Report| {
+        (floor.kind, floor.calls, floor.busy) == (kind, report.calls, report.busy)
+    };
+    let found = std::iter::once(report).chain(reports).find(belongs)?;
+    Some(found.cpu_percent_per_call).filter(|floor| *floor > 0.0)
+}
+
 fn row(report: &Report, floor: Option<f64>) -> String {
-    let floor = floor.filter(|floor| *floor > 0.0);
     let ratio = floor.map(|floor| report.cpu_percent_per_call / floor);
     let frames =
         if report.frame_ms == 20 { String::new() } else { format!(" {} ms", report.frame_ms) };
@@ -156,18 +162,15 @@ fn page(reports: &[Report]) -> String {
          server has one core, the load another. *Floor*: a bare mover of packets in the gateway's place. \
          Times in ms; *pacing*: arrival after the beat of a call's earliest packet, by kernel time stamps; \
          *to client* and *round trip* (caller to an echoing client and back, packet to packet): p50 p99. \
+         Messages are of 20 ms unless said; *x floor* is always to the floor with messages of 20 ms. \
          *Others*: processor time of everything else on the machine, which disturbs.\n\n",
     );
     out += &head();
     out.push('\n');
     out += &"|---".repeat(COLUMNS.len());
     out += "|\n";
-    let mut floor = None;
     for report in reports {
-        if report.kind.starts_with("floor") {
-            floor = Some(report.cpu_percent_per_call);
-        }
-        out += &row(report, floor);
+        out += &row(report, floor(reports, report));
         out.push('\n');
     }
     let complaints: Vec<String> = reports

@@ -160,7 +160,7 @@ impl UringIo {
         let (until, mut came) = (io.now() + PROBE, false);
         while !came && io.now() < until {
             io.poll(until, &mut |arrival| {
-                came = arrival.bytes == b"probe" && arrival.from == from
+                came = arrival.bytes == b"probe" && arrival.from == from;
             })?;
         }
         if came { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
