@@ -22,7 +22,7 @@ fn voice() -> Vec<i16> {
         let seconds = n as f32 / 8_000.0;
         let part = |hz: f32| (seconds * hz * std::f32::consts::TAU).sin();
         let buzz = (1..20_u8).map(|k| part(130.0 * f32::from(k)) / f32::from(k)).sum::<f32>();
-        let loud = if n / 4_000 % 2 == 0 { 4_000.0 } else { 10.0 };
+        let loud = if (n / 4_000).is_multiple_of(2) { 4_000.0 } else { 10.0 };
         (loud * buzz * (1.0 + 0.5 * part(4.0))) as i16
     };
     (0..SECONDS * 8_000).map(sample).collect()
@@ -54,21 +54,21 @@ fn detectors(c: &mut Criterion) {
     group.bench_function("vad", |b| {
         b.iter(|| {
             let (position, frame) = all.next();
-            vad.push(position, black_box(frame), &mut |event| drop(black_box(event)));
+            vad.push(position, black_box(frame), &mut |event| _ = black_box(event));
         });
     });
     let (mut dtmf, mut all) = (DtmfDetector::new(rate), frames());
     group.bench_function("dtmf", |b| {
         b.iter(|| {
             let (position, frame) = all.next();
-            dtmf.push(position, black_box(frame), &mut |digit| drop(black_box(digit)));
+            dtmf.push(position, black_box(frame), &mut |digit| _ = black_box(digit));
         });
     });
     let (mut beeps, mut all) = (BeepDetector::new(rate), frames());
     group.bench_function("beep", |b| {
         b.iter(|| {
             let (position, frame) = all.next();
-            beeps.push(position, black_box(frame), &mut |event| drop(black_box(event)));
+            beeps.push(position, black_box(frame), &mut |event| _ = black_box(event));
         });
     });
     group.finish();

@@ -3,6 +3,8 @@
 //! Nothing here depends on how fast the machine is: a loop ends when what it waits for is there,
 //! and a deadline only turns a hang into a failure. Each test runs with epoll and with io_uring.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+
 use bellwire::audio::codec::{Codec, CodecId, SampleRate, Way};
 use bellwire::media::interface::{Command, Event, FrameKind, JitterSpec, MediaParams};
 use bellwire::media::worker::{

@@ -221,7 +221,8 @@ impl Report {
         let mut rows = self.rows_of_media();
         rows.extend(self.rows_of_system());
         rows.extend(self.complaints.iter().map(|complaint| ("complaint", complaint.clone())));
-        rows.iter().map(|(what, value)| format!("  {what:<38}{value}\n")).collect()
+        let lines = rows.iter().map(|(what, value)| format!("  {what:<38}{value}\n"));
+        lines.collect::<Vec<String>>().concat()
     }
 
     fn rows_of_media(&self) -> Vec<(&'static str, String)> {

@@ -106,10 +106,10 @@ const COLUMNS: [(&str, usize); 13] = [
 ];
 
 fn head() -> String {
-    line(COLUMNS.map(|(name, _)| name.to_owned()))
+    line(&COLUMNS.map(|(name, _)| name.to_owned()))
 }
 
-fn line(cells: [String; COLUMNS.len()]) -> String {
+fn line(cells: &[String; COLUMNS.len()]) -> String {
     let mut out = String::new();
     for (cell, (_, width)) in cells.iter().zip(COLUMNS) {
         // Writing to a string cannot fail.
@@ -138,7 +138,7 @@ fn row(report: &Report, floor: Option<f64>) -> String {
     let pair = |p50: f64, p99: f64| {
         if p50 > 0.0 { format!("{p50:.1} {p99:.1}") } else { String::new() }
     };
-    line([
+    line(&[
         format!("{}{frames} {backend}{busy}", report.kind),
         report.calls.to_string(),
         report.clean.to_string(),
