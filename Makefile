@@ -7,9 +7,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 BUILT = $(or $(CARGO_TARGET_DIR),target)/release
-# Simulated histories, calls of the load run, the fuzz target and its seconds, cases of a property.
+# Simulated histories, the fuzz target and its seconds, cases of a property.
 SEEDS ?= 1000
-N ?= 200
 TARGET ?= sip_message
 SECONDS_MAX ?= 60
 CASES ?= 20000
@@ -52,9 +51,9 @@ fuzz: ## TARGET=sip_message SECONDS_MAX=60: needs a nightly toolchain and cargo-
 bench: ## one benchmark per hop
 	$(CARGO) bench
 
-load: ## N=200: that many stream calls at once, and what they cost
+load: ## what calls cost beside the floor, 8 min: target/load/report.md; N=200: only so many stream calls
 	$(CARGO) build --release --bin bellwire --example load
-	$(BUILT)/examples/load --calls $(N)
+	$(BUILT)/examples/load $(if $(N),--calls $(N),--suite)
 
 sound: ## SEEDS=2: what loss, delay, drift and resampling do to speech, in target/sound
 	@.ci/setup test
@@ -69,7 +68,7 @@ setups: ## calls a second that are set up, and what each costs, beside SIPp as c
 
 mutate: ## N=1000000: mutated messages against the SIP core
 	$(CARGO) build --release --example mutate
-	$(BUILT)/examples/mutate --messages $(if $(filter command line,$(origin N)),$(N),1000000)
+	$(BUILT)/examples/mutate --messages $(or $(N),1000000)
 
 gen: ## writes the pages and files that follow from declarations
 	$(CARGO) run --quiet -- gen --write

@@ -1,7 +1,8 @@
 //! The media thread neither allocates nor frees: ten thousand ticks with everything going on.
 //!
 //! A counting allocator watches the test's own thread while it plays the media thread against a
-//! network of fixed memory. What the pump does with notices is done off the record, as in life.
+//! network of fixed memory, and then against real sockets with either backend. What the pump does
+//! with notices is done off the record, as in life.
 
 #![expect(unsafe_code, reason = "an allocator that counts can only be made so")]
 
@@ -17,7 +18,9 @@ use bellwire::media::stats::LegStats;
 use bellwire::media::worker::exchange::{Exchange, Notice, Order};
 use bellwire::media::worker::seat::{LegEnds, Place, seat};
 use bellwire::media::worker::thread::Worker;
-use bellwire::net::rtp::{Arrival, RtpIo, Wire};
+use bellwire::net::epoll::EpollIo;
+use bellwire::net::rtp::{Arrival, RtpIo, SocketPair, Wire};
+use bellwire::net::uring::UringIo;
 use bellwire::rtp::packet::{HEADER_LEN, HeaderTemplate, Ssrc};
 use bellwire::rtp::rtcp::{MAX_REPORT, RtcpSession};
 use bellwire::rtp::seq::{Seq16, Ts32};
@@ -33,16 +36,18 @@ use std::time::{Duration, Instant};
 thread_local! {
     static WATCHED: Cell<bool> = const { Cell::new(false) };
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static OCTETS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The system's allocator, counting the calls of a thread while it is watched.
 struct Counting;
 
-fn count() {
+fn count(octets: usize) {
     // A thread that is ending has no counter any more, and is not watched.
     let watched = WATCHED.try_with(Cell::get).unwrap_or(false);
     if watched {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+        let _ = OCTETS.try_with(|all| all.set(all.get() + octets));
     }
 }
 
@@ -51,19 +56,19 @@ fn count() {
 // memory that needs no allocation.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller's promises about `layout` are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count();
+        count(0);
         // SAFETY: `memory` came from `System` by this allocator, with the same layout.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size);
         // SAFETY: `memory` came from `System` by this allocator, with the same layout.
         unsafe { System.realloc(memory, layout, size) }
     }
@@ -308,6 +313,85 @@ fn ten_thousand_ticks_allocate_and_free_nothing() {
     });
     let left = std::iter::from_fn(|| exchange.next_departure()).count();
     assert_eq!((left, allocations), (LEGS, 0), "legs that left, and allocations");
+}
+
+/// Two legs that talk to each other over the loopback, until both have heard a second.
+fn talk_over_real_sockets<I: RtpIo<Pair = SocketPair>>(io: I) {
+    const HEARD: usize = 50;
+    let (exchange, _bell) = Exchange::new(2, Instant::now()).expect("a pipe");
+    let exchange = Arc::new(exchange);
+    let mut worker = Worker::new(2, io, Arc::clone(&exchange));
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let pair = || {
+        let bound = (40_000..60_000).step_by(2).find_map(|n| SocketPair::bind(loopback, n, 0).ok());
+        let pair = bound.expect("a free pair of ports");
+        let address = |wire| pair.socket(wire).local_addr().expect("an address");
+        (address(Wire::Rtp), address(Wire::Rtcp), pair)
+    };
+    let (one, other) = (pair(), pair());
+    let peers = [(other.0, other.1), (one.0, one.1)];
+    let mut ends: Vec<LegEnds> = [one.2, other.2]
+        .into_iter()
+        .zip(peers)
+        .enumerate()
+        .map(|(number, (pair, (remote_rtp, remote_rtcp)))| {
+            let id = LegId(number as u64);
+            let place = Place { id, number, port: 0, pair };
+            let (seat, ends) = seat(place, Instant::now(), &config(id.0));
+            assert!(exchange.order(Order::Enter(seat)).is_ok());
+            let command = Command::Update(MediaParams { remote_rtp, remote_rtcp, ..params(0) });
+            assert!(exchange.order(Order::Tell { seat: number, id, command }).is_ok());
+            ends
+        })
+        .collect();
+    let (mut samples, mut heard, mut allocations) = (Vec::new(), [0; 2], 0);
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while heard.iter().any(|n| *n < HEARD) && Instant::now() < give_up {
+        allocations += counted(|| worker.turn());
+        for (leg, heard) in ends.iter_mut().zip(&mut heard) {
+            leg.playout.push(&[1_000; 160]);
+            samples.clear();
+            *heard += std::iter::from_fn(|| leg.capture.pop(&mut samples)).count();
+        }
+        exchange.heard();
+        while let Some(notice) = exchange.next_notice() {
+            if let Notice::Ready(outlet) = notice {
+                outlet.wake();
+            }
+        }
+    }
+    assert!(heard.iter().all(|n| *n >= HEARD), "packets heard: {heard:?}");
+    drop(ends);
+    let mut left = 0;
+    while left < 2 && Instant::now() < give_up {
+        allocations += counted(|| worker.turn());
+        left += std::iter::from_fn(|| exchange.next_departure()).count();
+    }
+    assert_eq!((left, allocations), (2, 0), "legs that left, and allocations");
+}
+
+#[test]
+fn epoll_allocates_nothing() {
+    talk_over_real_sockets(EpollIo::new(2).expect("an epoll descriptor"));
+}
+
+#[test]
+fn io_uring_allocates_nothing() {
+    talk_over_real_sockets(UringIo::new(2).expect("io_uring on the machine that runs the tests"));
+}
+
+/// As the daemon opens it: rings, slots, codecs, both sides' state and what its owner holds.
+#[test]
+fn the_media_of_a_call_fit_into_96_kib() {
+    let ms = Duration::from_millis;
+    let (playout, capture) = (ms(640), ms(640));
+    let config = LegConfig { codecs: Vec::new(), playout, capture, ..config(1) };
+    let place = Place { id: LegId(1), number: 0, port: 0, pair: () };
+    let (before, mut leg) = (OCTETS.get(), None);
+    counted(|| leg = Some(seat(place, Instant::now(), &config)));
+    let octets = OCTETS.get() - before;
+    assert!(leg.is_some());
+    assert!((48 * 1024..=96 * 1024).contains(&octets), "{octets} octets");
 }
 
 #[test]

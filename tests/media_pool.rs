@@ -1,12 +1,15 @@
 //! The media threads on real sockets: what leaves, what arrives, and what is left behind.
 //!
 //! Nothing here depends on how fast the machine is: a loop ends when what it waits for is there,
-//! and a deadline only turns a hang into a failure.
+//! and a deadline only turns a hang into a failure. Each test runs with epoll and with io_uring.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
 use bellwire::audio::codec::{Codec, CodecId, SampleRate, Way};
 use bellwire::media::interface::{Command, Event, FrameKind, JitterSpec, MediaParams};
 use bellwire::media::worker::{
-    LegHandle, LegSetup, LocalPorts, MediaError, MediaPool, MediaSpec, StartRule,
+    Backend, BackendWish, LegHandle, LegSetup, LocalPorts, MediaError, MediaPool, MediaSpec,
+    StartRule, ThreadWish,
 };
 use bellwire::rtp::packet::Packet;
 use bellwire::sdp::Accepts;
@@ -17,10 +20,47 @@ use std::time::{Duration, Instant};
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const GIVE_UP: Duration = Duration::from_secs(30);
 
-fn spec(ports: RangeInclusive<u16>) -> MediaSpec {
+/// Each test once for each backend.
+macro_rules! on_both {
+    ($($test:ident)+) => {
+        mod epoll {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::BackendWish::Epoll).await;
+            })+
+        }
+        mod io_uring {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::BackendWish::IoUring).await;
+            })+
+        }
+    };
+}
+
+on_both! {
+    two_legs_hear_each_other_bit_exact
+    the_wire_shows_running_numbers_digits_and_a_goodbye
+    dropping_a_handle_frees_the_leg_and_rests_its_ports
+    limits_and_shutdown_are_told_by_name
+    ports_of_other_programs_are_stepped_over
+    a_flood_of_garbage_and_of_commands_does_not_stop_the_beat
+    the_wished_backend_is_had
+    cores_and_priority_are_had_or_refused_with_a_reason
+}
+
+/// A port of a test: both of its runs at once need different ones.
+fn port(backend: BackendWish, port: u16) -> u16 {
+    match backend {
+        BackendWish::Auto | BackendWish::Epoll => port,
+        BackendWish::IoUring => port - 4_000,
+    }
+}
+
+fn spec(backend: BackendWish, ports: RangeInclusive<u16>) -> MediaSpec {
     MediaSpec {
         address: LOOPBACK,
-        ports,
+        ports: port(backend, *ports.start())..=port(backend, *ports.end()),
         quarantine: Duration::from_hours(1),
         workers: 2,
         dscp: 46,
@@ -34,6 +74,7 @@ fn spec(ports: RangeInclusive<u16>) -> MediaSpec {
         playout: Duration::from_secs(2),
         capture: Duration::from_secs(10),
         seed: 1,
+        threads: ThreadWish { backend, ..ThreadWish::default() },
     }
 }
 
@@ -114,10 +155,9 @@ async fn status(pool: &MediaPool, legs: usize) {
     }
 }
 
-#[tokio::test]
-async fn two_legs_hear_each_other_bit_exact() {
+async fn two_legs_hear_each_other_bit_exact(backend: BackendWish) {
     for codec in [CodecId::Pcmu, CodecId::Pcma] {
-        let pool = MediaPool::start(spec(31_000..=31_199)).unwrap();
+        let pool = MediaPool::start(spec(backend, 31_000..=31_199)).unwrap();
         let (mut a, at_a) = pool.open(setup(1)).unwrap();
         let (mut b, at_b) = pool.open(setup(2)).unwrap();
         assert!(a.control.send(Command::Update(params(codec, at_b.rtp, at_b.rtcp))));
@@ -142,9 +182,8 @@ async fn two_legs_hear_each_other_bit_exact() {
     }
 }
 
-#[tokio::test]
-async fn the_wire_shows_running_numbers_digits_and_a_goodbye() {
-    let pool = MediaPool::start(spec(31_200..=31_399)).unwrap();
+async fn the_wire_shows_running_numbers_digits_and_a_goodbye(backend: BackendWish) {
+    let pool = MediaPool::start(spec(backend, 31_200..=31_399)).unwrap();
     let (mut leg, ports) = pool.open(setup(3)).unwrap();
     assert_eq!((ports.rtp.port() % 2, ports.rtcp.port()), (0, ports.rtp.port() + 1));
     let (rtp, rtcp) = (socket(), socket());
@@ -183,9 +222,8 @@ async fn the_wire_shows_running_numbers_digits_and_a_goodbye() {
     pool.shutdown().await;
 }
 
-#[tokio::test]
-async fn dropping_a_handle_frees_the_leg_and_rests_its_ports() {
-    let pool = MediaPool::start(spec(31_400..=31_407)).unwrap();
+async fn dropping_a_handle_frees_the_leg_and_rests_its_ports(backend: BackendWish) {
+    let pool = MediaPool::start(spec(backend, 31_400..=31_407)).unwrap();
     let before = pool.status();
     assert_eq!((before.legs, before.ports_used, before.ports_free), (0, 0, 4));
     let opened: Vec<(LegHandle, LocalPorts)> =
@@ -203,9 +241,9 @@ async fn dropping_a_handle_frees_the_leg_and_rests_its_ports() {
     pool.shutdown().await;
 }
 
-#[tokio::test]
-async fn limits_and_shutdown_are_told_by_name() {
-    let pool = MediaPool::start(MediaSpec { legs_max: 2, ..spec(31_600..=31_699) }).unwrap();
+async fn limits_and_shutdown_are_told_by_name(backend: BackendWish) {
+    let pool =
+        MediaPool::start(MediaSpec { legs_max: 2, ..spec(backend, 31_600..=31_699) }).unwrap();
     let (mut first, _) = pool.open(setup(1)).unwrap();
     let second = pool.open(setup(2)).unwrap();
     assert!(matches!(pool.open(setup(3)), Err(MediaError::LegsExhausted(2))));
@@ -215,25 +253,25 @@ async fn limits_and_shutdown_are_told_by_name() {
     assert!(matches!(pool.open(setup(4)), Err(MediaError::Stopping)));
     assert_eq!((pool.status().legs, pool.status().ports_used), (0, 0));
     drop((first, second));
-    assert!(matches!(MediaPool::start(spec(31_601..=31_602)), Err(MediaError::Ports(_))));
+    assert!(matches!(MediaPool::start(spec(backend, 31_601..=31_602)), Err(MediaError::Ports(_))));
 }
 
-#[tokio::test]
-async fn ports_of_other_programs_are_stepped_over() {
+async fn ports_of_other_programs_are_stepped_over(backend: BackendWish) {
     // The other program has the RTP port of one pair and the RTCP port of another.
-    let taken = [31_800, 31_803].map(|port| UdpSocket::bind((LOOPBACK, port)).unwrap());
-    let pool = MediaPool::start(spec(31_800..=31_805)).unwrap();
+    let taken =
+        [31_800, 31_803].map(|number| UdpSocket::bind((LOOPBACK, port(backend, number))).unwrap());
+    let pool = MediaPool::start(spec(backend, 31_800..=31_805)).unwrap();
     let (_leg, ports) = pool.open(setup(1)).unwrap();
-    assert_eq!(ports.rtp.port(), 31_804);
+    assert_eq!(ports.rtp.port(), port(backend, 31_804));
     assert!(matches!(pool.open(setup(2)), Err(MediaError::Ports(_))));
     assert_eq!(pool.status().legs, 1);
     drop(taken);
     pool.shutdown().await;
 }
 
-#[tokio::test]
-async fn a_flood_of_garbage_and_of_commands_does_not_stop_the_beat() {
-    let pool = MediaPool::start(MediaSpec { workers: 1, ..spec(31_900..=31_999) }).unwrap();
+async fn a_flood_of_garbage_and_of_commands_does_not_stop_the_beat(backend: BackendWish) {
+    let pool =
+        MediaPool::start(MediaSpec { workers: 1, ..spec(backend, 31_900..=31_999) }).unwrap();
     let (leg, ports) = pool.open(setup(1)).unwrap();
     let (rtp, rtcp) = (socket(), socket());
     let remote = params(CodecId::Pcmu, rtp.local_addr().unwrap(), rtcp.local_addr().unwrap());
@@ -253,6 +291,32 @@ async fn a_flood_of_garbage_and_of_commands_does_not_stop_the_beat() {
     assert!(leg.control.report().rx_refused > 0);
     assert_eq!(leg.control.report().tx_failed, 0);
     assert!(refused < 3_000, "some commands got through");
+    pool.shutdown().await;
+}
+
+async fn the_wished_backend_is_had(wish: BackendWish) {
+    let pool = MediaPool::start(spec(wish, 31_700..=31_705)).unwrap();
+    let wanted = match wish {
+        BackendWish::Epoll => Backend::Epoll,
+        BackendWish::Auto | BackendWish::IoUring => Backend::IoUring,
+    };
+    for got in pool.footings() {
+        assert_eq!((got.backend, got.core, got.realtime), (wanted, None, false));
+        assert_eq!(got.refused, Vec::<String>::new());
+    }
+    assert_eq!(pool.footings().count(), 2);
+    pool.shutdown().await;
+}
+
+async fn cores_and_priority_are_had_or_refused_with_a_reason(backend: BackendWish) {
+    let threads = ThreadWish { backend, pin: true, realtime: true };
+    let spec = MediaSpec { threads, ..spec(backend, 31_710..=31_715) };
+    let pool = MediaPool::start(spec).unwrap();
+    for got in pool.footings() {
+        let refused = |what: &str| got.refused.iter().any(|words| words.starts_with(what));
+        assert_ne!(got.core.is_some(), refused("pin: "), "{got:?}");
+        assert_ne!(got.realtime, refused("priority: "), "{got:?}");
+    }
     pool.shutdown().await;
 }
 

@@ -101,7 +101,8 @@ impl Callee {
             rtcp_port: port,
             codecs: vec![CodecId::Pcmu],
             own_order: false,
-            telephone_event: false,
+            // As nearly every carrier: else the gateway listens to each call for digits as tones.
+            telephone_event: true,
             ptime: Duration::from_millis(20),
             session_id: line as u64 + 1,
             session_version: 1,

@@ -23,13 +23,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it with a trunk to `carrier` and room for `calls` calls.
-    pub fn start(dir: &Path, carrier: &str, calls: usize) -> Result<Self> {
-        Self::start_with(dir, carrier, calls, "", &[])
-    }
-
-    /// The same with more at the end of its configuration, run by another program such as
-    /// `taskset -c 0`.
+    /// Starts it with a trunk to `carrier`, room for `calls` calls, and `more` at the end of its
+    /// configuration, run by another program such as `taskset -c 0`.
     pub fn start_with(
         dir: &Path,
         carrier: &str,

@@ -38,8 +38,18 @@ pub struct Mover {
 }
 
 impl Mover {
-    pub fn start() -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+    /// Starts it with the program and arguments of `runner`, such as `taskset -c 0`.
+    pub fn start(runner: &[String]) -> Result<Self> {
+        let own = std::env::current_exe()?;
+        let mut command = match runner {
+            [runner, arguments @ ..] => {
+                let mut command = Command::new(runner);
+                command.args(arguments).arg(own);
+                command
+            }
+            [] => Command::new(own),
+        };
+        let mut child = command
             .arg(ARGUMENT)
             .stdout(Stdio::piped())
             .stdin(Stdio::null())
@@ -60,19 +70,23 @@ impl Mover {
         Ok(())
     }
 
-    /// Opens a line: one connection, one pair of UDP sockets.
-    pub fn open(&self, line: usize, orders: &Sender<Order>) -> Result<()> {
+    /// Opens a line: one connection, one pair of UDP sockets. Without a stream the mover only sends
+    /// a prompt.
+    pub fn open(&self, line: usize, stream: bool, orders: &Sender<Order>) -> Result<()> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.set_nonblocking(true)?;
-        let mut stream = TcpStream::connect(&self.address)?;
-        stream.set_nodelay(true)?;
-        stream.write_all(&socket.local_addr()?.port().to_be_bytes())?;
+        let mut client = TcpStream::connect(&self.address)?;
+        client.set_nodelay(true)?;
+        let [high, low] = socket.local_addr()?.port().to_be_bytes();
+        client.write_all(&[high, low, u8::from(stream)])?;
         let mut port = [0; 2];
-        stream.read_exact(&mut port)?;
-        stream.set_nonblocking(true)?;
+        client.read_exact(&mut port)?;
+        client.set_nonblocking(true)?;
         let peer = SocketAddr::from(([127, 0, 0, 1], u16::from_be_bytes(port)));
         orders.send(Order::Answered { line, socket, peer }).ok();
-        orders.send(Order::Attached { line, socket: stream, unread: Vec::new() }).ok();
+        if stream {
+            orders.send(Order::Attached { line, socket: client, unread: Vec::new() }).ok();
+        }
         Ok(())
     }
 }
@@ -86,7 +100,8 @@ impl Drop for Mover {
 }
 
 struct Line {
-    tcp: TcpStream,
+    /// The client, if it has one.
+    tcp: Option<TcpStream>,
     udp: UdpSocket,
     peer: SocketAddr,
     unread: Vec<u8>,
@@ -143,8 +158,9 @@ impl Floor {
 
     fn accept(&mut self) -> Result<()> {
         let (mut tcp, _) = self.listener.accept()?;
-        let mut port = [0; 2];
-        tcp.read_exact(&mut port)?;
+        let mut asked = [0; 3];
+        tcp.read_exact(&mut asked)?;
+        let [high, low, stream] = asked;
         let udp = UdpSocket::bind("127.0.0.1:0")?;
         tcp.write_all(&udp.local_addr()?.port().to_be_bytes())?;
         tcp.set_nodelay(true)?;
@@ -153,8 +169,11 @@ impl Floor {
         let tag = (self.lines.len() as u64) << 1;
         let flags = epoll::EventFlags::IN;
         epoll::add(&self.epoll, &udp, epoll::EventData::new_u64(tag), flags)?;
-        epoll::add(&self.epoll, &tcp, epoll::EventData::new_u64(tag | 1), flags)?;
-        let peer = SocketAddr::from(([127, 0, 0, 1], u16::from_be_bytes(port)));
+        let tcp = Some(tcp).filter(|_| stream == 1);
+        if let Some(tcp) = &tcp {
+            epoll::add(&self.epoll, tcp, epoll::EventData::new_u64(tag | 1), flags)?;
+        }
+        let peer = SocketAddr::from(([127, 0, 0, 1], u16::from_be_bytes([high, low])));
         let (unread, queue) = (Vec::new(), VecDeque::new());
         self.lines.push(Some(Line { tcp, udp, peer, unread, queue, sent: 0 }));
         Ok(())
@@ -182,6 +201,7 @@ impl Line {
         if self.udp.recv(&mut packet)? != packet.len() {
             return Ok(());
         }
+        let Some(tcp) = &mut self.tcp else { return Ok(()) };
         let mut frame = [0; 4 + 2 * SAMPLES];
         frame[0] = 0x82;
         frame[1] = 126;
@@ -189,7 +209,7 @@ impl Line {
         for (octet, sample) in packet[HEADER..].iter().zip(frame[4..].chunks_exact_mut(2)) {
             sample.copy_from_slice(&g711::decode_ulaw(*octet).to_le_bytes());
         }
-        match self.tcp.write(&frame) {
+        match tcp.write(&frame) {
             Ok(count) if count == frame.len() => Ok(()),
             Ok(_) => bail!("the client does not read"),
             Err(error) => Err(error.into()),
@@ -197,7 +217,8 @@ impl Line {
     }
 
     fn hear_client(&mut self, memory: &mut [u8]) -> Result<()> {
-        let count = match self.tcp.read(memory) {
+        let Some(tcp) = &mut self.tcp else { return Ok(()) };
+        let count = match tcp.read(memory) {
             Ok(0) => bail!("the client is gone"),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),

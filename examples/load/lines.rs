@@ -4,7 +4,8 @@
 //!  every 1 ms: the lines of one slot of 20, each: receive RTP, send RTP, read socket, write socket
 //! ```
 //!
-//! Nothing waits for packets: they lie in the kernel with their time stamps until their line's
+//! The first lines of a stream run have a client that echoes and is looked at every 1 ms: they tell how
+//! long sound is under way. Nothing else waits for packets: they lie in the kernel with their time stamps until their line's
 //! turn, so that receiving costs the machine little and the daemon no wake-up. Deadlines are
 //! absolute; how late they were met is part of the result, for it limits what a run can tell.
 
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 const SLOTS: usize = 20;
 const SLOT: Duration = Duration::from_millis(1);
 const READ: usize = 16 * 1024;
+/// Lines whose client echoes.
+const ECHOES: usize = 10;
 
 /// What the thread is told.
 pub enum Order {
@@ -47,6 +50,8 @@ pub struct Outcome {
     pub received: Received,
     /// The client, if there was one.
     pub client: Option<Client>,
+    /// From packets of the caller to their sound at a client that echoes, in nanoseconds.
+    pub to_client_ns: Vec<u64>,
 }
 
 /// What became of all.
@@ -66,6 +71,8 @@ struct Line {
     frame_packets: usize,
     /// Messages that the client sends at once.
     ahead: usize,
+    echo: bool,
+    to_client_ns: Vec<u64>,
     talking: bool,
     ended: bool,
 }
@@ -76,13 +83,28 @@ impl Line {
             rtp.receive(&mut tools.batch, &self.pattern, measuring);
             tools.send_errors += u64::from(rtp.send(&mut self.pattern).is_err());
         }
-        if let Some(client) = self.client.as_mut().filter(|client| !client.closed) {
+        if let Some(client) = self.client.as_mut().filter(|client| !client.closed && !client.echo) {
             client.receive(&self.pattern, &mut tools.memory);
             if self.rtp.is_some() && !self.ended && tick.is_multiple_of(self.frame_packets) {
                 for _ in 0..=std::mem::take(&mut self.ahead) {
                     client.send(&mut self.pattern);
                 }
             }
+        }
+    }
+
+    /// Lets an echoing client read and answer.
+    fn echo(&mut self, measuring: bool, tools: &mut Tools) {
+        let Some(client) = self.client.as_mut().filter(|client| client.echo) else { return };
+        client.receive(&self.pattern, &mut tools.memory);
+        if client.came.is_empty() {
+            return;
+        }
+        let sent_at = self.rtp.as_ref().and_then(|rtp| rtp.sent_at.as_deref()).unwrap_or_default();
+        let now = stamps::now();
+        for number in client.came.drain(..).filter(|_| measuring) {
+            let sent = sent_at.get(number);
+            self.to_client_ns.extend(sent.map(|sent| now.saturating_sub(*sent)));
         }
     }
 
@@ -128,6 +150,9 @@ pub fn run(shape: Shape, orders: &Receiver<Order>, shared: &Arc<Shared>) -> Outc
         for order in orders.try_iter() {
             obey(&mut lines, order, shape, shared);
         }
+        for line in lines.iter_mut().take(ECHOES) {
+            line.echo(measuring, &mut tools);
+        }
         let (slot, tick) = (beat as usize % SLOTS, beat as usize / SLOTS);
         for line in lines.iter_mut().skip(slot).step_by(SLOTS) {
             line.turn(tick, measuring, &mut tools);
@@ -151,6 +176,8 @@ fn new_line(line: usize, shape: Shape) -> Line {
         client: None,
         frame_packets: shape.frame_ms / 20,
         ahead: shape.ahead_ms / shape.frame_ms,
+        echo: shape.stream && line < ECHOES,
+        to_client_ns: Vec::new(),
         talking: false,
         ended: false,
     }
@@ -161,12 +188,16 @@ fn obey(lines: &mut [Line], order: Order, shape: Shape, shared: &Shared) {
         Order::Answered { line, socket, peer } => {
             let stamped = stamps::enable(&socket).is_ok();
             if let Some(line_) = lines.get_mut(line).filter(|_| stamped) {
-                line_.rtp = Some(RtpLine::new(line, socket, peer));
+                let mut rtp = RtpLine::new(line, socket, peer);
+                rtp.sent_at = line_.echo.then(Vec::new);
+                line_.rtp = Some(rtp);
             }
         }
         Order::Attached { line, socket, unread } => {
             if let Some(line) = lines.get_mut(line) {
-                line.client = Some(Client::new(socket, unread, shape.frame_ms));
+                let mut client = Client::new(socket, unread, shape.frame_ms);
+                client.echo = line.echo;
+                line.client = Some(client);
             }
         }
         Order::Ended { line } => {
@@ -180,5 +211,6 @@ fn obey(lines: &mut [Line], order: Order, shape: Shape, shared: &Shared) {
 
 fn outcome(line: Line) -> Option<Outcome> {
     let rtp = line.rtp?;
-    Some(Outcome { received: rtp.received, client: line.client })
+    let (received, client) = (rtp.received, line.client);
+    Some(Outcome { received, client, to_client_ns: line.to_client_ns })
 }

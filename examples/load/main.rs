@@ -17,6 +17,7 @@
 
 mod api;
 mod callee;
+mod cores;
 mod daemon;
 mod floor;
 mod lines;
@@ -24,6 +25,7 @@ mod pattern;
 mod report;
 mod rtp;
 mod stamps;
+mod suite;
 mod system;
 mod websocket;
 
@@ -68,9 +70,39 @@ struct Arguments {
     /// Calls that begin in a second.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
     cps: u64,
+    /// What the gateway's media threads receive and send with.
+    #[arg(long, value_enum, default_value_t = Wanted::Auto)]
+    backend: Wanted,
+    /// Keeps the generator's core busy with a loop.
+    #[arg(long)]
+    busy: bool,
+    /// Runs all that belongs into the report, with the floor beside it; takes no other argument.
+    #[arg(long, exclusive = true)]
+    suite: bool,
     /// Prints one JSON object in place of the table.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Wanted {
+    /// What the gateway takes by itself.
+    Auto,
+    /// One system call a packet.
+    Epoll,
+    /// One system call a beat.
+    #[value(name = "io_uring")]
+    IoUring,
+}
+
+impl Wanted {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Epoll => "epoll",
+            Self::IoUring => "io_uring",
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,6 +113,8 @@ enum CallKind {
     Prompt,
     /// No gateway: a bare mover of packets in its place, to compare with.
     Floor,
+    /// The same without clients.
+    FloorPrompt,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -89,7 +123,12 @@ async fn main() -> Result<ExitCode> {
         return floor::run().map(|()| ExitCode::SUCCESS);
     }
     let arguments = Arguments::parse();
-    let report = run(&arguments).await?;
+    let runner = cores::divide();
+    if arguments.suite {
+        let bad = suite::run(&runner).await?;
+        return Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+    }
+    let report = run(&arguments, &runner).await?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
@@ -102,25 +141,35 @@ async fn main() -> Result<ExitCode> {
 /// The calls of a run: each line's call id, or why there is none.
 type Calls = Vec<Result<String, String>>;
 
-async fn run(arguments: &Arguments) -> Result<Report> {
+/// One run; what is measured is started with the words of `runner`.
+async fn run(arguments: &Arguments, runner: &[String]) -> Result<Report> {
     let calls = usize::try_from(arguments.calls)?;
     system::raise_descriptors(calls)?;
-    let stream = arguments.kind != CallKind::Prompt;
+    let stream = arguments.kind.has_clients();
     let frame_ms: usize = arguments.frame_ms.parse()?;
-    ensure!(arguments.kind != CallKind::Floor || frame_ms == 20, "the floor has 20 ms frames");
+    ensure!(!arguments.kind.is_floor() || frame_ms == 20, "the floor has 20 ms frames");
     let ahead_ms = usize::try_from(arguments.ahead_ms)?;
     let shape = Shape { lines: calls, stream, frame_ms, ahead_ms };
 
     let dir = tempfile::tempdir()?;
     let carrier = UdpSocket::bind("127.0.0.1:0")?;
-    let mut subject = Subject::start(arguments, dir.path(), &carrier).await?;
+    let mut subject = Subject::start(arguments, runner, dir.path(), &carrier).await?;
     let far = FarEnd::start(shape, carrier)?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let idle = Sample::take(subject.pid())?;
     let made = ramp(&subject, arguments, &far).await;
     wait_for_talk(calls, &mut subject, &far).await?;
-    let mut report = Report { kind: arguments.kind.name(), frame_ms, calls, ..Report::default() };
+    let busy_loop = arguments.busy.then(cores::BusyLoop::start);
+    let mut report = Report {
+        kind: arguments.kind.name(),
+        backend: arguments.backend.as_str(),
+        busy: arguments.busy,
+        frame_ms,
+        calls,
+        ..Report::default()
+    };
     measure(arguments, &mut subject, &far, &idle, &mut report).await?;
+    drop(busy_loop);
     let ended = end_all(&subject, arguments, &made).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let outcomes = far.stop()?;
@@ -145,7 +194,16 @@ impl CallKind {
             Self::Stream => "stream",
             Self::Prompt => "prompt",
             Self::Floor => "floor",
+            Self::FloorPrompt => "floor prompt",
         }
+    }
+
+    fn is_floor(self) -> bool {
+        matches!(self, Self::Floor | Self::FloorPrompt)
+    }
+
+    fn has_clients(self) -> bool {
+        matches!(self, Self::Stream | Self::Floor)
     }
 }
 
@@ -156,14 +214,25 @@ enum Subject {
 }
 
 impl Subject {
-    async fn start(arguments: &Arguments, dir: &Path, carrier: &UdpSocket) -> Result<Self> {
+    async fn start(
+        arguments: &Arguments,
+        runner: &[String],
+        dir: &Path,
+        carrier: &UdpSocket,
+    ) -> Result<Self> {
         let kind = match arguments.kind {
-            CallKind::Floor => return Ok(Self::Floor(Mover::start()?)),
+            CallKind::Floor | CallKind::FloorPrompt => {
+                return Ok(Self::Floor(Mover::start(runner)?));
+            }
             CallKind::Stream => Kind::Stream { frame_ms: arguments.frame_ms.parse()? },
             CallKind::Prompt => Kind::Prompt { base64: api::prompt() },
         };
         let carrier = carrier.local_addr()?.to_string();
-        let mut daemon = Daemon::start(dir, &carrier, usize::try_from(arguments.calls)?)?;
+        let backend = format!("BELLWIRE__RTP__BACKEND={}", arguments.backend.as_str());
+        let mut words = vec!["env", &backend];
+        words.extend(runner.iter().map(String::as_str));
+        let calls = usize::try_from(arguments.calls)?;
+        let mut daemon = Daemon::start_with(dir, &carrier, calls, "", &words)?;
         let api = Api::new(&daemon);
         api.wait_until_ready(&mut daemon).await?;
         daemon.turn_page();
@@ -275,7 +344,8 @@ async fn ramp(subject: &Subject, arguments: &Arguments, far: &FarEnd) -> Calls {
                 tasks.spawn(async move { (line, api.call(line, &kind, &orders).await) });
             }
             Subject::Floor(mover) => {
-                *made = mover.open(line, &orders).map(|()| String::new()).map_err(words);
+                let stream = arguments.kind.has_clients();
+                *made = mover.open(line, stream, &orders).map(|()| String::new()).map_err(words);
             }
         }
         if line % arguments.cps as usize == 0 {

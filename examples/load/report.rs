@@ -4,7 +4,6 @@ use crate::lines::{Outcome, Outcomes};
 use crate::system::{Sample, Usage};
 use serde::Serialize;
 use serde_json::Value;
-use std::fmt::Write as _;
 
 /// A line's outcome and its call object.
 pub struct Judged<'a> {
@@ -17,6 +16,9 @@ pub struct Judged<'a> {
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     pub kind: &'static str,
+    pub backend: &'static str,
+    /// Whether a loop kept the generator's core busy.
+    pub busy: bool,
     pub frame_ms: usize,
     pub seconds: f64,
     pub calls: usize,
@@ -37,6 +39,12 @@ pub struct Report {
     pub pacing_p99_ms: f64,
     pub pacing_p999_ms: f64,
     pub pacing_max_ms: f64,
+    pub gap_p999_ms: f64,
+    pub gap_max_ms: f64,
+    pub to_client_p50_ms: f64,
+    pub to_client_p99_ms: f64,
+    pub round_trip_p50_ms: f64,
+    pub round_trip_p99_ms: f64,
     pub own_pacing_p50_ms: f64,
     pub own_pacing_p99_worst_ms: f64,
     pub tick_late: Option<TickLate>,
@@ -87,6 +95,7 @@ impl Report {
     pub fn judge(&mut self, judged: &[Judged<'_>], outcomes: &Outcomes) {
         let mut errors: Vec<u64> = Vec::new();
         let mut p50 = Vec::new();
+        let (mut gaps, mut to_client, mut round_trips) = (Vec::new(), Vec::new(), Vec::new());
         for line in judged {
             let mut clean = self.judge_call(line.call, &mut p50);
             let Some(outcome) = line.outcome else {
@@ -97,10 +106,19 @@ impl Report {
             let faults = self.judge_media(outcome);
             clean &= faults == 0;
             errors.extend(outcome.received.errors_ns());
+            gaps.extend_from_slice(&outcome.received.gaps_ns);
+            to_client.extend_from_slice(&outcome.to_client_ns);
+            round_trips.extend_from_slice(&outcome.received.round_trips_ns);
             self.clean += usize::from(clean);
         }
         [self.pacing_p50_ms, self.pacing_p99_ms, self.pacing_p999_ms, self.pacing_max_ms] =
             [0.5, 0.99, 0.999, 1.0].map(|share| quantile_ms(&mut errors, share));
+        [self.gap_p999_ms, self.gap_max_ms] =
+            [0.999, 1.0].map(|share| quantile_ms(&mut gaps, share));
+        [self.to_client_p50_ms, self.to_client_p99_ms] =
+            [0.5, 0.99].map(|share| quantile_ms(&mut to_client, share));
+        [self.round_trip_p50_ms, self.round_trip_p99_ms] =
+            [0.5, 0.99].map(|share| quantile_ms(&mut round_trips, share));
         self.own_pacing_p50_ms = quantile_ms(&mut p50, 0.5);
         let mut late = outcomes.late_ns.clone();
         self.generator_late_p99_ms = quantile_ms(&mut late, 0.99);
@@ -200,73 +218,104 @@ impl Report {
 
     /// The table.
     pub fn table(&self) -> String {
-        let mut out = String::new();
-        let mut row = |what: &str, value: String| {
-            // Writing to a string cannot fail.
-            let _ = writeln!(out, "  {what:<38}{value}");
-        };
-        let frames = if self.kind == "prompt" {
-            String::new()
-        } else {
-            format!(", {} ms frames", self.frame_ms)
-        };
-        row("run", format!("{} {} calls, {:.1} s{frames}", self.calls, self.kind, self.seconds));
-        row("calls clean / failed", format!("{} / {}", self.clean, self.failed));
-        row("RTP packets from the gateway", self.packets.to_string());
-        row("lost / out of order", format!("{} / {}", self.lost, self.out_of_order));
-        row(
-            "timestamp jumps / source changes",
-            format!("{} / {}", self.timestamp_jumps, self.source_changes),
-        );
-        if self.kind != "prompt" {
-            row("bit-exact frames to clients", self.to_client_frames.to_string());
-            row(
-                "faulty frames to clients / callers",
-                format!("{} / {}", self.to_client_faults, self.to_caller_faults),
-            );
-            row("client sockets found full", self.client_socket_full.to_string());
-        }
-        row("concealed / underruns", format!("{} ms / {}", self.concealed_ms, self.underruns));
-        row(
-            "pacing error p50 p99 p99.9 max",
-            format!(
-                "{:.2}  {:.2}  {:.2}  {:.2} ms (kernel time stamps)",
-                self.pacing_p50_ms, self.pacing_p99_ms, self.pacing_p999_ms, self.pacing_max_ms
+        let mut rows = self.rows_of_media();
+        rows.extend(self.rows_of_system());
+        rows.extend(self.complaints.iter().map(|complaint| ("complaint", complaint.clone())));
+        let lines = rows.iter().map(|(what, value)| format!("  {what:<38}{value}\n"));
+        lines.collect::<Vec<String>>().concat()
+    }
+
+    fn rows_of_media(&self) -> Vec<(&'static str, String)> {
+        let prompt = self.kind.ends_with("prompt");
+        let frames = if prompt { String::new() } else { format!(", {} ms frames", self.frame_ms) };
+        let mut rows = vec![
+            (
+                "run",
+                format!(
+                    "{} {} calls, {:.1} s{frames}, {}",
+                    self.calls, self.kind, self.seconds, self.backend
+                ),
             ),
-        );
-        row(
-            "calls' own lateness p50, worst p99",
-            format!("{:.2}  {:.2} ms", self.own_pacing_p50_ms, self.own_pacing_p99_worst_ms),
-        );
-        if let Some(late) = self.tick_late {
-            let TickLate { p50_ms, p99_ms, p999_ms } = late;
-            row(
-                "tick lateness p50 p99 p99.9",
-                format!("{p50_ms:.2}  {p99_ms:.2}  {p999_ms:.2} ms"),
-            );
-        }
-        row(
-            "daemon CPU per call",
-            format!(
-                "{:.3} % of a core ({:.1} % in all, {:.1} % of it media threads)",
-                self.cpu_percent_per_call, self.cpu_percent, self.media_threads_percent
+            ("calls clean / failed", format!("{} / {}", self.clean, self.failed)),
+            ("RTP packets from the gateway", self.packets.to_string()),
+            ("lost / out of order", format!("{} / {}", self.lost, self.out_of_order)),
+            (
+                "timestamp jumps / source changes",
+                format!("{} / {}", self.timestamp_jumps, self.source_changes),
             ),
-        );
-        row("context switches", format!("{:.0} /s", self.switches_per_second));
-        row("RSS", format!("{:.1} MB, {:.0} kB per call", self.rss_mb, self.rss_kb_per_call));
-        row("file descriptors", format!("{}, {:.2} per call", self.fds, self.fds_per_call));
-        row(
-            "generator: CPU, late p99, max",
-            format!(
-                "{:.1} %, {:.2}  {:.2} ms",
-                self.generator_percent, self.generator_late_p99_ms, self.generator_late_max_ms
-            ),
-        );
-        row("other programs on this machine", format!("{:.1} % of a core", self.others_percent));
-        for complaint in &self.complaints {
-            row("complaint", complaint.clone());
+        ];
+        if !prompt {
+            let faults = format!("{} / {}", self.to_client_faults, self.to_caller_faults);
+            rows.extend([
+                ("bit-exact frames to clients", self.to_client_frames.to_string()),
+                ("faulty frames to clients / callers", faults),
+                ("client sockets found full", self.client_socket_full.to_string()),
+                (
+                    "caller to client p50 p99",
+                    format!(
+                        "{:.2}  {:.2} ms (looked at every 1 ms)",
+                        self.to_client_p50_ms, self.to_client_p99_ms
+                    ),
+                ),
+                (
+                    "round trip p50 p99",
+                    format!("{:.2}  {:.2} ms", self.round_trip_p50_ms, self.round_trip_p99_ms),
+                ),
+            ]);
         }
-        out
+        rows.push((
+            "concealed / underruns",
+            format!("{} ms / {}", self.concealed_ms, self.underruns),
+        ));
+        rows
+    }
+
+    fn rows_of_system(&self) -> Vec<(&'static str, String)> {
+        let mut rows = vec![
+            (
+                "pacing error p50 p99 p99.9 max",
+                format!(
+                    "{:.2}  {:.2}  {:.2}  {:.2} ms (kernel time stamps)",
+                    self.pacing_p50_ms, self.pacing_p99_ms, self.pacing_p999_ms, self.pacing_max_ms
+                ),
+            ),
+            (
+                "gap p99.9 max",
+                format!(
+                    "{:.2}  {:.2} ms{}",
+                    self.gap_p999_ms,
+                    self.gap_max_ms,
+                    if self.busy { " beside a busy loop on the other core" } else { "" }
+                ),
+            ),
+            (
+                "calls' own lateness p50, worst p99",
+                format!("{:.2}  {:.2} ms", self.own_pacing_p50_ms, self.own_pacing_p99_worst_ms),
+            ),
+        ];
+        if let Some(TickLate { p50_ms, p99_ms, p999_ms }) = self.tick_late {
+            let late = format!("{p50_ms:.2}  {p99_ms:.2}  {p999_ms:.2} ms");
+            rows.push(("tick lateness p50 p99 p99.9", late));
+        }
+        let generator = format!(
+            "{:.1} %, {:.2}  {:.2} ms",
+            self.generator_percent, self.generator_late_p99_ms, self.generator_late_max_ms
+        );
+        rows.extend([
+            (
+                "CPU per call",
+                format!(
+                    "{:.3} % of a core ({:.1} % in all, {:.1} % of it media threads)",
+                    self.cpu_percent_per_call, self.cpu_percent, self.media_threads_percent
+                ),
+            ),
+            ("context switches", format!("{:.0} /s", self.switches_per_second)),
+            ("RSS", format!("{:.1} MB, {:.0} kB per call", self.rss_mb, self.rss_kb_per_call)),
+            ("file descriptors", format!("{}, {:.2} per call", self.fds, self.fds_per_call)),
+            ("generator: CPU, late p99, max", generator),
+            ("other programs on this machine", format!("{:.1} % of a core", self.others_percent)),
+        ]);
+        rows
     }
 }
 

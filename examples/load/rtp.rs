@@ -1,6 +1,6 @@
 //! One line's RTP: what it sends and what it thinks of what it receives.
 
-use crate::pattern::{Heard, Pattern, SAMPLES};
+use crate::pattern::{Found, Heard, Pattern, SAMPLES};
 use crate::stamps::{Batch, Datagram};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -22,6 +22,12 @@ pub struct Received {
     pub heard: Heard,
     /// Arrival against the beat of the first measured packet, in nanoseconds.
     pub offsets_ns: Vec<i64>,
+    /// Time from packet to packet, in nanoseconds.
+    pub gaps_ns: Vec<u64>,
+    /// Time from each packet of ours to the one that brought it back, in nanoseconds; kept for
+    /// lines whose client echoes.
+    pub round_trips_ns: Vec<u64>,
+    last_stamp: Option<u64>,
     last: Option<Last>,
     first: Option<(u64, u16)>,
     beats: i64,
@@ -35,7 +41,13 @@ struct Last {
 }
 
 impl Received {
-    fn take(&mut self, datagram: &Datagram<'_>, pattern: &Pattern, measuring: bool) {
+    fn take(
+        &mut self,
+        datagram: &Datagram<'_>,
+        pattern: &Pattern,
+        sent_at: &[u64],
+        measuring: bool,
+    ) {
         let octets = datagram.octets;
         let (Some(seq), Some(timestamp), Some(ssrc)) =
             (word(octets, 2), long(octets, 4), long(octets, 8))
@@ -54,6 +66,11 @@ impl Received {
         if matches!(octets[1], 0 | 0x80) {
             let found = pattern.find_octets(&octets[HEADER..]);
             self.heard.take(found);
+            if let (Found::Exact(number), true) = (found, measuring)
+                && let Some(sent) = sent_at.get(number)
+            {
+                self.round_trips_ns.push(datagram.stamp.saturating_sub(*sent));
+            }
         }
         if measuring {
             self.measure(datagram.stamp, steps, seq);
@@ -80,6 +97,8 @@ impl Received {
     }
 
     fn measure(&mut self, stamp: u64, steps: i64, seq: u16) {
+        let last = self.last_stamp.replace(stamp).filter(|_| steps == 1);
+        self.gaps_ns.extend(last.map(|last| stamp.saturating_sub(last)));
         let Some((first, _)) = self.first else {
             self.first = Some((stamp, seq));
             self.offsets_ns.push(0);
@@ -105,6 +124,8 @@ pub struct RtpLine {
     peer: SocketAddr,
     packet: [u8; HEADER + SAMPLES],
     sent: usize,
+    /// When each packet was sent, in nanoseconds of the real-time clock, for a line that echoes.
+    pub sent_at: Option<Vec<u64>>,
     pub received: Received,
 }
 
@@ -113,7 +134,7 @@ impl RtpLine {
         let mut packet = [0; HEADER + SAMPLES];
         packet[0] = 0x80;
         packet[8..12].copy_from_slice(&(0x4C4F_0000_u32 + line as u32).to_be_bytes());
-        Self { socket, peer, packet, sent: 0, received: Received::default() }
+        Self { socket, peer, packet, sent: 0, sent_at: None, received: Received::default() }
     }
 
     /// Sends the next packet.
@@ -123,6 +144,9 @@ impl RtpLine {
         self.packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
         self.packet[HEADER..].copy_from_slice(pattern.octets(self.sent));
         self.sent += 1;
+        if let Some(sent_at) = &mut self.sent_at {
+            sent_at.push(crate::stamps::now());
+        }
         self.socket.send_to(&self.packet, self.peer).map(drop)
     }
 
@@ -132,8 +156,11 @@ impl RtpLine {
             let count = batch.receive(&self.socket).unwrap_or(0);
             for at in 0..count {
                 let datagram = batch.datagram(at).filter(|datagram| datagram.from == self.peer);
+                let sent_at = self.sent_at.as_deref().unwrap_or_default();
                 match datagram {
-                    Some(datagram) => self.received.take(&datagram, pattern, measuring),
+                    Some(datagram) => {
+                        self.received.take(&datagram, pattern, sent_at, measuring);
+                    }
                     None => self.received.foreign += 1,
                 }
             }

@@ -8,12 +8,19 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
+use std::time::SystemTime;
 
 /// Datagrams that one call can return.
 pub const BATCH: usize = 8;
 /// Octets kept of each.
 const DATAGRAM_MAX: usize = 512;
 const CONTROL_MAX: usize = 64;
+
+/// Now, by the clock of the stamps.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// Asks the kernel to stamp every datagram of this socket as it arrives.
 pub fn enable(socket: &UdpSocket) -> io::Result<()> {

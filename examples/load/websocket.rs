@@ -3,7 +3,7 @@
 //! No library: a client that is woken for every frame would share the machine with the daemon that
 //! it measures. Does the upgrade, sends masked binary frames, reads what comes, answers pings.
 
-use crate::pattern::{Heard, Pattern, SAMPLES};
+use crate::pattern::{Found, Heard, Pattern, SAMPLES};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -57,6 +57,10 @@ pub struct Client {
     /// Times the socket did not take a frame at once.
     pub blocked: u64,
     pub closed: bool,
+    /// Sends back what comes, in place of its own sound.
+    pub echo: bool,
+    /// Numbers of the packets that came since this was last emptied; kept if it echoes.
+    pub came: Vec<usize>,
 }
 
 impl Client {
@@ -72,6 +76,8 @@ impl Client {
             complaints: Vec::new(),
             blocked: 0,
             closed: false,
+            echo: false,
+            came: Vec::new(),
         }
     }
 
@@ -127,7 +133,10 @@ impl Client {
                 1 => self.hear(payload),
                 2 => {
                     for packet in payload.chunks(PACKET) {
-                        self.heard.take(pattern.find_pcm(packet));
+                        self.take(pattern.find_pcm(packet));
+                    }
+                    if self.echo {
+                        self.send_back(payload);
                     }
                 }
                 8 => self.closed = true,
@@ -140,8 +149,25 @@ impl Client {
         self.unread.drain(..at);
     }
 
+    fn take(&mut self, found: Found) {
+        self.heard.take(found);
+        if let (Found::Exact(number), true) = (found, self.echo) {
+            self.came.push(number);
+        }
+    }
+
+    fn send_back(&mut self, payload: &[u8]) {
+        if self.unsent.len() < UNSENT_MAX {
+            self.answer(0x82, payload);
+        }
+    }
+
     fn pong(&mut self, payload: &[u8]) {
-        head(&mut self.unsent, 0x8A, payload.len());
+        self.answer(0x8A, payload);
+    }
+
+    fn answer(&mut self, first: u8, payload: &[u8]) {
+        head(&mut self.unsent, first, payload.len());
         self.unsent.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         self.flush();
     }

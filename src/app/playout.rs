@@ -1,7 +1,7 @@
 //! What an application has queued for the caller, and the truth about what became of it.
 //!
 //! ```text
-//!  push ──> backlog (to buffer_ms) ──> playout ring (2 s) ──> worker ──> carrier
+//!  push ──> backlog (to buffer_ms) ──> playout ring ──> worker ──> carrier
 //!  mark, utterance ──> timeline of points ── Watch ──>           │
 //!  facts <── started, completed, cleared, mark <── Reached, Cleared
 //! ```

@@ -39,7 +39,7 @@ pub use line::{Action, Dedupe, HashName, Instance, Route, RouteAuth, RouteHeader
 pub use node::{Level, Log, LogFormat, Node, Webhook};
 pub use reader::Variables;
 pub use report::{ConfigErrors, Place, Problem};
-pub use rtp::{Jitter, JitterMode, Playout, Rtp};
+pub use rtp::{Jitter, JitterMode, Playout, Rtp, RtpBackend, ThreadPriority};
 pub use secret::Secret;
 pub use sip::{
     AttestLevel, DtmfMode, IdentityMode, OfferMode, RedirectMode, ReliableMode, Sip, SipIdentity,

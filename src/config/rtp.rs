@@ -6,6 +6,28 @@ use super::value::Switch;
 use std::net::IpAddr;
 use std::time::Duration;
 
+choice! {
+    /// How RTP sockets are read and written.
+    RtpBackend {
+        /// `io_uring` where the kernel lets us, else `epoll`.
+        Auto = "auto",
+        /// One system call a packet; works everywhere.
+        Epoll = "epoll",
+        /// One system call for all packets of a beat; Linux 6.1.
+        IoUring = "io_uring",
+    }
+}
+
+choice! {
+    /// How media threads stand in the queue for a core.
+    ThreadPriority {
+        /// As all others.
+        Normal = "normal",
+        /// Before all ordinary threads of the machine.
+        Realtime = "realtime",
+    }
+}
+
 section! {
     /// RTP sockets and the media threads.
     Rtp {
@@ -29,6 +51,20 @@ section! {
         ///
         /// So that a packet of the last call that is still under way meets no new call.
         quarantine: Duration ["0s"..="10m"] = "10s", Restart;
+        /// How RTP sockets are read and written: `auto`, `epoll`, `io_uring`.
+        ///
+        /// `io_uring` takes and sends all packets of a beat with one system call; many containers forbid
+        /// it, and then it is `epoll`, as the log says at the start. `auto` tries it out.
+        backend: RtpBackend = "auto", Restart;
+        /// Keeps each media thread on a core of its own.
+        ///
+        /// Steadier beats where the cores are ours alone; where others are pinned to the same core, worse.
+        pin: bool = false, Restart;
+        /// `realtime`: media threads run before everything else on the machine (`SCHED_FIFO`, 10).
+        ///
+        /// Keeps packets in time beside busy programs, at their cost. Needs CAP_SYS_NICE or `LimitRTPRIO`;
+        /// if refused, it stays `normal`, as the log says.
+        priority: ThreadPriority = "normal", Restart;
     }
 }
 

@@ -30,6 +30,9 @@ workers = 0
 ptime = "20ms"
 dscp = 46
 timeout = "30s"
+backend = "auto"
+pin = false
+priority = "normal"
 
 [jitter]
 mode = "asap"

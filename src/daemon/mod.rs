@@ -40,7 +40,7 @@ use crate::audio::prompt::prepare_prompt;
 use crate::audio::rate::SampleRate;
 use crate::call::toll::{Payer, TollGuard};
 use crate::config::Config;
-use crate::media::worker::MediaPool;
+use crate::media::worker::{Footing, MediaPool};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::metrics;
 use crate::speech::stt::Stt;
@@ -52,7 +52,7 @@ use anyhow::Context as _;
 use parts::{Parts, TrunksDown};
 use reception::Reception;
 use reload::Reload;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -99,8 +99,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let verifier = setup::verifier(&config)?;
     let mut toll = setup::toll(&config);
     enter_used(&store, &mut toll).await.context("reading the minutes of this day")?;
-    let media = MediaPool::start(setup::media(&config, rng.next_u64()))
-        .context("starting the media threads ([rtp] in the configuration)")?;
+    let media = start_media(&config, rng.next_u64())?;
     let signalling = signalling::start(&config, &mut rng).await?;
     let parts = Arc::new(Parts {
         media,
@@ -314,6 +313,28 @@ async fn start_api(
         tokio::spawn(serve(admin, operators, limits, stop.clone().cancelled_owned())),
     ];
     Ok(ApiListeners { api: addresses.0, admin: addresses.1, tasks })
+}
+
+/// Starts the media threads, and says on what they stand and what was refused to them.
+fn start_media(config: &Config, seed: u64) -> anyhow::Result<MediaPool> {
+    let media = MediaPool::start(setup::media(config, seed))
+        .context("starting the media threads ([rtp] in the configuration)")?;
+    let all: Vec<&Footing> = media.footings().collect();
+    let count = |good: fn(&Footing) -> bool| all.iter().filter(|got| good(got)).count() as u64;
+    event::MediaStarted {
+        threads: all.len() as u64,
+        backend: all.first().map_or("none", |got| got.backend.as_str()),
+        pinned: count(|got| got.core.is_some()),
+        realtime: count(|got| got.realtime),
+    }
+    .report();
+    // Each once, however many threads it was refused to.
+    let refused: BTreeSet<&String> = all.iter().flat_map(|got| &got.refused).collect();
+    for detail in refused {
+        event::MediaWishRefused { detail }.report();
+    }
+    drop(all);
+    Ok(media)
 }
 
 fn tell_ready(

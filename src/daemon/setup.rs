@@ -21,11 +21,12 @@ use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
     Action, ApiKey as KeyConfig, AttestLevel, Config, HashName, IdentityMode, Instance, JitterMode,
-    OfferMode, ReliableMode, Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind, VerifyMode,
+    OfferMode, ReliableMode, Route, RtpBackend, SttEngine, SttKind, ThreadPriority, Trunk,
+    TtsEngine, TtsKind, VerifyMode,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
-use crate::media::worker::{MediaSpec, StartRule};
+use crate::media::worker::{BackendWish, MediaSpec, StartRule, ThreadWish};
 use crate::net::dns::ResolverSpec;
 use crate::net::http::{HttpClient, Reach};
 use crate::net::sip::{ConnectionLimits, SocketSpec};
@@ -282,6 +283,10 @@ pub(super) fn pace(config: &Config) -> PaceSpec {
     PaceSpec { min: jitter.paced_min, start: jitter.paced_start, max: jitter.paced_max }
 }
 
+/// Each of a call's two rings; what is longer waits in its application leg, where memory grows and
+/// shrinks. An application leg that is held up for half of it is not heard.
+const RING: Duration = Duration::from_millis(640);
+
 /// The media threads' setup.
 pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
     let rtp = &config.rtp;
@@ -298,9 +303,18 @@ pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
         },
         start: StartRule::default(),
         legs_max: config.limits.max_calls as usize + SPARE_LEGS,
-        playout: Duration::from_secs(2),
-        capture: Duration::from_millis(1280),
+        playout: RING,
+        capture: RING,
         seed,
+        threads: ThreadWish {
+            backend: match rtp.backend {
+                RtpBackend::Auto => BackendWish::Auto,
+                RtpBackend::Epoll => BackendWish::Epoll,
+                RtpBackend::IoUring => BackendWish::IoUring,
+            },
+            pin: rtp.pin,
+            realtime: rtp.priority == ThreadPriority::Realtime,
+        },
     }
 }
 

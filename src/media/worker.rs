@@ -11,6 +11,7 @@
 //! [`Command::Update`] when both sides agreed.
 
 pub mod exchange;
+mod footing;
 mod pump;
 pub mod seat;
 pub mod thread;
@@ -22,12 +23,14 @@ use super::ring::{CaptureReader, PlayoutWriter};
 use super::stats::Spread;
 use crate::audio::codec::{CodecId, SampleRate};
 use crate::id::LegId;
-use crate::net::epoll::{EpollIo, sharpen_timers};
+use crate::net::epoll::EpollIo;
 use crate::net::ports::{PortPool, PortsError};
-use crate::net::rtp::SocketPair;
+use crate::net::rtp::{RtpIo, SocketPair};
+use crate::net::uring::UringIo;
 use crate::rtp::srtp::SrtpPair;
 use crate::sdp::Negotiated;
 use exchange::{Exchange, Order};
+pub use footing::{Backend, BackendWish, Footing, ThreadWish};
 use pump::{Pump, lock};
 pub use seat::OpenLeg;
 use seat::{LegEnds, LegShared, Place, seat};
@@ -68,6 +71,8 @@ pub struct MediaSpec {
     pub capture: Duration,
     /// Draws the order of ports.
     pub seed: u64,
+    /// Backend, cores and priority of the threads.
+    pub threads: ThreadWish,
 }
 
 /// What a leg is opened with; the peer is not known yet.
@@ -233,6 +238,7 @@ struct Desk {
     seats: Arc<Mutex<Vec<usize>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     pump: Mutex<Option<tokio::task::JoinHandle<io::Result<()>>>>,
+    footing: Footing,
 }
 
 /// The media threads. Dropping it ends them; [`MediaPool::shutdown`] also waits for it.
@@ -260,8 +266,11 @@ impl MediaPool {
             ports: Arc::new(Mutex::new(ports)),
             next_id: AtomicU64::new(1),
         };
+        let footing = Footing::choose(pool.spec.threads.backend);
         for number in 0..workers {
-            let desk = pool.start_worker(number, seats).map_err(system("start a media thread"))?;
+            let desk = pool
+                .start_worker(number, seats, footing.clone())
+                .map_err(system("start a media thread"))?;
             pool.desks.push(desk);
         }
         Ok(pool)
@@ -309,6 +318,11 @@ impl MediaPool {
             events_lost: sum(|exchange| exchange.dropped.read() + exchange.lost_events.read()),
             skipped_ms: sum(|exchange| exchange.skipped_ms.read()),
         }
+    }
+
+    /// What each thread got of what was wished for it.
+    pub fn footings(&self) -> impl Iterator<Item = &Footing> {
+        self.desks.iter().map(|desk| &desk.footing)
     }
 
     /// How late beats were run, over all threads.
@@ -365,11 +379,10 @@ impl MediaPool {
         }
     }
 
-    fn start_worker(&self, number: usize, seats: usize) -> io::Result<Desk> {
+    fn start_worker(&self, number: usize, seats: usize, mut footing: Footing) -> io::Result<Desk> {
         let (exchange, bell) = Exchange::new(seats, Instant::now())?;
         let exchange = Arc::new(exchange);
         let free = Arc::new(Mutex::new((0..seats).rev().collect()));
-        let worker = Worker::new(seats, EpollIo::new(seats)?, Arc::clone(&exchange));
         let pump = Pump {
             bell,
             exchange: Arc::clone(&exchange),
@@ -378,16 +391,27 @@ impl MediaPool {
         };
         let pump =
             tokio::runtime::Handle::try_current().map_err(io::Error::other)?.spawn(pump.run());
-        let thread =
-            std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
-                sharpen_timers();
-                worker.run();
-            })?;
+        let wish = self.spec.threads;
+        let launch = Launch { number, seats, wish, exchange: Arc::clone(&exchange) };
+        let begun = match footing.backend {
+            Backend::Epoll => launch.run(footing, EpollIo::new)?,
+            Backend::IoUring => match launch.run(footing.clone(), UringIo::new) {
+                Ok(begun) => begun,
+                // It was tried, but there may be no memory for one more.
+                Err(error) => {
+                    footing.backend = Backend::Epoll;
+                    footing.refuse("io_uring", &error);
+                    launch.run(footing, EpollIo::new)?
+                }
+            },
+        };
+        let (thread, footing) = begun;
         Ok(Desk {
             exchange,
             seats: free,
             thread: Mutex::new(Some(thread)),
             pump: Mutex::new(Some(pump)),
+            footing,
         })
     }
 
@@ -462,6 +486,43 @@ impl MediaPool {
 
     fn status_legs(&self) -> usize {
         self.desks.iter().map(|desk| desk.exchange.legs().load(Ordering::Acquire)).sum()
+    }
+}
+
+/// What a worker's thread is started with.
+struct Launch {
+    number: usize,
+    seats: usize,
+    wish: ThreadWish,
+    exchange: Arc<Exchange<SocketPair>>,
+}
+
+impl Launch {
+    /// Starts the thread, and waits until it stands on its footing. What it receives and sends
+    /// with is made there, for a ring belongs to its maker.
+    fn run<I: RtpIo<Pair = SocketPair> + 'static>(
+        &self,
+        mut footing: Footing,
+        io: fn(usize) -> io::Result<I>,
+    ) -> io::Result<(std::thread::JoinHandle<()>, Footing)> {
+        let (got, taken) = std::sync::mpsc::sync_channel(1);
+        let Self { number, seats, wish, .. } = *self;
+        let exchange = Arc::clone(&self.exchange);
+        let work = move || {
+            footing.take(number, wish);
+            // Somebody waits for either word, as long as this takes.
+            match io(seats) {
+                Ok(io) => {
+                    let worker = Worker::new(seats, io, exchange);
+                    let _ = got.send(Ok(footing));
+                    worker.run();
+                }
+                Err(error) => drop(got.send(Err(error))),
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(work)?;
+        let footing = taken.recv().map_err(io::Error::other)??;
+        Ok((thread, footing))
     }
 }
 

@@ -5,7 +5,7 @@
 //! read per packet. Waits with nanosecond timeouts and the least timer slack, because the wait is
 //! also what the beat of the media thread hangs on.
 
-use super::rtp::{Arrival, RtpIo, SocketPair, Wire};
+use super::rtp::{Arrival, GATHER, RtpIo, SocketPair, Wire};
 use rustix::event::{Timespec, epoll};
 use std::io;
 use std::mem::MaybeUninit;
@@ -97,6 +97,11 @@ impl RtpIo for EpollIo {
     }
 
     fn wait(&mut self, until: Instant) -> io::Result<()> {
+        let left = until.saturating_duration_since(self.now());
+        if left <= GATHER {
+            std::thread::sleep(left);
+            return Ok(());
+        }
         let timeout = self.timeout(until);
         let mut events = [const { MaybeUninit::uninit() }; 1];
         match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
@@ -155,82 +160,17 @@ pub fn sharpen_timers() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{IpAddr, Ipv4Addr};
-    use std::time::Duration;
+    use crate::net::rtp::suite::{self, Backend};
 
-    fn pair() -> SocketPair {
-        let any = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        (40_000..60_000)
-            .step_by(2)
-            .find_map(|port| SocketPair::bind(any, port, 0).ok())
-            .expect("a free pair of ports")
-    }
-
-    /// Polls until `want` datagrams came or ten seconds are over.
-    fn gather(io: &mut EpollIo, want: usize) -> Vec<(usize, Wire, Vec<u8>)> {
-        let give_up = io.now() + Duration::from_secs(10);
-        let mut got = Vec::new();
-        while got.len() < want && io.now() < give_up {
-            io.poll(give_up, &mut |a| got.push((a.token, a.wire, a.bytes.to_vec()))).unwrap();
+    impl Backend for EpollIo {
+        fn make(legs: usize) -> Self {
+            Self::new(legs).unwrap()
         }
-        got
-    }
 
-    #[test]
-    fn datagrams_arrive_with_their_token_and_wire() {
-        let mut io = EpollIo::new(4).unwrap();
-        let (a, b) = (pair(), pair());
-        let to_rtp = b.rtp.local_addr().unwrap();
-        let to_rtcp = b.rtcp.local_addr().unwrap();
-        io.attach(1, a).unwrap();
-        io.attach(3, b).unwrap();
-        io.send(1, Wire::Rtp, b"voice", to_rtp).unwrap();
-        io.send(1, Wire::Rtp, b"again", to_rtp).unwrap();
-        io.send(1, Wire::Rtcp, b"report", to_rtcp).unwrap();
-        let mut got = gather(&mut io, 3);
-        got.sort_by_key(|(_, wire, bytes)| (*wire == Wire::Rtcp, bytes.clone()));
-        assert_eq!(
-            got,
-            [
-                (3, Wire::Rtp, b"again".to_vec()),
-                (3, Wire::Rtp, b"voice".to_vec()),
-                (3, Wire::Rtcp, b"report".to_vec())
-            ]
-        );
-    }
-
-    #[test]
-    fn detached_pair_is_silent_and_its_seat_free() {
-        let mut io = EpollIo::new(2).unwrap();
-        io.attach(0, pair()).unwrap();
-        let (second, error) = io.attach(0, pair()).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert!(io.attach(2, pair()).is_err(), "beyond the size");
-        let first = io.detach(0).unwrap();
-        assert!(io.detach(0).is_none() && io.detach(9).is_none());
-        second.rtp.send_to(b"late", first.rtp.local_addr().unwrap()).unwrap();
-        io.poll(io.now(), &mut |arrival| panic!("{arrival:?}")).unwrap();
-        assert!(io.send(0, Wire::Rtp, b"x", first.rtp.local_addr().unwrap()).is_err());
-        io.attach(0, first).unwrap();
-        assert_eq!(gather(&mut io, 1), [(0, Wire::Rtp, b"late".to_vec())]);
-    }
-
-    #[test]
-    fn a_peer_that_is_gone_is_counted_and_never_fatal() {
-        let mut io = EpollIo::new(1).unwrap();
-        let (gone, own) = (pair(), pair());
-        let to = gone.rtp.local_addr().unwrap();
-        // Only one half goes, so that no one else finds the pair free and takes it.
-        drop(gone.rtp);
-        // Connected sockets are told of ICMP errors; the leg's are not, so make one that is.
-        own.rtp.connect(to).unwrap();
-        own.rtp.send(b"x").unwrap();
-        io.attach(0, own).unwrap();
-        let give_up = io.now() + Duration::from_secs(10);
-        while io.errors() == 0 && io.now() < give_up {
-            io.poll(give_up, &mut |arrival| panic!("{arrival:?}")).unwrap();
+        fn errors(&self) -> u64 {
+            self.errors
         }
-        assert_eq!(io.errors(), 1);
-        io.poll(io.now(), &mut |arrival| panic!("{arrival:?}")).unwrap();
     }
+
+    suite::tests!(EpollIo);
 }

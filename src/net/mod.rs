@@ -6,9 +6,11 @@ pub mod epoll;
 pub mod http;
 pub mod ports;
 pub mod reach;
+pub mod realtime;
 pub mod rtp;
 pub mod sip;
 pub mod tls;
+pub mod uring;
 pub mod ws;
 
 use std::io::Read;

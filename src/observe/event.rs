@@ -200,6 +200,22 @@ happenings! {
         /// Calls that were ended by force at the deadline.
         calls_cut: u64,
     }
+    /// The media threads run.
+    MediaStarted<'a> = INFO "media threads started" {
+        /// How many.
+        threads: u64,
+        /// How they receive and send: `epoll` or `io_uring`.
+        backend: &'a str,
+        /// How many keep to a core of their own.
+        pinned: u64,
+        /// How many run before all ordinary threads.
+        realtime: u64,
+    }
+    /// The media threads did not get what `[rtp]` wishes for them, and do without.
+    MediaWishRefused<'a> = WARN "media thread wish refused" {
+        /// What, and why.
+        detail: &'a str,
+    }
     /// The self-check failed, and the watchdog was not fed.
     SelfCheckFailed<'a> = ERROR "self-check failed", counts SELF_CHECK_FAILURES [check] {
         /// Which check: `media` or `sip`.

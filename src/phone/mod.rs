@@ -14,7 +14,7 @@ pub mod deeds;
 
 use crate::audio::codec::CodecId;
 use crate::id::SessionId;
-use crate::media::worker::{MediaPool, MediaSpec, StartRule};
+use crate::media::worker::{MediaPool, MediaSpec, StartRule, ThreadWish};
 use crate::net::sip::{SipEvent, SipQueues, SipSockets, SocketSpec};
 use crate::sip::endpoint::{Endpoint, EndpointStats};
 use crate::sip::interface::{Command, EndpointSpec, Event, Invite, Transport, TrunkSpec};
@@ -215,6 +215,7 @@ fn media_spec(spec: &PhoneSpec, address: IpAddr) -> MediaSpec {
         playout: Duration::from_secs(2),
         capture: Duration::from_secs(2),
         seed: 1,
+        threads: ThreadWish::default(),
     }
 }
 

@@ -51,8 +51,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper_util", &["src/api/"]),
     // Wall-clock labels of records, and how the API writes them.
     ("jiff", &["src/api/stamp.rs", "src/daemon/call_driver.rs"]),
+    ("io_uring", &["src/net/uring.rs"]),
     ("md5", &["src/sip/auth"]),
     ("jsonschema", &["src/app/agent/schema.rs"]),
+    // Shapes of the kernel that rustix has no words for.
+    ("libc", &["src/net/uring.rs", "src/net/realtime.rs"]),
     // Byte search for parsers of foreign text and frames.
     ("memchr", &["src/sip/message/", "src/audio/decode/", "src/api/types/"]),
     ("metrics", &["src/observe/metrics.rs"]),

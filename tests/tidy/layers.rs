@@ -32,12 +32,14 @@ const LAYERS: [(&str, u8); 23] = [
 ];
 
 /// Who may use whom within a layer, and why. The first is empty for everybody.
-const MEETINGS: [(&str, &str, &str); 21] = [
+const MEETINGS: [(&str, &str, &str); 23] = [
     ("cli", "phone", "`bellwire phone` runs it"),
     ("", "observe", "every shell reports; nothing in `observe` calls back"),
     ("media::worker", "net::rtp", "the worker owns the RTP sockets"),
     ("media::worker", "net::ports", "and the pool of their ports"),
     ("media::worker", "net::epoll", "and waits for them"),
+    ("media::worker", "net::uring", "or is handed what they received"),
+    ("media::worker", "net::realtime", "and asks for a core"),
     ("app", "media::worker", "an application leg owns a leg's handle"),
     ("app", "speech", "prompts are spoken by an engine"),
     ("app::agent", "net::http", "brains and tools ask other people's servers"),

@@ -4,7 +4,7 @@ use super::super::fake::{FakeLeg, TICK};
 use super::*;
 use crate::audio::codec::CodecId;
 use crate::media::interface::{Command, Event, JitterSpec, MediaParams};
-use crate::media::worker::{LegSetup, MediaPool, MediaSpec, StartRule};
+use crate::media::worker::{LegSetup, MediaPool, MediaSpec, StartRule, ThreadWish};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -220,6 +220,7 @@ fn media() -> MediaSpec {
         playout: Duration::from_secs(2),
         capture: Duration::from_secs(10),
         seed: 1,
+        threads: ThreadWish::default(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::audio::rate::SampleRate;
 use crate::audio::resample::Resampler;
 use crate::media::interface::Due;
 use crate::media::ring::CaptureReader;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const PACED_BACKLOG_S: usize = 1;
 /// Cross-fade where the oldest goes, in parts of a second: 5 ms.
 const FADES_PER_S: u32 = 200;
 /// Memory for encoded frames that is asked for at once; it comes back as frames are written.
-const BLOCK: usize = 8 * 1024;
+const BLOCK: usize = 2 * 1024;
 
 /// The way out for one client.
 #[derive(Debug)]
@@ -213,18 +213,27 @@ impl Outlet {
         if self.backlog.len() < samples {
             return None;
         }
-        self.taken.clear();
-        self.taken.extend(self.backlog.drain(..samples));
+        self.take_from_backlog(samples);
         Some(encode(self.format, &self.taken, &mut self.encoded))
     }
 
+    /// Moves so many samples, which must be there, from the backlog to `taken`.
+    fn take_from_backlog(&mut self, samples: usize) {
+        let (first, second) = self.backlog.as_slices();
+        let (head, _) = first.split_at(samples.min(first.len()));
+        self.taken.clear();
+        self.taken.extend_from_slice(head);
+        let rest = samples - head.len();
+        self.taken.extend_from_slice(second.get(..rest).unwrap_or_default());
+        self.backlog.drain(..samples);
+    }
+
     fn resample(&mut self, samples: usize) -> bool {
-        let Some(resampler) = &mut self.resampler else { return false };
-        if samples == 0 || self.backlog.len() < samples {
+        if self.resampler.is_none() || samples == 0 || self.backlog.len() < samples {
             return false;
         }
-        self.taken.clear();
-        self.taken.extend(self.backlog.drain(..samples));
+        self.take_from_backlog(samples);
+        let Some(resampler) = &mut self.resampler else { return false };
         resampler.process(&self.taken, &mut self.ready);
         true
     }
@@ -251,12 +260,23 @@ fn encode(format: OutFormat, samples: &[i16], memory: &mut BytesMut) -> Bytes {
     if memory.capacity() < octets {
         memory.reserve(octets.max(BLOCK));
     }
+    memory.resize(octets, 0);
     match format {
-        OutFormat::PcmS16le => samples.iter().for_each(|sample| memory.put_i16_le(*sample)),
-        OutFormat::Mulaw => memory.extend(samples.iter().map(|s| g711::encode_ulaw(*s))),
-        OutFormat::Alaw => memory.extend(samples.iter().map(|s| g711::encode_alaw(*s))),
+        OutFormat::PcmS16le => {
+            for (sample, out) in samples.iter().zip(memory.chunks_exact_mut(2)) {
+                out.copy_from_slice(&sample.to_le_bytes());
+            }
+        }
+        OutFormat::Mulaw => code(samples, memory, g711::encode_ulaw),
+        OutFormat::Alaw => code(samples, memory, g711::encode_alaw),
     }
     memory.split().freeze()
+}
+
+fn code(samples: &[i16], out: &mut [u8], law: fn(i16) -> u8) {
+    for (sample, octet) in samples.iter().zip(out) {
+        *octet = law(*sample);
+    }
 }
 
 #[cfg(test)]

@@ -106,17 +106,26 @@ impl StreamTask {
         self.session.on_line(line, moment().at);
     }
 
-    /// Takes in one thing that happened, if there is one.
-    fn poll_input(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
-        if self.poll_leg(context, now).is_ready()
-            || self.poll_control(context, now).is_ready()
-            || self.poll_arrival(context, now).is_ready()
-            || self.poll_socket(context, now).is_ready()
-            || self.session.poll_words(context, now).is_ready()
-        {
-            return Poll::Ready(());
+    /// Takes in what has happened, up to [`INPUTS_MAX`] things; how many there were.
+    ///
+    /// Every source is asked until it has nothing, and left with a waker then. It is asked again
+    /// only if another one has changed what is wanted of it, since asking is most of the cost.
+    fn take_inputs(&mut self, context: &mut Context<'_>, now: Moment) -> usize {
+        let mut inputs = 0;
+        loop {
+            let wanted = self.session.wants_ready();
+            inputs += drain(inputs, || self.poll_leg(context, now));
+            let before = inputs;
+            inputs += drain(inputs, || self.poll_control(context, now));
+            inputs += drain(inputs, || self.poll_arrival(context, now));
+            let changed = inputs > before;
+            inputs += drain(inputs, || self.poll_socket(context, now));
+            inputs += drain(inputs, || self.session.poll_words(context, now));
+            let wanted_now = !wanted && self.session.wants_ready();
+            if inputs == INPUTS_MAX || !(changed || wanted_now) {
+                return inputs;
+            }
         }
-        Poll::Pending
     }
 
     fn poll_leg(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
@@ -294,10 +303,7 @@ impl Future for StreamTask {
         let this = &mut *self;
         loop {
             let now = moment();
-            let mut inputs = 0;
-            while inputs < INPUTS_MAX && this.poll_input(context, now).is_ready() {
-                inputs += 1;
-            }
+            let inputs = this.take_inputs(context, now);
             this.session.on_time(now);
             this.drop_lost_socket();
             let more = this.session.pump(now);
@@ -317,6 +323,16 @@ impl Future for StreamTask {
             }
         }
     }
+}
+
+/// Asks a source until it has nothing, or until `before` and its inputs are [`INPUTS_MAX`]; how
+/// many inputs it had.
+fn drain(before: usize, mut poll: impl FnMut() -> Poll<()>) -> usize {
+    let mut inputs = 0;
+    while before + inputs < INPUTS_MAX && poll().is_ready() {
+        inputs += 1;
+    }
+    inputs
 }
 
 fn moment() -> Moment {
