@@ -40,13 +40,13 @@ fn fill(out: &mut [f32], from: usize, until: usize) {
     out[from - quarter.min(from)..from].copy_from_slice(&history[HISTORY - quarter.min(from)..]);
     let overlap = (quarter + 4 * 8 * ((until - from) / STEP).saturating_sub(1)).min(STEP);
     let end = (until + overlap).min(out.len());
-    for at in from..end {
+    for (at, sample) in out.iter_mut().enumerate().take(end).skip(from) {
         let made = repeated(&history, period, quarter, at - from) * level(at - from);
-        out[at] = if at < until {
+        *sample = if at < until {
             made
         } else {
             let weight = (at - until + 1) as f32 / (overlap + 1) as f32;
-            made + (out[at] - made) * weight
+            made + (*sample - made) * weight
         };
     }
 }

@@ -63,7 +63,9 @@ fn main() -> Result<()> {
     paths::report(&mut report, &mut scorer, &talks)?;
     let (path, broken) = report.finish()?;
     println!("\n{}", path.display());
-    broken.iter().for_each(|promise| println!("broken: {promise}"));
+    for promise in &broken {
+        println!("broken: {promise}");
+    }
     ensure!(broken.is_empty() || !full, "{} promises were broken", broken.len());
     Ok(())
 }

@@ -35,8 +35,6 @@ const RECORDINGS: [(&str, &str); 12] = [
 
 /// One recording.
 pub struct Talk {
-    /// Its file.
-    pub name: String,
     /// At the rate it was recorded at.
     pub wide: Vec<i16>,
     /// Samples of `wide` per second.
@@ -70,7 +68,6 @@ fn open(path: &Path) -> Result<Talk> {
     let narrow = resample_whole(&wide, rate, SampleRate::HZ_8000)?;
     let whole = narrow.len() / FRAME * FRAME;
     Ok(Talk {
-        name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         wide: wide.iter().map(|&sample| to_i16(sample)).collect(),
         rate,
         samples: narrow[..whole].iter().map(|&sample| to_i16(sample)).collect(),

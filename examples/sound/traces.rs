@@ -16,6 +16,9 @@ const ADDED_MAX_MS: f64 = 2.5;
 /// The scores that `asap` with two-sided concealment must reach, by trace.
 const FLOORS: [f64; 5] = [4.217, 4.228, 4.232, 4.200, 4.232];
 
+/// Speech and what becomes of its packets, to what is heard.
+type Receiver<'a> = dyn Fn(&[i16], &[Option<u64>]) -> Heard + 'a;
+
 /// What one receiver made of one trace: means over sequences and seeds.
 pub struct Outcome {
     pub pesq: f64,
@@ -67,7 +70,7 @@ pub fn report(
     );
     report.row(std::iter::once("receiver").chain(Trace::ALL.map(Trace::name)));
     report.rule(1 + Trace::ALL.len());
-    let of = |scorer: &mut Scorer, receiver: &dyn Fn(&[i16], &[Option<u64>]) -> Heard| {
+    let of = |scorer: &mut Scorer, receiver: &Receiver<'_>| {
         let outcomes =
             Trace::ALL.iter().map(|trace| outcome(scorer, sequences, seeds, *trace, receiver));
         outcomes.collect::<Result<Vec<_>>>()

@@ -11,7 +11,6 @@ use crate::sound::{appendix, naive};
 type Fill = fn(&[i16], &[bool]) -> Vec<i16>;
 
 #[test]
-#[expect(clippy::print_stdout, reason = "--nocapture shows the scores")]
 fn concealment_from_both_sides_beats_what_is_usual() {
     let Some(_) = Rig::find() else { return };
     let talks = recordings(4).expect("speech");
@@ -38,7 +37,6 @@ fn concealment_from_both_sides_beats_what_is_usual() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "--nocapture shows the scores")]
 fn a_program_hears_all_that_came_at_once() {
     let Some(_) = Rig::find() else { return };
     let sequence = sequences(&recordings(3).expect("speech")).remove(0);
