@@ -11,8 +11,10 @@
 
 pub mod agent;
 pub mod bridge;
+mod clock;
 #[cfg(test)]
 mod fake;
+pub mod hearing;
 mod line;
 pub mod playout;
 pub mod prompt;

@@ -63,6 +63,8 @@ pub struct StreamSpec {
     pub linger: Duration,
     /// An agent conducts the call; clients only watch.
     pub observer: bool,
+    /// What the ears are for, unless somebody asks otherwise.
+    pub hearing: super::hearing::HearingSpec,
     /// Who may write the caller's words down.
     pub stt: crate::speech::stt::Stt,
     /// What the create request says about that.

@@ -8,6 +8,7 @@ pub mod beep;
 pub mod codec;
 pub mod decode;
 pub mod dtmf;
+pub mod echo;
 pub mod gain;
 pub mod halfband;
 pub mod plc;

@@ -129,6 +129,8 @@ pub(super) struct StreamDefaults {
     pub water: (f64, f64),
     /// How long a call goes on without its client.
     pub linger: Duration,
+    /// What the ears are for.
+    pub hearing: crate::app::hearing::HearingSpec,
     /// Rate of headerless audio by instance, and for all others.
     pub rates: BTreeMap<String, u32>,
 }

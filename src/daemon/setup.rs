@@ -8,6 +8,7 @@ use crate::api::gateway::{Content, Spoken};
 use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::bridge::PaceSpec;
+use crate::app::hearing::HearingSpec;
 use crate::app::stream::StreamOptions;
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
@@ -15,8 +16,8 @@ use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
-    Action, ApiKey as KeyConfig, Config, HashName, IdentityMode, Instance, OfferMode, ReliableMode,
-    Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind,
+    Action, ApiKey as KeyConfig, BargeMode, BargeTimeout, Config, HashName, IdentityMode, Instance,
+    OfferMode, ReliableMode, Route, SttEngine, SttKind, Trunk, TtsEngine, TtsKind,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
@@ -32,6 +33,7 @@ use crate::speech::key::ApiKey;
 use crate::speech::stt::{SttEngineKind, SttEngineSpec, SttSpec};
 use crate::speech::tts::voices::{Voice, pico_alias};
 use crate::speech::tts::{TtsEngineKind, TtsEngineSpec, TtsSpec};
+use crate::turn::barge::{BargeSpec, Mode};
 use anyhow::Context as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -276,7 +278,29 @@ pub(super) fn stream_defaults(config: &Config) -> StreamDefaults {
         buffer: config.playout.buffer,
         water: (config.playout.high_water, config.playout.low_water),
         linger: Duration::from_secs(30),
+        hearing: hearing(config),
         rates: config.instance.iter().map(rate).collect(),
+    }
+}
+
+/// What the caller's voice does, unless a request says otherwise.
+fn hearing(config: &Config) -> HearingSpec {
+    let barge = &config.barge_in;
+    HearingSpec {
+        barge: BargeSpec {
+            mode: match barge.mode {
+                BargeMode::Off => Mode::Off,
+                BargeMode::Notify => Mode::Notify,
+                BargeMode::Clear => Mode::Clear,
+                BargeMode::Pause => Mode::Pause,
+            },
+            on_speech: barge.speech,
+            on_keys: barge.dtmf,
+            debounce: barge.debounce,
+            decision: barge.decision,
+            confirm_late: barge.on_timeout == BargeTimeout::Confirm,
+        },
+        voice_pause: config.vad.pause,
     }
 }
 

@@ -354,6 +354,7 @@ impl Switchboard {
             wait,
             observer,
             linger: defaults.linger,
+            hearing: defaults.hearing,
             parameters: serde_json::Map::new(),
             stt: self.spec.parts.agents.parts.stt.clone(),
             transcribe,

@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod answerer;
+pub mod barge;
 pub mod interface;
 pub mod ledger;
 

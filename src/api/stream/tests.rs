@@ -117,6 +117,7 @@ impl Server {
             wait: Duration::from_secs(10),
             linger: Duration::from_secs(30),
             observer: false,
+            hearing: crate::app::hearing::HearingSpec::default(),
             stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
             transcribe: None,
         };

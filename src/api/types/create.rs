@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 mod agent;
+mod barge;
 mod base64;
 pub mod decision;
 
@@ -148,7 +149,10 @@ impl CreateCall {
         let instance = instance(&mut read, &mut faults);
         let call_type = call_type(&mut read, &mut faults);
         let target = target(&mut read, &mut faults, context.strict);
-        let content = content(&mut read, &mut faults, call_type, context);
+        let mut content = content(&mut read, &mut faults, call_type, context);
+        if let Some(RequestedContent::Stream { options, .. }) = &mut content {
+            options.barge = barge::barge_in(&mut read, &mut faults, context.strict);
+        }
         let from = from(&mut read, &mut faults);
         let from_name = from_name(&mut read, &mut faults);
         let trunk = read.text(&mut faults, "trunkId", Code::InvalidRequest).map(str::to_owned);
@@ -156,7 +160,7 @@ impl CreateCall {
         let longest = read.integer(&mut faults, "maxDuration", 1..=86_400);
         let metadata = metadata(&mut read, &mut faults).unwrap_or_default();
         let transcribe = agent::transcribe(&mut read, &mut faults, context.strict);
-        defaults_only(&mut read, &mut faults);
+        defaults_only(&mut read, &mut faults, call_type);
         read.finish(&mut faults, context.strict);
         faults.into_result()?;
         let (Some(instance), Some(target), Some(content)) = (instance, target, content) else {
@@ -543,7 +547,7 @@ fn stream_options(pairs: &[(String, String)], faults: &mut Faults) -> Option<Str
 }
 
 /// The fields of the API that are served only with their default.
-fn defaults_only(read: &mut Object<'_>, faults: &mut Faults) {
+fn defaults_only(read: &mut Object<'_>, faults: &mut Faults, call_type: Option<CallType>) {
     for later in ["scheduleAt", "retry", "collectDtmf", "webhook"] {
         read.absent(faults, later);
     }
@@ -555,6 +559,10 @@ fn defaults_only(read: &mut Object<'_>, faults: &mut Faults) {
         ("bargeIn", "mode", json!("off")),
         ("record", "enabled", json!(false)),
     ] {
+        // A stream has read this one.
+        if section == "bargeIn" && call_type == Some(CallType::DynamicStream) {
+            continue;
+        }
         let Some(mut object) = read.object(faults, section) else { continue };
         // What a part would do if it were switched on does not matter.
         if object.has(switch) {

@@ -11,7 +11,9 @@
 //! build does not serve are refused with what is served, never ignored.
 
 use crate::audio::decode::LiveFormat;
+use crate::turn::barge::{BargeSpec, Mode};
 use std::fmt;
+use std::time::Duration;
 
 /// Rates in Hz at which a client may send audio.
 pub const IN_RATES: [u32; 7] = [8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
@@ -93,6 +95,52 @@ pub enum Transcripts {
     Partial,
 }
 
+/// What a voice or key of the caller is to do, as far as somebody said; the rest is the
+/// configuration's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BargeWish {
+    /// What happens.
+    pub mode: Option<Mode>,
+    /// Whether a voice does it.
+    pub on_speech: Option<bool>,
+    /// Whether a key does it.
+    pub on_keys: Option<bool>,
+    /// How long a voice must last.
+    pub debounce: Option<Duration>,
+    /// How long a pause waits for a decision.
+    pub decision: Option<Duration>,
+    /// Whether no decision clears.
+    pub confirm_late: Option<bool>,
+}
+
+impl BargeWish {
+    /// This wish, with another's where it is silent.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            mode: self.mode.or(other.mode),
+            on_speech: self.on_speech.or(other.on_speech),
+            on_keys: self.on_keys.or(other.on_keys),
+            debounce: self.debounce.or(other.debounce),
+            decision: self.decision.or(other.decision),
+            confirm_late: self.confirm_late.or(other.confirm_late),
+        }
+    }
+
+    /// The wish with every question answered.
+    #[must_use]
+    pub fn resolve(self, usual: BargeSpec) -> BargeSpec {
+        BargeSpec {
+            mode: self.mode.unwrap_or(usual.mode),
+            on_speech: self.on_speech.unwrap_or(usual.on_speech),
+            on_keys: self.on_keys.unwrap_or(usual.on_keys),
+            debounce: self.debounce.unwrap_or(usual.debounce),
+            decision: self.decision.unwrap_or(usual.decision),
+            confirm_late: self.confirm_late.unwrap_or(usual.confirm_late),
+        }
+    }
+}
+
 /// What was asked, from the create request or from the query of the upgrade; unset is unasked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamOptions {
@@ -114,6 +162,8 @@ pub struct StreamOptions {
     pub buffer_ms: Option<u32>,
     /// Which transcripts were asked for.
     pub transcripts: Option<Transcripts>,
+    /// What the caller's voice is to do to what is played.
+    pub barge: BargeWish,
 }
 
 /// Why a parameter was not accepted.
@@ -207,6 +257,11 @@ impl StreamOptions {
                     _ => return Err(QueryProblem::invalid(name, "must be off, final or partial")),
                 });
             }
+            "barge_in" => {
+                let detail = "must be off, notify, clear or pause";
+                let mode = Mode::from_name(value).ok_or(QueryProblem::invalid(name, detail))?;
+                self.barge.mode = Some(mode);
+            }
             "playout" => only(name, value, "queue", &["live"])?,
             "envelope" => only(name, value, "binary", &["json"])?,
             "jitter" => only(name, value, "asap", &["paced"])?,
@@ -218,8 +273,8 @@ impl StreamOptions {
             "ticket" => {}
             _ => {
                 let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, \
-                              frame_ms, listen, transcripts, buffer_ms, playout, envelope, \
-                              jitter, role";
+                              frame_ms, listen, transcripts, barge_in, buffer_ms, playout, \
+                              envelope, jitter, role";
                 return Err(QueryProblem::invalid(name, detail));
             }
         }
@@ -240,6 +295,7 @@ impl StreamOptions {
             listen: self.listen.or(defaults.listen),
             buffer_ms: self.buffer_ms.or(defaults.buffer_ms),
             transcripts: self.transcripts.or(defaults.transcripts),
+            barge: self.barge.or(defaults.barge),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! does not poll, write or read the clock.
 
 mod greeting;
+mod hearing;
 mod requests;
 mod words;
 
@@ -21,11 +22,13 @@ use super::inlet::{Inlet, Note};
 use super::options::{Listen, Protocol, Settings, StreamOptions};
 use super::seat::{CloseCode, Incoming, Outgoing, SocketError};
 use super::wire::{CommandId, TEXT_MAX, Told, warning};
+use crate::app::hearing::Hearing;
 use crate::app::line::{Line, dtmf_command};
 use crate::app::playout::{Fact, Name, PlayoutQueue};
 use crate::app::{Control, Report};
 use crate::call::control::{DtmfMethod, DtmfWish, Wish};
 use crate::media::interface::{Command, Event};
+use crate::turn::barge::Input;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -90,6 +93,8 @@ impl Hush {
 pub(super) struct Session {
     spec: StreamSpec,
     words: words::Words,
+    /// Who listens for voices, if anybody asked.
+    hearing: Option<Box<Hearing>>,
     /// Caller audio on its way to the transcriber alone.
     samples: Vec<i16>,
     queue: PlayoutQueue,
@@ -141,6 +146,7 @@ impl Session {
             inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate),
             spec,
             words: words::Words::default(),
+            hearing: None,
             samples: Vec::new(),
             line: None,
             lent: false,
@@ -195,6 +201,7 @@ impl Session {
             self.on_fact(fact, now);
         }
         self.orders.clear();
+        self.release_hold();
         (self.paused, self.dialling) = (false, false);
         (self.pause_at, self.level_at) = (None, None);
         while let Some(Digits { id, .. }) = self.digits.pop_front() {
@@ -219,6 +226,7 @@ impl Session {
                 self.remember(told, now);
             }
             Control::Dtmf { digit, duration_ms } => {
+                self.hear_of(Input::Key);
                 let digit = char::from(digit);
                 self.tell(&Told::Dtmf { digit, duration_ms, method: "info" }, now);
             }
@@ -240,8 +248,15 @@ impl Session {
     /// The leg says something.
     pub(super) fn on_leg_event(&mut self, event: &Event, now: Moment) {
         match *event {
-            Event::Reached { .. } | Event::Cleared { .. } => self.queue.handle(event),
+            Event::Reached { .. } => self.queue.handle(event),
+            Event::Cleared { played_to, discarded, .. } => {
+                if let Some(hearing) = &mut self.hearing {
+                    hearing.cut(played_to, played_to + discarded);
+                }
+                self.queue.handle(event);
+            }
             Event::Dtmf { digit, duration_ms, inband, .. } => {
+                self.hear_of(Input::Key);
                 self.report(Report::Dtmf { digit, duration_ms });
                 let (digit, method) =
                     (char::from(digit), if inband { "inband" } else { "rfc4733" });
@@ -274,6 +289,7 @@ impl Session {
         self.inlet = Inlet::new(settings.format, settings.rate, self.spec.sample_rate);
         self.drop_stale_capture();
         self.listen_to_words(Some(&settings));
+        self.listen_for_voices(asked.barge, now);
         let mut client = Client::new(settings, self.spec.sample_rate, now.at);
         let listening = client.outlet.is_some();
         if settings.protocol == Protocol::Native {
@@ -334,6 +350,7 @@ impl Session {
         self.inlet.flush(&mut self.queue);
         self.queue.close();
         self.pause_at = None;
+        self.release_hold();
         if std::mem::take(&mut self.paused) {
             self.order(Command::Pause(false));
         }
@@ -368,7 +385,8 @@ impl Session {
         let client = self.client.as_ref().map(Client::deadline);
         let dropped = self.has_dropped().then_some(self.dropped_hush.not_before).flatten();
         let refused = (self.refused > 0).then_some(self.refused_hush.not_before).flatten();
-        let due = [self.lost_at, self.pause_at, self.level_at, client, dropped, refused];
+        let held = self.hearing.as_ref().and_then(|hearing| hearing.deadline());
+        let due = [self.lost_at, self.pause_at, self.level_at, client, dropped, refused, held];
         due.into_iter().flatten().min()
     }
 
@@ -377,8 +395,12 @@ impl Session {
     /// Returns whether decoding is left to be done in another turn.
     pub(super) fn pump(&mut self, now: Moment) -> bool {
         let more = self.decode_pending(now);
+        self.hear_time(now);
         if let Some(line) = &mut self.line {
-            self.queue.pump(&mut line.playout);
+            let hearing = &mut self.hearing;
+            self.queue.pump_past(&mut line.playout, |position, samples| {
+                hearing.iter_mut().for_each(|hearing| hearing.queued(position, samples));
+            });
             let port = &line.port;
             if self.queue.is_waiting()
                 && self.caught_up_at.is_none_or(|at| now.at.duration_since(at) >= CATCH_UP)
@@ -394,6 +416,7 @@ impl Session {
             }
         }
         self.capture();
+        self.act_on_hearing(now);
         self.watch_level(now.at);
         while let Some(fact) = self.queue.next_fact() {
             self.on_fact(fact, now);
@@ -453,6 +476,9 @@ impl Session {
         }
         self.queue.start();
         self.start_words();
+        if self.client.is_none() {
+            self.listen_for_voices(self.spec.options.barge, now);
+        }
         if self.client.is_none() && !self.spec.observer {
             let patience = if self.was_attached { self.spec.linger } else { self.spec.wait };
             self.lost_at = Some(now.at + patience);

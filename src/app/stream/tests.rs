@@ -1,6 +1,7 @@
 //! The stream's task against a leg stepped by hand and sockets in memory, in virtual time.
 
 mod bare;
+mod barge;
 mod hostile;
 mod lifetime;
 mod native;
@@ -182,6 +183,7 @@ fn spec() -> StreamSpec {
         wait: Duration::from_secs(10),
         linger: Duration::from_secs(30),
         observer: false,
+        hearing: crate::app::hearing::HearingSpec::default(),
         stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
         transcribe: None,
     }

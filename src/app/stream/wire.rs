@@ -85,6 +85,11 @@ pub enum Request {
         /// How.
         method: DtmfMethod,
     },
+    /// What becomes of what was paused because the caller spoke.
+    BargeIn {
+        /// The caller has the word: throw it away.
+        confirm: bool,
+    },
     /// Something that is not the stream's to do, but the call's.
     Wish(Box<Wish>),
     /// End the call.
@@ -140,11 +145,11 @@ struct Fields {
     replaces_call_id: Option<String>,
     #[serde(alias = "onPeerHangup")]
     on_peer_hangup: Option<String>,
+    decision: Option<String>,
 }
 
 /// Commands of the protocol that are answered with `not_implemented`.
-const UNSERVED: [&str; 8] =
-    ["barge_in", "event", "mute", "play", "record", "say", "unmute", "audio"];
+const UNSERVED: [&str; 7] = ["event", "mute", "play", "record", "say", "unmute", "audio"];
 
 /// Reads one text message of a client.
 ///
@@ -204,6 +209,16 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
             duration_ms: fields.duration_ms,
             gap_ms: fields.gap_ms,
             method: method(fields.method.as_deref())?,
+        },
+        "barge_in" => Request::BargeIn {
+            confirm: match fields.decision.as_deref() {
+                Some("confirm") => true,
+                Some("reject") => false,
+                Some(_) => {
+                    return Err(("invalid_field", "decision must be confirm or reject".to_owned()));
+                }
+                None => return Err(("missing_field", "decision is missing".to_owned())),
+            },
         },
         "hold" => wish(Wish::Hold),
         "unhold" => wish(Wish::Resume),
@@ -408,6 +423,28 @@ pub enum Told {
         /// `rfc4733`, `info` or `inband`.
         method: &'static str,
     },
+    /// The caller began or stopped to speak.
+    Speech {
+        /// `started` or `stopped`.
+        state: &'static str,
+        /// `caller`.
+        track: &'static str,
+        /// First or last sound of the voice, in the caller's samples since listening began.
+        position_ms: u64,
+        /// How long the voice lasted; of `stopped`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        duration_ms: Option<u64>,
+        /// Playout was paused for it and waits so long for a `barge_in`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        decision_deadline_ms: Option<u64>,
+    },
+    /// Playout was paused for a key.
+    BargeIn {
+        /// `dtmf`.
+        by: &'static str,
+        /// It waits so long for a `barge_in`.
+        decision_deadline_ms: u64,
+    },
     /// Something became of an utterance.
     Playback {
         /// `started`, `completed`, `cleared`, `paused` or `resumed`.
@@ -592,6 +629,8 @@ pub struct Start {
     pub buffer_ms: u32,
     /// `queue`.
     pub playout: &'static str,
+    /// `off`, `notify`, `clear` or `pause`.
+    pub barge_in: &'static str,
     /// Whether transcripts come.
     pub transcription: Transcribing,
     /// The caller's own parameters from the create request.
@@ -688,6 +727,8 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         | Told::Interrupted { .. }
         | Told::Outcome { .. }
         | Told::Dtmf { .. }
+        | Told::Speech { .. }
+        | Told::BargeIn { .. }
         | Told::Playback { .. }
         | Told::Mark { .. }
         | Told::Flow { .. }
@@ -770,6 +811,7 @@ mod tests {
                     method: DtmfMethod::Auto,
                 },
             ),
+            (r#"{"type":"barge_in","decision":"reject"}"#, Request::BargeIn { confirm: false }),
             (r#"{"type":"hold"}"#, wish(Wish::Hold)),
             (r#"{"type":"unhold"}"#, wish(Wish::Resume)),
             (r#"{"type":"ring"}"#, wish(Wish::Ring)),
@@ -840,6 +882,8 @@ mod tests {
             (r#"{"type":"transfer","to":"sip:x@y.example"}"#, None, "invalid_field"),
             (r#"{"type":"transfer","to":"+14155550123","mode":"attended"}"#, None, "missing_field"),
             (r#"{"type":"transfer","to":"+14155550123","timeout":1}"#, None, "invalid_field"),
+            (r#"{"type":"barge_in","decision":"maybe"}"#, None, "invalid_field"),
+            (r#"{"type":"barge_in","id":"b"}"#, id("b"), "missing_field"),
             (r#"{"type":"bridge","call_id":"x"}"#, None, "invalid_field"),
             (r#"{"type":"hangup","after":"lunch"}"#, None, "invalid_field"),
             (r#"{"type":"ping","id":{}}"#, None, "invalid_field"),

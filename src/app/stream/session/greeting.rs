@@ -32,6 +32,7 @@ impl Session {
             outward,
             buffer_ms: settings.buffer_ms,
             playout: "queue",
+            barge_in: self.barge_mode().as_str(),
             transcription: self.transcribing(settings),
             parameters: self.spec.parameters.clone(),
             linger_ms: u64::try_from(self.spec.linger.as_millis()).unwrap_or(u64::MAX),
