@@ -12,6 +12,7 @@ pub mod echo;
 pub mod gain;
 pub mod halfband;
 pub mod plc;
+pub mod progress;
 pub mod prompt;
 pub mod rate;
 pub mod resample;

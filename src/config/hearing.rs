@@ -1,4 +1,4 @@
-//! `[vad]` and `[barge_in]`: what is made of the caller's voice.
+//! `[vad]`, `[tones]` and `[barge_in]`: what is made of the caller's sound.
 
 use super::declare::{choice, section};
 use std::time::Duration;
@@ -10,6 +10,17 @@ section! {
         ///
         /// Shorter answers sooner and cuts people off who think; longer waits for them.
         pause: Duration ["100ms"..="5s"] = "500ms", Call;
+    }
+}
+
+section! {
+    /// Tones of the network: ringing, busy, reorder, special information, dial, fax.
+    Tones {
+        /// Tells streams (`tone`) and notes in the call object what is heard in streams and
+        /// prompts; a stream may ask otherwise.
+        ///
+        /// Costs 1 to 2 µs per 20 ms and call, and the caller's audio is looked at in all of them.
+        detect: bool = false, Call;
     }
 }
 

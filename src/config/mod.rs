@@ -35,7 +35,7 @@ pub mod value;
 pub use address::{CallerId, Cidr, InstanceScope, Listen, PortRange, Prefix, SipUri, Url};
 pub use agent::{Agent, AgentProfile, HttpTool, TransferMode, TransferTarget, Voicemail};
 pub use api::{Api, ApiKey, Scope};
-pub use hearing::{BargeIn, BargeMode, BargeTimeout, Vad};
+pub use hearing::{BargeIn, BargeMode, BargeTimeout, Tones, Vad};
 pub use limits::Limits;
 pub use line::{Action, Dedupe, HashName, Instance, Route, RouteAuth, RouteHeader};
 pub use node::{Level, Log, LogFormat, Node, Webhook};
@@ -81,6 +81,8 @@ section! {
         playout: Playout, Call;
         /// When a voice begins and ends.
         vad: Vad, Call;
+        /// Tones of the network.
+        tones: Tones, Call;
         /// What the caller's voice does to what is played.
         barge_in: BargeIn, Call;
         /// Bounds on what the gateway takes on.

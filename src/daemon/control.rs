@@ -290,6 +290,7 @@ impl Switchboard {
             session,
             content: Content::Party(record.call_type),
             transcribe: None,
+            amd: None,
             dial: Some(dial),
             offer: None,
             codecs,

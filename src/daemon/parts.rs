@@ -6,6 +6,7 @@ use super::call_driver::{AppLeg, agent_leg, now, prompt_leg};
 use super::gate;
 use crate::api::gateway::{Content, Spoken};
 use crate::app::bridge::PaceSpec;
+use crate::app::hearing::{AmdSpec, HearingSpec};
 use crate::app::prompt::{PromptSpec, Source};
 use crate::app::transcribe::Transcribe;
 use crate::audio::codec::{CodecId, SampleRate};
@@ -19,6 +20,7 @@ use crate::sdp::{LocalMedia, SrtpPolicy};
 use crate::sip::interface::{Command, network_holds};
 use crate::speech::tts::{SpeakRequest, Speech, Tts};
 use crate::store::Store;
+use crate::turn::barge::BargeSpec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
@@ -130,7 +132,7 @@ pub(super) struct StreamDefaults {
     /// How long a call goes on without its client.
     pub linger: Duration,
     /// What the ears are for.
-    pub hearing: crate::app::hearing::HearingSpec,
+    pub hearing: HearingSpec,
     /// Rate of headerless audio by instance, and for all others.
     pub rates: BTreeMap<String, u32>,
 }
@@ -288,6 +290,7 @@ impl Parts {
         &self,
         content: &Content,
         transcribe: Option<&Transcribe>,
+        amd: Option<AmdSpec>,
         record: &CallRecord,
     ) -> Result<Option<AppLeg>, String> {
         let (source, repeat) = match content {
@@ -301,7 +304,14 @@ impl Parts {
             }
         };
         let transcribe = transcribe.cloned().map(|wanted| (wanted, self.agents.parts.stt.clone()));
-        Ok(Some(prompt_leg(PromptSpec { source, repeat, sample_rate: RATE, transcribe })))
+        let hearing = HearingSpec {
+            machine: amd.map(|amd| amd.machine),
+            barge: BargeSpec::default(),
+            ..self.stream.hearing
+        };
+        let sample_rate = RATE;
+        let prompt = PromptSpec { source, repeat, sample_rate, transcribe, hearing, amd };
+        Ok(Some(prompt_leg(prompt)))
     }
 
     fn speak(&self, spoken: &Spoken) -> Result<Speech, String> {

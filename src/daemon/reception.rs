@@ -195,7 +195,7 @@ impl Switchboard {
         record.metadata = metadata;
         let (app, seats) = match action.plan {
             Plan::Inbound { .. } | Plan::Ask { .. } => {
-                self.stream_leg(&record, &action.content, None)
+                self.stream_leg(&record, &action.content, None, None)
             }
             Plan::Outbound { .. } | Plan::RingOnly { .. } | Plan::Reject { .. } => (None, None),
         };
@@ -205,6 +205,7 @@ impl Switchboard {
             session,
             content: action.content,
             transcribe: None,
+            amd: None,
             dial: None,
             offer: incoming.sdp,
             app,

@@ -301,6 +301,8 @@ fn hearing(config: &Config) -> HearingSpec {
             confirm_late: barge.on_timeout == BargeTimeout::Confirm,
         },
         voice_pause: config.vad.pause,
+        tones: config.tones.detect,
+        machine: None,
     }
 }
 

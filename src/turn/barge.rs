@@ -187,6 +187,8 @@ pub enum Output {
     Clear,
     /// Go on playing.
     Resume,
+    /// Go on with what comes after what was thrown away.
+    Release,
 }
 
 /// A voice that was found.
@@ -252,7 +254,7 @@ impl BargeCore {
             Input::Decided { confirm } => self.decide(confirm),
             Input::Cleared => {
                 if self.held.take().is_some() {
-                    self.outputs.push_back(Output::Resume);
+                    self.outputs.push_back(Output::Release);
                 }
             }
             Input::Kept => self.held = None,
@@ -378,9 +380,10 @@ impl BargeCore {
             return;
         }
         if confirm {
-            self.outputs.push_back(Output::Clear);
+            self.outputs.extend([Output::Clear, Output::Release]);
+        } else {
+            self.outputs.push_back(Output::Resume);
         }
-        self.outputs.push_back(Output::Resume);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod answerer;
 pub mod barge;
 pub mod interface;
 pub mod ledger;
+pub mod machine;
 
 mod caller;
 mod collect;

@@ -118,6 +118,7 @@ impl Server {
             linger: Duration::from_secs(30),
             observer: false,
             hearing: crate::app::hearing::HearingSpec::default(),
+            amd: None,
             stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
             transcribe: None,
         };

@@ -9,6 +9,7 @@ use super::instance::metadata;
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::Spoken;
 use crate::app::agent::request::AgentRequest;
+use crate::app::hearing::AmdSpec;
 use crate::app::stream::{QueryBlame, StreamOptions};
 use crate::app::transcribe::Transcribe;
 use crate::call::record::CallType;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 mod agent;
+mod amd;
 mod barge;
 mod base64;
 pub mod decision;
@@ -110,6 +112,8 @@ pub struct CreateCall {
     pub metadata: Map<String, Value>,
     /// Whether and how the caller's words are written down.
     pub transcribe: Option<Transcribe>,
+    /// What is done about who answers.
+    pub amd: Option<AmdSpec>,
 }
 
 /// What a request wants played or done.
@@ -160,6 +164,11 @@ impl CreateCall {
         let longest = read.integer(&mut faults, "maxDuration", 1..=86_400);
         let metadata = metadata(&mut read, &mut faults).unwrap_or_default();
         let transcribe = agent::transcribe(&mut read, &mut faults, context.strict);
+        // An agent judges by itself; its `voicemail` says what becomes of a machine.
+        let agent = call_type == Some(CallType::DynamicAgent);
+        let prompt = call_type != Some(CallType::DynamicStream);
+        let amd =
+            if agent { None } else { amd::amd(&mut read, &mut faults, prompt, context.strict) };
         defaults_only(&mut read, &mut faults, call_type);
         read.finish(&mut faults, context.strict);
         faults.into_result()?;
@@ -179,6 +188,7 @@ impl CreateCall {
             max_duration: longest.map_or(context.defaults.max_duration, seconds),
             metadata,
             transcribe,
+            amd,
         })
     }
 }
@@ -518,7 +528,7 @@ fn stream(
 }
 
 /// Fields of `stream`, and what the same is called in the query of the upgrade.
-const STREAM_PARAMETERS: [(&str, &str); 9] = [
+const STREAM_PARAMETERS: [(&str, &str); 10] = [
     ("protocol", "protocol"),
     ("format", "format"),
     ("rate", "rate"),
@@ -528,6 +538,7 @@ const STREAM_PARAMETERS: [(&str, &str); 9] = [
     ("listen", "listen"),
     ("playout", "playout"),
     ("bufferMs", "buffer_ms"),
+    ("tones", "tones"),
 ];
 
 fn stream_options(pairs: &[(String, String)], faults: &mut Faults) -> Option<StreamOptions> {
@@ -559,8 +570,13 @@ fn defaults_only(read: &mut Object<'_>, faults: &mut Faults, call_type: Option<C
         ("bargeIn", "mode", json!("off")),
         ("record", "enabled", json!(false)),
     ] {
-        // A stream has read this one.
-        if section == "bargeIn" && call_type == Some(CallType::DynamicStream) {
+        // Others have read these.
+        let read_by = match section {
+            "amd" => call_type != Some(CallType::DynamicAgent),
+            "bargeIn" => call_type == Some(CallType::DynamicStream),
+            _ => false,
+        };
+        if read_by {
             continue;
         }
         let Some(mut object) = read.object(faults, section) else { continue };

@@ -164,6 +164,8 @@ pub struct StreamOptions {
     pub transcripts: Option<Transcripts>,
     /// What the caller's voice is to do to what is played.
     pub barge: BargeWish,
+    /// Whether tones of the network are told.
+    pub tones: Option<bool>,
 }
 
 /// Why a parameter was not accepted.
@@ -262,6 +264,13 @@ impl StreamOptions {
                 let mode = Mode::from_name(value).ok_or(QueryProblem::invalid(name, detail))?;
                 self.barge.mode = Some(mode);
             }
+            "tones" => {
+                self.tones = Some(match value {
+                    "on" => true,
+                    "off" => false,
+                    _ => return Err(QueryProblem::invalid(name, "must be on or off")),
+                });
+            }
             "playout" => only(name, value, "queue", &["live"])?,
             "envelope" => only(name, value, "binary", &["json"])?,
             "jitter" => only(name, value, "asap", &["paced"])?,
@@ -273,8 +282,8 @@ impl StreamOptions {
             "ticket" => {}
             _ => {
                 let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, \
-                              frame_ms, listen, transcripts, barge_in, buffer_ms, playout, \
-                              envelope, jitter, role";
+                              frame_ms, listen, transcripts, barge_in, tones, buffer_ms, \
+                              playout, envelope, jitter, role";
                 return Err(QueryProblem::invalid(name, detail));
             }
         }
@@ -296,6 +305,7 @@ impl StreamOptions {
             buffer_ms: self.buffer_ms.or(defaults.buffer_ms),
             transcripts: self.transcripts.or(defaults.transcripts),
             barge: self.barge.or(defaults.barge),
+            tones: self.tones.or(defaults.tones),
         }
     }
 }

@@ -201,7 +201,7 @@ impl Session {
             self.on_fact(fact, now);
         }
         self.orders.clear();
-        self.release_hold();
+        self.release_hold(now);
         (self.paused, self.dialling) = (false, false);
         (self.pause_at, self.level_at) = (None, None);
         while let Some(Digits { id, .. }) = self.digits.pop_front() {
@@ -221,12 +221,15 @@ impl Session {
             Control::Start => self.start(now),
             Control::CallEvent { event, detail } => {
                 self.ended_told |= event == "ended";
+                if event == "answered" {
+                    self.hear_answer(now);
+                }
                 let told = Told::CallEvent { event, detail };
                 self.tell(&told, now);
                 self.remember(told, now);
             }
             Control::Dtmf { digit, duration_ms } => {
-                self.hear_of(Input::Key);
+                self.hear_of(Input::Key, now);
                 let digit = char::from(digit);
                 self.tell(&Told::Dtmf { digit, duration_ms, method: "info" }, now);
             }
@@ -256,7 +259,7 @@ impl Session {
                 self.queue.handle(event);
             }
             Event::Dtmf { digit, duration_ms, inband, .. } => {
-                self.hear_of(Input::Key);
+                self.hear_of(Input::Key, now);
                 self.report(Report::Dtmf { digit, duration_ms });
                 let (digit, method) =
                     (char::from(digit), if inband { "inband" } else { "rfc4733" });
@@ -289,7 +292,7 @@ impl Session {
         self.inlet = Inlet::new(settings.format, settings.rate, self.spec.sample_rate);
         self.drop_stale_capture();
         self.listen_to_words(Some(&settings));
-        self.listen_for_voices(asked.barge, now);
+        self.listen_for_voices(&asked, now);
         let mut client = Client::new(settings, self.spec.sample_rate, now.at);
         let listening = client.outlet.is_some();
         if settings.protocol == Protocol::Native {
@@ -350,7 +353,7 @@ impl Session {
         self.inlet.flush(&mut self.queue);
         self.queue.close();
         self.pause_at = None;
-        self.release_hold();
+        self.release_hold(now);
         if std::mem::take(&mut self.paused) {
             self.order(Command::Pause(false));
         }
@@ -396,6 +399,9 @@ impl Session {
     pub(super) fn pump(&mut self, now: Moment) -> bool {
         let more = self.decode_pending(now);
         self.hear_time(now);
+        // First, so that what a voice stops is stopped with the next packet.
+        self.capture();
+        self.act_on_hearing(now);
         if let Some(line) = &mut self.line {
             let hearing = &mut self.hearing;
             self.queue.pump_past(&mut line.playout, |position, samples| {
@@ -415,8 +421,6 @@ impl Session {
                 self.orders.pop_front();
             }
         }
-        self.capture();
-        self.act_on_hearing(now);
         self.watch_level(now.at);
         while let Some(fact) = self.queue.next_fact() {
             self.on_fact(fact, now);
@@ -477,7 +481,7 @@ impl Session {
         self.queue.start();
         self.start_words();
         if self.client.is_none() {
-            self.listen_for_voices(self.spec.options.barge, now);
+            self.listen_for_voices(&self.spec.options.clone(), now);
         }
         if self.client.is_none() && !self.spec.observer {
             let patience = if self.was_attached { self.spec.linger } else { self.spec.wait };

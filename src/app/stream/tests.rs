@@ -1,7 +1,8 @@
 //! The stream's task against a leg stepped by hand and sockets in memory, in virtual time.
 
 mod bare;
-mod barge;
+
+mod hearing;
 mod hostile;
 mod lifetime;
 mod native;
@@ -184,6 +185,7 @@ fn spec() -> StreamSpec {
         linger: Duration::from_secs(30),
         observer: false,
         hearing: crate::app::hearing::HearingSpec::default(),
+        amd: None,
         stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
         transcribe: None,
     }

@@ -11,7 +11,7 @@ use super::options::IN_RATES;
 use crate::audio::decode::LiveFormat;
 use crate::call::control::{BridgeWish, DtmfMethod, OnPeerHangup, TransferWish, Wish};
 use crate::call::outcome::Utterance;
-use crate::call::record::{TransferMode, TransferView};
+use crate::call::record::{AnswererView, ToneView, TransferMode, TransferView};
 use crate::id::CallId;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -424,19 +424,17 @@ pub enum Told {
         method: &'static str,
     },
     /// The caller began or stopped to speak.
-    Speech {
-        /// `started` or `stopped`.
-        state: &'static str,
-        /// `caller`.
-        track: &'static str,
-        /// First or last sound of the voice, in the caller's samples since listening began.
-        position_ms: u64,
-        /// How long the voice lasted; of `stopped`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        duration_ms: Option<u64>,
-        /// Playout was paused for it and waits so long for a `barge_in`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        decision_deadline_ms: Option<u64>,
+    Speech(Speech),
+    /// The network said something in tones.
+    Tone(ToneView),
+    /// Who answered; a `call_event`, too.
+    #[serde(rename = "call_event")]
+    Answerer {
+        /// `amd`.
+        event: &'static str,
+        /// The verdict.
+        #[serde(flatten)]
+        answerer: AnswererView,
     },
     /// Playout was paused for a key.
     BargeIn {
@@ -589,6 +587,24 @@ impl Heard {
     }
 }
 
+/// The body of `speech`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Speech {
+    /// `started` or `stopped`.
+    pub state: &'static str,
+    /// `caller`.
+    pub track: &'static str,
+    /// First or last sound of the voice, in the caller's samples since the answer; before it, since
+    /// listening began.
+    pub position_ms: u64,
+    /// How long the voice lasted; of `stopped`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Playout was paused for it and waits so long for a `barge_in`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision_deadline_ms: Option<u64>,
+}
+
 /// Whether transcripts come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Transcribing {
@@ -715,6 +731,9 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
     let (kind, text, event, detail) = match told {
         Told::CallEvent { event, detail } => ("call_event", None, Some(*event), detail.as_deref()),
         Told::Transfer { event, state, .. } => ("call_event", None, Some(*event), Some(*state)),
+        Told::Answerer { event, answerer } => {
+            ("call_event", None, Some(*event), Some(answerer.answered_by.as_str()))
+        }
         Told::Transcript(heard) if heard.is_final => {
             ("transcript", Some(heard.text.as_str()), None, None)
         }
@@ -727,7 +746,8 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         | Told::Interrupted { .. }
         | Told::Outcome { .. }
         | Told::Dtmf { .. }
-        | Told::Speech { .. }
+        | Told::Speech(_)
+        | Told::Tone(_)
         | Told::BargeIn { .. }
         | Told::Playback { .. }
         | Told::Mark { .. }

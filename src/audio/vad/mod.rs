@@ -174,6 +174,11 @@ impl Vad {
         self.voice_end.is_some()
     }
 
+    /// While a voice sounds: one past the last sample that was surely part of it.
+    pub fn sounded_until(&self) -> Option<u64> {
+        self.voice_end
+    }
+
     /// Listens to samples that begin at this position. Gaps up to 60 ms are taken for silence; a
     /// longer one, or a step back, ends the voice and begins anew.
     pub fn push(&mut self, position: u64, samples: &[i16], sink: &mut impl FnMut(VadEvent)) {

@@ -94,10 +94,10 @@ fn a_pause_ends_by_a_decision_or_by_time() {
         assert!(rig.core.is_holding());
         rig
     };
-    let confirm = [Output::Clear, Output::Resume];
+    let confirm = [Output::Clear, Output::Release];
     assert_eq!(held().say(Input::Decided { confirm: true }), confirm);
     assert_eq!(held().say(Input::Decided { confirm: false }), [Output::Resume]);
-    assert_eq!(held().say(Input::Cleared), [Output::Resume]);
+    assert_eq!(held().say(Input::Cleared), [Output::Release]);
     let mut rig = held();
     assert_eq!(rig.core.deadline(), Some(MS(rig.at + 500)));
     assert_eq!(rig.hear(480, Likeness::Alone), []);
@@ -136,7 +136,7 @@ fn keys_stop_only_what_plays() {
     rig.at += 300;
     assert_eq!(rig.say(Input::Key), [], "the second key does not ask again");
     rig.at += 200;
-    assert_eq!(rig.say(Input::Tick), [Output::Clear, Output::Resume]);
+    assert_eq!(rig.say(Input::Tick), [Output::Clear, Output::Release]);
 }
 
 #[test]

@@ -87,15 +87,15 @@ impl Session {
             Request::Mark(name) => self.queue.mark(&name).map_err(refused)?,
             Request::Clear { fade_ms, utterance } => {
                 self.clear(id, fade_ms, utterance.as_ref(), now)?;
-                self.hear_of(Input::Cleared);
+                self.hear_of(Input::Cleared, now);
                 return Ok(());
             }
             Request::Pause => {
-                self.release_hold();
+                self.release_hold(now);
                 self.pause(true, now);
             }
             Request::Resume => {
-                self.release_hold();
+                self.release_hold(now);
                 self.pause(false, now);
             }
             Request::BargeIn { confirm } => self.decide_barge_in(confirm, now)?,

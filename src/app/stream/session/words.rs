@@ -101,15 +101,14 @@ impl Session {
 
     /// Moves caller audio to the client, to the engine and to the ears.
     pub(super) fn capture(&mut self) {
-        let Self { line, client, words, hearing, started, samples, .. } = self;
-        let mut hearing = hearing.as_mut().filter(|_| *started);
+        let Self { line, client, words, hearing, samples, .. } = self;
         let Some(line) = line else { return };
         let port = &line.port;
         let mut tap = |position: u64, frame: &[i16]| {
             if let Words::Heard(transcriber) = words {
                 transcriber.push(position, frame);
             }
-            if let Some(hearing) = &mut hearing {
+            if let Some(hearing) = hearing {
                 hearing.take(position, frame);
             }
         };
@@ -136,6 +135,9 @@ impl Session {
 
     fn on_transcript(&mut self, said: &Transcript, now: Moment) {
         let Words::Heard(transcriber) = &self.words else { return };
+        if let Some(hearing) = &mut self.hearing {
+            hearing.words(&said.text, said.is_final);
+        }
         let heard = Heard {
             text: said.text.to_string(),
             is_final: said.is_final,
