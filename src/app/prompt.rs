@@ -181,6 +181,8 @@ struct PromptTask {
     leg: Option<(Line, Ears)>,
     started: bool,
     ending: Ending,
+    /// When the leg was last asked to tell the end.
+    watched_at: Option<Instant>,
     /// Commands that the leg must still hear.
     orders: Vec<Command>,
     digits: String,
@@ -229,6 +231,7 @@ impl PromptTask {
             leg: None,
             started: false,
             ending: Ending::Ahead,
+            watched_at: None,
             orders: Vec::new(),
             digits: String::new(),
             lengths: (None, None),
@@ -346,7 +349,7 @@ impl PromptTask {
         self.orders.clear();
         self.digits.clear();
         if self.ending != Ending::Told {
-            self.ending = Ending::Ahead;
+            (self.ending, self.watched_at) = (Ending::Ahead, None);
         }
         if let Some(leg) = whole(line, ears)
             && let Err(Ok(leg)) = reply.send(Ok(leg))
@@ -425,7 +428,7 @@ impl PromptTask {
     fn rewind(&mut self) {
         self.held = true;
         self.reel.rewind(self.repeat);
-        self.ending = Ending::Ahead;
+        (self.ending, self.watched_at) = (Ending::Ahead, None);
         if let Some((line, _)) = &self.leg {
             self.orders.retain(|order| !matches!(order, Command::Watch { .. }));
             self.orders.push(Command::Clear { up_to: line.playout.position(), token: 0 });
@@ -503,8 +506,10 @@ impl PromptTask {
         }
         if let Ending::Written(position) = self.ending
             && self.orders.len() < ORDERS_MAX
+            && self.watched_at.is_none_or(|at| at.elapsed() >= REFILL)
         {
-            // Asked again each time: the answer to one may be lost.
+            // Asked again and again: the answer to one may be lost.
+            self.watched_at = Some(Instant::now());
             self.orders.push(Command::Watch { position, token: 0 });
         }
         let refused = self.orders.iter().position(|order| !line.port.send(*order));
@@ -772,8 +777,8 @@ mod tests {
         rig.reports().into_iter().filter_map(of).collect()
     }
 
-    fn amd(sync: bool, action: AmdAction) -> Option<AmdSpec> {
-        Some(AmdSpec { sync, action, machine: crate::turn::machine::MachineSpec::default() })
+    fn amd(sync: bool, action: AmdAction) -> AmdSpec {
+        AmdSpec { sync, action, machine: crate::turn::machine::MachineSpec::default() }
     }
 
     /// Somebody who says these sentences, and then listens.
@@ -791,7 +796,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_prompt_waits_for_a_person() {
         let content = Source::Samples(samples(4_000));
-        let mut rig = Rig::with(content, 1, amd(true, AmdAction::LeaveMessage));
+        let mut rig = Rig::with(content, 1, Some(amd(true, AmdAction::LeaveMessage)));
         rig.control.try_send(Control::Start).ok().unwrap();
         // "Yes, please."
         hear(&mut rig, &voice(&[1], 300)).await;
@@ -805,7 +810,7 @@ mod tests {
     async fn a_message_begins_anew_behind_the_beep() {
         for sync in [true, false] {
             let content = Source::Samples(samples(80_000));
-            let mut rig = Rig::with(content, 1, amd(sync, AmdAction::LeaveMessage));
+            let mut rig = Rig::with(content, 1, Some(amd(sync, AmdAction::LeaveMessage)));
             rig.control.try_send(Control::Start).ok().unwrap();
             hear(&mut rig, &voice(&[0, 3], 200)).await;
             assert_eq!(judged(&mut rig), ["machine"]);
@@ -813,7 +818,7 @@ mod tests {
             assert_eq!(before == 0, sync, "{before}");
             hear(&mut rig, &crate::audio::vad::tests::tones(&[1_000.0], -15.0, 3_200)).await;
             assert_eq!(rig.leg.sent.len(), before, "it is quiet while the greeting lasts");
-            hear(&mut rig, &[0; 16_000]).await;
+            hear(&mut rig, &vec![0; 16_000]).await;
             let said = &rig.leg.sent[before..];
             assert!(said.len() > 12_000, "{}", said.len());
             assert_eq!(said[..12_000], samples(12_000)[..], "from its first sample");
@@ -831,7 +836,7 @@ mod tests {
             (AmdAction::Report, vec!["machine"]),
         ] {
             let content = Source::Samples(samples(160_000));
-            let mut rig = Rig::with(content, 1, amd(false, action));
+            let mut rig = Rig::with(content, 1, Some(amd(false, action)));
             rig.control.try_send(Control::Start).ok().unwrap();
             hear(&mut rig, &voice(&[0, 3], 0)).await;
             assert_eq!(judged(&mut rig), wanted);

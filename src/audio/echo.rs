@@ -164,7 +164,9 @@ impl EchoGate {
             let Some(came) = self.thin.push(f32::from(sample)) else { continue };
             index = index.saturating_add(1);
             let place = self.caller.get_mut(EARLY + self.filled);
-            place.into_iter().for_each(|place| *place = came);
+            if let Some(place) = place {
+                *place = came;
+            }
             self.filled += 1;
             if self.filled == BLOCK {
                 self.filled = 0;
@@ -179,7 +181,8 @@ impl EchoGate {
     pub fn break_off(&mut self) {
         self.caller.fill(0.0);
         self.filled = 0;
-        (self.products.fill(0.0), self.squares.fill(0.0));
+        self.products.fill(0.0);
+        self.squares.fill(0.0);
         self.power = 0.0;
     }
 
@@ -198,7 +201,8 @@ impl EchoGate {
             self.correlate(&caller);
             Likeness { is_audible, ..self.judge() }
         } else {
-            (self.products.fill(0.0), self.squares.fill(0.0));
+            self.products.fill(0.0);
+            self.squares.fill(0.0);
             let (over_db, correlation) = (0.0, 0.0);
             let (is_sounding, is_echo) = (false, false);
             Likeness { is_sounding, is_audible, is_echo, over_db, correlation, lag_ms: 0 }

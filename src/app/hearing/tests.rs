@@ -91,7 +91,7 @@ fn a_voice_alone_is_told_where_it_was() {
     let sentence = &crate::audio::vad::tests::sentences()[0];
     let mut caller = vec![0; 16_000];
     caller.extend_from_slice(sentence);
-    caller.extend_from_slice(&[0; 16_000]);
+    caller.extend(vec![0; 16_000]);
     let silence = vec![0.0; caller.len()];
     let told = outputs(&silence, &caller, Mode::Notify);
     let [

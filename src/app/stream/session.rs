@@ -405,7 +405,9 @@ impl Session {
         if let Some(line) = &mut self.line {
             let hearing = &mut self.hearing;
             self.queue.pump_past(&mut line.playout, |position, samples| {
-                hearing.iter_mut().for_each(|hearing| hearing.queued(position, samples));
+                if let Some(hearing) = hearing {
+                    hearing.queued(position, samples);
+                }
             });
             let port = &line.port;
             if self.queue.is_waiting()

@@ -294,7 +294,7 @@ impl Model {
         let notify = "Event: refer\r\nContent-Type: message/sipfrag\r\nSubscription-State: ";
         match choice % 16 {
             0..4 => {
-                self.ask("INVITE", extra, if (choice / 16).is_multiple_of(4) { "" } else { SDP })
+                self.ask("INVITE", extra, if (choice / 16).is_multiple_of(4) { "" } else { SDP });
             }
             4 | 5 => self.ask("UPDATE", extra, SDP),
             6 | 7 => self.ask("UPDATE", extra, ""),

@@ -67,16 +67,16 @@ fn a_voice_is_told_after_the_debounce_and_its_end_too() {
 
 #[test]
 fn each_mode_does_what_it_says() {
-    let wanted: [(Mode, &dyn Fn(Duration) -> Vec<Output>); 4] = [
-        (Mode::Off, &|_| vec![]),
-        (Mode::Notify, &|onset| vec![started(onset, None)]),
-        (Mode::Clear, &|onset| vec![started(onset, None), Output::Clear]),
-        (Mode::Pause, &|onset| vec![Output::Pause, started(onset, Some(500))]),
-    ];
-    for (mode, outputs) in wanted {
+    let outputs = |mode, onset| match mode {
+        Mode::Off => vec![],
+        Mode::Notify => vec![started(onset, None)],
+        Mode::Clear => vec![started(onset, None), Output::Clear],
+        Mode::Pause => vec![Output::Pause, started(onset, Some(500))],
+    };
+    for mode in Mode::ALL {
         let mut rig = Rig::playing(mode);
         let onset = rig.voice();
-        assert_eq!(rig.hear(160, Likeness::Unlike), outputs(onset), "{mode:?}");
+        assert_eq!(rig.hear(160, Likeness::Unlike), outputs(mode, onset), "{mode:?}");
         // While nothing plays there is nothing to stop.
         let mut rig = Rig::new(mode);
         let onset = rig.voice();

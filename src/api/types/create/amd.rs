@@ -65,7 +65,7 @@ mod tests {
     use crate::api::types::create::{CreateCall, CreateContext, CreateDefaults};
     use serde_json::{Value, json};
 
-    fn asked(call_type: &str, amd: Value) -> Result<Option<AmdSpec>, String> {
+    fn asked(call_type: &str, amd: &Value) -> Result<Option<AmdSpec>, String> {
         let context = CreateContext {
             defaults: CreateDefaults::default(),
             strict: true,
@@ -95,12 +95,12 @@ mod tests {
         };
         let all = json!({"mode": "sync", "action": "leave_message", "beep": true,
                          "greetingMs": 2000});
-        assert_eq!(asked("FIXED_TTS", all), Ok(Some(wanted)));
+        assert_eq!(asked("FIXED_TTS", &all), Ok(Some(wanted)));
         let usual =
             AmdSpec { sync: false, action: AmdAction::Report, machine: MachineSpec::default() };
-        assert_eq!(asked("DYNAMIC_STREAM", json!({"mode": "async"})), Ok(Some(usual)));
-        assert_eq!(asked("FIXED_TTS", json!({"mode": "off"})), Ok(None));
-        assert_eq!(asked("FIXED_TTS", Value::Null), Ok(None));
+        assert_eq!(asked("DYNAMIC_STREAM", &json!({"mode": "async"})), Ok(Some(usual)));
+        assert_eq!(asked("FIXED_TTS", &json!({"mode": "off"})), Ok(None));
+        assert_eq!(asked("FIXED_TTS", &Value::Null), Ok(None));
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
             ("DYNAMIC_STREAM", json!({"mode": "sync"}), "/amd/mode"),
             ("DYNAMIC_STREAM", json!({"action": "leave_message"}), "/amd/action"),
         ] {
-            let problem = asked(call_type, wrong).unwrap_err();
+            let problem = asked(call_type, &wrong).unwrap_err();
             assert!(problem.contains(pointer), "{problem}");
         }
     }

@@ -37,7 +37,7 @@ mod tests {
     use crate::api::types::create::{CreateCall, CreateContext, CreateDefaults, RequestedContent};
     use serde_json::{Value, json};
 
-    fn wish(call_type: &str, barge_in: Value) -> Result<BargeWish, String> {
+    fn wish(call_type: &str, barge_in: &Value) -> Result<BargeWish, String> {
         let context = CreateContext {
             defaults: CreateDefaults::default(),
             strict: true,
@@ -74,9 +74,9 @@ mod tests {
             decision: Some(ms(800)),
             confirm_late: Some(false),
         };
-        assert_eq!(wish("DYNAMIC_STREAM", all), Ok(wanted));
-        assert_eq!(wish("DYNAMIC_STREAM", Value::Null), Ok(BargeWish::default()));
-        assert_eq!(wish("DYNAMIC_AGENT", json!({"mode": "off"})), Ok(BargeWish::default()));
+        assert_eq!(wish("DYNAMIC_STREAM", &all), Ok(wanted));
+        assert_eq!(wish("DYNAMIC_STREAM", &Value::Null), Ok(BargeWish::default()));
+        assert_eq!(wish("DYNAMIC_AGENT", &json!({"mode": "off"})), Ok(BargeWish::default()));
     }
 
     #[test]
@@ -88,10 +88,10 @@ mod tests {
             (json!({"onTimeout": "wait"}), "/bargeIn/onTimeout"),
             (json!({"when": 1}), "/bargeIn/when"),
         ] {
-            let problem = wish("DYNAMIC_STREAM", wrong).unwrap_err();
+            let problem = wish("DYNAMIC_STREAM", &wrong).unwrap_err();
             assert!(problem.contains(pointer), "{problem}");
         }
-        let problem = wish("DYNAMIC_AGENT", json!({"mode": "pause"})).unwrap_err();
+        let problem = wish("DYNAMIC_AGENT", &json!({"mode": "pause"})).unwrap_err();
         assert!(problem.contains("/bargeIn/mode"), "{problem}");
     }
 }
