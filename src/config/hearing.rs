@@ -19,7 +19,7 @@ section! {
         /// Tells streams (`tone`) and notes in the call object what is heard in streams and
         /// prompts; a stream may ask otherwise.
         ///
-        /// Costs 1 to 2 µs per 20 ms and call, and the caller's audio is looked at in all of them.
+        /// Costs some 5 µs per 20 ms and call, and the caller's audio is looked at in all of them.
         detect: bool = false, Call;
     }
 }
