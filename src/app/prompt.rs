@@ -799,7 +799,7 @@ mod tests {
         let mut rig = Rig::with(content, 1, Some(amd(true, AmdAction::LeaveMessage)));
         rig.control.try_send(Control::Start).ok().unwrap();
         // "Yes, please."
-        hear(&mut rig, &voice(&[1], 300)).await;
+        hear(&mut rig, &voice(&[1], 0)).await;
         assert!(rig.leg.sent.is_empty() && rig.leg.is_listening());
         hear(&mut rig, &voice(&[], 1_000)).await;
         assert_eq!(rig.leg.sent[..], samples(4_000)[..]);

@@ -19,9 +19,7 @@ use crate::observe::event;
 use crate::speech::stt::SttEvent;
 use crate::speech::tts::{SpeechPiece, Tts};
 use crate::turn::TurnCore;
-use crate::turn::interface::{
-    Answerer, Closing, Input, Output, TurnId, TurnSpec, VoicemailPolicy,
-};
+use crate::turn::interface::{Answerer, Closing, Input, Output, TurnId, TurnSpec, VoicemailPolicy};
 use crate::turn::machine::{AnsweredBy, Verdict};
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -58,6 +58,9 @@ impl Session {
 
     /// Moves the ears' clock; call before sound is moved.
     pub(super) fn hear_time(&mut self, now: Moment) {
+        if self.hearing.is_none() {
+            return;
+        }
         let sent = self.sent();
         let playing = self.queue.sounding(sent).is_some() && !self.paused;
         if let Some(hearing) = &mut self.hearing {
