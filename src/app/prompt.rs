@@ -799,9 +799,10 @@ mod tests {
         let mut rig = Rig::with(content, 1, Some(amd(true, AmdAction::LeaveMessage)));
         rig.control.try_send(Control::Start).ok().unwrap();
         // "Yes, please."
-        hear(&mut rig, &voice(&[1], 0)).await;
+        let sound = voice(&[1], 1_500);
+        hear(&mut rig, &sound[..16_000]).await;
         assert!(rig.leg.sent.is_empty() && rig.leg.is_listening());
-        hear(&mut rig, &voice(&[], 1_000)).await;
+        hear(&mut rig, &sound[16_000..]).await;
         assert_eq!(rig.leg.sent[..], samples(4_000)[..]);
         assert_eq!(judged(&mut rig), ["human", "played 500"]);
     }
