@@ -11,8 +11,10 @@
 
 pub mod agent;
 pub mod bridge;
+mod clock;
 #[cfg(test)]
 mod fake;
+pub mod hearing;
 mod line;
 pub mod playout;
 pub mod prompt;
@@ -23,7 +25,7 @@ pub(crate) use line::dtmf_command;
 
 use crate::call::control::{HeardBy, Wish, WishError};
 use crate::call::outcome::{Outcome, Utterance};
-use crate::call::record::EndReason;
+use crate::call::record::{AnswererView, EndReason, ToneView};
 use crate::media::worker::LegHandle;
 use tokio::sync::oneshot;
 
@@ -132,6 +134,10 @@ pub enum Report {
         /// The name of a configured target.
         target: String,
     },
+    /// Who answered, as far as can be told; a later one replaces it.
+    Answered(AnswererView),
+    /// The network said something in tones.
+    Tone(ToneView),
     /// RTP began to flow from the peer.
     Flowing,
     /// Neither RTP nor RTCP for the configured time.

@@ -419,13 +419,22 @@ impl PlayoutQueue {
     ///
     /// Cost: copies what fits; no allocation in steady state.
     pub fn pump(&mut self, writer: &mut PlayoutWriter) {
+        self.pump_past(writer, |_, _| {});
+    }
+
+    /// The same; `tap` sees what moved, with the position of its first sample.
+    pub fn pump_past(&mut self, writer: &mut PlayoutWriter, mut tap: impl FnMut(u64, &[i16])) {
         if !self.started || self.halted {
             return;
         }
         let (front, back) = self.backlog.as_slices();
+        let begin = writer.position();
         let mut moved = writer.push(front);
+        tap(begin, front.get(..moved).unwrap_or_default());
         if moved == front.len() {
-            moved += writer.push(back);
+            let more = writer.push(back);
+            tap(begin + moved as u64, back.get(..more).unwrap_or_default());
+            moved += more;
         }
         self.backlog.drain(..moved);
         if self.backlog.is_empty() && self.backlog.capacity() > 4 * self.sample_rate as usize {

@@ -6,19 +6,24 @@
 //!  speech as it is made ────────────┘
 //! ```
 //!
-//! Owns when the ring is refilled and when the last sample has left. Copies no prompt: samples go
+//! Owns when the ring is refilled and when the last sample has left, and, where the request asks who
+//! answers, whether it waits for a person or a mailbox's beep. Copies no prompt: samples go
 //! from the shared memory straight into the ring, twice a second. Does not decide what the call
 //! does afterwards.
 
+use super::hearing::{AmdAction, AmdSpec, Heard, Hearing, HearingSpec, answerer};
 use super::line::{Ears, Line, dtmf_command, split, whole};
 use super::transcribe::{Transcribe, Transcriber};
 use super::{Control, Report};
+use crate::audio::rate::SampleRate;
 use crate::call::control::{HeardBy, WishError};
+use crate::call::record::{EndReason, ToneView};
 use crate::media::interface::{Command, Event};
 use crate::media::ring::PlayoutWriter;
 use crate::media::worker::LegHandle;
 use crate::speech::stt::{Stt, SttEvent};
 use crate::speech::tts::{Speech, SpeechPiece};
+use crate::turn::machine::{AnsweredBy, Output, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -50,6 +55,10 @@ pub struct PromptSpec {
     pub sample_rate: u32,
     /// How the caller's words are written down meanwhile, and by whom.
     pub transcribe: Option<(Transcribe, Stt)>,
+    /// What else is listened for.
+    pub hearing: HearingSpec,
+    /// What is done about who answers.
+    pub amd: Option<AmdSpec>,
 }
 
 /// Starts the application leg of one call; it ends after [`Control::Stop`] or with its queue.
@@ -86,13 +95,19 @@ struct Reel {
 }
 
 impl Reel {
-    fn new(source: Source, repeat: u32) -> Self {
+    fn new(source: Source, repeat: u32, keeps: bool) -> Self {
         let (pieces, speech) = match source {
             Source::Samples(samples) => (vec![samples], None),
             Source::Speech(speech) => (Vec::new(), Some(speech)),
         };
         let rounds = (repeat > 0).then_some(repeat);
-        Self { pieces, speech, keeps: repeat != 1, rounds, piece: 0, offset: 0 }
+        Self { pieces, speech, keeps: keeps || repeat != 1, rounds, piece: 0, offset: 0 }
+    }
+
+    /// Begins anew; what is played must have been kept.
+    fn rewind(&mut self, repeat: u32) {
+        self.rounds = (repeat > 0).then_some(repeat);
+        (self.piece, self.offset) = (0, 0);
     }
 
     fn add(&mut self, piece: Arc<[i16]>) {
@@ -129,7 +144,9 @@ impl Reel {
                     self.rounds = self.rounds.map(|rounds| rounds.saturating_sub(1));
                     let silent = self.pieces.iter().all(|piece| piece.is_empty());
                     if self.rounds == Some(0) || silent {
-                        self.pieces.clear();
+                        if !self.keeps {
+                            self.pieces.clear();
+                        }
                         return None;
                     }
                     (self.piece, self.offset) = (0, 0);
@@ -164,6 +181,8 @@ struct PromptTask {
     leg: Option<(Line, Ears)>,
     started: bool,
     ending: Ending,
+    /// When the leg was last asked to tell the end.
+    watched_at: Option<Instant>,
     /// Commands that the leg must still hear.
     orders: Vec<Command>,
     digits: String,
@@ -171,6 +190,12 @@ struct PromptTask {
     lengths: (Option<u64>, Option<u64>),
     /// Who writes the caller's words down.
     words: Option<Transcriber>,
+    /// Who listens for anything else.
+    hearing: Option<Box<Hearing>>,
+    amd: Option<AmdSpec>,
+    /// It is not known yet whether to play, or a greeting is not over.
+    held: bool,
+    repeat: u32,
     heard: Vec<i16>,
 }
 
@@ -190,21 +215,31 @@ impl PromptTask {
         control: mpsc::Receiver<Control>,
         reports: mpsc::Sender<Report>,
     ) -> Self {
+        let asked = spec.transcribe.as_ref().and_then(|(wanted, _)| wanted.language.clone());
+        let language = asked.unwrap_or_else(|| "en".to_owned());
         let opened = spec.transcribe.map(|(wanted, stt)| {
             Transcriber::open(&stt, &wanted, spec.sample_rate).map_err(|reason| reason.to_string())
         });
+        let keeps = spec.amd.is_some_and(|amd| amd.action == AmdAction::LeaveMessage);
+        let rate = SampleRate::new(spec.sample_rate).unwrap_or(SampleRate::HZ_8000);
+        let ears = || Box::new(Hearing::new(&spec.hearing, &language, rate, now()));
         let mut task = Self {
-            reel: Reel::new(spec.source, spec.repeat),
+            reel: Reel::new(spec.source, spec.repeat, keeps),
             sample_rate: u64::from(spec.sample_rate.max(1)),
             control,
             reports,
             leg: None,
             started: false,
             ending: Ending::Ahead,
+            watched_at: None,
             orders: Vec::new(),
             digits: String::new(),
             lengths: (None, None),
             words: None,
+            hearing: spec.hearing.is_needed().then(ears),
+            amd: spec.amd,
+            held: false,
+            repeat: spec.repeat,
             heard: Vec::new(),
         };
         if let Some(opened) = opened {
@@ -246,7 +281,7 @@ impl PromptTask {
     async fn wake(&mut self) -> Wake {
         let nap = self.nap();
         let has_room = self.reel.next_piece().is_none();
-        let listens = self.words.is_some();
+        let listens = self.listens();
         let ready = self.leg.as_ref().filter(|_| listens).map(|(_, ears)| ears.ready.clone());
         let events = self.leg.as_mut().map(|(_, ears)| &mut ears.events);
         let words = self.words.as_mut();
@@ -279,6 +314,10 @@ impl PromptTask {
             Some(Control::Leg(leg)) => self.take_leg(split(*leg)),
             Some(Control::Start) => {
                 self.started = true;
+                self.held = self.amd.is_some_and(|amd| amd.sync);
+                if let Some(hearing) = &mut self.hearing {
+                    hearing.answered();
+                }
                 if let Some(words) = &mut self.words {
                     words.start();
                 }
@@ -310,7 +349,7 @@ impl PromptTask {
         self.orders.clear();
         self.digits.clear();
         if self.ending != Ending::Told {
-            self.ending = Ending::Ahead;
+            (self.ending, self.watched_at) = (Ending::Ahead, None);
         }
         if let Some(leg) = whole(line, ears)
             && let Err(Ok(leg)) = reply.send(Ok(leg))
@@ -320,23 +359,88 @@ impl PromptTask {
     }
 
     fn take_leg(&mut self, leg: (Line, Ears)) {
-        self.orders.push(Command::Listen(self.words.is_some()));
+        self.orders.push(Command::Listen(self.listens()));
         self.leg = Some(leg);
     }
 
-    /// Hands the caller's audio to whoever writes it down.
+    /// Whether anybody needs the caller's audio.
+    fn listens(&self) -> bool {
+        self.words.is_some() || self.hearing.is_some()
+    }
+
+    /// Hands the caller's audio to whoever writes it down, and to the ears.
     fn listen(&mut self) -> bool {
-        let (Some((line, _)), Some(words)) = (&mut self.leg, &mut self.words) else { return true };
+        let Some((line, _)) = &mut self.leg else { return true };
+        if let Some(hearing) = &mut self.hearing {
+            hearing.on_time(now(), 0, false);
+        }
         loop {
             self.heard.clear();
-            let Some(header) = line.capture.pop(&mut self.heard) else { return true };
-            words.push(header.position, &self.heard);
+            let Some(header) = line.capture.pop(&mut self.heard) else { break };
+            if let Some(words) = &mut self.words {
+                words.push(header.position, &self.heard);
+            }
+            if let Some(hearing) = &mut self.hearing {
+                hearing.take(header.position, &self.heard);
+            }
+        }
+        self.act_on_hearing();
+        true
+    }
+
+    /// Tells and does what the ears put out.
+    fn act_on_hearing(&mut self) {
+        while let Some(hearing) = &mut self.hearing
+            && let Some(heard) = hearing.poll_output()
+        {
+            match heard {
+                Heard::Barge(_) => {}
+                Heard::Tone(tone, ms) => self.report(Report::Tone(ToneView::new(&tone, ms))),
+                Heard::Machine(Output::Verdict(verdict)) => self.on_verdict(&verdict),
+                Heard::Machine(Output::GreetingEnded { .. }) => self.held = false,
+            }
+        }
+        if self.hearing.as_ref().is_some_and(|hearing| hearing.is_done()) {
+            // Whoever never said when its greeting ended is not waited for.
+            (self.hearing, self.held) = (None, false);
+            self.orders.push(Command::Listen(self.listens()));
+        }
+    }
+
+    fn on_verdict(&mut self, verdict: &Verdict) {
+        self.report(Report::Answered(answerer(verdict)));
+        let action = self.amd.map(|amd| amd.action);
+        match (verdict.by, action) {
+            (AnsweredBy::Machine, Some(AmdAction::Hangup)) => {
+                let detail = Some(format!("a machine answered: {}", verdict.reason));
+                self.report(Report::Ended { reason: EndReason::AmdMachine, detail });
+            }
+            (AnsweredBy::Machine, Some(AmdAction::LeaveMessage)) if self.ending != Ending::Told => {
+                self.rewind();
+            }
+            (AnsweredBy::Machine | AnsweredBy::Human | AnsweredBy::Unknown, _) => {
+                self.held = false;
+            }
+        }
+    }
+
+    /// The prompt begins anew when the greeting is over.
+    fn rewind(&mut self) {
+        self.held = true;
+        self.reel.rewind(self.repeat);
+        (self.ending, self.watched_at) = (Ending::Ahead, None);
+        if let Some((line, _)) = &self.leg {
+            self.orders.retain(|order| !matches!(order, Command::Watch { .. }));
+            self.orders.push(Command::Clear { up_to: line.playout.position(), token: 0 });
         }
     }
 
     fn on_words(&mut self, event: Option<SttEvent>) -> bool {
         let lost = match event {
             Some(SttEvent::Transcript(said)) => {
+                if let Some(hearing) = &mut self.hearing {
+                    hearing.words(&said.text, said.is_final);
+                }
                 let line = self.words.as_ref().filter(|_| said.is_final);
                 if let Some(line) = line.map(|words| words.utterance(&said)) {
                     self.report(Report::Said(line));
@@ -354,7 +458,7 @@ impl PromptTask {
             ) => return true,
         };
         self.words = None;
-        self.orders.push(Command::Listen(false));
+        self.orders.push(Command::Listen(self.listens()));
         self.report(Report::Transcribing(Err(lost)));
         true
     }
@@ -392,7 +496,7 @@ impl PromptTask {
     /// Refills the ring and announces the end.
     fn play(&mut self) {
         let Some((line, _)) = &mut self.leg else { return };
-        if self.started && self.ending == Ending::Ahead {
+        if self.started && !self.held && self.ending == Ending::Ahead {
             self.reel.play(&mut line.playout);
             if self.reel.is_done() {
                 let position = line.playout.position();
@@ -402,8 +506,10 @@ impl PromptTask {
         }
         if let Ending::Written(position) = self.ending
             && self.orders.len() < ORDERS_MAX
+            && self.watched_at.is_none_or(|at| at.elapsed() >= REFILL)
         {
-            // Asked again each time: the answer to one may be lost.
+            // Asked again and again: the answer to one may be lost.
+            self.watched_at = Some(Instant::now());
             self.orders.push(Command::Watch { position, token: 0 });
         }
         let refused = self.orders.iter().position(|order| !line.port.send(*order));
@@ -440,6 +546,10 @@ impl PromptTask {
             tracing::debug!("a report of a prompt was dropped: the call's queue is full");
         }
     }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 /// The next of a queue that may not be there.
@@ -493,9 +603,16 @@ mod tests {
 
     impl Rig {
         fn new(source: Source, repeat: u32) -> Self {
+            Self::with(source, repeat, None)
+        }
+
+        fn with(source: Source, repeat: u32, amd: Option<AmdSpec>) -> Self {
             let (control, from_driver) = mpsc::channel(64);
             let (to_driver, reports) = mpsc::channel(64);
-            let spec = PromptSpec { source, repeat, sample_rate: 8000, transcribe: None };
+            let hearing =
+                HearingSpec { machine: amd.map(|amd| amd.machine), ..HearingSpec::default() };
+            let (sample_rate, transcribe) = (8000, None);
+            let spec = PromptSpec { source, repeat, sample_rate, transcribe, hearing, amd };
             let mut task = PromptTask::new(spec, from_driver, to_driver);
             let (leg, line, ears) = FakeLeg::line();
             task.take_leg((line, ears));
@@ -642,5 +759,91 @@ mod tests {
         rig.leg = FakeLeg::line().0;
         tokio::time::sleep(REFILL).await;
         assert!(matches!(rig.reports()[..], [Report::Failed { .. }]));
+    }
+
+    /// The caller says this, 20 ms at a time.
+    async fn hear(rig: &mut Rig, sound: &[i16]) {
+        for frame in sound.chunks_exact(160) {
+            rig.leg.hear(frame);
+            rig.beats(1).await;
+        }
+    }
+
+    fn judged(rig: &mut Rig) -> Vec<String> {
+        let of = |report: Report| match report {
+            Report::Answered(answerer) => Some(answerer.answered_by),
+            Report::Ended { reason, .. } => Some(format!("{reason:?}")),
+            Report::PlaybackDone { played_ms } => Some(format!("played {played_ms}")),
+            _ => None,
+        };
+        rig.reports().into_iter().filter_map(of).collect()
+    }
+
+    fn amd(sync: bool, action: AmdAction) -> AmdSpec {
+        AmdSpec { sync, action, machine: crate::turn::machine::MachineSpec::default() }
+    }
+
+    /// Somebody who says these sentences, and then listens.
+    fn voice(sentences: &[usize], then_ms: usize) -> Vec<i16> {
+        let all = crate::audio::vad::tests::sentences();
+        let mut sound = vec![0; 4_000];
+        for sentence in sentences {
+            sound.extend_from_slice(&all[*sentence]);
+            sound.extend([0; 1_600]);
+        }
+        sound.extend(vec![0; then_ms * 8]);
+        sound
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_prompt_waits_for_a_person() {
+        let content = Source::Samples(samples(4_000));
+        let mut rig = Rig::with(content, 1, Some(amd(true, AmdAction::LeaveMessage)));
+        rig.control.try_send(Control::Start).ok().unwrap();
+        // "Yes, please."
+        let sound = voice(&[1], 1_500);
+        hear(&mut rig, &sound[..16_000]).await;
+        assert!(rig.leg.sent.is_empty() && rig.leg.is_listening());
+        hear(&mut rig, &sound[16_000..]).await;
+        assert_eq!(rig.leg.sent[..], samples(4_000)[..]);
+        assert_eq!(judged(&mut rig), ["human", "played 500"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_begins_anew_behind_the_beep() {
+        for sync in [true, false] {
+            let content = Source::Samples(samples(80_000));
+            let mut rig = Rig::with(content, 1, Some(amd(sync, AmdAction::LeaveMessage)));
+            rig.control.try_send(Control::Start).ok().unwrap();
+            hear(&mut rig, &voice(&[0, 3], 200)).await;
+            assert_eq!(judged(&mut rig), ["machine"]);
+            let before = rig.leg.sent.len();
+            assert_eq!(before == 0, sync, "{before}");
+            hear(&mut rig, &crate::audio::vad::tests::tones(&[1_000.0], -15.0, 3_200)).await;
+            assert_eq!(rig.leg.sent.len(), before, "it is quiet while the greeting lasts");
+            hear(&mut rig, &vec![0; 16_000]).await;
+            let said = &rig.leg.sent[before..];
+            assert!(said.len() > 12_000, "{}", said.len());
+            assert_eq!(said[..12_000], samples(12_000)[..], "from its first sample");
+            assert!(!rig.leg.is_listening(), "there is nothing more to hear");
+            rig.beats(600).await;
+            assert_eq!(rig.leg.sent[before..], samples(80_000)[..]);
+            assert_eq!(judged(&mut rig).len(), 1, "played to its end");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_may_end_the_call_or_not_matter() {
+        for (action, wanted) in [
+            (AmdAction::Hangup, vec!["machine", "AmdMachine"]),
+            (AmdAction::Report, vec!["machine"]),
+        ] {
+            let content = Source::Samples(samples(160_000));
+            let mut rig = Rig::with(content, 1, Some(amd(false, action)));
+            rig.control.try_send(Control::Start).ok().unwrap();
+            hear(&mut rig, &voice(&[0, 3], 0)).await;
+            assert_eq!(judged(&mut rig), wanted);
+            assert!(rig.leg.sent.len() > 16_000, "the first word was not held");
+        }
     }
 }

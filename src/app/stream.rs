@@ -72,6 +72,10 @@ pub struct StreamSpec {
     pub observer: bool,
     /// Digits are the call's to send unless the client says how: the trunk takes them by INFO.
     pub keys_by_call: bool,
+    /// What the ears are for, unless somebody asks otherwise.
+    pub hearing: super::hearing::HearingSpec,
+    /// What is done about who answers; its thresholds are in `hearing`.
+    pub amd: Option<super::hearing::AmdSpec>,
     /// Who may write the caller's words down.
     pub stt: crate::speech::stt::Stt,
     /// What the create request says about that.

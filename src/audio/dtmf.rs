@@ -29,9 +29,9 @@ const HITS: u8 = 4;
 const MISSES: u8 = 5;
 /// How far off a frequency may be: 1.5 % must be taken, 3.5 % must not.
 const OFF_MAX: f32 = 0.026;
-/// High tone over low tone: 8 dB less to 4 dB more, and 2 dB by which a window may misjudge them.
-const TWIST_MIN_DB: f32 = -10.5;
-const TWIST_MAX_DB: f32 = 6.0;
+/// High tone over low tone: 8 dB less to 4 dB more, and 3 dB by which a window may misjudge them.
+const TWIST_MIN_DB: f32 = -11.0;
+const TWIST_MAX_DB: f32 = 6.75;
 /// Share of the power that must lie in the two tones.
 const PURITY: f32 = 0.82;
 /// The second strongest of a group is weaker by this, in power: 4 dB. The other group is heard too.
@@ -42,8 +42,8 @@ const HARMONIC: f32 = 20.0;
 const NEAR_HZ: f32 = 160.0;
 /// Level of a tone changes from window to window by less than this, in power: 5 dB.
 const STEADY: f32 = 3.0;
-/// Weakest tone: -38 dBm0, as an amplitude.
-const LEVEL_MIN: f32 = 286.0;
+/// Weakest tone: -42 dBm0, as an amplitude.
+const LEVEL_MIN: f32 = 180.0;
 
 /// A digit that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,12 +254,12 @@ impl DtmfDetector {
         }
         let hz = |found: Found| self.bins.get(found.at).map_or(0.0, |bin| bin.hz);
         // Some low tones have their harmonic where the window hears the high one too.
-        let clean = |found: Found, other: Found| {
+        let clean = |found: Found, other: Found, against: f32| {
             let harmonic = 2.0 * hz(found);
-            (harmonic - hz(other)).abs() < NEAR_HZ
-                || self.power_at(harmonic) * HARMONIC < found.power
+            (harmonic - hz(other)).abs() < NEAR_HZ || self.power_at(harmonic) * HARMONIC < against
         };
-        if !clean(low, high) || !clean(high, low) {
+        // A louder high tone is heard at the harmonic of the low one as well.
+        if !clean(low, high, a.max(b)) || !clean(high, low, b) {
             return None;
         }
         let digit = KEYS.get(low.at)?.get(high.at - 4)?;
@@ -364,4 +364,4 @@ fn told(sounding: Sounding) -> Option<HeardDigit> {
 pub const TOLD_AFTER: Duration = Duration::from_millis(40);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@
 
 use super::identity::CallIdentity;
 use super::outcome::{Outcome, Transcription};
+use crate::audio::progress::HeardTone;
 use crate::id::{CallId, InstanceId};
 use crate::media::interface::LegReport;
 use serde::{Deserialize, Serialize};
@@ -303,6 +304,46 @@ fn mos_g711(loss_percent: f64) -> f64 {
     1.0 + 0.035 * r + 7e-6 * r * (r - 60.0) * (100.0 - r)
 }
 
+/// Who answered, as far as could be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AnswererView {
+    /// `human`, `machine` or `unknown`.
+    pub answered_by: String,
+    /// How sure that is, 0 to 1.
+    pub confidence: f32,
+    /// By what.
+    pub reason: String,
+}
+
+/// A tone of the network that was heard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToneView {
+    /// `ringback`, `busy`, `reorder`, `sit`, `dial`, `fax_cng`, `fax_ced` or `fax_ansam`.
+    pub kind: String,
+    /// How sure that is, 0 to 1.
+    pub confidence: f32,
+    /// By what.
+    pub reason: String,
+    /// Its first sample, in the other party's samples since the answer.
+    pub position_ms: u64,
+}
+
+impl ToneView {
+    /// Of a tone whose first sample lay there.
+    #[must_use]
+    pub fn new(tone: &HeardTone, position_ms: u64) -> Self {
+        Self {
+            kind: tone.kind.as_str().to_owned(),
+            confidence: tone.confidence,
+            reason: tone.reason.to_owned(),
+            position_ms,
+        }
+    }
+}
+
+/// Tones of one call that are remembered.
+pub const TONES_MAX: usize = 8;
+
 /// One call, also after its end and also when it was never answered. Times are milliseconds
 /// since the Unix epoch; they are labels, durations come from the monotonic clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -376,6 +417,12 @@ pub struct CallRecord {
     /// The caller's words, when somebody was to write them down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcription: Option<Box<Transcription>>,
+    /// Who answered, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answerer: Option<Box<AnswererView>>,
+    /// The first tones of the network that were heard, at most [`TONES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tones: Vec<ToneView>,
     /// What an agent brought home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Box<Outcome>>,
@@ -428,6 +475,8 @@ impl CallRecord {
             stream: None,
             quality: None,
             transcription: None,
+            answerer: None,
+            tones: Vec::new(),
             outcome: None,
             identity: None,
             metadata: serde_json::Map::new(),

@@ -16,6 +16,7 @@ pub mod agent;
 pub mod api;
 mod check;
 pub mod declare;
+pub mod hearing;
 mod layers;
 pub mod limits;
 pub mod line;
@@ -34,6 +35,7 @@ pub mod value;
 pub use address::{CallerId, Cidr, InstanceScope, Listen, PortRange, Prefix, SipUri, Url};
 pub use agent::{Agent, AgentProfile, HttpTool, TransferMode, TransferTarget, Voicemail};
 pub use api::{Api, ApiKey, Scope};
+pub use hearing::{BargeIn, BargeMode, BargeTimeout, Tones, Vad};
 pub use limits::Limits;
 pub use line::{Action, Dedupe, HashName, Instance, Route, RouteAuth, RouteHeader};
 pub use node::{Level, Log, LogFormat, Node, Webhook};
@@ -78,6 +80,12 @@ section! {
         jitter: Jitter, Call;
         /// Audio from the application to the carrier.
         playout: Playout, Call;
+        /// When a voice begins and ends.
+        vad: Vad, Call;
+        /// Tones of the network.
+        tones: Tones, Call;
+        /// What the caller's voice does to what is played.
+        barge_in: BargeIn, Call;
         /// Bounds on what the gateway takes on.
         limits: Limits, Hot;
         /// The carriers.

@@ -155,6 +155,8 @@ pub(super) struct CallSetup {
     pub content: Content,
     /// Whether and how the caller's words are written down.
     pub transcribe: Option<Transcribe>,
+    /// What is done about who answers.
+    pub amd: Option<app::hearing::AmdSpec>,
     /// For an outgoing call.
     pub dial: Option<Dial>,
     /// For an incoming call: whom it is to be connected with.

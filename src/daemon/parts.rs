@@ -8,6 +8,7 @@ use super::identity::Vetting;
 use super::sign::Signer;
 use crate::api::gateway::{Content, Spoken};
 use crate::app::bridge::PaceSpec;
+use crate::app::hearing::{AmdSpec, HearingSpec};
 use crate::app::prompt::{PromptSpec, Source};
 use crate::app::transcribe::Transcribe;
 use crate::audio::codec::{CodecId, SampleRate};
@@ -21,6 +22,7 @@ use crate::sdp::{LocalMedia, SrtpPolicy};
 use crate::sip::interface::{Command, network_holds};
 use crate::speech::tts::{SpeakRequest, Speech, Tts};
 use crate::store::Store;
+use crate::turn::barge::BargeSpec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
@@ -137,6 +139,8 @@ pub(super) struct StreamDefaults {
     pub timing: crate::app::stream::Timing,
     /// How long a call goes on without its client.
     pub linger: Duration,
+    /// What the ears are for.
+    pub hearing: HearingSpec,
     /// Rate of headerless audio by instance, and for all others.
     pub rates: BTreeMap<String, u32>,
 }
@@ -300,6 +304,7 @@ impl Parts {
         &self,
         content: &Content,
         transcribe: Option<&Transcribe>,
+        amd: Option<AmdSpec>,
         record: &CallRecord,
     ) -> Result<Option<AppLeg>, String> {
         let (source, repeat) = match content {
@@ -314,7 +319,14 @@ impl Parts {
             }
         };
         let transcribe = transcribe.cloned().map(|wanted| (wanted, self.agents.parts.stt.clone()));
-        Ok(Some(prompt_leg(PromptSpec { source, repeat, sample_rate: RATE, transcribe })))
+        let hearing = HearingSpec {
+            machine: amd.map(|amd| amd.machine),
+            barge: BargeSpec::default(),
+            ..self.stream.hearing
+        };
+        let sample_rate = RATE;
+        let prompt = PromptSpec { source, repeat, sample_rate, transcribe, hearing, amd };
+        Ok(Some(prompt_leg(prompt)))
     }
 
     fn speak(&self, spoken: &Spoken) -> Result<Speech, String> {

@@ -264,7 +264,7 @@ impl Switchboard {
         record.metadata = metadata;
         let (app, seats) = match action.plan {
             Plan::Inbound { .. } | Plan::Ask { .. } => {
-                self.stream_leg(&record, &action.content, None)
+                self.stream_leg(&record, &action.content, None, None)
             }
             Plan::Outbound { .. }
             | Plan::Dial { .. }
@@ -277,6 +277,7 @@ impl Switchboard {
             session,
             content: action.content,
             transcribe: None,
+            amd: None,
             dial: None,
             party: action.party,
             offer: waiting.incoming.sdp,

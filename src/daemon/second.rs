@@ -152,6 +152,7 @@ impl Switchboard {
             session: self.fresh_session(),
             content: Content::Party(record.call_type),
             transcribe: None,
+            amd: None,
             codecs: self.codecs(&dial.trunk),
             dial: Some(dial),
             party: None,

@@ -12,6 +12,7 @@ use crate::api::gateway::{Content, Spoken};
 use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::bridge::PaceSpec;
+use crate::app::hearing::HearingSpec;
 use crate::app::stream::{Jitter, StreamOptions, Timing};
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
@@ -20,9 +21,9 @@ use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
-    Action, ApiKey as KeyConfig, AttestLevel, Config, HashName, IdentityMode, Instance, JitterMode,
-    OfferMode, ReliableMode, Route, RtpBackend, SttEngine, SttKind, ThreadPriority, Trunk,
-    TtsEngine, TtsKind, VerifyMode,
+    Action, ApiKey as KeyConfig, AttestLevel, BargeMode, BargeTimeout, Config, HashName,
+    IdentityMode, Instance, JitterMode, OfferMode, ReliableMode, Route, RtpBackend, SttEngine,
+    SttKind, ThreadPriority, Trunk, TtsEngine, TtsKind, VerifyMode,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
@@ -40,6 +41,7 @@ use crate::speech::key::ApiKey;
 use crate::speech::stt::{SttEngineKind, SttEngineSpec, SttSpec};
 use crate::speech::tts::voices::{Voice, pico_alias};
 use crate::speech::tts::{TtsEngineKind, TtsEngineSpec, TtsSpec};
+use crate::turn::barge::{BargeSpec, Mode};
 use anyhow::Context as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -359,7 +361,31 @@ pub(super) fn stream_defaults(config: &Config) -> StreamDefaults {
             live_buffer: config.playout.live_buffer,
         },
         linger: Duration::from_secs(30),
+        hearing: hearing(config),
         rates: config.instance.iter().map(rate).collect(),
+    }
+}
+
+/// What the caller's voice does, unless a request says otherwise.
+fn hearing(config: &Config) -> HearingSpec {
+    let barge = &config.barge_in;
+    HearingSpec {
+        barge: BargeSpec {
+            mode: match barge.mode {
+                BargeMode::Off => Mode::Off,
+                BargeMode::Notify => Mode::Notify,
+                BargeMode::Clear => Mode::Clear,
+                BargeMode::Pause => Mode::Pause,
+            },
+            on_speech: barge.speech,
+            on_keys: barge.dtmf,
+            debounce: barge.debounce,
+            decision: barge.decision,
+            confirm_late: barge.on_timeout == BargeTimeout::Confirm,
+        },
+        voice_pause: config.vad.pause,
+        tones: config.tones.detect,
+        machine: None,
     }
 }
 

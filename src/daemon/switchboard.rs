@@ -16,6 +16,7 @@ use super::reception::Reception;
 use super::trunks::{self, TrunkBoard};
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Content, Created, NewCall, Status};
+use crate::app::hearing::{AmdSpec, HearingSpec};
 use crate::app::stream::{SeatError, StreamOptions, StreamSeats, StreamSpec};
 use crate::app::transcribe::Transcribe;
 use crate::call::queue::{CallQueue, Line, QueueError};
@@ -257,13 +258,14 @@ impl Switchboard {
         let codecs = self.codecs(&line.trunk);
         let session = SessionId(self.next_session);
         self.next_session += 1;
-        let (app, seats) = self.stream_leg(&record, &new.content, new.transcribe.clone());
+        let (app, seats) = self.stream_leg(&record, &new.content, new.transcribe.clone(), new.amd);
         let call = Call::new(record, plan);
         let setup = CallSetup {
             call,
             session,
             content: new.content,
             transcribe: new.transcribe,
+            amd: new.amd,
             dial: Some(dial),
             party: None,
             offer: None,
@@ -338,6 +340,7 @@ impl Switchboard {
         record: &CallRecord,
         content: &Content,
         transcribe: Option<Transcribe>,
+        amd: Option<AmdSpec>,
     ) -> (Option<AppLeg>, Option<StreamSeats>) {
         let (options, wait, observer) = match content {
             Content::Stream { options, wait } => (options.clone(), *wait, false),
@@ -365,6 +368,8 @@ impl Switchboard {
             observer,
             keys_by_call: self.spec.parts.keys_by_info(record.trunk.as_deref()),
             linger: defaults.linger,
+            hearing: HearingSpec { machine: amd.map(|amd| amd.machine), ..defaults.hearing },
+            amd,
             parameters: serde_json::Map::new(),
             stt: self.spec.parts.agents.parts.stt.clone(),
             transcribe,

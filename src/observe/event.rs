@@ -466,6 +466,24 @@ happenings! {
         /// Whether there is a result.
         result: bool,
     }
+    /// Who answered a call, as far as can be told.
+    CallJudged<'a> = INFO "answered by", counts ANSWERED_BY [by] {
+        /// The call.
+        call_id: &'a str,
+        /// `human`, `machine` or `unknown`.
+        by: &'a str,
+        /// By what.
+        reason: &'a str,
+    }
+    /// The network said something in tones.
+    ToneHeard<'a> = INFO "tone", counts TONES_HEARD [kind] {
+        /// The call.
+        call_id: &'a str,
+        /// What it means.
+        kind: &'a str,
+        /// By what.
+        reason: &'a str,
+    }
     /// Nobody writes the caller's words down (any more).
     TranscriptionLost<'a> = WARN "no transcription", counts TRANSCRIPTION_LOST [] {
         /// The call.

@@ -151,6 +151,10 @@ metrics_catalogue! {
     AGENT_TOOLS = Counter "bellwire_agent_tools_total" ["tool"] NONE;
     /// Agent calls that ended, by the status of their outcome.
     AGENT_OUTCOMES = Counter "bellwire_agent_outcomes_total" ["status"] NONE;
+    /// Verdicts on who answered a call; a call may have more than one.
+    ANSWERED_BY = Counter "bellwire_answered_by_total" ["by"] NONE;
+    /// Tones of the network that were heard in calls.
+    TONES_HEARD = Counter "bellwire_tones_total" ["kind"] NONE;
     /// Calls whose words could not be written down (any more).
     TRANSCRIPTION_LOST = Counter "bellwire_transcription_lost_total" [] NONE;
     /// Speech engine failures.

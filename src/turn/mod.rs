@@ -7,8 +7,10 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod answerer;
+pub mod barge;
 pub mod interface;
 pub mod ledger;
+pub mod machine;
 
 mod caller;
 mod collect;

@@ -68,6 +68,7 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
         key: Some(grant.name.clone()),
         metadata: asked.metadata,
         transcribe: asked.transcribe,
+        amd: asked.amd,
     };
     let created = state.ask(|reply| Command::Create(Box::new(call), reply)).await??;
     let (status, record) = match created {

@@ -120,6 +120,8 @@ impl Server {
             linger: Duration::from_secs(30),
             observer: false,
             keys_by_call: false,
+            hearing: crate::app::hearing::HearingSpec::default(),
+            amd: None,
             stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
             transcribe: None,
         };

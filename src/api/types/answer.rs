@@ -7,8 +7,8 @@ use crate::api::stamp::iso;
 use crate::call::identity::CallIdentity;
 use crate::call::outcome::{Outcome, TurnLatency};
 use crate::call::record::{
-    CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, HoldState, MuteState,
-    Quality, StreamState, TransferView,
+    AnswererView, CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, HoldState,
+    MuteState, Quality, StreamState, ToneView, TransferView,
 };
 use crate::id::{CallId, InstanceId, KeyId};
 use crate::store::{Dedupe, Instance, StoredKey};
@@ -87,6 +87,9 @@ struct CallObject<'a> {
     scheduled_at: Option<String>,
     ringing_at: Option<String>,
     answered_by: Option<&'a str>,
+    answerer: Option<&'a AnswererView>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tones: &'a [ToneView],
     end_reason: Option<EndReason>,
     end_detail: Option<&'a str>,
     sip_code: Option<u16>,
@@ -134,7 +137,9 @@ pub fn call(record: &CallRecord) -> Value {
         attempt: 1,
         scheduled_at: None,
         ringing_at: record.ringing_at.map(iso),
-        answered_by: None,
+        answered_by: record.answerer.as_ref().map(|answerer| answerer.answered_by.as_str()),
+        answerer: record.answerer.as_deref(),
+        tones: &record.tones,
         end_reason: record.end_reason,
         end_detail: record.end_detail.as_deref(),
         sip_code: record.sip_code,

@@ -9,6 +9,7 @@ use super::instance::metadata;
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::Spoken;
 use crate::app::agent::request::AgentRequest;
+use crate::app::hearing::AmdSpec;
 use crate::app::stream::{QueryBlame, StreamOptions};
 use crate::app::transcribe::Transcribe;
 use crate::call::record::CallType;
@@ -21,6 +22,8 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 mod agent;
+mod amd;
+mod barge;
 mod base64;
 pub mod decision;
 
@@ -108,6 +111,8 @@ pub struct CreateCall {
     pub metadata: Map<String, Value>,
     /// Whether and how the caller's words are written down.
     pub transcribe: Option<Transcribe>,
+    /// What is done about who answers.
+    pub amd: Option<AmdSpec>,
 }
 
 /// What a request wants played or done.
@@ -147,7 +152,10 @@ impl CreateCall {
         let instance = instance(&mut read, &mut faults);
         let call_type = call_type(&mut read, &mut faults);
         let target = target(&mut read, &mut faults, context.strict);
-        let content = content(&mut read, &mut faults, call_type, context);
+        let mut content = content(&mut read, &mut faults, call_type, context);
+        if let Some(RequestedContent::Stream { options, .. }) = &mut content {
+            options.barge = barge::barge_in(&mut read, &mut faults, context.strict);
+        }
         let from = from(&mut read, &mut faults);
         let from_name = from_name(&mut read, &mut faults);
         let trunk = read.text(&mut faults, "trunkId", Code::InvalidRequest).map(str::to_owned);
@@ -155,7 +163,12 @@ impl CreateCall {
         let longest = read.integer(&mut faults, "maxDuration", 1..=86_400);
         let metadata = metadata(&mut read, &mut faults).unwrap_or_default();
         let transcribe = agent::transcribe(&mut read, &mut faults, context.strict);
-        defaults_only(&mut read, &mut faults);
+        // An agent judges by itself; its `voicemail` says what becomes of a machine.
+        let agent = call_type == Some(CallType::DynamicAgent);
+        let prompt = call_type != Some(CallType::DynamicStream);
+        let amd =
+            if agent { None } else { amd::amd(&mut read, &mut faults, prompt, context.strict) };
+        defaults_only(&mut read, &mut faults, call_type);
         read.finish(&mut faults, context.strict);
         faults.into_result()?;
         let (Some(instance), Some(target), Some(content)) = (instance, target, content) else {
@@ -174,6 +187,7 @@ impl CreateCall {
             max_duration: longest.map_or(context.defaults.max_duration, seconds),
             metadata,
             transcribe,
+            amd,
         })
     }
 }
@@ -497,7 +511,7 @@ fn stream(
 }
 
 /// Fields of `stream`, and what the same is called in the query of the upgrade.
-const STREAM_PARAMETERS: [(&str, &str); 9] = [
+const STREAM_PARAMETERS: [(&str, &str); 10] = [
     ("protocol", "protocol"),
     ("format", "format"),
     ("rate", "rate"),
@@ -507,6 +521,7 @@ const STREAM_PARAMETERS: [(&str, &str); 9] = [
     ("listen", "listen"),
     ("playout", "playout"),
     ("bufferMs", "buffer_ms"),
+    ("tones", "tones"),
 ];
 
 fn stream_options(pairs: &[(String, String)], faults: &mut Faults) -> Option<StreamOptions> {
@@ -526,7 +541,7 @@ fn stream_options(pairs: &[(String, String)], faults: &mut Faults) -> Option<Str
 }
 
 /// The fields of the API that are served only with their default.
-fn defaults_only(read: &mut Object<'_>, faults: &mut Faults) {
+fn defaults_only(read: &mut Object<'_>, faults: &mut Faults, call_type: Option<CallType>) {
     for later in ["scheduleAt", "retry", "collectDtmf", "webhook"] {
         read.absent(faults, later);
     }
@@ -538,6 +553,15 @@ fn defaults_only(read: &mut Object<'_>, faults: &mut Faults) {
         ("bargeIn", "mode", json!("off")),
         ("record", "enabled", json!(false)),
     ] {
+        // Others have read these.
+        let read_by = match section {
+            "amd" => call_type != Some(CallType::DynamicAgent),
+            "bargeIn" => call_type == Some(CallType::DynamicStream),
+            _ => false,
+        };
+        if read_by {
+            continue;
+        }
         let Some(mut object) = read.object(faults, section) else { continue };
         // What a part would do if it were switched on does not matter.
         if object.has(switch) {

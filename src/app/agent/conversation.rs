@@ -9,15 +9,18 @@ use super::notes::Notes;
 use super::tools::Toolbox;
 use super::voice::{Voice, VoiceSpec};
 use crate::app::Report;
+use crate::app::hearing::answerer;
 use crate::app::line::Line;
 use crate::call::outcome::Outcome;
+use crate::call::record::AnswererView;
 use crate::media::interface::Event;
 use crate::net::http::HttpClient;
 use crate::observe::event;
 use crate::speech::stt::SttEvent;
 use crate::speech::tts::{SpeechPiece, Tts};
 use crate::turn::TurnCore;
-use crate::turn::interface::{Closing, Input, Output, TurnId, TurnSpec, VoicemailPolicy};
+use crate::turn::interface::{Answerer, Closing, Input, Output, TurnId, TurnSpec, VoicemailPolicy};
+use crate::turn::machine::{AnsweredBy, Verdict};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -106,6 +109,9 @@ impl Conversation {
     fn handle(&mut self, now: Duration, input: Input) {
         // What a call can be replayed from; holds what was said, so it is off unless asked for.
         tracing::trace!(call_id = %self.call_id, ?now, ?input, "turn input");
+        if let Input::Answerer(answerer) = input {
+            self.report(Report::Answered(answered_by(answerer)));
+        }
         self.core.handle(now, input);
     }
 
@@ -430,4 +436,14 @@ pub fn voicemail_policy(word: &str) -> VoicemailPolicy {
         "message" => VoicemailPolicy::Message,
         _ => VoicemailPolicy::Continue,
     }
+}
+
+/// Who answered, as the call object has it.
+fn answered_by(heard: Answerer) -> AnswererView {
+    let (by, confidence, reason) = match heard {
+        Answerer::Person => (AnsweredBy::Human, 0.75, "a short greeting, then silence"),
+        Answerer::Machine => (AnsweredBy::Machine, 0.85, "a long greeting, or a mailbox's words"),
+        Answerer::Beep => (AnsweredBy::Machine, 0.95, "a beep"),
+    };
+    answerer(&Verdict { by, confidence, reason })
 }

@@ -9,6 +9,7 @@
 //! Owns the mapping from capture positions (samples of the caller's clock) to the leg's clock.
 //! Does not decide what a voice means.
 
+use crate::app::clock::Clock;
 use crate::audio::beep::BeepDetector;
 use crate::audio::rate::SampleRate;
 use crate::audio::vad::{Vad, VadEvent};
@@ -17,35 +18,6 @@ use crate::speech::stt::{SttEvent, SttInput};
 use crate::turn::answerer::AnswererJudge;
 use crate::turn::interface::Input;
 use std::time::Duration;
-
-/// The two clocks: the caller's samples, and the time since the leg began.
-#[derive(Debug, Default)]
-struct Clock {
-    /// When position 0 was, on the leg's clock, in microseconds; the smallest ever seen, as a
-    /// packet can be late but never early.
-    origin: Option<i64>,
-    rate: u32,
-}
-
-impl Clock {
-    fn micros(&self, position: u64) -> i64 {
-        let micros = u128::from(position) * 1_000_000 / u128::from(self.rate.max(1));
-        i64::try_from(micros).unwrap_or(i64::MAX)
-    }
-
-    /// A frame that ends at this position has just arrived.
-    fn arrived(&mut self, end: u64, now: Duration) {
-        let now = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-        let origin = now.saturating_sub(self.micros(end));
-        self.origin = Some(self.origin.map_or(origin, |known| known.min(origin)));
-    }
-
-    /// A position on the leg's clock; the past before it began is its beginning.
-    fn at(&self, position: u64) -> Duration {
-        let micros = self.origin.unwrap_or(0).saturating_add(self.micros(position));
-        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
-    }
-}
 
 /// The ear of one call.
 pub(super) struct Ear {
@@ -62,7 +34,7 @@ impl Ear {
     /// An ear; `language` is that of a mailbox, where it matters who answers.
     pub(super) fn new(rate: SampleRate, stt: Option<SttInput>, language: Option<&str>) -> Self {
         Self {
-            clock: Clock { origin: None, rate: rate.hz() },
+            clock: Clock::new(rate.hz()),
             vad: Vad::new(rate),
             beep: BeepDetector::new(rate),
             judge: language.map(|language| AnswererJudge::new(language, Duration::ZERO)),
@@ -176,24 +148,5 @@ impl Ear {
         if let Some(stt) = &mut self.stt {
             stt.set_phrases(phrases.to_vec());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_lie_where_the_least_delayed_packet_puts_them() {
-        let ms = Duration::from_millis;
-        let mut clock = Clock { origin: None, rate: 8000 };
-        // The first packet is 30 ms late, the second 5 ms.
-        clock.arrived(160, ms(150));
-        assert_eq!(clock.at(160), ms(150));
-        clock.arrived(320, ms(145));
-        assert_eq!((clock.at(320), clock.at(160)), (ms(145), ms(125)));
-        clock.arrived(480, ms(300));
-        assert_eq!(clock.at(480), ms(165), "a late packet moves nothing");
-        assert_eq!(Clock { origin: Some(-500_000), rate: 8000 }.at(800), Duration::ZERO);
     }
 }

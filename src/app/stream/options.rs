@@ -12,6 +12,7 @@
 
 use crate::audio::decode::LiveFormat;
 use crate::media::pace::PaceSpec;
+use crate::turn::barge::{BargeSpec, Mode};
 use std::fmt;
 use std::time::Duration;
 
@@ -116,6 +117,52 @@ impl Playout {
     }
 }
 
+/// What a voice or key of the caller is to do, as far as somebody said; the rest is the
+/// configuration's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BargeWish {
+    /// What happens.
+    pub mode: Option<Mode>,
+    /// Whether a voice does it.
+    pub on_speech: Option<bool>,
+    /// Whether a key does it.
+    pub on_keys: Option<bool>,
+    /// How long a voice must last.
+    pub debounce: Option<Duration>,
+    /// How long a pause waits for a decision.
+    pub decision: Option<Duration>,
+    /// Whether no decision clears.
+    pub confirm_late: Option<bool>,
+}
+
+impl BargeWish {
+    /// This wish, with another's where it is silent.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            mode: self.mode.or(other.mode),
+            on_speech: self.on_speech.or(other.on_speech),
+            on_keys: self.on_keys.or(other.on_keys),
+            debounce: self.debounce.or(other.debounce),
+            decision: self.decision.or(other.decision),
+            confirm_late: self.confirm_late.or(other.confirm_late),
+        }
+    }
+
+    /// The wish with every question answered.
+    #[must_use]
+    pub fn resolve(self, usual: BargeSpec) -> BargeSpec {
+        BargeSpec {
+            mode: self.mode.unwrap_or(usual.mode),
+            on_speech: self.on_speech.unwrap_or(usual.on_speech),
+            on_keys: self.on_keys.unwrap_or(usual.on_keys),
+            debounce: self.debounce.unwrap_or(usual.debounce),
+            decision: self.decision.unwrap_or(usual.decision),
+            confirm_late: self.confirm_late.unwrap_or(usual.confirm_late),
+        }
+    }
+}
+
 /// When the caller's sound is sent to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Jitter {
@@ -172,6 +219,10 @@ pub struct StreamOptions {
     pub playout: Option<Playout>,
     /// When the caller's sound is sent.
     pub jitter: Option<Jitter>,
+    /// What the caller's voice is to do to what is played.
+    pub barge: BargeWish,
+    /// Whether tones of the network are told.
+    pub tones: Option<bool>,
 }
 
 /// Why a parameter was not accepted.
@@ -272,6 +323,18 @@ impl StreamOptions {
                     _ => return Err(QueryProblem::invalid(name, "must be queue or live")),
                 });
             }
+            "barge_in" => {
+                let detail = "must be off, notify, clear or pause";
+                let mode = Mode::from_name(value).ok_or(QueryProblem::invalid(name, detail))?;
+                self.barge.mode = Some(mode);
+            }
+            "tones" => {
+                self.tones = Some(match value {
+                    "on" => true,
+                    "off" => false,
+                    _ => return Err(QueryProblem::invalid(name, "must be on or off")),
+                });
+            }
             "envelope" => only(name, value, "binary", &["json"])?,
             "jitter" => {
                 self.jitter = Some(match value {
@@ -288,8 +351,8 @@ impl StreamOptions {
             "ticket" => {}
             _ => {
                 let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, \
-                              frame_ms, listen, transcripts, buffer_ms, playout, envelope, \
-                              jitter, role";
+                              frame_ms, listen, transcripts, barge_in, tones, buffer_ms, \
+                              playout, envelope, jitter, role";
                 return Err(QueryProblem::invalid(name, detail));
             }
         }
@@ -312,6 +375,8 @@ impl StreamOptions {
             transcripts: self.transcripts.or(defaults.transcripts),
             playout: self.playout.or(defaults.playout),
             jitter: self.jitter.or(defaults.jitter),
+            barge: self.barge.or(defaults.barge),
+            tones: self.tones.or(defaults.tones),
         }
     }
 }

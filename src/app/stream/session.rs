@@ -12,6 +12,7 @@
 //! does not poll, write or read the clock.
 
 mod greeting;
+mod hearing;
 mod requests;
 mod timing;
 mod words;
@@ -22,11 +23,13 @@ use super::inlet::{Inlet, Note};
 use super::options::{Listen, Protocol, Settings, StreamOptions};
 use super::seat::{CloseCode, Incoming, Outgoing, SocketError, StreamRights};
 use super::wire::{CommandId, TEXT_MAX, Told, warning};
+use crate::app::hearing::Hearing;
 use crate::app::line::{Line, dtmf_command};
 use crate::app::playout::{Fact, Name, PlayoutQueue};
 use crate::app::{Control, Report};
 use crate::call::control::{DtmfMethod, DtmfWish, HeardBy, Wish};
 use crate::media::interface::{Command, Event};
+use crate::turn::barge::Input;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -91,6 +94,8 @@ impl Hush {
 pub(super) struct Session {
     spec: StreamSpec,
     words: words::Words,
+    /// Who listens for voices, if anybody asked.
+    hearing: Option<Box<Hearing>>,
     /// Caller audio on its way to the transcriber alone.
     samples: Vec<i16>,
     queue: PlayoutQueue,
@@ -145,6 +150,7 @@ impl Session {
             inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate).live(settings.live),
             spec,
             words: words::Words::default(),
+            hearing: None,
             samples: Vec::new(),
             line: None,
             lent: false,
@@ -201,6 +207,7 @@ impl Session {
             self.on_fact(fact, now);
         }
         self.orders.clear();
+        self.release_hold(now);
         (self.paused, self.dialling) = (false, false);
         (self.pause_at, self.level_at) = (None, None);
         while let Some(Digits { id, .. }) = self.digits.pop_front() {
@@ -220,11 +227,15 @@ impl Session {
             Control::Start => self.start(now),
             Control::CallEvent { event, detail } => {
                 self.ended_told |= event == "ended";
+                if event == "answered" {
+                    self.hear_answer(now);
+                }
                 let told = Told::CallEvent { event, detail };
                 self.tell(&told, now);
                 self.remember(told, now);
             }
             Control::Dtmf { digit, duration_ms, method } => {
+                self.hear_of(Input::Key, now);
                 let (digit, method) = (char::from(digit), method.as_str());
                 self.tell(&Told::Dtmf { digit, duration_ms, method }, now);
             }
@@ -246,8 +257,15 @@ impl Session {
     /// The leg says something.
     pub(super) fn on_leg_event(&mut self, event: &Event, now: Moment) {
         match *event {
-            Event::Reached { .. } | Event::Cleared { .. } => self.queue.handle(event),
+            Event::Reached { .. } => self.queue.handle(event),
+            Event::Cleared { played_to, discarded, .. } => {
+                if let Some(hearing) = &mut self.hearing {
+                    hearing.cut(played_to, played_to + discarded);
+                }
+                self.queue.handle(event);
+            }
             Event::Dtmf { digit, duration_ms, inband, .. } => {
+                self.hear_of(Input::Key, now);
                 let method = HeardBy::leg(inband);
                 self.report(Report::Dtmf { digit, duration_ms, method });
                 let (digit, method) = (char::from(digit), method.as_str());
@@ -281,6 +299,7 @@ impl Session {
             Inlet::new(settings.format, settings.rate, self.spec.sample_rate).live(settings.live);
         self.drop_stale_capture(now.at);
         self.listen_to_words(Some(&settings));
+        self.listen_for_voices(&asked, now);
         let mut client = Client::new(settings, rights, self.spec.sample_rate, now.at);
         let listening = client.outlet.is_some();
         if settings.protocol == Protocol::Native {
@@ -341,6 +360,7 @@ impl Session {
         self.inlet.flush(&mut self.queue);
         self.queue.close();
         self.pause_at = None;
+        self.release_hold(now);
         if std::mem::take(&mut self.paused) {
             self.order(Command::Pause(false));
         }
@@ -378,8 +398,10 @@ impl Session {
         let refused = (self.refused > 0).then_some(self.refused_hush.not_before).flatten();
         let outlet = self.client.as_ref().and_then(|client| client.outlet.as_ref());
         let beat = outlet.and_then(super::outlet::Outlet::deadline);
+        let held = self.hearing.as_ref().and_then(|hearing| hearing.deadline());
         let (settle, level) = (self.settle_at, self.level_at);
-        let due = [self.lost_at, self.pause_at, level, settle, client, dropped, refused, beat];
+        let due =
+            [self.lost_at, self.pause_at, level, settle, client, dropped, refused, beat, held];
         due.into_iter().flatten().min()
     }
 
@@ -388,8 +410,18 @@ impl Session {
     /// Returns whether decoding is left to be done in another turn.
     pub(super) fn pump(&mut self, now: Moment) -> bool {
         let more = self.decode_pending(now);
+        self.hear_time(now);
+        // First, so that what a voice stops is stopped with the next packet.
+        self.capture(now.at);
+        self.tell_due(now.at);
+        self.act_on_hearing(now);
         if let Some(line) = &mut self.line {
-            self.queue.pump(&mut line.playout);
+            let hearing = &mut self.hearing;
+            self.queue.pump_past(&mut line.playout, |position, samples| {
+                if let Some(hearing) = hearing {
+                    hearing.queued(position, samples);
+                }
+            });
             let port = &line.port;
             if self.queue.is_waiting()
                 && self.caught_up_at.is_none_or(|at| now.at.duration_since(at) >= CATCH_UP)
@@ -404,8 +436,6 @@ impl Session {
                 self.orders.pop_front();
             }
         }
-        self.capture(now.at);
-        self.tell_due(now.at);
         self.watch_level(now.at);
         while let Some(fact) = self.queue.next_fact() {
             self.on_fact(fact, now);
@@ -465,6 +495,9 @@ impl Session {
         }
         self.queue.start();
         self.start_words();
+        if self.client.is_none() {
+            self.listen_for_voices(&self.spec.options.clone(), now);
+        }
         if self.client.is_none() && !self.spec.observer {
             let patience = if self.was_attached { self.spec.linger } else { self.spec.wait };
             self.lost_at = Some(now.at + patience);

@@ -1,6 +1,8 @@
 //! The stream's task against a leg stepped by hand and sockets in memory, in virtual time.
 
 mod bare;
+
+mod hearing;
 mod hostile;
 mod lifetime;
 mod live;
@@ -186,6 +188,8 @@ fn spec() -> StreamSpec {
         linger: Duration::from_secs(30),
         observer: false,
         keys_by_call: false,
+        hearing: crate::app::hearing::HearingSpec::default(),
+        amd: None,
         stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
         transcribe: None,
     }

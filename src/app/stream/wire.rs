@@ -7,13 +7,16 @@
 //! Owns names, bounds and the shape of each message of `bellwire.stream.v1`, and the two messages
 //! of the bare URL. Decides nothing: what a request does is the session's.
 
+mod moment;
+
 use self::transfer::transfer;
 use super::options::IN_RATES;
 use crate::audio::decode::LiveFormat;
 use crate::call::control::{BridgeWish, DtmfMethod, MuteDirection, OnPeerHangup, Wish};
 use crate::call::outcome::Utterance;
-use crate::call::record::TransferView;
+use crate::call::record::{AnswererView, ToneView, TransferView};
 use crate::id::CallId;
+use moment::rfc3339;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -85,6 +88,11 @@ pub enum Request {
         /// How.
         method: DtmfMethod,
     },
+    /// What becomes of what was paused because the caller spoke.
+    BargeIn {
+        /// The caller has the word: throw it away.
+        confirm: bool,
+    },
     /// Something that is not the stream's to do, but the call's.
     Wish(Box<Wish>),
     /// End the call.
@@ -142,10 +150,11 @@ struct Fields {
     replaces_call_id: Option<String>,
     #[serde(alias = "onPeerHangup")]
     on_peer_hangup: Option<String>,
+    decision: Option<String>,
 }
 
 /// Commands of the protocol that are answered with `not_implemented`.
-const UNSERVED: [&str; 6] = ["barge_in", "event", "play", "record", "say", "audio"];
+const UNSERVED: [&str; 5] = ["event", "play", "record", "say", "audio"];
 
 /// Reads one text message of a client.
 ///
@@ -205,6 +214,16 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
             duration_ms: fields.duration_ms,
             gap_ms: fields.gap_ms,
             method: method(fields.method.as_deref())?,
+        },
+        "barge_in" => Request::BargeIn {
+            confirm: match fields.decision.as_deref() {
+                Some("confirm") => true,
+                Some("reject") => false,
+                Some(_) => {
+                    return Err(("invalid_field", "decision must be confirm or reject".to_owned()));
+                }
+                None => return Err(("missing_field", "decision is missing".to_owned())),
+            },
         },
         "hold" => wish(Wish::Hold),
         "unhold" => wish(Wish::Resume),
@@ -379,6 +398,26 @@ pub enum Told {
         /// `rfc4733`, `info` or `inband`.
         method: &'static str,
     },
+    /// The caller began or stopped to speak.
+    Speech(Speech),
+    /// The network said something in tones.
+    Tone(ToneView),
+    /// Who answered; a `call_event`, too.
+    #[serde(rename = "call_event")]
+    Answerer {
+        /// `amd`.
+        event: &'static str,
+        /// The verdict.
+        #[serde(flatten)]
+        answerer: AnswererView,
+    },
+    /// Playout was paused for a key.
+    BargeIn {
+        /// `dtmf`.
+        by: &'static str,
+        /// It waits so long for a `barge_in`.
+        decision_deadline_ms: u64,
+    },
     /// Something became of an utterance.
     Playback {
         /// `started`, `completed`, `cleared`, `paused` or `resumed`.
@@ -534,6 +573,24 @@ impl Heard {
     }
 }
 
+/// The body of `speech`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Speech {
+    /// `started` or `stopped`.
+    pub state: &'static str,
+    /// `caller`.
+    pub track: &'static str,
+    /// First or last sound of the voice, in the caller's samples since the answer; before it, since
+    /// listening began.
+    pub position_ms: u64,
+    /// How long the voice lasted; of `stopped`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Playout was paused for it and waits so long for a `barge_in`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision_deadline_ms: Option<u64>,
+}
+
 /// Whether transcripts come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Transcribing {
@@ -577,6 +634,8 @@ pub struct Start {
     pub buffer_ms: u32,
     /// `queue`.
     pub playout: &'static str,
+    /// `off`, `notify`, `clear` or `pause`.
+    pub barge_in: &'static str,
     /// Whether transcripts come.
     pub transcription: Transcribing,
     /// The caller's own parameters from the create request.
@@ -661,6 +720,9 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
     let (kind, text, event, detail) = match told {
         Told::CallEvent { event, detail } => ("call_event", None, Some(*event), detail.as_deref()),
         Told::Transfer { event, state, .. } => ("call_event", None, Some(*event), Some(*state)),
+        Told::Answerer { event, answerer } => {
+            ("call_event", None, Some(*event), Some(answerer.answered_by.as_str()))
+        }
         Told::Transcript(heard) if heard.is_final => {
             ("transcript", Some(heard.text.as_str()), None, None)
         }
@@ -673,6 +735,9 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         | Told::Interrupted { .. }
         | Told::Outcome { .. }
         | Told::Dtmf { .. }
+        | Told::Speech(_)
+        | Told::Tone(_)
+        | Told::BargeIn { .. }
         | Told::Playback { .. }
         | Told::Mark { .. }
         | Told::Flow { .. }
@@ -685,26 +750,6 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
     let timestamp = rfc3339(unix_ms, false);
     let message = Message { kind, text, event, detail, timestamp };
     serde_json::to_string(&message).ok()
-}
-
-/// Writes a moment as RFC 3339 in UTC, with or without milliseconds.
-///
-/// Days are counted as in the proleptic Gregorian calendar, in eras of 400 years from March.
-fn rfc3339(unix_ms: i64, with_ms: bool) -> String {
-    let (seconds, ms) = (unix_ms.div_euclid(1000), unix_ms.rem_euclid(1000));
-    let (days, time) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, late) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year_of_era + era * 400 + late;
-    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
-    let fraction = if with_ms { format!(".{ms:03}") } else { String::new() };
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
 
 /// Feeds foreign octets to the reader of text messages: none may make it panic, and what it
@@ -758,6 +803,7 @@ mod tests {
                     method: DtmfMethod::Auto,
                 },
             ),
+            (r#"{"type":"barge_in","decision":"reject"}"#, Request::BargeIn { confirm: false }),
             (r#"{"type":"hold"}"#, wish(Wish::Hold)),
             (r#"{"type":"unhold"}"#, wish(Wish::Resume)),
             (r#"{"type":"mute"}"#, wish(Wish::Mute(true, MuteDirection::Playout))),
@@ -877,6 +923,8 @@ mod tests {
             ),
             (r#"{"type":"transfer","to":"+14155550123","mode":"attended"}"#, None, "missing_field"),
             (r#"{"type":"transfer","to":"+14155550123","timeout":1}"#, None, "invalid_field"),
+            (r#"{"type":"barge_in","decision":"maybe"}"#, None, "invalid_field"),
+            (r#"{"type":"barge_in","id":"b"}"#, id("b"), "missing_field"),
             (r#"{"type":"bridge","call_id":"x"}"#, None, "invalid_field"),
             (r#"{"type":"hangup","after":"lunch"}"#, None, "invalid_field"),
             (r#"{"type":"ping","id":{}}"#, None, "invalid_field"),

@@ -18,22 +18,36 @@ const FALL: f32 = 0.3;
 const RISE_NOISE: f32 = 0.05;
 const RISE_OPEN_DB: f32 = 0.016;
 
+/// The level that a fifth of all frames do not reach is followed in such steps: 4 dB/s up when
+/// nothing is below it, 17 dB/s down when everything is.
+const COMMON_UP_DB: f32 = 0.07;
+const COMMON_DOWN_DB: f32 = 0.28;
+/// A murmur is at least so far below the loudest frames. Units: dB.
+const MURMUR_BELOW_LOUD_DB: f32 = 8.0;
+
 /// The noise floor, and whether something stands out of it.
 #[derive(Debug)]
 pub(super) struct Gate {
     floor: f32,
+    /// What a fifth of the frames lie below: the pauses of one talker, but the murmur of a crowd.
+    common: f32,
     /// Frames for which it stays open.
     open: u32,
 }
 
 impl Gate {
     pub(super) fn new() -> Self {
-        Self { floor: FLOOR_START_DBOV, open: 0 }
+        Self { floor: FLOOR_START_DBOV, common: FLOOR_START_DBOV, open: 0 }
     }
 
     /// Units: dBov.
     pub(super) fn floor(&self) -> f32 {
         self.floor
+    }
+
+    /// What a voice must stand out of: the floor, or the murmur of a crowd. Units: dBov.
+    pub(super) fn murmur(&self, loud: f32) -> f32 {
+        self.floor.max(self.common.min(loud - MURMUR_BELOW_LOUD_DB))
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -51,6 +65,8 @@ impl Gate {
         } else {
             self.open = self.open.saturating_sub(1);
         }
+        let step = if level < self.common { -COMMON_DOWN_DB } else { COMMON_UP_DB };
+        self.common = (self.common + step).clamp(FLOOR_MIN_DBOV, FLOOR_MAX_DBOV);
         if level < self.floor {
             self.move_floor((level - self.floor) * FALL);
         } else if self.is_open() {

@@ -9,8 +9,8 @@
 //!
 //! Speech of Pico through µ-law, clean and in noise at −45 dBov: the onset is 10 ms off in the
 //! median, the end 10 ms. Recorded voices between 300 and 3400 Hz are told 210 ms after their
-//! onset. A hesitant first syllable may be missed. Tones and steady noise are no voice; a crowd
-//! is one, to the network.
+//! onset. A hesitant first syllable may be missed. Tones and steady noise are no voice. A crowd is
+//! one to the network: a voice must stand out of the murmur, the level that most frames reach.
 //!
 //! Positions are the caller's own: samples of the pushed audio, backdated to the first and the
 //! last voiced frame. The gate spares the network the silence, which is most of a call; when it
@@ -20,6 +20,8 @@ mod gate;
 mod tone;
 mod upsample;
 
+#[cfg(test)]
+mod accuracy;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -174,6 +176,11 @@ impl Vad {
         self.voice_end.is_some()
     }
 
+    /// While a voice sounds: one past the last sample that was surely part of it.
+    pub fn sounded_until(&self) -> Option<u64> {
+        self.voice_end
+    }
+
     /// Listens to samples that begin at this position. Gaps up to 60 ms are taken for silence; a
     /// longer one, or a step back, ends the voice and begins anew.
     pub fn push(&mut self, position: u64, samples: &[i16], sink: &mut impl FnMut(VadEvent)) {
@@ -260,7 +267,7 @@ impl Vad {
             None => (wanted, BEGIN_OVER_FLOOR_DB),
         };
         let stands_out =
-            level >= (self.gate.floor() + over_floor).max(self.loud - KEEP_BELOW_LOUD_DB);
+            level >= (self.gate.murmur(self.loud) + over_floor).max(self.loud - KEEP_BELOW_LOUD_DB);
         let voiced = stands_out && score >= wanted + self.crowd;
         if score < KEEP_SCORE {
             self.gate.is_noise(level);

@@ -86,7 +86,7 @@ fn bounds(speech: &[i16]) -> (u64, u64) {
 }
 
 /// Noise of a level in dBov; pink falls by 3 dB an octave.
-fn noise(samples: usize, level: f32, pink: bool, seed: u64) -> Vec<f32> {
+pub(crate) fn noise(samples: usize, level: f32, pink: bool, seed: u64) -> Vec<f32> {
     let mut rng = Rng::from_seed([u8::try_from(seed).unwrap(); 32]);
     let mut uniform = || (rng.next_u64() >> 40) as f32 / (1 << 23) as f32 - 1.0;
     let mut b = [0.0_f32; 3];
@@ -117,7 +117,7 @@ pub(crate) fn tones(hz: &[f32], level: f32, length: u64) -> Vec<i16> {
     (0..length).map(|n| telephone(hz.iter().map(|hz| each * (at(n) * hz).sin()).sum())).collect()
 }
 
-fn listen(samples: &[i16]) -> Vec<VadEvent> {
+pub(crate) fn listen(samples: &[i16]) -> Vec<VadEvent> {
     let mut vad = Vad::new(SampleRate::HZ_8000);
     let mut events = Vec::new();
     for (n, packet) in samples.chunks(160).enumerate() {
@@ -127,7 +127,7 @@ fn listen(samples: &[i16]) -> Vec<VadEvent> {
 }
 
 /// Starts and stops in pairs; the last voice may go on.
-fn voices(events: &[VadEvent]) -> Vec<(u64, u64)> {
+pub(crate) fn voices(events: &[VadEvent]) -> Vec<(u64, u64)> {
     let mut voices = Vec::new();
     for event in events {
         match *event {

@@ -174,7 +174,8 @@ impl CallActor {
         if self.app.is_none() {
             let record = self.setup.call.record();
             let transcribe = self.setup.transcribe.as_ref();
-            match self.parts.start_content(&self.setup.content, transcribe, record) {
+            let amd = self.setup.amd;
+            match self.parts.start_content(&self.setup.content, transcribe, amd, record) {
                 Ok(Some(leg)) => self.app = Some(leg),
                 Ok(None) => {}
                 Err(detail) => {

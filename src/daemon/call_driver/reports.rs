@@ -6,6 +6,7 @@ use crate::app::{Control, Report};
 use crate::call::Input;
 use crate::call::control::{Wish, WishError};
 use crate::call::outcome::{Transcription, TranscriptionStatus};
+use crate::call::record::TONES_MAX;
 use crate::daemon::control::CallAsk;
 use crate::observe::event::{self, Happening as _};
 use crate::speech::stt::SttUnavailable;
@@ -94,6 +95,19 @@ impl CallActor {
                 let known = record.transcription.get_or_insert_with(|| Box::new(lost));
                 known.status = TranscriptionStatus::Unavailable;
                 known.reason = Some(reason);
+            }
+            Report::Answered(answerer) => {
+                let call_id = record.id.as_str();
+                let (by, reason) = (answerer.answered_by.as_str(), answerer.reason.as_str());
+                event::CallJudged { call_id, by, reason }.report();
+                record.answerer = Some(Box::new(answerer));
+            }
+            Report::Tone(tone) => {
+                let call_id = record.id.as_str();
+                event::ToneHeard { call_id, kind: &tone.kind, reason: &tone.reason }.report();
+                if record.tones.len() < TONES_MAX {
+                    record.tones.push(tone);
+                }
             }
             Report::Turn(state) => return self.show_told(Told::Turn { state }),
             Report::Dtmf { digit, duration_ms, method } => {

@@ -159,7 +159,7 @@ fn sentence(read: &mut Object<'_>, faults: &mut Faults, field: &'static str) -> 
     good.then(|| text.to_owned())
 }
 
-fn word(
+pub(super) fn word(
     read: &mut Object<'_>,
     faults: &mut Faults,
     field: &'static str,

@@ -33,6 +33,7 @@ impl Session {
             outward,
             buffer_ms: settings.buffer_ms,
             playout: if settings.live.is_some() { Playout::Live } else { Playout::Queue }.as_str(),
+            barge_in: self.barge_mode().as_str(),
             transcription: self.transcribing(settings),
             parameters: self.spec.parameters.clone(),
             linger_ms: u64::try_from(self.spec.linger.as_millis()).unwrap_or(u64::MAX),

@@ -9,6 +9,7 @@ use crate::app::stream::wire::{self, CommandId, Refused, Request, Told, warning}
 use crate::call::control::{DtmfMethod, DtmfWish, Wish, WishError};
 use crate::call::target::is_sip;
 use crate::media::interface::Command;
+use crate::turn::barge::Input;
 use std::sync::Arc;
 
 /// Length of the fade of a clear; the media leg knows no other.
@@ -89,10 +90,19 @@ impl Session {
                 self.queue.mark(&name).map_err(refused)?;
             }
             Request::Clear { fade_ms, utterance } => {
-                return self.clear(id, fade_ms, utterance.as_ref(), now);
+                self.clear(id, fade_ms, utterance.as_ref(), now)?;
+                self.hear_of(Input::Cleared, now);
+                return Ok(());
             }
-            Request::Pause => self.pause(true, now),
-            Request::Resume => self.pause(false, now),
+            Request::Pause => {
+                self.release_hold(now);
+                self.pause(true, now);
+            }
+            Request::Resume => {
+                self.release_hold(now);
+                self.pause(false, now);
+            }
+            Request::BargeIn { confirm } => self.decide_barge_in(confirm, now)?,
             Request::Dtmf { digits, duration_ms, gap_ms, method } => {
                 self.press(id, DtmfWish { digits, method, duration_ms, gap_ms }, now);
                 return Ok(());
@@ -174,7 +184,7 @@ impl Session {
     }
 
     /// Acknowledged when the worker confirms, behind the facts of what was cut.
-    fn clear(
+    pub(super) fn clear(
         &mut self,
         id: Option<CommandId>,
         fade_ms: Option<u64>,
@@ -211,7 +221,7 @@ impl Session {
         Ok(())
     }
 
-    fn pause(&mut self, pause: bool, now: Moment) {
+    pub(super) fn pause(&mut self, pause: bool, now: Moment) {
         if self.paused == pause {
             return;
         }
@@ -243,7 +253,8 @@ fn is_playout(request: &Request) -> bool {
         | Request::Mark(_)
         | Request::Clear { .. }
         | Request::Pause
-        | Request::Resume => true,
+        | Request::Resume
+        | Request::BargeIn { .. } => true,
         Request::Configure { .. }
         | Request::Dtmf { .. }
         | Request::Wish(_)

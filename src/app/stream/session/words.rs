@@ -59,7 +59,7 @@ impl Session {
     /// Whether caller audio is needed, by whomever.
     pub(super) fn wants_capture(&self) -> bool {
         let listens = self.client.as_ref().is_some_and(|client| client.outlet.is_some());
-        listens || matches!(self.words, Words::Heard(_))
+        listens || self.hearing.is_some() || matches!(self.words, Words::Heard(_))
     }
 
     /// Tells the leg whether caller audio is needed.
@@ -100,14 +100,17 @@ impl Session {
         Poll::Ready(())
     }
 
-    /// Moves caller audio to the client and to the engine.
+    /// Moves caller audio to the client, to the engine and to the ears.
     pub(super) fn capture(&mut self, now: Instant) {
-        let Self { line, client, words, samples, .. } = self;
+        let Self { line, client, words, hearing, samples, .. } = self;
         let Some(line) = line else { return };
         let port = &line.port;
         let mut tap = |position: u64, frame: &[i16]| {
             if let Words::Heard(transcriber) = words {
                 transcriber.push(position, frame);
+            }
+            if let Some(hearing) = hearing {
+                hearing.take(position, frame);
             }
         };
         match client.as_mut().and_then(|client| client.outlet.as_mut()) {
@@ -133,6 +136,9 @@ impl Session {
 
     fn on_transcript(&mut self, said: &Transcript, now: Moment) {
         let Words::Heard(transcriber) = &self.words else { return };
+        if let Some(hearing) = &mut self.hearing {
+            hearing.words(&said.text, said.is_final);
+        }
         let heard = Heard {
             text: said.text.to_string(),
             is_final: said.is_final,

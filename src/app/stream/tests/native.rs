@@ -349,7 +349,7 @@ async fn small_requests_are_answered() {
     rig.beats(1).await;
     assert_eq!(
         client.brief(),
-        ["pong x", "pong", "error not_implemented b", "error unknown_type s", "ack m", "mark now"]
+        ["pong x", "pong", "error conflict b", "error unknown_type s", "ack m", "mark now"]
     );
     let asked = Report::HangupRequested { reason: Some("done".into()) };
     assert!(rig.reports().contains(&asked));

@@ -1,0 +1,120 @@
+//! The `amd` section of a create request: who answers.
+
+use super::agent::word;
+use crate::api::error::Code;
+use crate::api::types::fields::{Faults, Object};
+use crate::app::hearing::{AmdAction, AmdSpec};
+use crate::turn::machine::MachineSpec;
+use std::time::Duration;
+
+/// Reads `amd`; `None` where it is off. `prompt`: there is one that can wait.
+pub(super) fn amd(
+    read: &mut Object<'_>,
+    faults: &mut Faults,
+    prompt: bool,
+    strict: bool,
+) -> Option<AmdSpec> {
+    let mut section = read.object(faults, "amd")?;
+    let mode = word(&mut section, faults, "mode", &["off", "async", "sync"]);
+    let actions = ["report", "hangup", "leave_message"];
+    let action = word(&mut section, faults, "action", &actions);
+    let action = match action.as_deref() {
+        Some("hangup") => AmdAction::Hangup,
+        Some("leave_message") => AmdAction::LeaveMessage,
+        Some(_) | None => AmdAction::Report,
+    };
+    let beep = section.value(faults, "beep");
+    if beep.is_some_and(|beep| !beep.is_boolean()) {
+        let detail = "beep must be true or false";
+        faults.add(Code::InvalidRequest, section.at("beep"), "wrong_type", detail);
+    }
+    let usual = MachineSpec::default();
+    let mut ms = |name: &'static str, bounds: std::ops::RangeInclusive<u32>, usual: Duration| {
+        let found = section.integer(faults, name, bounds);
+        found.map_or(usual, |ms| Duration::from_millis(u64::from(ms)))
+    };
+    let machine = MachineSpec {
+        initial_silence: ms("initialSilenceMs", 500..=30_000, usual.initial_silence),
+        greeting: ms("greetingMs", 300..=10_000, usual.greeting),
+        after_greeting_silence: ms(
+            "afterGreetingSilenceMs",
+            200..=5_000,
+            usual.after_greeting_silence,
+        ),
+        total: ms("totalMs", 1_000..=60_000, usual.total),
+        min_word: ms("minWordMs", 50..=1_000, usual.min_word),
+        beep_timeout: ms("beepTimeoutMs", 1_000..=60_000, usual.beep_timeout),
+    };
+    if !prompt && action == AmdAction::LeaveMessage {
+        let detail = "leave_message is for FIXED_TTS and FIXED_AUDIO; a stream is told and decides";
+        faults.add(Code::InvalidRequest, section.at("action"), "not_for_type", detail);
+    }
+    if !prompt && mode.as_deref() == Some("sync") {
+        let detail = "sync is for FIXED_TTS and FIXED_AUDIO; a stream is told and decides";
+        faults.add(Code::InvalidRequest, section.at("mode"), "not_for_type", detail);
+    }
+    section.finish(faults, strict);
+    // Written out without a mode, it is wanted.
+    let sync = mode.as_deref() == Some("sync");
+    (mode.as_deref() != Some("off")).then_some(AmdSpec { sync, action, machine })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::types::create::{CreateCall, CreateContext, CreateDefaults};
+    use serde_json::{Value, json};
+
+    fn asked(call_type: &str, amd: &Value) -> Result<Option<AmdSpec>, String> {
+        let context = CreateContext {
+            defaults: CreateDefaults::default(),
+            strict: true,
+            voices: &[],
+            engines: &["pico".to_owned()],
+        };
+        let mut body = json!({
+            "instanceId": "inst_demo",
+            "type": call_type,
+            "target": {"phoneNumber": "+14155550123"},
+            "amd": amd,
+        });
+        if call_type == "FIXED_TTS" {
+            body["tts"] = json!({"text": "Hello.", "voiceId": "pico:en-US"});
+        }
+        let call = CreateCall::parse(body.to_string().as_bytes(), &context);
+        call.map(|call| call.amd).map_err(|problem| format!("{problem:?}"))
+    }
+
+    #[test]
+    fn a_request_says_what_becomes_of_machines() {
+        let ms = Duration::from_millis;
+        let wanted = AmdSpec {
+            sync: true,
+            action: AmdAction::LeaveMessage,
+            machine: MachineSpec { greeting: ms(2_000), ..MachineSpec::default() },
+        };
+        let all = json!({"mode": "sync", "action": "leave_message", "beep": true,
+                         "greetingMs": 2000});
+        assert_eq!(asked("FIXED_TTS", &all), Ok(Some(wanted)));
+        let usual =
+            AmdSpec { sync: false, action: AmdAction::Report, machine: MachineSpec::default() };
+        assert_eq!(asked("DYNAMIC_STREAM", &json!({"mode": "async"})), Ok(Some(usual)));
+        assert_eq!(asked("FIXED_TTS", &json!({"mode": "off"})), Ok(None));
+        assert_eq!(asked("FIXED_TTS", &Value::Null), Ok(None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (call_type, wrong, pointer) in [
+            ("FIXED_TTS", json!({"mode": "maybe"}), "/amd/mode"),
+            ("FIXED_TTS", json!({"action": "shout"}), "/amd/action"),
+            ("FIXED_TTS", json!({"beep": 1}), "/amd/beep"),
+            ("FIXED_TTS", json!({"greetingMs": 1}), "/amd/greetingMs"),
+            ("DYNAMIC_STREAM", json!({"mode": "sync"}), "/amd/mode"),
+            ("DYNAMIC_STREAM", json!({"action": "leave_message"}), "/amd/action"),
+        ] {
+            let problem = asked(call_type, &wrong).unwrap_err();
+            assert!(problem.contains(pointer), "{problem}");
+        }
+    }
+}
