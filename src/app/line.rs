@@ -4,7 +4,8 @@
 //! again, and the one trait that stands between an application leg and the media thread, so that tests can be the thread.
 
 use crate::id::LegId;
-use crate::media::interface::{Command, Event};
+use crate::media::interface::{Command, Event, LegReport};
+use crate::media::ledger::{Stage, StageSpread};
 use crate::media::ring::{CaptureReader, PlayoutWriter};
 use crate::media::worker::{LegControl, LegHandle, OpenLeg};
 use std::sync::Arc;
@@ -21,6 +22,22 @@ pub(crate) trait LegPort: Send {
 
     /// Samples that found the capture ring full.
     fn overrun_samples(&self) -> u64;
+
+    /// All counters; none where nobody counts.
+    fn report(&self) -> LegReport {
+        LegReport::default()
+    }
+
+    /// Counts how long sound stood at a stage of the application's.
+    fn time(&self, stage: Stage, duration: Duration) {
+        let _ = (stage, duration);
+    }
+
+    /// What was counted at a stage so far.
+    fn spread(&self, stage: Stage) -> StageSpread {
+        let _ = stage;
+        StageSpread::default()
+    }
 
     /// Audio per packet that is sent.
     fn ptime(&self) -> Duration {
@@ -39,6 +56,18 @@ impl LegPort for LegControl {
 
     fn overrun_samples(&self) -> u64 {
         self.report().rx_overrun_samples
+    }
+
+    fn report(&self) -> LegReport {
+        Self::report(self)
+    }
+
+    fn time(&self, stage: Stage, duration: Duration) {
+        Self::time(self, stage, duration);
+    }
+
+    fn spread(&self, stage: Stage) -> StageSpread {
+        self.ledger().spread(stage)
     }
 
     fn ptime(&self) -> Duration {

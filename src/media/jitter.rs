@@ -162,6 +162,8 @@ pub struct JitterBuffer {
     gap: Gap,
     recent_holes: [Option<RecentHole>; RECENT_HOLES],
     counters: JitterCounters,
+    /// When the packet came that was told last.
+    arrived: Instant,
 }
 
 #[derive(Debug)]
@@ -239,6 +241,7 @@ impl JitterBuffer {
             gap: Gap::default(),
             recent_holes: [None; RECENT_HOLES],
             counters: JitterCounters::default(),
+            arrived: now,
         }
     }
 
@@ -281,11 +284,18 @@ impl JitterBuffer {
         inserted
     }
 
+    /// When the packet of the last [`Decision::Packet`] came.
+    #[must_use]
+    pub fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
     /// Says what happens next. Call again until it says [`Decision::Wait`].
     pub fn poll(&mut self, now: Instant) -> Decision<'_> {
         match self.step(now) {
             Step::Source(ssrc) => Decision::Source { ssrc },
             Step::Packet { slot, codec, position } => {
+                self.arrived = self.slots.at(slot).arrived;
                 Decision::Packet { position, codec, payload: self.slots.at(slot).payload() }
             }
             Step::Event { slot, position } => {

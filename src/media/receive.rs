@@ -17,6 +17,7 @@ use super::bounded::Bounded;
 use super::codecs::CodecSet;
 use super::interface::{Event, FrameHeader, FrameKind, JitterSpec, MediaParams};
 use super::jitter::{Decision, Following, JitterBuffer, PayloadKind, PayloadTable};
+use super::ledger::Stage;
 use super::level::Level;
 use super::playout::Events;
 use super::quality::Losses;
@@ -180,11 +181,14 @@ impl Receive {
     /// Emits what is in order or has been waited for long enough.
     pub fn poll(&mut self, now: Instant, stats: &LegStats, events: &mut Events) {
         let Self { jitter, sound, wait, .. } = self;
+        sound.capture.set_now(now);
         *wait = loop {
             match jitter.poll(now) {
                 Decision::Source { .. } => sound.splice(),
                 Decision::Packet { position, codec, payload } => {
                     sound.packet(position, codec, payload, stats);
+                    let stood = now.saturating_duration_since(jitter.arrived());
+                    stats.time(Stage::Order, stood);
                 }
                 Decision::Hole { position, samples, following } => {
                     sound.hole(position, samples, following, stats);
@@ -260,10 +264,15 @@ impl Receive {
         stats.rx_late.set(counters.late);
         let refused = self.lock.refused() + self.malformed + counters.unknown + counters.overflow;
         stats.rx_refused.set(refused);
+        let wait = self.jitter.window().as_micros();
+        stats.rx_hole_wait_us.set(u64::try_from(wait).unwrap_or(u64::MAX));
         let clock_hz = u64::from(self.jitter.clock_rate());
         stats.rx_jitter_us.set(u64::from(self.jitter.jitter()) * 1_000_000 / clock_hz);
         let ring_hz = u64::from(self.sound.rate.hz());
         stats.rx_concealed_ms.set(counters.hole_samples * 1_000 / ring_hz);
+        stats.rx_due.set(self.sound.losses.packets());
+        stats.rx_missing.set(self.sound.losses.missing());
+        stats.rx_missing_runs.set(self.sound.losses.runs());
     }
 }
 

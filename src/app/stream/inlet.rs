@@ -12,6 +12,7 @@ use crate::app::playout::PlayoutQueue;
 use crate::audio::decode::{LiveDecoder, LiveEvent, LiveFormat, LiveOutput};
 use crate::audio::rate::SampleRate;
 use crate::audio::resample::Resampler;
+use std::time::Duration;
 
 /// First octets of files; after a pause they begin a new stream where a format is to be sniffed.
 const MAGIC: [&[u8]; 4] = [b"RIFF", b"ID3", b"OggS", b"fLaC"];
@@ -45,6 +46,8 @@ pub(super) struct Inlet {
     /// Nothing came for a while: the next message may begin another file.
     paused: bool,
     resampled: Vec<i16>,
+    /// Time spent in the filter.
+    resampling: Duration,
     /// Samples at the leg's rate that the full queue refused.
     refused: u64,
     notes: Vec<Note>,
@@ -63,6 +66,7 @@ impl Inlet {
             detected: None,
             paused: false,
             resampled: Vec::new(),
+            resampling: Duration::ZERO,
             refused: 0,
             notes: Vec::new(),
         }
@@ -129,6 +133,11 @@ impl Inlet {
         std::mem::take(&mut self.refused)
     }
 
+    /// Time spent in the filter since the last call.
+    pub(super) fn take_resampling(&mut self) -> Duration {
+        std::mem::take(&mut self.resampling)
+    }
+
     /// What happened since the last call.
     pub(super) fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
@@ -154,6 +163,7 @@ impl Inlet {
     ) {
         let Self { decoder, resampler, resampled, leg_rate, .. } = self;
         let (leg_rate, mut refused, mut events) = (*leg_rate, 0, Vec::new());
+        let mut resampling = Duration::ZERO;
         let mut sink = |output: LiveOutput<'_>| match output {
             LiveOutput::Samples { rate, samples } => {
                 if queue.room() == 0 {
@@ -161,7 +171,9 @@ impl Inlet {
                     refused += length / u64::from(rate.hz());
                     return;
                 }
+                let begun = (rate != leg_rate).then(tokio::time::Instant::now);
                 let at_leg_rate = convert(resampler, resampled, rate, leg_rate, samples, queue);
+                resampling += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
                 let accepted = queue.push(at_leg_rate);
                 refused += (at_leg_rate.len() - accepted) as u64;
             }
@@ -169,6 +181,7 @@ impl Inlet {
         };
         work(decoder, &mut sink);
         self.refused += refused;
+        self.resampling += resampling;
         for event in events {
             self.note(event);
         }

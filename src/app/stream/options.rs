@@ -12,6 +12,7 @@
 
 use crate::audio::decode::LiveFormat;
 use std::fmt;
+use std::time::Duration;
 
 /// Rates in Hz at which a client may send audio.
 pub const IN_RATES: [u32; 7] = [8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
@@ -21,6 +22,8 @@ pub const OUT_RATES: [u32; 3] = [8000, 16_000, 24_000];
 pub const FRAME_MS: [u32; 5] = [10, 20, 40, 60, 100];
 /// Bounds of `buffer_ms`.
 pub const BUFFER_MS: std::ops::RangeInclusive<u32> = 100..=600_000;
+/// Bounds of `stats_ms`.
+pub const STATS_MS: std::ops::RangeInclusive<u32> = 1000..=600_000;
 /// The subprotocol that selects the full protocol.
 pub const SUBPROTOCOL: &str = "bellwire.stream.v1";
 
@@ -114,6 +117,8 @@ pub struct StreamOptions {
     pub buffer_ms: Option<u32>,
     /// Which transcripts were asked for.
     pub transcripts: Option<Transcripts>,
+    /// How often `stats` is told, within [`STATS_MS`].
+    pub stats_ms: Option<u32>,
 }
 
 /// Why a parameter was not accepted.
@@ -207,6 +212,7 @@ impl StreamOptions {
                     _ => return Err(QueryProblem::invalid(name, "must be off, final or partial")),
                 });
             }
+            "stats_ms" => self.stats_ms = Some(within(name, value, &STATS_MS)?),
             "playout" => only(name, value, "queue", &["live"])?,
             "envelope" => only(name, value, "binary", &["json"])?,
             "jitter" => only(name, value, "asap", &["paced"])?,
@@ -218,8 +224,8 @@ impl StreamOptions {
             "ticket" => {}
             _ => {
                 let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, \
-                              frame_ms, listen, transcripts, buffer_ms, playout, envelope, \
-                              jitter, role";
+                              frame_ms, listen, transcripts, buffer_ms, stats_ms, playout, \
+                              envelope, jitter, role";
                 return Err(QueryProblem::invalid(name, detail));
             }
         }
@@ -240,6 +246,7 @@ impl StreamOptions {
             listen: self.listen.or(defaults.listen),
             buffer_ms: self.buffer_ms.or(defaults.buffer_ms),
             transcripts: self.transcripts.or(defaults.transcripts),
+            stats_ms: self.stats_ms.or(defaults.stats_ms),
         }
     }
 }
@@ -265,6 +272,8 @@ pub struct Settings {
     pub buffer_ms: u32,
     /// Which transcripts the client is told.
     pub transcripts: Transcripts,
+    /// How often it is told `stats`; `None`: when it asks.
+    pub stats: Option<Duration>,
 }
 
 impl Settings {
@@ -291,6 +300,7 @@ impl Settings {
             listen,
             buffer_ms: options.buffer_ms.unwrap_or(buffer_ms),
             transcripts: options.transcripts.unwrap_or(transcripts),
+            stats: options.stats_ms.map(|ms| Duration::from_millis(ms.into())),
         }
     }
 }
@@ -453,6 +463,7 @@ mod tests {
             ("role=boss", QueryBlame::Invalid, "main"),
             ("resume=abc", QueryBlame::Unsupported, "not served"),
             ("rate=8000&rate=8000", QueryBlame::Invalid, "twice"),
+            ("stats_ms=999", QueryBlame::Invalid, "1000 to 600000"),
             ("colour=red", QueryBlame::Invalid, "unknown"),
         ];
         for (text, blame, part) in cases {

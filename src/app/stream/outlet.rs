@@ -14,9 +14,12 @@ use crate::audio::resample::Resampler;
 use crate::media::ring::CaptureReader;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// How much caller audio waits for a client that does not read.
 const BACKLOG_S: usize = 10;
+/// Packets whose way is timed at once; of more, these are enough.
+const STAMPS_MAX: usize = 1024;
 /// Memory for encoded frames that is asked for at once; it comes back as frames are written.
 const BLOCK: usize = 8 * 1024;
 
@@ -42,6 +45,12 @@ pub(super) struct Outlet {
     /// What the capture ring had lost when that was last looked at.
     overrun: Option<u64>,
     dropped: u64,
+    /// Samples that have left the backlog, and since when those in it have been there: by the
+    /// count at which a packet ends.
+    gone: u64,
+    since: VecDeque<(u64, Instant)>,
+    /// Of the packets in the frames that wait for the socket.
+    left: Vec<Instant>,
 }
 
 impl Outlet {
@@ -67,6 +76,9 @@ impl Outlet {
             expected: None,
             overrun: None,
             dropped: 0,
+            gone: 0,
+            since: VecDeque::new(),
+            left: Vec::new(),
         })
     }
 
@@ -85,6 +97,10 @@ impl Outlet {
             let before = self.taken.len();
             let Some(header) = capture.pop(&mut self.taken) else { break };
             tap(header.position, self.taken.get(before..).unwrap_or_default());
+            let end = self.gone + (self.backlog.len() + self.taken.len()) as u64;
+            if let Some(since) = capture.stamped().filter(|_| self.since.len() < STAMPS_MAX) {
+                self.since.push_back((end, since));
+            }
             // A jump is a silence that was not written out, or a ring that was full.
             if self.expected.is_none_or(|expected| header.position > expected) {
                 let overrun = overrun();
@@ -96,6 +112,7 @@ impl Outlet {
         self.backlog.extend(&self.taken);
         let excess = self.backlog.len().saturating_sub(self.backlog_max);
         self.backlog.drain(..excess);
+        self.leave(excess, false);
         self.dropped += excess as u64;
     }
 
@@ -123,6 +140,21 @@ impl Outlet {
         (left > 0).then(|| self.ready_frame(left))
     }
 
+    /// Since when the packets have been there that were in frames since the last call.
+    pub(super) fn take_left(&mut self) -> std::vec::Drain<'_, Instant> {
+        self.left.drain(..)
+    }
+
+    /// Samples have left the backlog, in a frame or for good.
+    fn leave(&mut self, samples: usize, sent: bool) {
+        self.gone += samples as u64;
+        while let Some((_, since)) = self.since.pop_front_if(|(end, _)| *end <= self.gone) {
+            if sent && self.left.len() < STAMPS_MAX {
+                self.left.push(since);
+            }
+        }
+    }
+
     /// Samples dropped since the last call.
     pub(super) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
@@ -139,6 +171,7 @@ impl Outlet {
         }
         self.taken.clear();
         self.taken.extend(self.backlog.drain(..samples));
+        self.leave(samples, true);
         Some(encode(self.format, &self.taken, &mut self.encoded))
     }
 
@@ -150,6 +183,7 @@ impl Outlet {
         self.taken.clear();
         self.taken.extend(self.backlog.drain(..samples));
         resampler.process(&self.taken, &mut self.ready);
+        self.leave(samples, true);
         true
     }
 

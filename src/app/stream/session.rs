@@ -13,6 +13,7 @@
 
 mod greeting;
 mod requests;
+mod stats;
 mod words;
 
 use super::StreamSpec;
@@ -93,6 +94,7 @@ pub(super) struct Session {
     /// Caller audio on its way to the transcriber alone.
     samples: Vec<i16>,
     queue: PlayoutQueue,
+    accepted: stats::Accepted,
     inlet: Inlet,
     line: Option<Line>,
     /// The leg is lent to a bridge: nothing is played.
@@ -138,6 +140,7 @@ impl Session {
         queue.set_water(spec.water.0, spec.water.1);
         Self {
             queue,
+            accepted: stats::Accepted::default(),
             inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate),
             spec,
             words: words::Words::default(),
@@ -376,9 +379,11 @@ impl Session {
     ///
     /// Returns whether decoding is left to be done in another turn.
     pub(super) fn pump(&mut self, now: Moment) -> bool {
+        self.tell_due_stats(now);
         let more = self.decode_pending(now);
         if let Some(line) = &mut self.line {
             self.queue.pump(&mut line.playout);
+            self.accepted.written(&mut line.playout);
             let port = &line.port;
             if self.queue.is_waiting()
                 && self.caught_up_at.is_none_or(|at| now.at.duration_since(at) >= CATCH_UP)
@@ -581,6 +586,7 @@ impl Session {
         if let Some(line) = &self.line {
             self.queue.look(&line.playout);
         }
+        let (work, begun) = (stats::Stopwatch::start(), self.queue.end());
         for _ in 0..SLICES {
             let slice = self.inlet.slice().min(client.pending.len());
             if slice == 0 {
@@ -590,6 +596,11 @@ impl Session {
             self.inlet.feed(&octets, &mut self.queue);
         }
         let more = !client.pending.is_empty();
+        if self.started && self.queue.end() > begun {
+            self.accepted.note(begun, now.at);
+        }
+        let resampling = self.inlet.take_resampling();
+        self.note_decoded(&work, resampling);
         self.refused += self.inlet.take_refused();
         self.watch_for_pause(now.at);
         for note in self.inlet.take_notes() {
