@@ -753,7 +753,6 @@ mod tests {
         assert!(line.get("duration_seconds").is_none(), "absent values take no room: {line}");
         let total = "bellwire_calls_ended_total{direction=\"outbound\",end_reason=\"busy\"} 1";
         assert!(counted.contains(total), "{counted}");
-        assert!(counted.contains("bellwire_call_mos_count 1"), "{counted}");
         assert!(!counted.contains("call_duration_seconds_count"), "{counted}");
     }
 

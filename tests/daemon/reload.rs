@@ -133,7 +133,7 @@ async fn stats_tell_how_the_call_sounds_and_how_long_sound_takes() {
     let spoken = super::rig::tone_wav(dir.path(), "tone.wav", 500.0, 30.0);
     let phone = Phone::start(&["--play", spoken.to_str().unwrap()]);
     let daemon = Daemon::start(&phone.address, "").await;
-    let (_, mut bot) = answered(&daemon).await;
+    let (id, mut bot) = answered(&daemon).await;
     // Two seconds at once, of another rate: the last of it waits for as long.
     bot.send_audio(&super::rig::tone(16_000, 700.0, 2.0), 6400).await;
     bot.send(json!({ "type": "mark", "name": "m" })).await;
@@ -159,6 +159,8 @@ async fn stats_tell_how_the_call_sounds_and_how_long_sound_takes() {
     assert!(bot.next("stats").await.get("id").is_none());
     assert!(daemon.metric("bellwire_stage_seconds_count{stage=\"write\"}").await > 0.0);
     bot.finish().await;
+    let call = daemon.wait_for_end(&id).await;
+    assert_eq!(call["quality"]["burst_ratio"], json!(1.0), "{call:#}");
     let trunk = "bellwire_call_mos_count{trunk=\"carrier\",way=\"received\"}";
     assert!(daemon.metric(trunk).await > 0.0);
 }
