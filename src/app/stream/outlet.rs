@@ -314,6 +314,24 @@ mod tests {
     }
 
     #[test]
+    fn packets_leave_with_the_frame_that_ends_behind_them() {
+        let mut outlet = Outlet::new(&settings("out_rate=8000&frame_ms=40"), 8000).unwrap();
+        let (mut writer, mut reader) = ring::capture(64, 8000);
+        #[expect(clippy::disallowed_methods, reason = "an anchor for virtual time")]
+        let start = Instant::now();
+        let at = |n: u64| start + std::time::Duration::from_millis(20 * n);
+        for n in 0..3 {
+            writer.set_now(at(n));
+            write(&mut writer, 160 * n, &[1; 160]);
+            outlet.take(&mut reader, || 0, |_, _| {});
+        }
+        assert_eq!(frames(&mut outlet).len(), 1);
+        assert_eq!(outlet.take_left().collect::<Vec<_>>(), [at(0), at(1)]);
+        outlet.last_frame().unwrap();
+        assert_eq!(outlet.take_left().collect::<Vec<_>>(), [at(2)]);
+    }
+
+    #[test]
     fn frames_reuse_the_memory_of_frames_that_were_sent() {
         let mut memory = BytesMut::new();
         let first = encode(OutFormat::PcmS16le, &[1; 160], &mut memory);

@@ -4,6 +4,7 @@ mod bare;
 mod hostile;
 mod lifetime;
 mod native;
+mod stats;
 mod watch;
 mod wishes;
 
