@@ -58,8 +58,10 @@ impl Renewal {
     pub fn items<T: Setting>(&mut self, running: &[T], new: &[T]) -> Option<Vec<T>> {
         let known = self.changes.len();
         let renewed = (running.len() == new.len()).then(|| self.pairs(running, new)).flatten();
-        let named =
-            |change: &Change| change.reload == Reload::Restart && change.path.ends_with(".name");
+        let named = |change: &Change| {
+            let key = change.path.rsplit('.').next();
+            change.reload == Reload::Restart && key == Some("name")
+        };
         let moved = self.changes.iter().skip(known).any(named);
         if moved || renewed.is_none() {
             self.changes.truncate(known);
