@@ -41,7 +41,7 @@ use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -178,6 +178,8 @@ pub struct Shared {
     check_speech: CheckSpeech,
     strict: bool,
     limits: ApiLimits,
+    /// As in `limits` until a reload.
+    create: Mutex<CreateDefaults>,
     requests: Limiter<KeyId>,
     failures: Limiter<IpAddr>,
     body_budget: Semaphore,
@@ -225,6 +227,7 @@ impl ApiState {
             check_speech: parts.check_speech,
             strict: parts.strict,
             limits,
+            create: Mutex::new(limits.create),
             requests: Limiter::new(limits.rate, BUCKETS_MAX),
             failures: Limiter::new(limits.failed_auth, BUCKETS_MAX),
             body_budget: Semaphore::new(limits.bodies_in_flight.div_ceil(BUDGET_UNIT)),
@@ -236,6 +239,15 @@ impl ApiState {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.keyring.is_empty()
+    }
+
+    /// Other defaults for requests that come from here on.
+    pub fn set_create_defaults(&self, defaults: CreateDefaults) {
+        *self.create.lock().unwrap_or_else(PoisonError::into_inner) = defaults;
+    }
+
+    pub(crate) fn create_defaults(&self) -> CreateDefaults {
+        *self.create.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the daemon one question, for at most `answer_timeout`.

@@ -68,6 +68,11 @@ impl LegPort for FakePort {
 }
 
 impl FakeLeg {
+    /// Since when a sample had been waiting that was taken; see [`PlayoutReader::taken`].
+    pub(crate) fn taken_stamp(&mut self) -> Option<std::time::Instant> {
+        self.playout.taken()
+    }
+
     /// A G.711 leg with a ring of 2 s, and the ends that an application leg holds.
     pub(crate) fn line() -> (Self, Line, Ears) {
         let (mut leg, playout, capture) = Self::new(16_000, 160);

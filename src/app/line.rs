@@ -4,7 +4,8 @@
 //! again, and the one trait that stands between an application leg and the media thread, so that tests can be the thread.
 
 use crate::id::LegId;
-use crate::media::interface::{Command, Event};
+use crate::media::interface::{Command, Event, LegReport};
+use crate::media::ledger::{Stage, StageSpread};
 use crate::media::ring::{CaptureReader, PlayoutWriter};
 use crate::media::worker::{LegControl, LegHandle, OpenLeg};
 use std::sync::Arc;
@@ -26,6 +27,22 @@ pub(crate) trait LegPort: Send {
     /// have spared most of them.
     fn late_packets(&self) -> (u64, Duration) {
         (0, Duration::ZERO)
+    }
+
+    /// All counters; none where nobody counts.
+    fn report(&self) -> LegReport {
+        LegReport::default()
+    }
+
+    /// Counts how long sound stood at a stage of the application's.
+    fn time(&self, stage: Stage, duration: Duration) {
+        let _ = (stage, duration);
+    }
+
+    /// What was counted at a stage so far.
+    fn spread(&self, stage: Stage) -> StageSpread {
+        let _ = stage;
+        StageSpread::default()
     }
 
     /// Audio per packet that is sent.
@@ -50,6 +67,18 @@ impl LegPort for LegControl {
     fn late_packets(&self) -> (u64, Duration) {
         let report = self.report();
         (report.rx_late, Duration::from_micros(report.rx_hole_wait_us))
+    }
+
+    fn report(&self) -> LegReport {
+        Self::report(self)
+    }
+
+    fn time(&self, stage: Stage, duration: Duration) {
+        Self::time(self, stage, duration);
+    }
+
+    fn spread(&self, stage: Stage) -> StageSpread {
+        self.ledger().spread(stage)
     }
 
     fn ptime(&self) -> Duration {

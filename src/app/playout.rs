@@ -245,6 +245,12 @@ impl PlayoutQueue {
         self.started = true;
     }
 
+    /// Ring position of the next sample that is accepted.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.written + self.backlog.len() as u64
+    }
+
     /// Samples accepted and neither played nor discarded.
     #[must_use]
     pub fn queued(&self) -> usize {

@@ -99,6 +99,14 @@ impl CallQueue {
         }
     }
 
+    /// Paces a trunk otherwise from here on; calls that are active stay. Does nothing for a trunk
+    /// that is not known.
+    pub fn set_pace(&mut self, trunk: &str, pace: Pace) {
+        if let Some(gate) = self.trunks.get_mut(trunk) {
+            gate.pace = pace;
+        }
+    }
+
     /// Queues a call on its instance, whose limits may have changed since the last time.
     ///
     /// # Errors

@@ -240,11 +240,26 @@ pub struct StreamState {
 
 /// Quality of the call's media, both directions.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Quality {
     /// E-model MOS of what we heard, from loss after the jitter buffer (G.107); at most 4.41.
     pub mos: Option<f64>,
+    /// The same of what the other side hears, from its RTCP reports: loss before its jitter
+    /// buffer, and silence in the place of what is lost.
+    pub mos_tx: Option<f64>,
+    /// What the other side says of that itself (RTCP XR).
+    pub mos_told: Option<f64>,
     /// Share of packets lost on the way to us, 0 to 1.
     pub loss: f64,
+    /// Share of packets that were not there when they were due behind the jitter buffer, lost or
+    /// late: what was concealed.
+    pub missing: f64,
+    /// How much longer runs of these are than random ones of the same share; 1 or more.
+    pub burst_ratio: f64,
+    /// Share of our packets that the other side has lost, as it reports.
+    pub loss_tx: Option<f64>,
+    /// Interarrival jitter of our packets at the other side, as it reports.
+    pub jitter_tx_ms: Option<f64>,
     /// Interarrival jitter in milliseconds.
     pub jitter_ms: f64,
     /// Round-trip time by RTCP.
@@ -270,19 +285,29 @@ pub struct Quality {
 impl Quality {
     /// Derives quality from a leg's counters.
     ///
-    /// MOS: ITU-T G.107 with Ie 0 and Bpl 25.1 (G.711 with concealment), loss taken as random.
+    /// MOS: ITU-T G.107 with Ie 0 and Bpl 25.1 (G.711 with concealment).
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn from_report(report: &LegReport, codec: Option<&str>, sample_rate: u32) -> Self {
         let lost = report.rx_lost + report.rx_late;
         let expected = report.rx_packets + lost;
-        let loss = if expected == 0 { 0.0 } else { lost as f64 / expected as f64 };
-        // The leg's own score knows bursts and delay; a short call has none yet.
-        let scored = Some(report.mos_rx).filter(|mos| *mos > 0.0);
-        let mos = scored.or_else(|| (report.rx_packets > 0).then(|| mos_g711(loss * 100.0)));
+        let loss = share(lost, expected);
+        let missing = share(report.rx_missing, report.rx_due);
+        let run = share(report.rx_missing, report.rx_missing_runs);
+        let burst_ratio = (run * (1.0 - missing)).max(1.0);
+        // The leg's own score knows the delay; a short call has none yet.
+        let known = |mos: f64| Some(mos).filter(|mos| *mos > 0.0);
+        let short = || (report.rx_packets > 0).then(|| mos_g711(missing * 100.0, burst_ratio));
+        let told = known(report.mos_tx).is_some();
         Self {
-            mos,
+            mos: known(report.mos_rx).or_else(short),
+            mos_tx: known(report.mos_tx),
+            mos_told: known(report.mos_told),
             loss,
+            missing,
+            burst_ratio,
+            loss_tx: told.then(|| share(report.remote_lost, report.tx_packets)),
+            jitter_tx_ms: told.then_some(report.remote_jitter_us as f64 / 1000.0),
             jitter_ms: report.rx_jitter_us as f64 / 1000.0,
             rtt_ms: (report.rtt_us > 0).then_some(report.rtt_us as f64 / 1000.0),
             underruns: report.tx_underruns,
@@ -297,9 +322,14 @@ impl Quality {
     }
 }
 
-/// MOS-CQ of G.711 with concealment at this random loss in percent (ITU-T G.107, Annex B).
-fn mos_g711(loss_percent: f64) -> f64 {
-    let impairment = 95.0 * loss_percent / (loss_percent + 25.1);
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// MOS-CQ of G.711 with concealment at this loss in percent (ITU-T G.107, Annex B).
+fn mos_g711(loss_percent: f64, burst_ratio: f64) -> f64 {
+    let impairment = 95.0 * loss_percent / (loss_percent / burst_ratio.max(1.0) + 25.1);
     let r = (93.2 - impairment).clamp(0.0, 100.0);
     1.0 + 0.035 * r + 7e-6 * r * (r - 60.0) * (100.0 - r)
 }
@@ -490,10 +520,36 @@ mod tests {
 
     #[test]
     fn mos_has_the_known_ceiling_and_falls_with_loss() {
-        assert!((mos_g711(0.0) - 4.409).abs() < 0.01);
-        assert!(mos_g711(5.0) < 4.1 && mos_g711(20.0) < 3.0);
+        assert!((mos_g711(0.0, 1.0) - 4.409).abs() < 0.01);
+        assert!(mos_g711(5.0, 1.0) < 4.1 && mos_g711(20.0, 1.0) < 3.0);
         let report = LegReport { rx_packets: 95, rx_lost: 5, ..LegReport::default() };
         let quality = Quality::from_report(&report, Some("PCMU"), 8000);
         assert!((quality.loss - 0.05).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_was_concealed_is_what_counts_and_bursts_count_more() {
+        let heard = |rx_lost, rx_missing, rx_missing_runs| {
+            let counts = LegReport { rx_packets: 100, rx_due: 100, ..LegReport::default() };
+            let report = LegReport { rx_lost, rx_missing, rx_missing_runs, ..counts };
+            Quality::from_report(&report, None, 8000)
+        };
+        // Lost on the way, and there by redundancy when it was due.
+        let repaired = heard(10, 0, 0);
+        assert!(repaired.loss > 0.0 && repaired.mos > Some(4.4), "{repaired:?}");
+        let (random, burst) = (heard(6, 6, 6), heard(6, 6, 1));
+        assert!((random.missing - 0.06).abs() < 1e-9 && (burst.burst_ratio - 5.64).abs() < 1e-9);
+        assert!(burst.mos < random.mos && random.mos < repaired.mos, "{burst:?} {random:?}");
+    }
+
+    #[test]
+    fn what_the_other_side_hears_is_known_only_when_it_reports() {
+        let silent = LegReport { tx_packets: 200, ..LegReport::default() };
+        let quality = Quality::from_report(&silent, None, 8000);
+        assert_eq!((quality.mos_tx, quality.loss_tx, quality.jitter_tx_ms), (None, None, None));
+        let told = LegReport { mos_tx: 3.5, remote_lost: 10, remote_jitter_us: 7000, ..silent };
+        let quality = Quality::from_report(&told, None, 8000);
+        assert_eq!((quality.mos_tx, quality.loss_tx), (Some(3.5), Some(0.05)));
+        assert_eq!(quality.jitter_tx_ms, Some(7.0));
     }
 }

@@ -88,6 +88,18 @@ mod tests {
     }
 
     #[test]
+    fn the_example_files_are_valid_without_a_warning() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        for name in ["low-latency.toml", "lossy-network.toml", "human-bridge.toml"] {
+            let file = Some(root.join(name));
+            let loaded = Config::load(&LoadOptions { file, ..LoadOptions::default() });
+            let loaded = loaded.unwrap_or_else(|errors| panic!("{}", refusal(&errors)));
+            let text = summary(&loaded);
+            assert!(text.contains(name) && !text.contains("warning"), "{text}");
+        }
+    }
+
+    #[test]
     fn a_bad_file_shows_every_finding() {
         let errors = load("[rtp]\nprots = 1\nptime = \"1\"\naddress = \"0.0.0.0\"").unwrap_err();
         let text = refusal(&errors);

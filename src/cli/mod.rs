@@ -95,7 +95,11 @@ struct ConfigArgs {
 
 impl ConfigArgs {
     fn load(self) -> Result<Loaded, ConfigErrors> {
-        Config::load(&LoadOptions::from_process(self.config, self.sets))
+        Config::load(&self.options())
+    }
+
+    fn options(self) -> LoadOptions {
+        LoadOptions::from_process(self.config, self.sets)
     }
 }
 

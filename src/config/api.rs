@@ -20,11 +20,11 @@ section! {
         /// Refuses unknown fields in requests with 400 and a pointer to the field.
         ///
         /// On, because a misspelt option that does nothing is found too late.
-        strict_requests: bool = true, Hot;
+        strict_requests: bool = true, Restart;
         /// API keys; more can be made at run time.
         ///
         /// Without any key the API takes every request, and therefore only from loopback.
-        key: Vec<ApiKey>, Hot;
+        key: Vec<ApiKey>, Restart;
     }
 }
 
@@ -56,28 +56,28 @@ section! {
     /// A key to the API.
     ApiKey {
         /// Its name in logs.
-        name: Name => "ops", Hot;
+        name: Name => "ops", Restart;
         /// The key that clients send as `Authorization: Bearer …`.
-        secret: Option<Secret> => "/etc/bellwire/ops.key", Hot;
+        secret: Option<Secret> => "/etc/bellwire/ops.key", Restart;
         /// Instead of the key, its SHA-256 digest in hexadecimal.
         secret_sha256: Option<Sha256Hex>
-            => "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Hot;
+            => "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Restart;
         /// What it may do.
         ///
         /// By default what an application needs: make, read and stream calls.
-        scopes: Vec<Scope> = ["calls:read", "calls:write", "stream"], Hot;
+        scopes: Vec<Scope> = ["calls:read", "calls:write", "stream"], Restart;
         /// The instances it may use, or `*` for all.
         ///
         /// None by default: a key sees only what it is given.
-        instances: Vec<InstanceScope> => ["inst_demo"], Hot;
+        instances: Vec<InstanceScope> => ["inst_demo"], Restart;
         /// Most active outgoing calls of this key; 0 is no limit.
-        max_calls: u32 [0..=100_000] = 0, Hot;
+        max_calls: u32 [0..=100_000] = 0, Restart;
         /// Most calls that it may make in a second; 0 is no limit.
-        max_cps: u32 [0..=10_000] = 0, Hot;
+        max_cps: u32 [0..=10_000] = 0, Restart;
         /// Minutes of answered calls that it may make in a day (UTC); 0 is no limit.
-        max_minutes_per_day: u32 [0..=10_000_000] = 0, Hot;
+        max_minutes_per_day: u32 [0..=10_000_000] = 0, Restart;
         /// Destinations that it may call, by prefix; they must be among those of the trunk as well.
         /// Without any, those of the trunk.
-        allow: Vec<Prefix> => ["+1"], Hot;
+        allow: Vec<Prefix> => ["+1"], Restart;
     }
 }

@@ -10,6 +10,7 @@
 //! Owns the vocabulary and the two macros. Does not know any option by name.
 
 use super::reader::Reader;
+use super::renew::Renewal;
 use super::tree::{Node, Table};
 
 /// What it takes to change a value while the gateway runs.
@@ -163,6 +164,13 @@ pub trait Setting: Sized {
         true
     }
 
+    /// The value from here on when `new` was read in its place, for kinds that differ in parts;
+    /// `None` for those that differ as a whole.
+    fn renewed(&self, new: &Self, renewal: &mut Renewal) -> Option<Self> {
+        let _ = (new, renewal);
+        None
+    }
+
     /// Reads the field `key` of `table` if it was written.
     fn found(reader: &mut Reader<'_>, table: &Table, key: &'static Key) -> Option<Self> {
         let node = table.get(key.name)?;
@@ -264,6 +272,10 @@ impl<T: Setting> Setting for Vec<T> {
     fn stand_in() -> Self {
         Vec::new()
     }
+
+    fn renewed(&self, new: &Self, renewal: &mut Renewal) -> Option<Self> {
+        renewal.items(self, new)
+    }
 }
 
 /// Declares a section: a struct, the keys of its fields and how to read it.
@@ -327,6 +339,19 @@ macro_rules! section {
 
             fn absent(reader: &mut $crate::config::reader::Reader<'_>) -> Self {
                 Self::fields(reader, &$crate::config::tree::Table::new())
+            }
+
+            fn renewed(
+                &self,
+                new: &Self,
+                renewal: &mut $crate::config::renew::Renewal,
+            ) -> Option<Self> {
+                Some(Self {$(
+                    $field: renewal.field(&const {
+                        section!(@key $field: $ty [$($low, $high)?] [$($default)?] [$($example)?]
+                            $reload [$($doc),+])
+                    }, &self.$field, &new.$field),
+                )+})
             }
         }
 

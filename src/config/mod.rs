@@ -23,6 +23,7 @@ pub mod line;
 pub mod node;
 pub mod reader;
 pub mod reference;
+pub mod renew;
 pub mod report;
 pub mod rtp;
 pub mod secret;
@@ -40,6 +41,7 @@ pub use limits::Limits;
 pub use line::{Action, Dedupe, HashName, Instance, Route, RouteAuth, RouteHeader};
 pub use node::{Level, Log, LogFormat, Node, Webhook};
 pub use reader::Variables;
+pub use renew::Change;
 pub use report::{ConfigErrors, Place, Problem};
 pub use rtp::{Jitter, JitterMode, Playout, Rtp, RtpBackend, ThreadPriority};
 pub use secret::Secret;
@@ -89,7 +91,7 @@ section! {
         /// Bounds on what the gateway takes on.
         limits: Limits, Hot;
         /// The carriers.
-        trunk: Vec<Trunk>, Call;
+        trunk: Vec<Trunk>, Restart;
         /// The lines of tenants.
         instance: Vec<Instance>, Call;
         /// Rules for inbound calls.
@@ -97,7 +99,7 @@ section! {
         /// Speech engines.
         engine: Engine, Restart;
         /// Voices.
-        voice: Vec<Voice>, Call;
+        voice: Vec<Voice>, Restart;
         /// Calls that conduct themselves.
         agent: Agent, Call;
         /// Webhooks and other connections that Bellwire opens on behalf of its users.

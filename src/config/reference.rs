@@ -13,8 +13,8 @@ One TOML file: `--config FILE`, else `/etc/bellwire/bellwire.toml`. With neither
 built-in one ([`config/laptop.toml`](../config/laptop.toml)) that stays on your own machine.
 
 Every option has a default that works on a laptop, a unit in its value, a range and a reload class:
-`hot` can take effect at once, `call` for calls that begin later, `restart` at the next start. This
-version reads its configuration at the start only.
+`hot` takes effect at once, `call` for calls that begin later, `restart` at the next start. A running
+gateway reads everything again when it is told to: [operations.md](operations.md#changing-the-configuration).
 
 Four layers, each beats the one before it:
 

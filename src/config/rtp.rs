@@ -38,14 +38,22 @@ section! {
         /// Ports for RTP (even) and RTCP (odd): one pair a call.
         ports: PortRange = "20000-29999", Restart;
         /// Media threads; 0 starts one per core.
+        ///
+        /// Fewer leave cores to speech engines; one carries some hundred calls.
         workers: u32 [0..=256] = 0, Restart;
         /// Audio per packet, in steps of 10 ms.
         ///
-        /// 20 ms is what carriers expect (RFC 3551).
+        /// 20 ms is what carriers expect (RFC 3551). Shorter is earlier and loses less with a packet,
+        /// for more headers: G.711 takes 96 kbit/s at 10 ms, 80 at 20, 69 at 60.
         ptime: Duration ["10ms"..="60ms"] = "20ms", Call;
         /// DSCP mark of RTP packets; 46 is expedited forwarding (RFC 4594).
+        ///
+        /// Networks that know it send marked packets first; some drop what they do not sell.
         dscp: u8 [0..=63] = 46, Restart;
         /// A call without RTP and RTCP for this long is ended with BYE; held calls are excepted.
+        ///
+        /// Shorter frees a dead call sooner; longer outlives a gap of the network, and peers that
+        /// send nothing while they are silent.
         timeout: Switch<Duration> ["1s"..="1h"] = "30s", Call;
         /// How long a port pair rests after its call.
         ///
@@ -88,17 +96,30 @@ section! {
         /// How long a missing packet is waited for, at the start of a call; adapts between the
         /// two bounds below.
         ///
-        /// Two packets of 20 ms: a swap of neighbours costs no concealment.
+        /// Two packets of 20 ms: a swap of neighbours costs no concealment. Audio that is in order
+        /// never waits. More catches later packets; what is lost for good makes the audio behind it
+        /// as much later, once.
         hole_wait: Duration ["0ms"..="1s"] = "40ms", Call;
-        /// Lower bound of the wait.
+        /// Lower bound of the wait, to which a path without reordering comes down in a minute.
+        ///
+        /// Less is earlier behind each loss; a packet that is merely late is concealed first.
         hole_wait_min: Duration ["0ms"..="1s"] = "20ms", Call;
         /// Upper bound of the wait.
+        ///
+        /// More saves what a bad path brings late; each loss may cost as much delay.
         hole_wait_max: Duration ["0ms"..="1s"] = "80ms", Call;
-        /// `paced`: least delay.
+        /// `paced` and bridges: least delay.
+        ///
+        /// More conceals less when a quiet path becomes rough; it is paid all the time.
         paced_min: Duration ["10ms"..="2s"] = "20ms", Call;
-        /// `paced`: delay at the start of a call.
+        /// `paced` and bridges: delay at the start of a call, until the path is known.
+        ///
+        /// More spares the first words on a rough path, and delays them on a good one.
         paced_start: Duration ["10ms"..="2s"] = "40ms", Call;
-        /// `paced`: most delay.
+        /// `paced` and bridges: most delay.
+        ///
+        /// What comes later is concealed. More keeps speech whole over stalls; from 200 ms on people
+        /// begin to talk into each other.
         paced_max: Duration ["10ms"..="2s"] = "200ms", Call;
     }
 }
@@ -108,7 +129,8 @@ section! {
     Playout {
         /// How much audio a client may send ahead of time.
         ///
-        /// A minute holds a long answer of a speech engine that is faster than real time.
+        /// A minute holds a long answer of a speech engine that is faster than real time. More lets a
+        /// client stall longer, for 16 kB a second and call, and has more to throw away on a clear.
         buffer: Duration ["1s"..="10m"] = "60s", Call;
         /// With `playout=live`: how far a client's sound may be ahead of what the caller hears.
         ///
@@ -121,12 +143,18 @@ section! {
         /// What a stalled client catches up with in some seconds.
         live_buffer: Duration ["100ms"..="10s"] = "500ms", Call;
         /// Filled to this share, the client is told to stop (`flow` `xoff`).
+        ///
+        /// Higher uses more of the buffer; what is on its way when it is full is refused.
         high_water: f64 [0.05..=1.0] = 0.75, Call;
         /// Emptied to this share, the client is told to go on (`flow` `xon`).
+        ///
+        /// Lower means fewer messages; too low and a slow client runs dry.
         low_water: f64 [0.0..=0.95] = 0.5, Call;
         /// Speech level of files and synthesised speech in dBov; `off` leaves them alone.
         ///
-        /// -20 dBov sounds as loud as the person at the other end of a telephone.
-        level_dbov: Switch<f64> [-50.0..=-3.0] = -20, Call;
+        /// -20 dBov sounds as loud as the person at the other end of a telephone. Louder is more
+        /// limited at its peaks, quieter is lost in noise. Speech that is kept for the next call has
+        /// it already: hence the restart.
+        level_dbov: Switch<f64> [-50.0..=-3.0] = -20, Restart;
     }
 }

@@ -172,39 +172,39 @@ section! {
     /// A carrier: where to send calls, whom to take them from, and how many.
     Trunk {
         /// Its name in instances, routes, logs and metrics.
-        name: Name => "carrier", Call;
+        name: Name => "carrier", Restart;
         /// Where calls are sent; several are tried in order.
-        proxy: Vec<SipUri> => "sip:carrier.example:5060", Call;
+        proxy: Vec<SipUri> => "sip:carrier.example:5060", Restart;
         /// User for the carrier's digest challenges.
-        username: Option<String> => "user", Call;
+        username: Option<String> => "user", Restart;
         /// Password for the carrier's digest challenges.
-        password: Option<Secret> => "TRUNK_PASSWORD", Call;
+        password: Option<Secret> => "TRUNK_PASSWORD", Restart;
         /// The only realm whose challenges are answered; without it the proxy's host.
         ///
         /// Stops a third party from collecting answers made with your password.
-        realm: Option<String> => "carrier.example", Call;
+        realm: Option<String> => "carrier.example", Restart;
         /// Where every request of this trunk takes its first hop, whatever it is addressed to.
-        outbound_proxy: Option<SipUri> => "sip:edge.carrier.example;transport=tls", Call;
+        outbound_proxy: Option<SipUri> => "sip:edge.carrier.example;transport=tls", Restart;
         /// The address written into Via, Contact and SDP on this trunk instead of
         /// `node.public_address`.
-        public_address: Option<IpAddr> => "203.0.113.10", Call;
+        public_address: Option<IpAddr> => "203.0.113.10", Restart;
         /// Registers with the carrier, for trunks that find us that way.
-        register: bool = false, Call;
+        register: bool = false, Restart;
         /// User that is registered; without it `username`.
-        register_user: Option<String> => "15550100", Call;
+        register_user: Option<String> => "15550100", Restart;
         /// Registers all numbers of the account at once (RFC 6140, as SIPconnect asks for), not the
         /// one user: calls then come for the number that was dialled.
         ///
         /// A carrier that does not know this refuses with 420.
-        register_gin: bool = false, Call;
+        register_gin: bool = false, Restart;
         /// Lifetime of a registration; renewed before it ends.
-        expires: Duration ["60s"..="24h"] = "300s", Call;
+        expires: Duration ["60s"..="24h"] = "300s", Restart;
         /// Domain of From; without it our own address.
-        from_domain: Option<String> => "carrier.example", Call;
+        from_domain: Option<String> => "carrier.example", Restart;
         /// Networks that may call us through this trunk.
         ///
         /// Requests from anywhere else are dropped before any state is made.
-        sources: Vec<Cidr> => ["192.0.2.0/24"], Hot;
+        sources: Vec<Cidr> => ["192.0.2.0/24"], Restart;
         /// Codecs that are offered and accepted, in order of preference.
         ///
         /// Every carrier takes one of the two laws of G.711.
@@ -216,24 +216,24 @@ section! {
         /// Session timer of RFC 4028: the peer is asked for signs of life this often.
         ///
         /// 1800 s is the RFC's recommendation.
-        session_timer: Switch<Duration> ["90s"..="24h"] = "1800s", Call;
+        session_timer: Switch<Duration> ["90s"..="24h"] = "1800s", Restart;
         /// Whether provisional answers are made reliable.
-        reliable: ReliableMode = "supported", Call;
+        reliable: ReliableMode = "supported", Restart;
         /// Who makes the offer of an outgoing call.
         ///
         /// `early` is what carriers expect; some Cisco trunks want `delayed`.
         offer: OfferMode = "early", Call;
         /// How our number is told to the carrier's network, beside From.
-        identity: IdentityMode = "none", Call;
+        identity: IdentityMode = "none", Restart;
         /// Which targets of a 3xx answer are followed; their numbers must be among `allow` as well.
         redirects: RedirectMode = "trunk", Call;
         /// Lets the far end move a call elsewhere by REFER: we dial the target, which must be among
         /// `allow`, and join both.
         ///
         /// Off, because each such call is one that you pay for.
-        refer: bool = false, Call;
+        refer: bool = false, Restart;
         /// How often an OPTIONS request asks whether the carrier is there.
-        ping: Switch<Duration> ["5s"..="1h"] = "30s", Call;
+        ping: Switch<Duration> ["5s"..="1h"] = "30s", Restart;
         /// Most calls at once over this trunk, both directions: your contract with the carrier.
         max_calls: u32 [1..=100_000] = 200, Hot;
         /// Most new outgoing calls a second; more of them wait in the queue.
@@ -242,7 +242,7 @@ section! {
         /// limit.
         ///
         /// The last line of defence against a stolen key.
-        max_minutes_per_day: u32 [0..=10_000_000] = 0, Hot;
+        max_minutes_per_day: u32 [0..=10_000_000] = 0, Restart;
         /// Longest call; a request may ask for less.
         max_duration: Switch<Duration> ["1s"..="24h"] = "off", Call;
         /// Our number on outgoing calls that name none.
@@ -253,7 +253,7 @@ section! {
         caller_ids: Vec<CallerId> => ["+15550101", "+15550102"], Call;
         /// Whether signed callers (RFC 8224, SHAKEN) are verified; `require` refuses all others with
         /// 403, 428, 436, 437 or 438. Needs `sip.identity.trust_anchors`.
-        verify: VerifyMode = "off", Call;
+        verify: VerifyMode = "off", Restart;
         /// `require`: the least attestation that is let in.
         attest_min: AttestLevel = "C", Call;
         /// The service that signs our outgoing calls: a POST of who calls whom, answered by the

@@ -16,7 +16,7 @@ section! {
         stt: Vec<SttEngine>, Restart;
         /// Language models and other brains; the first conducts agent calls unless
         /// `agent.default.llm` names another.
-        llm: Vec<LlmEngine>, Restart;
+        llm: Vec<LlmEngine>, Call;
     }
 }
 
@@ -123,15 +123,15 @@ section! {
     /// A language model, or another brain that conducts calls.
     LlmEngine {
         /// Its name in `agent.default.llm` and in `agent.backend` of requests.
-        name: Name => "local", Restart;
+        name: Name => "local", Call;
         /// Which protocol it speaks.
-        kind: LlmKind => "openai-chat", Restart;
+        kind: LlmKind => "openai-chat", Call;
         /// Where it listens.
-        url: Url => "http://127.0.0.1:11434/v1", Restart;
+        url: Url => "http://127.0.0.1:11434/v1", Call;
         /// The model's name.
-        model: Option<String> => "model", Restart;
+        model: Option<String> => "model", Call;
         /// Its key, if it asks for one.
-        key: Option<Secret> => "LLM_KEY", Restart;
+        key: Option<Secret> => "LLM_KEY", Call;
         /// How freely it chooses words.
         temperature: Option<f64> [0.0..=2.0] => 0.3, Call;
         /// Most tokens of one answer.
@@ -157,22 +157,22 @@ section! {
     /// A voice, as requests name it. The six voices of Pico are there without any.
     Voice {
         /// Its id in requests.
-        id: Name => "en-US-001", Call;
+        id: Name => "en-US-001", Restart;
         /// The engine that speaks it.
-        engine: Name => "pico", Call;
+        engine: Name => "pico", Restart;
         /// What the engine calls it; Pico: en-US, en-GB, de-DE, es-ES, fr-FR or it-IT.
-        voice: String => "en-US", Call;
+        voice: String => "en-US", Restart;
         /// Its language; without it what the engine's name for it begins with.
-        language: Option<String> => "en-US", Call;
+        language: Option<String> => "en-US", Restart;
         /// What people call it.
-        name: Option<String> => "Ann", Call;
+        name: Option<String> => "Ann", Restart;
         /// `female` or `male`.
-        gender: Option<String> => "female", Call;
+        gender: Option<String> => "female", Restart;
         /// How fast it speaks; 1.0 is its own speed.
-        speed: f64 [0.5..=2.0] = 1.0, Call;
+        speed: f64 [0.5..=2.0] = 1.0, Restart;
         /// How much louder than the common level, in dB.
-        gain_db: f64 [-20.0..=12.0] = 0.0, Call;
+        gain_db: f64 [-20.0..=12.0] = 0.0, Restart;
         /// The voice that speaks when its engine does not.
-        fallback: Option<Name> => "en-GB-001", Call;
+        fallback: Option<Name> => "en-GB-001", Restart;
     }
 }

@@ -20,7 +20,7 @@ pub(super) use joint::joint_of;
 use super::agents::Agent;
 use super::control::{CallAsk, TransferPlan};
 use super::pair::Lend;
-use super::parts::{Parts, leg_rate};
+use super::parts::{Parts, Terms, leg_rate};
 use crate::api::gateway::Content;
 use crate::app::agent::leg::AgentParts;
 use crate::app::transcribe::Transcribe;
@@ -230,6 +230,8 @@ impl CallView {
 /// One call and its surroundings.
 pub(super) struct CallActor {
     parts: Arc<Parts>,
+    /// As they were when the call began.
+    terms: Arc<Terms>,
     /// To the switchboard.
     desk: mpsc::Sender<CallAsk>,
     setup: CallSetup,
@@ -281,6 +283,7 @@ impl CallActor {
         let (watchers, app) =
             if watched { (setup.app.take(), None) } else { (None, setup.app.take()) };
         let actor = Self {
+            terms: parts.terms(),
             parts,
             desk,
             setup,
@@ -466,7 +469,9 @@ impl CallActor {
             crate::observe::event::count_media(&report);
             let rate = leg_rate(&self.setup.content, &self.setup.codecs).hz();
             let quality = Quality::from_report(&report, codec, rate);
-            self.setup.call.record_mut().quality = Some(quality);
+            let record = self.setup.call.record_mut();
+            super::tell::quality(record.trunk.as_deref(), &quality);
+            record.quality = Some(quality);
         }
         if let Some(stream) = &mut self.setup.call.record_mut().stream {
             stream.connected = false;

@@ -256,7 +256,7 @@ impl Switchboard {
     pub(super) fn end(&self, id: &CallId, on_peer_hangup: OnPeerHangup) -> Option<End> {
         let call = self.calls.get(id)?;
         let (inbox, record) = (call.inbox.clone(), call.view.record.clone());
-        let pace = self.spec.parts.pace;
+        let pace = self.spec.parts.terms().pace;
         Some(End { id: id.clone(), inbox, record, on_peer_hangup, pace })
     }
 
@@ -287,13 +287,13 @@ impl Switchboard {
                 *active.entry(trunk.clone()).or_default() += 1;
             }
         }
-        let facts = &self.spec.parts.trunks;
+        let terms = self.spec.parts.terms();
         let status = |(name, facts): (&String, &super::parts::TrunkFacts)| {
             let codecs = facts.codecs.iter().map(|codec| codec.spec().name);
             let calls = active.get(name).copied().unwrap_or(0);
             self.trunks.status(name, &codecs.collect::<Vec<_>>(), calls, trunks::now())
         };
-        facts.iter().map(status).collect()
+        terms.trunks.iter().map(status).collect()
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn request_uri(parts: &Parts, trunk: &str, to: &str) -> Result<String
     if to.len() > TARGET_MAX {
         return Err(invalid("is too long"));
     }
-    let facts = parts.trunks.get(trunk).ok_or_else(|| invalid("has no trunk"))?;
+    let terms = parts.terms();
+    let facts = terms.trunks.get(trunk).ok_or_else(|| invalid("has no trunk"))?;
     let number = |number: &str| format!("sip:{number}@{}", facts.domain);
     if is_number(to) {
         return Ok(number(to));

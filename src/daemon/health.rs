@@ -6,6 +6,7 @@ use super::tell;
 use crate::api::auth::{ConfigKey, hash_secret};
 use crate::api::gateway::{Command, Gateway};
 use crate::config::{ApiKey, InstanceScope};
+use crate::media::ledger::{self, NO_COUNTS};
 use crate::media::stats::Spread;
 use crate::net::sip::SocketStats;
 use crate::observe::event::{self, Happening as _};
@@ -38,6 +39,7 @@ pub(super) async fn watch(
     let mut interval = tokio::time::interval(watched.unwrap_or(INTERVAL).min(INTERVAL));
     let metrics = metrics::install();
     let mut late = Spread::default();
+    let mut stood = NO_COUNTS;
     loop {
         interval.tick().await;
         let now_late = parts.media.late();
@@ -46,6 +48,10 @@ pub(super) async fn watch(
             tell_overload(&parts, overloaded).await;
         }
         late = now_late;
+        let now_stood = parts.media.ledger().counts();
+        let stages = ledger::since(&now_stood, &stood);
+        event::count_stages(stages.map(|(stage, time, count)| (stage.as_str(), time, count)));
+        stood = now_stood;
         tell::sockets(&sockets);
         metrics.upkeep();
         if let Ok(status) = gateway.ask(Command::Status).await {

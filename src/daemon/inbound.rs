@@ -8,6 +8,7 @@ use crate::call::record::CallType;
 use crate::config::{Pattern, Secret};
 use crate::id::InstanceId;
 use crate::sip::interface::{DigestAlgorithm, Incoming};
+use std::sync::Arc;
 
 /// One `[[route]]`, ready to use: prompts are decoded, expressions compiled.
 pub(super) struct InboundRoute {
@@ -65,19 +66,18 @@ pub(super) fn nothing() -> Content {
     Content::Party(CallType::DynamicStream)
 }
 
-/// The place of the first route that matches, and the credentials that it asks for.
+/// The first route that matches.
 pub(super) fn choose<'a>(
-    routes: &'a [InboundRoute],
+    routes: &'a [Arc<InboundRoute>],
     incoming: &Incoming,
-) -> Option<(usize, Option<&'a Credentials>)> {
-    let matches = |route: &InboundRoute| {
+) -> Option<&'a Arc<InboundRoute>> {
+    let matches = |route: &&Arc<InboundRoute>| {
         let trunk = route.trunk.as_ref().is_none_or(|trunk| *trunk == incoming.trunk);
         let numbers =
             route.to.is_match(&incoming.to_user) && route.from.is_match(&incoming.from_user);
         trunk && numbers && route.headers.iter().all(|(name, value)| has(incoming, name, value))
     };
-    let place = routes.iter().position(matches)?;
-    Some((place, routes.get(place)?.auth.as_ref()))
+    routes.iter().find(matches)
 }
 
 fn has(incoming: &Incoming, name: &str, value: &Pattern) -> bool {
@@ -110,8 +110,8 @@ pub(super) mod tests {
         }
     }
 
-    fn code(routes: &[InboundRoute], incoming: &Incoming) -> Option<u16> {
-        match &routes[choose(routes, incoming)?.0].meets {
+    fn code<const N: usize>(routes: &[Arc<InboundRoute>; N], incoming: &Incoming) -> Option<u16> {
+        match &choose(routes, incoming)?.meets {
             Meets::Action(InboundAction { plan: Plan::Reject { code }, .. }) => Some(*code),
             Meets::Action(_) | Meets::Hook(_) => None,
         }
@@ -137,6 +137,7 @@ pub(super) mod tests {
     fn the_first_matching_route_wins() {
         let routes =
             [route(Some("a"), "^1", 400), route(None, "^12$", 401), route(None, "^2", 402)];
+        let routes = routes.map(Arc::new);
         assert_eq!(code(&routes, &incoming("a", "12")), Some(400));
         assert_eq!(code(&routes, &incoming("b", "12")), Some(401));
         assert_eq!(code(&routes, &incoming("b", "13")), None);
@@ -148,7 +149,7 @@ pub(super) mod tests {
         let anonymous = InboundRoute { from: "^$".parse().unwrap(), ..route(None, "", 401) };
         let headers = vec![("x-campaign".to_owned(), "^4[0-9]$".parse().unwrap())];
         let header = InboundRoute { headers, ..route(None, "", 402) };
-        let routes = [from, anonymous, header];
+        let routes = [from, anonymous, header].map(Arc::new);
         let call = |from: &str, header: Option<(&str, &str)>| {
             let headers = header.map(|(name, value)| (name.to_owned(), value.to_owned()));
             Incoming {

@@ -51,6 +51,7 @@ use agents::AgentDesk;
 use anyhow::Context as _;
 use parts::{Parts, TrunksDown};
 use reception::Reception;
+pub use reload::Origin;
 use reload::Reload;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
@@ -58,6 +59,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use switchboard::{Switchboard, SwitchboardSpec};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -78,9 +80,9 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_blocking(config: Config) -> anyhow::Result<()> {
+pub fn run_blocking(config: Config, origin: Origin) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(run(config));
+    let outcome = runtime.block_on(run(config, origin));
     runtime.shutdown_timeout(BLOCKING_MAX);
     outcome
 }
@@ -89,7 +91,7 @@ pub fn run_blocking(config: Config) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Whatever keeps it from starting, with the key or path to look at.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
     let begun = Instant::now();
     let metrics = metrics::install();
     let mut rng = Rng::from_seed(crate::net::entropy().context("reading random numbers")?);
@@ -104,22 +106,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let parts = Arc::new(Parts {
         media,
         sip: signalling.commands,
-        trunks: setup::trunk_facts(&config),
         default_trunk: config.trunk.first().map(|trunk| trunk.name.to_string()),
         public_address: config.node.public_address,
-        ptime: config.rtp.ptime,
-        quiet_after: config.rtp.timeout.get().unwrap_or(Duration::ZERO),
-        stream: setup::stream_defaults(&config),
         trunks_down: TrunksDown::default(),
-        pace: setup::pace(&config),
         toll: Mutex::new(toll),
         key_destinations: setup::key_destinations(&config),
         overloaded: AtomicBool::new(false),
         seeds: Mutex::new(rng),
         tts: agents.parts.tts.clone(),
-        agents,
+        terms: Mutex::new(Arc::new(setup::terms(&config, agents))),
         store: store.clone(),
     });
+    let (renew, renewals) = mpsc::channel(1);
     let board = Switchboard::new(SwitchboardSpec {
         parts: Arc::clone(&parts),
         queue: setup::queue(&config),
@@ -127,14 +125,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         lines: setup::lines(&config),
         sip_stats: signalling.stats,
         drain_timeout: config.limits.drain_timeout,
+        renewals,
     });
     let (gateway, commands) = Gateway::new(QUEUE_MAX);
     let drained = CancellationToken::new();
     let board = tokio::spawn(board.run(commands, signalling.events, drained.clone()));
 
     let api_stop = CancellationToken::new();
-    let hangups = tokio::spawn(signalling.reload.clone().at_hangup());
-    let operators = (metrics, signalling.reload);
+    let shared = Arc::clone(&parts);
+    let reload = Reload::new(origin, config.clone(), signalling.tls, shared, renew);
+    let hangups = tokio::spawn(reload.clone().at_hangup());
+    let operators = (metrics, reload);
     let api = start_api(&config, &gateway, &parts, operators, &api_stop).await?;
     let health = tokio::spawn(health::watch(
         Arc::clone(&parts),
@@ -238,6 +239,13 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
     if left_open > 0 {
         tracing::warn!(left_open, "closed the records of calls that a crash left open");
     }
+    declare_instances(&store, config).await?;
+    Ok(store)
+}
+
+/// Writes the lines of tenants down that the configuration has.
+async fn declare_instances(store: &Store, config: &Config) -> anyhow::Result<()> {
+    let now = call_driver::now().unix_ms;
     let declared = config.instance.iter().map(|instance| {
         let settings = InstanceSettings {
             trunk: Some(instance.trunk.to_string()),
@@ -254,8 +262,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
         let metadata = instance.metadata.0.clone();
         DeclaredInstance { id: instance.id.clone(), name, settings, metadata }
     });
-    store.declare_instances(declared.collect(), now).await.context("declaring instances")?;
-    Ok(store)
+    store.declare_instances(declared.collect(), now).await.context("declaring instances")
 }
 
 struct ApiListeners {
@@ -291,6 +298,7 @@ async fn start_api(
     })
     .await?;
     let open = state.is_open();
+    reload.attach(state.clone());
     let bind = async |address, key| {
         let listener = TcpListener::bind(address).await;
         listener.with_context(|| format!("listening on {address} ({key})"))
@@ -372,7 +380,7 @@ fn api_voice(voice: &crate::speech::tts::voices::Voice) -> Voice {
 
 /// Says whether an agent's call can be conducted.
 fn check_agent(parts: Arc<Parts>) -> crate::api::rest::CheckAgent {
-    Arc::new(move |request, transcribe| parts.agents.check(request, transcribe))
+    Arc::new(move |request, transcribe| parts.terms().agents.check(request, transcribe))
 }
 
 /// Says whether a text can be spoken.

@@ -95,26 +95,16 @@ pub(super) struct Parts {
     pub sip: mpsc::Sender<Command>,
     /// The voices.
     pub tts: Tts,
-    /// Agents, and who writes words down.
-    pub agents: AgentDesk,
     /// The store.
     pub store: Store,
-    /// Trunks by name.
-    pub trunks: BTreeMap<String, TrunkFacts>,
+    /// What the configuration says of calls at this moment.
+    pub terms: Mutex<Arc<Terms>>,
     /// The trunk of instances that name none: the first of the configuration.
     pub default_trunk: Option<String>,
     /// Written into SDP instead of the sockets' address.
     pub public_address: Option<IpAddr>,
-    /// Audio per packet that we send and ask for.
-    pub ptime: Duration,
-    /// No RTP and RTCP for this long ends a call; zero: never.
-    pub quiet_after: Duration,
-    /// Defaults of streams.
-    pub stream: StreamDefaults,
     /// Trunks that answer no OPTIONS.
     pub trunks_down: TrunksDown,
-    /// How long sound waits in a bridge.
-    pub pace: PaceSpec,
     /// The guard against toll fraud.
     pub toll: Mutex<TollGuard>,
     /// Destinations of API keys that have their own.
@@ -123,6 +113,23 @@ pub(super) struct Parts {
     pub overloaded: AtomicBool,
     /// Draws SSRCs, session ids and the like.
     pub seeds: Mutex<crate::time::Rng>,
+}
+
+/// What the configuration says of calls. A reload replaces it as a whole; a call keeps what it
+/// began with, but for whom it may dial.
+pub(super) struct Terms {
+    /// Trunks by name.
+    pub trunks: BTreeMap<String, TrunkFacts>,
+    /// Audio per packet that we send and ask for.
+    pub ptime: Duration,
+    /// No RTP and RTCP for this long ends a call; zero: never.
+    pub quiet_after: Duration,
+    /// Defaults of streams.
+    pub stream: StreamDefaults,
+    /// How long sound waits in a bridge.
+    pub pace: PaceSpec,
+    /// Agents, and who writes words down.
+    pub agents: AgentDesk,
 }
 
 /// The trunks that answer no OPTIONS, shared with the API.
@@ -146,14 +153,25 @@ pub(super) struct StreamDefaults {
 }
 
 impl Parts {
+    /// The terms of calls that begin now.
+    pub(super) fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Other terms for calls that begin later.
+    pub(super) fn set_terms(&self, terms: Terms) {
+        *self.terms.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
+    }
+
     /// Opens a media leg for a call of this trunk and describes it.
     pub(super) fn open_leg(
         &self,
+        terms: &Terms,
         trunk: Option<&str>,
         content: &Content,
         codecs: &[CodecId],
     ) -> Result<(LegHandle, LocalMedia), MediaError> {
-        let facts = trunk.and_then(|trunk| self.trunks.get(trunk));
+        let facts = trunk.and_then(|trunk| terms.trunks.get(trunk));
         let seed = self.seed();
         let setup = LegSetup {
             codecs: codecs.to_vec(),
@@ -177,7 +195,7 @@ impl Parts {
             codecs: codecs.to_vec(),
             own_order: false,
             telephone_event: dtmf != DtmfMode::Inband,
-            ptime: self.ptime,
+            ptime: terms.ptime,
             session_id: self.seed() >> 2,
             session_version: 1,
             direction: crate::sdp::Direction::BOTH,
@@ -193,7 +211,8 @@ impl Parts {
 
     /// Whether a trunk wants digits by SIP INFO, which a media leg cannot send.
     pub(super) fn keys_by_info(&self, trunk: Option<&str>) -> bool {
-        let facts = trunk.and_then(|trunk| self.trunks.get(trunk));
+        let terms = self.terms();
+        let facts = trunk.and_then(|trunk| terms.trunks.get(trunk));
         facts.is_some_and(|facts| facts.dtmf == DtmfMode::Info)
     }
 
@@ -208,7 +227,8 @@ impl Parts {
         key: Option<&str>,
         target: &str,
     ) -> Result<(), String> {
-        let Some(facts) = self.trunks.get(trunk) else {
+        let terms = self.terms();
+        let Some(facts) = terms.trunks.get(trunk) else {
             return Err(format!("there is no trunk {trunk}"));
         };
         let number: String =
@@ -240,7 +260,8 @@ impl Parts {
         target: &str,
     ) -> Result<(), String> {
         self.may_dial(trunk, key, target)?;
-        let Some(facts) = self.trunks.get(trunk) else { return Ok(()) };
+        let terms = self.terms();
+        let Some(facts) = terms.trunks.get(trunk) else { return Ok(()) };
         let uri = crate::sip::message::Uri::parse(target).map_err(|error| error.to_string())?;
         let host = uri.host.to_string().to_ascii_lowercase();
         let ours = facts.hosts.contains(&host)
@@ -291,7 +312,7 @@ impl Parts {
     /// Whether there are trunks and none answers.
     pub(super) fn all_trunks_down(&self) -> bool {
         let down = self.trunks_down.lock().unwrap_or_else(PoisonError::into_inner);
-        !down.is_empty() && down.len() == self.trunks.len()
+        !down.is_empty() && down.len() == self.terms().trunks.len()
     }
 
     /// A fresh random number.
@@ -302,6 +323,7 @@ impl Parts {
     /// Starts the application leg of a prompt or an agent; `None` for content that has its own.
     pub(super) fn start_content(
         &self,
+        terms: &Terms,
         content: &Content,
         transcribe: Option<&Transcribe>,
         amd: Option<AmdSpec>,
@@ -313,16 +335,16 @@ impl Parts {
             Content::Stream { .. } | Content::Party(_) => return Ok(None),
             Content::Agent(request) => {
                 let keys_by_call = self.keys_by_info(record.trunk.as_deref());
-                let agent = self.agents.agent(request, transcribe, record, keys_by_call);
+                let agent = terms.agents.agent(request, transcribe, record, keys_by_call);
                 let agent = agent.map_err(|problem| problem.detail)?;
-                return Ok(Some(agent_leg(agent, self.agents.parts.clone())));
+                return Ok(Some(agent_leg(agent, terms.agents.parts.clone())));
             }
         };
-        let transcribe = transcribe.cloned().map(|wanted| (wanted, self.agents.parts.stt.clone()));
+        let transcribe = transcribe.cloned().map(|wanted| (wanted, terms.agents.parts.stt.clone()));
         let hearing = HearingSpec {
             machine: amd.map(|amd| amd.machine),
             barge: BargeSpec::default(),
-            ..self.stream.hearing
+            ..terms.stream.hearing
         };
         let sample_rate = RATE;
         let prompt = PromptSpec { source, repeat, sample_rate, transcribe, hearing, amd };

@@ -23,16 +23,24 @@ use crate::sip::interface::{Command, Event, Incoming};
 use crate::sip::stir::{Fault, Finding};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// An INVITE that waits.
 struct Waiting {
     incoming: Incoming,
-    route: usize,
+    /// Nobody's without one.
+    route: Option<Arc<InboundRoute>>,
     call: CallId,
     /// What was found of who calls, where the trunk wants to know.
     verified: Option<Verified>,
+}
+
+impl Waiting {
+    fn instance(&self) -> InstanceId {
+        self.route.as_ref().map_or_else(InstanceId::nobody, |route| route.instance.clone())
+    }
 }
 
 /// What somebody else said of a session's call.
@@ -50,7 +58,7 @@ enum Said {
 
 /// How inbound calls find their way.
 pub(super) struct Reception {
-    routes: Vec<InboundRoute>,
+    routes: Vec<Arc<InboundRoute>>,
     desk: Desk,
     verifier: Option<Verifier>,
     waiting: HashMap<SessionId, Waiting>,
@@ -60,7 +68,14 @@ pub(super) struct Reception {
 impl Reception {
     /// A reception with these routes, in order.
     pub(super) fn new(routes: Vec<InboundRoute>, desk: Desk, verifier: Option<Verifier>) -> Self {
+        let routes = routes.into_iter().map(Arc::new).collect();
         Self { routes, desk, verifier, waiting: HashMap::new(), asked: JoinSet::new() }
+    }
+
+    /// Other routes for INVITEs that come from here on.
+    pub(super) fn renew(&mut self, routes: Vec<InboundRoute>, desk: Desk) {
+        self.routes = routes.into_iter().map(Arc::new).collect();
+        self.desk = desk;
     }
 
     /// Whether this session waits here.
@@ -88,14 +103,13 @@ impl Switchboard {
             return self.take_over(session, replaced, incoming).await;
         }
         let routes = &self.spec.reception.routes;
-        let Some((route, auth)) = choose(routes, &incoming) else {
-            // A place behind all routes belongs to nobody.
-            let waiting = Waiting { incoming, route: usize::MAX, call: fresh(), verified: None };
+        let Some(route) = choose(routes, &incoming).cloned() else {
+            let waiting = Waiting { incoming, route: None, call: fresh(), verified: None };
             self.refused(&waiting, 404, "no route");
             return self.refuse(session, 404, String::new()).await;
         };
-        let auth = auth.cloned();
-        let waiting = Waiting { incoming, route, call: fresh(), verified: None };
+        let auth = route.auth.clone();
+        let waiting = Waiting { incoming, route: Some(route), call: fresh(), verified: None };
         let Some(auth) = auth else {
             return self.vet(session, waiting).await;
         };
@@ -112,7 +126,8 @@ impl Switchboard {
 
     /// An INVITE that takes the place of a session (RFC 3891), where the trunk permits that.
     async fn take_over(&mut self, session: SessionId, replaced: SessionId, incoming: Incoming) {
-        let facts = self.spec.parts.trunks.get(&incoming.trunk);
+        let terms = self.spec.parts.terms();
+        let facts = terms.trunks.get(&incoming.trunk);
         let may = facts.is_some_and(|facts| facts.refer);
         if !may || !self.replace(replaced, session, incoming.sdp) {
             self.refuse(session, 603, String::new()).await;
@@ -185,7 +200,7 @@ impl Switchboard {
     }
 
     fn vetting(&self, waiting: &Waiting) -> Option<Vetting> {
-        self.spec.parts.trunks.get(&waiting.incoming.trunk)?.vetting
+        self.spec.parts.terms().trunks.get(&waiting.incoming.trunk)?.vetting
     }
 
     /// A webhook has decided, or failed.
@@ -202,9 +217,9 @@ impl Switchboard {
             Err(detail) => {
                 let call_id = &waiting.call;
                 tracing::warn!(%call_id, detail, "decision webhook failed");
-                let code = match self.spec.reception.routes.get(waiting.route) {
-                    Some(InboundRoute { meets: Meets::Hook(hook), .. }) => hook.sip_code,
-                    Some(_) | None => 480,
+                let code = match waiting.route.as_ref().map(|route| &route.meets) {
+                    Some(Meets::Hook(hook)) => hook.sip_code,
+                    Some(Meets::Action(_)) | None => 480,
                 };
                 self.refused(&waiting, code, &detail);
                 self.refuse(session, code, String::new()).await;
@@ -214,7 +229,7 @@ impl Switchboard {
 
     /// A call that may come in meets what its route says.
     async fn meet(&mut self, session: SessionId, waiting: Waiting) {
-        let meets = self.spec.reception.routes.get(waiting.route).map(|route| route.meets.clone());
+        let meets = waiting.route.as_ref().map(|route| route.meets.clone());
         match meets {
             Some(Meets::Action(action)) => {
                 self.admit(session, waiting, action, Map::new()).await;
@@ -243,7 +258,7 @@ impl Switchboard {
         action: InboundAction,
         metadata: Map<String, Value>,
     ) {
-        let instance = self.instance_of(waiting.route);
+        let instance = waiting.instance();
         let id = waiting.call.clone();
         let trunk = waiting.incoming.trunk.clone();
         let line = self.spec.lines.get(&instance).cloned().unwrap_or(Line {
@@ -295,7 +310,7 @@ impl Switchboard {
 
     /// Writes down a call that was refused at the door.
     fn refused(&self, waiting: &Waiting, code: u16, detail: &str) {
-        let instance = self.instance_of(waiting.route);
+        let instance = waiting.instance();
         let mut record = record(waiting, instance, CallType::DynamicStream);
         record.status = CallStatus::Failed;
         record.ended_at = Some(record.created_at);
@@ -311,12 +326,6 @@ impl Switchboard {
         record.hangup_party = Some(party);
         self.spec.parts.store_call(&record);
         super::tell::ended(&record);
-    }
-
-    fn instance_of(&self, route: usize) -> InstanceId {
-        let route = self.spec.reception.routes.get(route);
-        // Routes do not change while the daemon runs.
-        route.map_or_else(InstanceId::nobody, |route| route.instance.clone())
     }
 }
 

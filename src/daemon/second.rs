@@ -88,7 +88,8 @@ impl Switchboard {
         let DialWish { to, from, trunk, timeout } = wish;
         let trunk = trunk.or_else(|| record.trunk.clone()).unwrap_or_default();
         let parts = &self.spec.parts;
-        let facts = parts.trunks.get(&trunk);
+        let terms = parts.terms();
+        let facts = terms.trunks.get(&trunk);
         let facts = facts.ok_or_else(|| (500, format!("there is no trunk {trunk:?}")))?;
         let uri = gate::target(parts, &trunk, record.key.as_deref(), &to).map_err(|error| {
             if matches!(error, WishError::NotAllowed(_)) {
@@ -107,7 +108,8 @@ impl Switchboard {
     /// The number that is shown to the other party: that of an inbound call's caller, if the trunk
     /// lets us show it, else ours.
     fn shown(&self, record: &CallRecord, trunk: &str) -> Option<String> {
-        let facts = self.spec.parts.trunks.get(trunk);
+        let terms = self.spec.parts.terms();
+        let facts = terms.trunks.get(trunk);
         let ours = facts.and_then(|facts| facts.caller_id.clone());
         let shown = match record.direction {
             Direction::Outbound => record.from.clone(),
@@ -135,7 +137,8 @@ impl Switchboard {
             parts.toll().ended(now(), &second);
             return Err(full("no room for another call on the trunk"));
         }
-        let facts = parts.trunks.get(&trunk);
+        let terms = parts.terms();
+        let facts = terms.trunks.get(&trunk);
         let ours = facts.and_then(|facts| facts.caller_id.clone());
         let dial = Dial {
             uri,

@@ -5,7 +5,7 @@ use super::certificates::{CertificateDesk, by_https};
 use super::decision::{Desk, Hook};
 use super::identity::Vetting;
 use super::inbound::{Credentials, InboundAction, InboundRoute, Meets, nothing, silence};
-use super::parts::{Parts, StreamDefaults, TrunkFacts};
+use super::parts::{Parts, StreamDefaults, Terms, TrunkFacts};
 use super::sign::Signer;
 use super::verify::Verifier;
 use crate::api::gateway::{Content, Spoken};
@@ -78,25 +78,31 @@ pub(super) fn endpoint(
 /// The SIP sockets' setup.
 pub(super) fn sockets(config: &Config, listen: Vec<(Transport, SocketAddr)>) -> SocketSpec {
     let sip = &config.sip;
+    let tls = tls(config);
     let spec = SocketSpec::new(listen);
     let limits = ConnectionLimits {
         total: sip.connections as usize,
         per_source: sip.connections_per_source as usize,
         ..spec.limits
     };
-    let tls =
-        sip.tls_certificate.as_ref().zip(sip.tls_key.as_ref()).map(|(certificate, key)| TlsSpec {
-            certificate: certificate.clone(),
-            key: key.clone(),
-            ca: sip.tls_ca.clone(),
-            require_client_certificate: sip.tls_require_client_certificate,
-        });
     let resolver = ResolverSpec { servers: sip.nameservers.clone(), ..spec.resolver };
     SocketSpec { listen: spec.listen, tls, limits, resolver }
 }
 
+/// The files of TLS, if there are any.
+pub(super) fn tls(config: &Config) -> Option<TlsSpec> {
+    let sip = &config.sip;
+    let files = sip.tls_certificate.as_ref().zip(sip.tls_key.as_ref());
+    files.map(|(certificate, key)| TlsSpec {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        ca: sip.tls_ca.clone(),
+        require_client_certificate: sip.tls_require_client_certificate,
+    })
+}
+
 /// The header fields that routes look at.
-fn watched(config: &Config) -> Vec<String> {
+pub(super) fn watched(config: &Config) -> Vec<String> {
     let all = config.route.iter().flat_map(|route| &route.header);
     let names: BTreeSet<String> = all.map(|header| header.name.to_ascii_lowercase()).collect();
     names.into_iter().collect()
@@ -136,7 +142,7 @@ fn registration(trunk: &Trunk) -> Option<RegisterSpec> {
 }
 
 /// What calls must know of each trunk.
-pub(super) fn trunk_facts(config: &Config) -> BTreeMap<String, TrunkFacts> {
+fn trunk_facts(config: &Config) -> BTreeMap<String, TrunkFacts> {
     let facts = |trunk: &Trunk| TrunkFacts {
         codecs: trunk.codecs.clone(),
         caller_id: trunk.caller_id.as_ref().map(ToString::to_string),
@@ -279,8 +285,20 @@ fn proxy_domain(trunk: &Trunk) -> String {
     host.rsplit('@').next().unwrap_or(host).to_owned()
 }
 
+/// What calls get that begin from here on.
+pub(super) fn terms(config: &Config, agents: AgentDesk) -> Terms {
+    Terms {
+        trunks: trunk_facts(config),
+        ptime: config.rtp.ptime,
+        quiet_after: config.rtp.timeout.get().unwrap_or(Duration::ZERO),
+        stream: stream_defaults(config),
+        pace: pace(config),
+        agents,
+    }
+}
+
 /// How long sound waits in a bridge of two calls.
-pub(super) fn pace(config: &Config) -> PaceSpec {
+fn pace(config: &Config) -> PaceSpec {
     let jitter = &config.jitter;
     PaceSpec { min: jitter.paced_min, start: jitter.paced_start, max: jitter.paced_max }
 }
@@ -288,6 +306,14 @@ pub(super) fn pace(config: &Config) -> PaceSpec {
 /// Each of a call's two rings; what is longer waits in its application leg, where memory grows and
 /// shrinks. An application leg that is held up for half of it is not heard.
 const RING: Duration = Duration::from_millis(640);
+/// How long the legs of calls wait for late packets.
+pub(super) fn jitter(config: &Config) -> JitterSpec {
+    JitterSpec {
+        hole_wait: config.jitter.hole_wait,
+        hole_wait_min: config.jitter.hole_wait_min,
+        hole_wait_max: config.jitter.hole_wait_max,
+    }
+}
 
 /// The media threads' setup.
 pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
@@ -298,11 +324,7 @@ pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
         quarantine: rtp.quarantine,
         workers: rtp.workers as usize,
         dscp: rtp.dscp,
-        jitter: JitterSpec {
-            hole_wait: config.jitter.hole_wait,
-            hole_wait_min: config.jitter.hole_wait_min,
-            hole_wait_max: config.jitter.hole_wait_max,
-        },
+        jitter: jitter(config),
         start: StartRule::default(),
         legs_max: config.limits.max_calls as usize + SPARE_LEGS,
         playout: RING,
@@ -324,9 +346,14 @@ pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
 pub(super) fn queue(config: &Config) -> CallQueue {
     let limits = &config.limits;
     let node = Pace { active_max: limits.max_calls as usize, per_second: limits.setup_rate };
+    CallQueue::new(node, trunk_paces(config))
+}
+
+/// How the calls of each trunk are paced.
+pub(super) fn trunk_paces(config: &Config) -> impl Iterator<Item = (String, Pace)> + '_ {
     let pace =
         |trunk: &Trunk| Pace { active_max: trunk.max_calls as usize, per_second: trunk.max_cps };
-    CallQueue::new(node, config.trunk.iter().map(|trunk| (trunk.name.to_string(), pace(trunk))))
+    config.trunk.iter().map(move |trunk| (trunk.name.to_string(), pace(trunk)))
 }
 
 /// Most active calls of an instance of the configuration: its own limit, or its trunk's.
@@ -346,7 +373,7 @@ pub(super) fn lines(config: &Config) -> BTreeMap<InstanceId, Line> {
 }
 
 /// What streams get unless they ask otherwise.
-pub(super) fn stream_defaults(config: &Config) -> StreamDefaults {
+fn stream_defaults(config: &Config) -> StreamDefaults {
     let rate = |instance: &Instance| (instance.id.to_string(), instance.default_rate);
     StreamDefaults {
         buffer: config.playout.buffer,

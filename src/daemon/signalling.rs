@@ -2,10 +2,10 @@
 //!
 //! Owns the order of both: sockets before the endpoint, registrations taken back before the end.
 
-use super::reload::Reload;
 use super::{QUEUE_MAX, setup};
 use crate::config::Config;
 use crate::net::sip::{SipEvent, SipQueues, SipSockets, SocketStats};
+use crate::net::tls::Tls;
 use crate::observe::event::{self, Happening as _};
 use crate::sip::endpoint::{Endpoint, EndpointStats};
 use crate::sip::interface::{Command, Transport};
@@ -38,8 +38,8 @@ pub(super) struct Signalling {
     pub sockets: Arc<SocketStats>,
     /// Addresses really bound.
     pub addresses: Vec<(Transport, SocketAddr)>,
-    /// Reads its certificate again.
-    pub reload: Reload,
+    /// The TLS setup in use.
+    pub tls: Option<Tls>,
     /// Ends it.
     pub task: SipTask,
 }
@@ -62,8 +62,7 @@ pub(super) async fn start(config: &Config, rng: &mut Rng) -> anyhow::Result<Sign
     let spec = setup::sockets(config, listen);
     let bound = SipSockets::bind(&spec).await.context("sip.listen")?;
     warn_expired(config, &bound);
-    let reload = Reload::new(bound.tls(), spec.tls);
-    let (sockets, addresses) = (bound.stats(), bound.addresses().to_vec());
+    let (tls, sockets, addresses) = (bound.tls(), bound.stats(), bound.addresses().to_vec());
     let mut seed = [0; 32];
     rng.fill(&mut seed);
     let endpoint = Endpoint::new(Instant::now(), setup::endpoint(config, &addresses, seed));
@@ -76,7 +75,7 @@ pub(super) async fn start(config: &Config, rng: &mut Rng) -> anyhow::Result<Sign
     let task = tokio::spawn(crate::net::sip::run(endpoint, bound, queues, stop.clone()));
     let registers = config.trunk.iter().any(|trunk| trunk.register);
     let task = SipTask { commands: commands.clone(), stop, task, registers };
-    Ok(Signalling { commands, events, probe, stats, sockets, addresses, reload, task })
+    Ok(Signalling { commands, events, probe, stats, sockets, addresses, tls, task })
 }
 
 impl SipTask {

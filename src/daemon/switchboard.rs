@@ -11,6 +11,8 @@
 
 use super::call_driver::{AppLeg, CallActor, CallSetup, CallView, Dial, Message, app_leg, now};
 use super::control::CallAsk;
+use super::decision::Desk;
+use super::inbound::InboundRoute;
 use super::parts::{Parts, leg_rate};
 use super::reception::Reception;
 use super::trunks::{self, TrunkBoard};
@@ -19,7 +21,7 @@ use crate::api::gateway::{Command, Content, Created, NewCall, Status};
 use crate::app::hearing::{AmdSpec, HearingSpec};
 use crate::app::stream::{SeatError, StreamOptions, StreamSeats, StreamSpec};
 use crate::app::transcribe::Transcribe;
-use crate::call::queue::{CallQueue, Line, QueueError};
+use crate::call::queue::{CallQueue, Line, Pace, QueueError};
 use crate::call::record::{CallRecord, CallStatus, Direction, EndReason, HangupParty};
 use crate::call::toll::TollError;
 use crate::call::{Call, Plan};
@@ -73,6 +75,20 @@ pub(super) struct SwitchboardSpec {
     pub sip_stats: watch::Receiver<EndpointStats>,
     /// How long a drain waits for calls to end by themselves.
     pub drain_timeout: Duration,
+    /// What was read again.
+    pub renewals: mpsc::Receiver<Box<Renewed>>,
+}
+
+/// What a reload changes for inbound calls and the queue.
+pub(super) struct Renewed {
+    /// The routes, in order.
+    pub routes: Vec<InboundRoute>,
+    /// What answers of decision webhooks are read with.
+    pub desk: Desk,
+    /// Limits of the lines that routes name.
+    pub lines: BTreeMap<InstanceId, Line>,
+    /// How the calls of each trunk are paced.
+    pub paces: Vec<(String, Pace)>,
 }
 
 /// The task's state.
@@ -138,6 +154,7 @@ impl Switchboard {
                 },
                 Some(event) = sip.recv() => self.hear_sip(event).await,
                 Some(ended) = self.actors.join_next_with_id() => self.forget(ended).await,
+                Some(renewed) = self.spec.renewals.recv() => self.renew(*renewed),
                 taken = self.spec.reception.decided() => self.take_decided(taken).await,
                 () = crate::net::sleep_until(wake) => {}
             }
@@ -151,6 +168,15 @@ impl Switchboard {
                 drained.cancel();
                 return self.cut;
             }
+        }
+    }
+
+    /// Takes what was read again; calls that wait at the reception keep the route they were given.
+    fn renew(&mut self, renewed: Renewed) {
+        self.spec.reception.renew(renewed.routes, renewed.desk);
+        self.spec.lines = renewed.lines;
+        for (trunk, pace) in renewed.paces {
+            self.spec.queue.set_pace(&trunk, pace);
         }
     }
 
@@ -240,7 +266,8 @@ impl Switchboard {
         }
         parts.admit_toll(&new.id, &line.trunk, new.key.as_deref()).map_err(|error| toll(&error))?;
         let record = outgoing_record(&new, &line.trunk, &dial);
-        let facts = parts.trunks.get(&line.trunk);
+        let terms = parts.terms();
+        let facts = terms.trunks.get(&line.trunk);
         let trunk_longest = facts.and_then(|facts| facts.longest).unwrap_or(Duration::MAX);
         let longest = new.max_duration.min(trunk_longest);
         let plan = Plan::Outbound { ring: new.ring_timeout, longest };
@@ -295,7 +322,8 @@ impl Switchboard {
         let parts = &self.spec.parts;
         let trunk = new.settings.trunk.clone().or_else(|| parts.default_trunk.clone());
         let trunk = trunk.ok_or_else(no_trunk)?;
-        let facts = parts.trunks.get(&trunk).ok_or_else(no_trunk)?;
+        let terms = parts.terms();
+        let facts = terms.trunks.get(&trunk).ok_or_else(no_trunk)?;
         parts
             .may_dial(&trunk, new.key.as_deref(), &new.target)
             .map_err(|detail| Problem::new(Code::DestinationNotAllowed, detail))?;
@@ -331,7 +359,8 @@ impl Switchboard {
     }
 
     pub(super) fn codecs(&self, trunk: &str) -> Vec<crate::audio::codec::CodecId> {
-        self.spec.parts.trunks.get(trunk).map(|facts| facts.codecs.clone()).unwrap_or_default()
+        let terms = self.spec.parts.terms();
+        terms.trunks.get(trunk).map(|facts| facts.codecs.clone()).unwrap_or_default()
     }
 
     /// Starts the application leg of a stream call, so that a client can come before the answer.
@@ -348,7 +377,8 @@ impl Switchboard {
             Content::Agent(_) => (StreamOptions::default(), Duration::ZERO, true),
             Content::Tts(_) | Content::Audio { .. } | Content::Party(_) => return (None, None),
         };
-        let defaults = &self.spec.parts.stream;
+        let terms = self.spec.parts.terms();
+        let defaults = &terms.stream;
         let codecs = self.codecs(record.trunk.as_deref().unwrap_or_default());
         let rate = defaults.rates.get(record.instance_id.as_str());
         let spec = StreamSpec {
@@ -371,7 +401,7 @@ impl Switchboard {
             hearing: HearingSpec { machine: amd.map(|amd| amd.machine), ..defaults.hearing },
             amd,
             parameters: serde_json::Map::new(),
-            stt: self.spec.parts.agents.parts.stt.clone(),
+            stt: terms.agents.parts.stt.clone(),
             transcribe,
         };
         let spawn = |control, reports| crate::app::stream::spawn(spec, control, reports);

@@ -3,7 +3,7 @@
 use crate::api::gateway::Status;
 use crate::call::cause;
 use crate::call::outcome::Outcome;
-use crate::call::record::{CallRecord, CallType, Direction, HangupParty};
+use crate::call::record::{CallRecord, CallType, Direction, HangupParty, Quality};
 use crate::net::sip::SocketStats;
 use crate::observe::event::{self, Happening as _};
 use crate::observe::redact::Number;
@@ -49,6 +49,22 @@ pub(super) fn ended(record: &CallRecord) {
         mos: record.quality.as_ref().and_then(|quality| quality.mos),
     }
     .report();
+}
+
+pub(super) fn quality(trunk: Option<&str>, quality: &Quality) {
+    let heard = quality.rx_packets > 0;
+    let received = event::Way {
+        mos: quality.mos,
+        loss: heard.then_some(quality.missing),
+        jitter: heard.then_some(quality.jitter_ms / 1000.0),
+    };
+    let sent = event::Way {
+        mos: quality.mos_tx,
+        loss: quality.loss_tx,
+        jitter: quality.jitter_tx_ms.map(|ms| ms / 1000.0),
+    };
+    let rtt = quality.rtt_ms.map(|ms| ms / 1000.0);
+    event::count_quality(trunk.unwrap_or("none"), received, sent, rtt);
 }
 
 pub(super) fn outcome(call_id: &str, outcome: &Outcome) {

@@ -256,6 +256,12 @@ pub struct LegReport {
     pub rx_jitter_us: u64,
     /// Milliseconds of concealment.
     pub rx_concealed_ms: u64,
+    /// Packets that were due behind the jitter buffer.
+    pub rx_due: u64,
+    /// Those of them that were not there in time: concealed.
+    pub rx_missing: u64,
+    /// Runs of these without a packet between.
+    pub rx_missing_runs: u64,
     /// Samples dropped because the capture ring was full.
     pub rx_overrun_samples: u64,
     /// SRTP and SRTCP packets whose tag did not verify, plain ones among them; nothing else of
@@ -279,6 +285,8 @@ pub struct LegReport {
     pub tx_late_p50_us: u64,
     /// 99th percentile of the same.
     pub tx_late_p99_us: u64,
+    /// Packets of ours that the peer has lost so far, as its last RTCP report says.
+    pub remote_lost: u64,
     /// Fraction lost as the peer's last RTCP report says, in 1/256.
     pub remote_fraction_lost: u64,
     /// The peer's jitter from its last report, in microseconds.

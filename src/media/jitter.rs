@@ -172,6 +172,8 @@ pub struct JitterBuffer {
     /// The packet that came out of order last, and when.
     laggard: Option<(ExtendedSeq, Instant)>,
     counters: JitterCounters,
+    /// When the packet came that was told last.
+    arrived: Instant,
 }
 
 #[derive(Debug)]
@@ -251,6 +253,7 @@ impl JitterBuffer {
             recent_holes: [None; RECENT_HOLES],
             laggard: None,
             counters: JitterCounters::default(),
+            arrived: now,
         }
     }
 
@@ -310,11 +313,18 @@ impl JitterBuffer {
         inserted
     }
 
+    /// When the packet of the last [`Decision::Packet`] came.
+    #[must_use]
+    pub fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
     /// Says what happens next. Call again until it says [`Decision::Wait`].
     pub fn poll(&mut self, now: Instant) -> Decision<'_> {
         match self.step(now) {
             Step::Source(ssrc) => Decision::Source { ssrc },
             Step::Packet { slot, codec, position } => {
+                self.arrived = self.slots.at(slot).arrived;
                 Decision::Packet { position, codec, payload: self.slots.at(slot).payload() }
             }
             Step::Event { slot, position } => {

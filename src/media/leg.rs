@@ -15,6 +15,7 @@
 
 use super::codecs::CodecSet;
 use super::interface::{Command, Event, JitterSpec, MediaParams};
+use super::ledger::Stage;
 use super::level::Level;
 use super::pacer::{Pacer, Stamp};
 use super::playout::{Events, Playout, StartRule};
@@ -334,6 +335,11 @@ impl Leg {
         self.playout.settle(Some(taken), &self.stats, &mut self.events);
     }
 
+    /// The socket has the packet of the beat that was due at `due`.
+    pub fn note_left(&mut self, due: Instant, now: Instant) {
+        self.stats.time(Stage::Send, now.saturating_duration_since(due));
+    }
+
     /// Says goodbye by RTCP.
     pub fn close(&mut self, now: Instant, out: &mut Outgoing) {
         out.clear();
@@ -486,6 +492,9 @@ impl Leg {
             }
         } else {
             self.playout.fill(now, frame, &mut self.events);
+            while let Some(since) = self.playout.taken() {
+                self.stats.time(Stage::Queue, now.saturating_duration_since(since));
+            }
             self.mute.apply(frame);
         }
         let frame = self.frame.get(..samples).unwrap_or_default();

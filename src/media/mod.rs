@@ -13,6 +13,7 @@ pub mod codecs;
 pub mod fade;
 pub mod interface;
 pub mod jitter;
+pub mod ledger;
 pub mod leg;
 pub mod level;
 pub mod pace;

@@ -239,6 +239,11 @@ impl Playout {
         });
     }
 
+    /// Since when a sample had been waiting that was taken; see [`PlayoutReader::taken`].
+    pub fn taken(&mut self) -> Option<Instant> {
+        self.reader.taken()
+    }
+
     /// Whether room was made in the ring that its writer should know of; tells it once.
     pub fn take_room(&mut self) -> bool {
         std::mem::take(&mut self.room)
@@ -309,6 +314,7 @@ impl Playout {
             let played_to = self.reader.position().min(up_to);
             let wanted = up_to.saturating_sub(played_to);
             let discarded = self.reader.skip(usize::try_from(wanted).unwrap_or(usize::MAX)) as u64;
+            self.reader.forget_stamps();
             if wanted > 0 {
                 self.watches.retain(|watch| watch.position <= played_to || watch.position > up_to);
                 self.stop();

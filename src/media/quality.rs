@@ -127,6 +127,12 @@ impl Losses {
         self.lost
     }
 
+    /// Runs of them without a packet between.
+    #[must_use]
+    pub const fn runs(&self) -> u64 {
+        self.runs
+    }
+
     /// What it comes to.
     #[must_use]
     pub fn shares(&self) -> LossShares {

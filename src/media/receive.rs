@@ -17,6 +17,7 @@ use super::bounded::Bounded;
 use super::codecs::CodecSet;
 use super::interface::{Due, Event, FrameHeader, FrameKind, JitterSpec, MediaParams};
 use super::jitter::{Decision, Following, JitterBuffer, PayloadKind, PayloadTable};
+use super::ledger::Stage;
 use super::level::Level;
 use super::playout::Events;
 use super::quality::Losses;
@@ -185,11 +186,14 @@ impl Receive {
     /// Emits what is in order or has been waited for long enough.
     pub fn poll(&mut self, now: Instant, stats: &LegStats, events: &mut Events) {
         let Self { jitter, sound, wait, .. } = self;
+        sound.capture.set_now(now);
         *wait = loop {
             match jitter.poll(now) {
                 Decision::Source { .. } => sound.splice(),
                 Decision::Packet { position, codec, payload } => {
                     sound.packet(position, codec, payload, stats);
+                    let stood = now.saturating_duration_since(jitter.arrived());
+                    stats.time(Stage::Order, stood);
                 }
                 Decision::Hole { position, samples, following } => {
                     sound.hole(position, samples, following, stats);
@@ -272,6 +276,9 @@ impl Receive {
         stats.rx_jitter_us.set(u64::from(self.jitter.jitter()) * 1_000_000 / clock_hz);
         let ring_hz = u64::from(self.sound.rate.hz());
         stats.rx_concealed_ms.set(counters.hole_samples * 1_000 / ring_hz);
+        stats.rx_due.set(self.sound.losses.packets());
+        stats.rx_missing.set(self.sound.losses.missing());
+        stats.rx_missing_runs.set(self.sound.losses.runs());
     }
 }
 

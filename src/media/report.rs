@@ -122,6 +122,7 @@ impl Reports {
         let Ok(update) = self.session.handle(now, self.ntp(now), bytes) else { return false };
         if let Some(reception) = update.reception {
             stats.remote_fraction_lost.set(reception.fraction_lost.into());
+            stats.remote_lost.set(u64::try_from(reception.cumulative_lost).unwrap_or(0));
             stats
                 .remote_jitter_us
                 .set(u64::from(reception.jitter) * 1_000_000 / u64::from(rate.hz()));

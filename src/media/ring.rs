@@ -14,12 +14,27 @@ use super::interface::FrameHeader;
 use ringbuf::HeapRb;
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd};
+use std::time::Instant;
+
+/// Stamps that wait in a playout ring at most.
+const STAMPS: usize = 32;
+
+/// Since when a sample has been waiting.
+#[derive(Debug, Clone, Copy)]
+struct PlayoutStamp {
+    position: u64,
+    since: Instant,
+}
 
 /// Makes a playout ring that holds `samples`.
 #[must_use]
 pub fn playout(samples: usize) -> (PlayoutWriter, PlayoutReader) {
     let (producer, consumer) = HeapRb::new(samples).split();
-    (PlayoutWriter { producer, position: 0 }, PlayoutReader { consumer, position: 0 })
+    let (stamped, stamps) = HeapRb::new(STAMPS).split();
+    (
+        PlayoutWriter { producer, position: 0, stamps: stamped },
+        PlayoutReader { consumer, position: 0, stamps },
+    )
 }
 
 /// Makes a capture ring that holds `frames` headers and `samples`.
@@ -27,9 +42,10 @@ pub fn playout(samples: usize) -> (PlayoutWriter, PlayoutReader) {
 pub fn capture(frames: usize, samples: usize) -> (CaptureWriter, CaptureReader) {
     let (header_producer, header_consumer) = HeapRb::new(frames).split();
     let (producer, consumer) = HeapRb::new(samples).split();
+    let (stamped, stamps) = HeapRb::new(frames).split();
     (
-        CaptureWriter { headers: header_producer, samples: producer },
-        CaptureReader { headers: header_consumer, samples: consumer },
+        CaptureWriter { headers: header_producer, samples: producer, stamps: stamped, now: None },
+        CaptureReader { headers: header_consumer, samples: consumer, stamps, stamped: None },
     )
 }
 
@@ -37,6 +53,7 @@ pub fn capture(frames: usize, samples: usize) -> (CaptureWriter, CaptureReader) 
 pub struct PlayoutWriter {
     producer: HeapProd<i16>,
     position: u64,
+    stamps: HeapProd<PlayoutStamp>,
 }
 
 impl PlayoutWriter {
@@ -47,6 +64,12 @@ impl PlayoutWriter {
         let taken = self.producer.push_slice(samples);
         self.position += taken as u64;
         taken
+    }
+
+    /// Notes since when the sample at `position`, which is in the ring, has been waiting. A stamp
+    /// that finds no room is left out: stamps are samples of what happens.
+    pub fn stamp(&mut self, position: u64, since: Instant) {
+        let _ = self.stamps.try_push(PlayoutStamp { position, since });
     }
 
     /// Samples ever queued: the position of the next one.
@@ -72,6 +95,7 @@ impl PlayoutWriter {
 pub struct PlayoutReader {
     consumer: HeapCons<i16>,
     position: u64,
+    stamps: HeapCons<PlayoutStamp>,
 }
 
 impl PlayoutReader {
@@ -87,6 +111,18 @@ impl PlayoutReader {
         let skipped = self.consumer.skip(samples);
         self.position += skipped as u64;
         skipped
+    }
+
+    /// Since when a stamped sample had been waiting that was taken by now; each is told once.
+    pub fn taken(&mut self) -> Option<Instant> {
+        let due = self.stamps.try_peek().is_some_and(|stamp| stamp.position < self.position);
+        let stamp = if due { self.stamps.try_pop() } else { None };
+        stamp.map(|stamp| stamp.since)
+    }
+
+    /// Forgets all stamps: what they stand at was, or may have been, skipped.
+    pub fn forget_stamps(&mut self) {
+        self.stamps.clear();
     }
 
     /// Samples ever taken or skipped: the position of the next one.
@@ -106,9 +142,17 @@ impl PlayoutReader {
 pub struct CaptureWriter {
     headers: HeapProd<FrameHeader>,
     samples: HeapProd<i16>,
+    /// As many as headers, each before its header.
+    stamps: HeapProd<Option<Instant>>,
+    now: Option<Instant>,
 }
 
 impl CaptureWriter {
+    /// The time of the frames that are queued from here on.
+    pub fn set_now(&mut self, now: Instant) {
+        self.now = Some(now);
+    }
+
     /// Queues a whole frame, or nothing and returns `false` when it does not fit.
     pub fn push(&mut self, header: FrameHeader, samples: &[i16]) -> bool {
         debug_assert_eq!(usize::from(header.samples), samples.len());
@@ -117,6 +161,7 @@ impl CaptureWriter {
         }
         // Samples first: a header in the ring promises that its samples are there.
         self.samples.push_slice(samples);
+        let _ = self.stamps.try_push(self.now);
         self.headers.try_push(header).is_ok()
     }
 }
@@ -125,6 +170,8 @@ impl CaptureWriter {
 pub struct CaptureReader {
     headers: HeapCons<FrameHeader>,
     samples: HeapCons<i16>,
+    stamps: HeapCons<Option<Instant>>,
+    stamped: Option<Instant>,
 }
 
 impl CaptureReader {
@@ -133,11 +180,18 @@ impl CaptureReader {
     /// Cost: one copy; `out` grows only if its capacity is short.
     pub fn pop(&mut self, out: &mut Vec<i16>) -> Option<FrameHeader> {
         let header = self.headers.try_pop()?;
+        self.stamped = self.stamps.try_pop().flatten();
         let start = out.len();
         out.resize(start + usize::from(header.samples), 0);
         let tail = out.get_mut(start..)?;
         self.samples.pop_slice(tail);
         Some(header)
+    }
+
+    /// When the last frame was queued that [`CaptureReader::pop`] gave, if its writer said so.
+    #[must_use]
+    pub fn stamped(&self) -> Option<Instant> {
+        self.stamped
     }
 
     /// How many frames wait.
@@ -161,6 +215,32 @@ mod tests {
         assert_eq!(reader.pop(&mut out), 40);
         assert_eq!(reader.skip(100), 60);
         assert_eq!((reader.position(), writer.queued()), (100, 0));
+    }
+
+    #[test]
+    fn stamps_come_out_with_the_samples_that_they_stand_at() {
+        let (mut writer, mut reader) = playout(100);
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let since = Instant::now();
+        writer.push(&[1; 60]);
+        writer.stamp(0, since);
+        writer.stamp(40, since);
+        assert_eq!(reader.taken(), None);
+        reader.pop(&mut [0; 20]);
+        assert_eq!((reader.taken(), reader.taken()), (Some(since), None));
+        reader.skip(40);
+        reader.forget_stamps();
+        assert_eq!(reader.taken(), None);
+        let (mut writer, mut reader) = capture(4, 300);
+        let header = FrameHeader { position: 0, samples: 2, kind: FrameKind::Packet };
+        let mut out = Vec::new();
+        assert!(writer.push(header, &[7; 2]));
+        writer.set_now(since);
+        assert!(writer.push(header, &[7; 2]));
+        reader.pop(&mut out);
+        assert_eq!(reader.stamped(), None);
+        reader.pop(&mut out);
+        assert_eq!(reader.stamped(), Some(since));
     }
 
     #[test]

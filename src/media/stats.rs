@@ -5,7 +5,9 @@
 //! instant. Does not know what the numbers mean to a call.
 
 use super::interface::LegReport;
+use super::ledger::{Ledger, Stage};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A counter with one writer.
@@ -45,6 +47,9 @@ pub struct LegStats {
     pub rx_hole_wait_us: Counter,
     pub rx_jitter_us: Counter,
     pub rx_concealed_ms: Counter,
+    pub rx_due: Counter,
+    pub rx_missing: Counter,
+    pub rx_missing_runs: Counter,
     pub rx_overrun_samples: Counter,
     pub rx_last_ms: Counter,
     pub rx_bad_tags: Counter,
@@ -56,6 +61,7 @@ pub struct LegStats {
     pub tx_underruns: Counter,
     pub tx_skipped: Counter,
     pub tx_late: Histogram,
+    pub remote_lost: Counter,
     pub remote_fraction_lost: Counter,
     pub remote_jitter_us: Counter,
     pub rtt_us: Counter,
@@ -65,9 +71,21 @@ pub struct LegStats {
     pub mos_told: Counter,
     /// Events and commands that found their table full; reported by the pool.
     pub dropped: Counter,
+    /// How long sound stood where.
+    pub ledger: Ledger,
+    /// The same of all legs of the pool, if there is one.
+    pub pool: OnceLock<Arc<Ledger>>,
 }
 
 impl LegStats {
+    /// Counts how long sound stood at a stage. Each stage has one writer.
+    pub fn time(&self, stage: Stage, duration: Duration) {
+        self.ledger.time(stage, duration);
+        if let Some(pool) = self.pool.get() {
+            pool.add(stage, duration);
+        }
+    }
+
     /// A snapshot. Cost: relaxed loads and one pass over the histogram.
     #[must_use]
     pub fn report(&self) -> LegReport {
@@ -83,6 +101,9 @@ impl LegStats {
             rx_hole_wait_us: self.rx_hole_wait_us.read(),
             rx_jitter_us: self.rx_jitter_us.read(),
             rx_concealed_ms: self.rx_concealed_ms.read(),
+            rx_due: self.rx_due.read(),
+            rx_missing: self.rx_missing.read(),
+            rx_missing_runs: self.rx_missing_runs.read(),
             rx_overrun_samples: self.rx_overrun_samples.read(),
             rx_bad_tags: self.rx_bad_tags.read(),
             rx_replayed: self.rx_replayed.read(),
@@ -94,6 +115,7 @@ impl LegStats {
             tx_skipped: self.tx_skipped.read(),
             tx_late_p50_us: late.quantile_us(0.5),
             tx_late_p99_us: late.quantile_us(0.99),
+            remote_lost: self.remote_lost.read(),
             remote_fraction_lost: self.remote_fraction_lost.read(),
             remote_jitter_us: self.remote_jitter_us.read(),
             rtt_us: self.rtt_us.read(),

@@ -17,6 +17,7 @@ pub mod seat;
 pub mod thread;
 
 use super::interface::{Command, Event, JitterSpec, LegReport, MediaParams};
+use super::ledger::{Ledger, Stage};
 use super::leg::LegConfig;
 pub use super::playout::StartRule;
 use super::ring::{CaptureReader, PlayoutWriter};
@@ -198,6 +199,17 @@ impl LegControl {
         self.shared.report()
     }
 
+    /// How long sound stood where.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.shared.stats().ledger
+    }
+
+    /// Counts how long sound stood at a stage that is the owner's, not the media thread's.
+    pub fn time(&self, stage: Stage, duration: Duration) {
+        self.shared.stats().time(stage, duration);
+    }
+
     /// What the leg was last told to do about the peer.
     #[must_use]
     pub fn params(&self) -> Option<MediaParams> {
@@ -247,6 +259,9 @@ pub struct MediaPool {
     desks: Vec<Desk>,
     ports: Arc<Mutex<PortPool>>,
     next_id: AtomicU64,
+    /// Of legs that are opened from here on.
+    jitter: Mutex<JitterSpec>,
+    ledger: Arc<Ledger>,
 }
 
 impl MediaPool {
@@ -260,7 +275,10 @@ impl MediaPool {
         let workers = if spec.workers == 0 { cores } else { spec.workers };
         // Legs leave unevenly: any thread may come to hold all of them.
         let seats = spec.legs_max.max(1);
+        let jitter = Mutex::new(spec.jitter);
         let mut pool = Self {
+            jitter,
+            ledger: Arc::default(),
             spec,
             desks: Vec::with_capacity(workers),
             ports: Arc::new(Mutex::new(ports)),
@@ -304,6 +322,11 @@ impl MediaPool {
         opened
     }
 
+    /// How long legs that are opened later wait for late packets; others go on as they are.
+    pub fn set_jitter(&self, jitter: JitterSpec) {
+        *lock(&self.jitter) = jitter;
+    }
+
     /// Counts of legs and ports.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
@@ -345,6 +368,12 @@ impl MediaPool {
             spread.add(&desk.exchange.late);
         }
         spread
+    }
+
+    /// How long sound stood where, in all legs since the start.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// How long ago the slowest thread turned; more than a second is a reason for alarm.
@@ -452,6 +481,8 @@ impl MediaPool {
         let id = LegId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let place = Place { id, number, port, pair };
         let (seat, ends) = seat(place, Instant::now(), &self.config(setup));
+        // It is set once, before the leg is at work.
+        let _ = ends.open.shared().stats().pool.set(Arc::clone(&self.ledger));
         desk.exchange.legs().fetch_add(1, Ordering::AcqRel);
         if desk.exchange.order(Order::Enter(seat)).is_err() {
             desk.exchange.legs().fetch_sub(1, Ordering::AcqRel);
@@ -474,7 +505,7 @@ impl MediaPool {
             rate: setup.rate,
             cname: setup.cname,
             seed: setup.seed,
-            jitter: self.spec.jitter,
+            jitter: *lock(&self.jitter),
             start: self.spec.start,
             playout: self.spec.playout,
             capture: self.spec.capture,

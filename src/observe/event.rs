@@ -299,8 +299,7 @@ happenings! {
     /// A call ended, answered or not.
     CallEnded<'a> = INFO "call ended",
         counts CALLS_ENDED [direction, end_reason],
-        observes CALL_DURATION [direction] with duration_seconds,
-        observes CALL_MOS [] with mos
+        observes CALL_DURATION [direction] with duration_seconds
     {
         /// The call.
         call_id: &'a str,
@@ -364,6 +363,13 @@ happenings! {
     CertificateReloaded = INFO "certificate reloaded" {
         /// Its time is over: peers that check it refuse us.
         expired: bool,
+    }
+    /// The configuration was read again.
+    ConfigReloaded<'a> = INFO "configuration reloaded" {
+        /// Keys whose new value is in force for what begins from here on.
+        applied: &'a str,
+        /// Keys whose new value waits for a restart.
+        restart: &'a str,
     }
     /// Our certificate's time is over: peers that check it refuse us.
     CertificateExpired<'a> = WARN "certificate expired" {
@@ -642,6 +648,41 @@ pub fn count_media(report: &crate::media::interface::LegReport) {
     }
 }
 
+/// One way of a call, as it was at its end.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Way {
+    /// Opinion score.
+    pub mos: Option<f64>,
+    /// Share of packets that were missing.
+    pub loss: Option<f64>,
+    /// Interarrival jitter, in seconds.
+    pub jitter: Option<f64>,
+}
+
+/// Counts how a call sounded, once, when it ended; `rtt` in seconds.
+pub fn count_quality(trunk: &str, received: Way, sent: Way, rtt: Option<f64>) {
+    for (name, Way { mos, loss, jitter }) in [("received", received), ("sent", sent)] {
+        let known =
+            [(metrics::CALL_MOS, mos), (metrics::CALL_LOSS, loss), (metrics::CALL_JITTER, jitter)];
+        for (metric, value) in known {
+            if let Some(value) = value {
+                metric.observe(value, &[trunk, name]);
+            }
+        }
+    }
+    if let Some(rtt) = rtt {
+        metrics::CALL_RTT.observe(rtt, &[trunk]);
+    }
+}
+
+/// Publishes how long sound stood where: stage, duration, and how often.
+pub fn count_stages(stood: impl Iterator<Item = (&'static str, std::time::Duration, u32)>) {
+    for (stage, time, count) in stood {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        metrics::STAGE.observe_many(time.as_secs_f64(), count, &[stage]);
+    }
+}
+
 /// Publishes how late beats of the media threads were: durations, and how many of each.
 pub fn count_beats(late: impl Iterator<Item = (std::time::Duration, u64)>) {
     for (late, count) in late {
@@ -746,7 +787,6 @@ mod tests {
         assert!(line.get("duration_seconds").is_none(), "absent values take no room: {line}");
         let total = "bellwire_calls_ended_total{direction=\"outbound\",end_reason=\"busy\"} 1";
         assert!(counted.contains(total), "{counted}");
-        assert!(counted.contains("bellwire_call_mos_count 1"), "{counted}");
         assert!(!counted.contains("call_duration_seconds_count"), "{counted}");
     }
 
@@ -786,6 +826,9 @@ mod tests {
             let report = crate::media::interface::LegReport { rx_lost: 5, ..Default::default() };
             count_media(&report);
             count_beats([(std::time::Duration::from_micros(700), 3)].into_iter());
+            count_stages([("order", std::time::Duration::from_millis(15), 4)].into_iter());
+            let way = Way { mos: Some(4.2), loss: Some(0.01), jitter: None };
+            count_quality("carrier", way, Way::default(), Some(0.05));
         });
         for line in [
             "bellwire_sip_dropped_total{why=\"malformed\"} 1",
@@ -797,6 +840,10 @@ mod tests {
             "bellwire_rtp_dropped_packets_total{why=\"lost\"} 5",
             "bellwire_media_tick_late_seconds_bucket{le=\"0.0005\"} 0",
             "bellwire_media_tick_late_seconds_bucket{le=\"0.001\"} 3",
+            "bellwire_stage_seconds_bucket{stage=\"order\",le=\"0.01\"} 0",
+            "bellwire_stage_seconds_bucket{stage=\"order\",le=\"0.02\"} 4",
+            "bellwire_call_mos_count{trunk=\"carrier\",way=\"received\"} 1",
+            "bellwire_call_rtt_seconds_count{trunk=\"carrier\"} 1",
         ] {
             assert!(text.contains(line), "{line}\nnot in\n{text}");
         }

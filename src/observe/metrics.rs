@@ -44,6 +44,13 @@ const TICK_SECONDS: &[f64] =
     &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
 /// Buckets for opinion scores.
 const SCORES: &[f64] = &[1.5, 2.0, 2.5, 3.0, 3.25, 3.5, 3.75, 4.0, 4.1, 4.2, 4.3, 4.4, 4.5];
+/// Buckets for what sound waits for, in seconds.
+const STAGE_SECONDS: &[f64] = &[
+    0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.02, 0.04, 0.08, 0.2, 0.5, 2.0,
+    10.0, 60.0,
+];
+/// Buckets for shares of packets.
+const RATIOS: &[f64] = &[0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
 /// For metrics that are no histograms.
 const NONE: &[f64] = &[];
 
@@ -76,8 +83,16 @@ metrics_catalogue! {
     CALL_SETUP = Histogram "bellwire_call_setup_seconds" ["direction"] SECONDS;
     /// From the answer of a call to its end.
     CALL_DURATION = Histogram "bellwire_call_duration_seconds" ["direction"] CALL_SECONDS;
-    /// Opinion score of calls with audio, by the E-model (ITU-T G.107); at most 4.41.
-    CALL_MOS = Histogram "bellwire_call_mos" [] SCORES;
+    /// Opinion score of calls with audio, by the E-model (ITU-T G.107), at most 4.41: of what was
+    /// `received` and, from the other side's reports, `sent`.
+    CALL_MOS = Histogram "bellwire_call_mos" ["trunk", "way"] SCORES;
+    /// Share of packets that calls missed when they were due (`received`), or that the other side
+    /// reported as lost (`sent`).
+    CALL_LOSS = Histogram "bellwire_call_loss_ratio" ["trunk", "way"] RATIOS;
+    /// Interarrival jitter of calls at their end.
+    CALL_JITTER = Histogram "bellwire_call_jitter_seconds" ["trunk", "way"] TICK_SECONDS;
+    /// Round trip of calls by RTCP, as known last.
+    CALL_RTT = Histogram "bellwire_call_rtt_seconds" ["trunk"] SECONDS;
     /// Calls at this moment, by status.
     CALLS_ACTIVE = Gauge "bellwire_calls_active" ["status"] NONE;
     /// Final answers to INVITEs, ours and the peers'.
@@ -129,6 +144,9 @@ metrics_catalogue! {
     MEDIA_LEGS = Gauge "bellwire_media_legs" [] NONE;
     /// How late the beat of the media threads was.
     TICK_LATE = Histogram "bellwire_media_tick_late_seconds" [] TICK_SECONDS;
+    /// How long sound stood at a stage: towards the carrier `decode`, `resample`, `queue`, `send`,
+    /// towards the client `order`, `write`.
+    STAGE = Histogram "bellwire_stage_seconds" ["stage"] STAGE_SECONDS;
     /// What a bounded queue had no room for.
     QUEUE_DROPS = Counter "bellwire_queue_drops_total" ["queue"] NONE;
     /// Requests of the API.

@@ -228,6 +228,8 @@ pub enum Command {
         /// When to try again.
         retry_after: Option<Duration>,
     },
+    /// Other header fields of INVITEs are told from here on; see [`EndpointSpec::watch_headers`].
+    Watch(Vec<String>),
     /// Refuse new INVITEs, ours too, with 503 and answer OPTIONS with 503 from here on.
     Drain,
     /// Take all registrations back; [`Note::Registration`] tells when each is gone.

@@ -33,6 +33,7 @@ mod live;
 mod mute;
 mod problems;
 mod prompts;
+mod reload;
 mod routes;
 mod scenarios;
 mod sound;

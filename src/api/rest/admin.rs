@@ -25,7 +25,7 @@ pub struct AdminParts {
     pub api: ApiState,
     /// Writes the metrics page (Prometheus text).
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Reads certificates again and tells what was applied; blocks.
+    /// Reads the configuration and certificates again and tells what was applied; blocks.
     pub reload: Reload,
 }
 

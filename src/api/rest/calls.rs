@@ -83,7 +83,7 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
 async fn parse(state: &ApiState, body: Bytes) -> Result<CreateCall, Problem> {
     let parse = |state: &ApiState, body: &[u8]| {
         let context = CreateContext {
-            defaults: state.limits.create,
+            defaults: state.create_defaults(),
             strict: state.strict,
             voices: &state.voices,
             engines: &state.voice_engines,

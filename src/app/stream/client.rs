@@ -70,6 +70,8 @@ pub(super) struct Client {
     pub(super) pending: Bytes,
     /// Nothing is read before this.
     pub(super) mute_until: Option<Instant>,
+    /// When `stats` is due, if the client wishes it.
+    pub(super) stats_at: Option<Instant>,
     attached_at: Instant,
     seq: u64,
     texts: VecDeque<String>,
@@ -102,6 +104,7 @@ impl Client {
             outlet,
             pending: Bytes::new(),
             mute_until: None,
+            stats_at: None,
             attached_at: now,
             seq: 0,
             texts: VecDeque::new(),
@@ -243,7 +246,7 @@ impl Client {
             Some(farewell) => farewell.give_up_at,
             None => self.pong_by.unwrap_or(self.ping_at).min(self.ping_at),
         };
-        self.mute_until.map_or(next, |until| until.min(next))
+        [self.mute_until, self.stats_at].into_iter().flatten().fold(next, Instant::min)
     }
 
     fn say_farewell(

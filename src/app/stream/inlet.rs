@@ -49,6 +49,8 @@ pub(super) struct Inlet {
     /// Nothing came for a while: the next message may begin another file.
     paused: bool,
     resampled: Vec<i16>,
+    /// Time spent in the filter.
+    resampling: Duration,
     /// Samples at the leg's rate that the full queue refused.
     refused: u64,
     notes: Vec<Note>,
@@ -68,6 +70,7 @@ impl Inlet {
             detected: None,
             paused: false,
             resampled: Vec::new(),
+            resampling: Duration::ZERO,
             refused: 0,
             notes: Vec::new(),
         }
@@ -155,6 +158,11 @@ impl Inlet {
         std::mem::take(&mut self.refused)
     }
 
+    /// Time spent in the filter since the last call.
+    pub(super) fn take_resampling(&mut self) -> Duration {
+        std::mem::take(&mut self.resampling)
+    }
+
     /// What happened since the last call.
     pub(super) fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
@@ -180,6 +188,7 @@ impl Inlet {
     ) {
         let Self { decoder, resampler, resampled, live, leg_rate, .. } = self;
         let (leg_rate, mut refused, mut events) = (*leg_rate, 0, Vec::new());
+        let mut resampling = Duration::ZERO;
         let mut sink = |output: LiveOutput<'_>| match output {
             LiveOutput::Samples { rate, samples } => {
                 if queue.room() == 0 {
@@ -187,13 +196,16 @@ impl Inlet {
                     refused += length / u64::from(rate.hz());
                     return;
                 }
+                let begun = (rate != leg_rate).then(tokio::time::Instant::now);
                 let at_leg_rate = convert(resampler, resampled, rate, leg_rate, samples, queue);
+                resampling += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
                 refused += give(live, at_leg_rate, queue);
             }
             LiveOutput::Event(event) => events.push(event),
         };
         work(decoder, &mut sink);
         self.refused += refused;
+        self.resampling += resampling;
         for event in events {
             self.note(event);
         }

@@ -24,6 +24,8 @@ pub const OUT_RATES: [u32; 3] = [8000, 16_000, 24_000];
 pub const FRAME_MS: [u32; 5] = [10, 20, 40, 60, 100];
 /// Bounds of `buffer_ms`.
 pub const BUFFER_MS: std::ops::RangeInclusive<u32> = 100..=600_000;
+/// Bounds of `stats_ms`.
+pub const STATS_MS: std::ops::RangeInclusive<u32> = 1000..=600_000;
 /// The subprotocol that selects the full protocol.
 pub const SUBPROTOCOL: &str = "bellwire.stream.v1";
 
@@ -223,6 +225,8 @@ pub struct StreamOptions {
     pub barge: BargeWish,
     /// Whether tones of the network are told.
     pub tones: Option<bool>,
+    /// How often `stats` is told, within [`STATS_MS`].
+    pub stats_ms: Option<u32>,
 }
 
 /// Why a parameter was not accepted.
@@ -335,6 +339,7 @@ impl StreamOptions {
                     _ => return Err(QueryProblem::invalid(name, "must be on or off")),
                 });
             }
+            "stats_ms" => self.stats_ms = Some(within(name, value, &STATS_MS)?),
             "envelope" => only(name, value, "binary", &["json"])?,
             "jitter" => {
                 self.jitter = Some(match value {
@@ -352,7 +357,7 @@ impl StreamOptions {
             _ => {
                 let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, \
                               frame_ms, listen, transcripts, barge_in, tones, buffer_ms, \
-                              playout, envelope, jitter, role";
+                              stats_ms, playout, envelope, jitter, role";
                 return Err(QueryProblem::invalid(name, detail));
             }
         }
@@ -377,6 +382,7 @@ impl StreamOptions {
             jitter: self.jitter.or(defaults.jitter),
             barge: self.barge.or(defaults.barge),
             tones: self.tones.or(defaults.tones),
+            stats_ms: self.stats_ms.or(defaults.stats_ms),
         }
     }
 }
@@ -406,6 +412,8 @@ pub struct Settings {
     pub live: Option<Duration>,
     /// Bounds of the caller's delay; `None`: sound is sent as soon as it is there.
     pub pace: Option<PaceSpec>,
+    /// How often it is told `stats`; `None`: when it asks.
+    pub stats: Option<Duration>,
 }
 
 impl Settings {
@@ -451,6 +459,7 @@ impl Settings {
             listen,
             buffer_ms: options.buffer_ms.unwrap_or(buffer_ms),
             transcripts: options.transcripts.unwrap_or(transcripts),
+            stats: options.stats_ms.map(|ms| Duration::from_millis(ms.into())),
         }
     }
 }
@@ -614,6 +623,7 @@ mod tests {
             ("role=boss", QueryBlame::Invalid, "main"),
             ("resume=abc", QueryBlame::Unsupported, "not served"),
             ("rate=8000&rate=8000", QueryBlame::Invalid, "twice"),
+            ("stats_ms=999", QueryBlame::Invalid, "1000 to 600000"),
             ("colour=red", QueryBlame::Invalid, "unknown"),
         ];
         for (text, blame, part) in cases {

@@ -24,6 +24,8 @@ const BACKLOG_S: usize = 10;
 const PACED_BACKLOG_S: usize = 1;
 /// Cross-fade where the oldest goes, in parts of a second: 5 ms.
 const FADES_PER_S: u32 = 200;
+/// Packets whose way is timed at once; of more, these are enough.
+const STAMPS_MAX: usize = 1024;
 /// Memory for encoded frames that is asked for at once; it comes back as frames are written.
 const BLOCK: usize = 2 * 1024;
 
@@ -52,6 +54,12 @@ pub(super) struct Outlet {
     /// What the capture ring had lost when that was last looked at.
     overrun: Option<u64>,
     dropped: u64,
+    /// Samples that have left the backlog, and since when those in it have been there: by the
+    /// count at which a packet ends.
+    gone: u64,
+    since: VecDeque<(u64, Instant)>,
+    /// Of the packets in the frames that wait for the socket.
+    left: Vec<Instant>,
 }
 
 impl Outlet {
@@ -82,6 +90,9 @@ impl Outlet {
             expected: None,
             overrun: None,
             dropped: 0,
+            gone: 0,
+            since: VecDeque::new(),
+            left: Vec::new(),
         })
     }
 
@@ -104,6 +115,11 @@ impl Outlet {
             if let Some(paced) = &mut self.paced {
                 paced.push(now, header, self.taken.get(before..).unwrap_or_default());
                 self.taken.truncate(before);
+            } else if let Some(since) = capture.stamped().filter(|_| self.since.len() < STAMPS_MAX)
+            {
+                // Paced sound waits on purpose: that is no stage of its way.
+                let end = self.gone + (self.backlog.len() + self.taken.len()) as u64;
+                self.since.push_back((end, since));
             }
             // A jump is a silence that was not written out, or a ring that was full.
             if self.expected.is_none_or(|expected| header.position > expected) {
@@ -161,6 +177,7 @@ impl Outlet {
             }
         }
         self.backlog.drain(..excess);
+        self.leave(excess, false);
         self.dropped += excess as u64;
     }
 
@@ -199,6 +216,21 @@ impl Outlet {
         (left > 0).then(|| self.ready_frame(left))
     }
 
+    /// Since when the packets have been there that were in frames since the last call.
+    pub(super) fn take_left(&mut self) -> std::vec::Drain<'_, Instant> {
+        self.left.drain(..)
+    }
+
+    /// Samples have left the backlog, in a frame or for good.
+    fn leave(&mut self, samples: usize, sent: bool) {
+        self.gone += samples as u64;
+        while let Some((_, since)) = self.since.pop_front_if(|(end, _)| *end <= self.gone) {
+            if sent && self.left.len() < STAMPS_MAX {
+                self.left.push(since);
+            }
+        }
+    }
+
     /// Samples dropped since the last call.
     pub(super) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
@@ -214,6 +246,7 @@ impl Outlet {
             return None;
         }
         self.take_from_backlog(samples);
+        self.leave(samples, true);
         Some(encode(self.format, &self.taken, &mut self.encoded))
     }
 
@@ -235,6 +268,7 @@ impl Outlet {
         self.take_from_backlog(samples);
         let Some(resampler) = &mut self.resampler else { return false };
         resampler.process(&self.taken, &mut self.ready);
+        self.leave(samples, true);
         true
     }
 
@@ -383,6 +417,24 @@ mod tests {
         write(&mut writer, 1460, &[1; 160]);
         outlet.take(now(), &mut reader, || full.get(), |_, _| {});
         assert_eq!(outlet.take_dropped(), 320);
+    }
+
+    #[test]
+    fn packets_leave_with_the_frame_that_ends_behind_them() {
+        let mut outlet = Outlet::new(&settings("out_rate=8000&frame_ms=40"), 8000).unwrap();
+        let (mut writer, mut reader) = ring::capture(64, 8000);
+        #[expect(clippy::disallowed_methods, reason = "an anchor for virtual time")]
+        let start = Instant::now();
+        let at = |n: u64| start + std::time::Duration::from_millis(20 * n);
+        for n in 0..3 {
+            writer.set_now(at(n));
+            write(&mut writer, 160 * n, &[1; 160]);
+            outlet.take(at(n), &mut reader, || 0, |_, _| {});
+        }
+        assert_eq!(frames(&mut outlet).len(), 1);
+        assert_eq!(outlet.take_left().collect::<Vec<_>>(), [at(0), at(1)]);
+        outlet.last_frame().unwrap();
+        assert_eq!(outlet.take_left().collect::<Vec<_>>(), [at(2)]);
     }
 
     #[test]

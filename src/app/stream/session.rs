@@ -14,6 +14,7 @@
 mod greeting;
 mod hearing;
 mod requests;
+mod stats;
 mod timing;
 mod words;
 
@@ -99,6 +100,7 @@ pub(super) struct Session {
     /// Caller audio on its way to the transcriber alone.
     samples: Vec<i16>,
     queue: PlayoutQueue,
+    accepted: stats::Accepted,
     inlet: Inlet,
     line: Option<Line>,
     /// The leg is lent to a bridge: nothing is played.
@@ -147,6 +149,7 @@ impl Session {
         queue.set_water(spec.water.0, spec.water.1);
         Self {
             queue,
+            accepted: stats::Accepted::default(),
             inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate).live(settings.live),
             spec,
             words: words::Words::default(),
@@ -409,6 +412,7 @@ impl Session {
     ///
     /// Returns whether decoding is left to be done in another turn.
     pub(super) fn pump(&mut self, now: Moment) -> bool {
+        self.tell_due_stats(now);
         let more = self.decode_pending(now);
         self.hear_time(now);
         // First, so that what a voice stops is stopped with the next packet.
@@ -422,6 +426,7 @@ impl Session {
                     hearing.queued(position, samples);
                 }
             });
+            self.accepted.written(&mut line.playout);
             let port = &line.port;
             if self.queue.is_waiting()
                 && self.caught_up_at.is_none_or(|at| now.at.duration_since(at) >= CATCH_UP)
@@ -627,6 +632,7 @@ impl Session {
         if let Some(line) = &self.line {
             self.queue.look(&line.playout);
         }
+        let (work, begun) = (stats::Stopwatch::start(), self.queue.end());
         for _ in 0..SLICES {
             let slice = self.inlet.slice().min(client.pending.len());
             if slice == 0 {
@@ -636,6 +642,11 @@ impl Session {
             self.inlet.feed(&octets, &mut self.queue);
         }
         let more = !client.pending.is_empty();
+        if self.started && self.queue.end() > begun {
+            self.accepted.note(begun, now.at);
+        }
+        let resampling = self.inlet.take_resampling();
+        self.note_decoded(&work, resampling);
         self.refused += self.inlet.take_refused();
         self.watch_for_more(now.at);
         self.watch_for_pause(now.at);

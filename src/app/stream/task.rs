@@ -242,7 +242,10 @@ impl StreamTask {
                 }
             }
             match attached.socket.poll_flush(context) {
-                Poll::Ready(Ok(())) => attached.flushing = false,
+                Poll::Ready(Ok(())) => {
+                    attached.flushing = false;
+                    self.session.note_flushed(Instant::now().into_std());
+                }
                 Poll::Ready(Err(_)) => self.session.on_gone(now),
                 Poll::Pending => {
                     attached.flushing = true;

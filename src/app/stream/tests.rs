@@ -7,6 +7,7 @@ mod hostile;
 mod lifetime;
 mod live;
 mod native;
+mod stats;
 mod watch;
 mod wishes;
 

@@ -21,7 +21,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
+mod stats;
 mod transfer;
+
+pub use stats::{Spread, Stages, Stats};
 
 /// Longest text message that a client may send, in octets.
 pub const TEXT_MAX: usize = 256 * 1024;
@@ -104,6 +107,8 @@ pub enum Request {
     },
     /// Asks for `pong`.
     Ping,
+    /// Asks for `stats`.
+    Stats,
     /// A command of the protocol that is not served.
     Unserved(&'static str),
 }
@@ -249,6 +254,7 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
             },
         },
         "ping" => Request::Ping,
+        "stats" => Request::Stats,
         _ => match UNSERVED.into_iter().find(|known| *known == kind) {
             Some(known) => Request::Unserved(known),
             None => return Err(("unknown_type", format!("type {:?} is unknown", clip(kind)))),
@@ -488,6 +494,8 @@ pub enum Told {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<CommandId>,
     },
+    /// How the call sounds.
+    Stats(Box<Stats>),
     /// The last message.
     Stop {
         /// The call's end reason.
@@ -745,6 +753,7 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         | Told::Error { .. }
         | Told::Ack { .. }
         | Told::Pong { .. }
+        | Told::Stats(_)
         | Told::Stop { .. } => return None,
     };
     let timestamp = rfc3339(unix_ms, false);

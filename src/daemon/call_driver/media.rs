@@ -122,7 +122,7 @@ impl CallActor {
         if let Some(media) = self.media.get() {
             // Who holds, or is held, may be silent.
             let flows = negotiated.direction.send && negotiated.direction.receive;
-            let quiet = if flows { self.parts.quiet_after } else { Duration::ZERO };
+            let quiet = if flows { self.terms.quiet_after } else { Duration::ZERO };
             media.agree(&negotiated);
             media.send(MediaCommand::QuietAfter(quiet));
         }
@@ -148,7 +148,8 @@ impl CallActor {
 
     pub(super) fn open_leg(&mut self) -> bool {
         let trunk = self.setup.call.record().trunk.as_deref();
-        let opened = self.parts.open_leg(trunk, &self.setup.content, &self.setup.codecs);
+        let (content, codecs) = (&self.setup.content, &self.setup.codecs);
+        let opened = self.parts.open_leg(&self.terms, trunk, content, codecs);
         match opened {
             Ok((leg, local)) => {
                 let _ = self.media.set(leg.control.clone());
@@ -174,8 +175,8 @@ impl CallActor {
         if self.app.is_none() {
             let record = self.setup.call.record();
             let transcribe = self.setup.transcribe.as_ref();
-            let amd = self.setup.amd;
-            match self.parts.start_content(&self.setup.content, transcribe, amd, record) {
+            let (amd, content) = (self.setup.amd, &self.setup.content);
+            match self.parts.start_content(&self.terms, content, transcribe, amd, record) {
                 Ok(Some(leg)) => self.app = Some(leg),
                 Ok(None) => {}
                 Err(detail) => {

@@ -10,7 +10,7 @@ use crate::call::record::{EndReason, TransferMode};
 use crate::call::{Input, cause};
 use crate::daemon::control::CallAsk;
 use crate::daemon::gate;
-use crate::daemon::parts::Parts;
+use crate::daemon::parts::Terms;
 use crate::id::{CallId, SessionId};
 use crate::observe::event::{self, Happening as _};
 use crate::observe::redact::Number;
@@ -98,7 +98,7 @@ impl CallActor {
         let from = shown.into_iter().flatten().find(|number| !number.is_empty());
         let from = from.unwrap_or_default().to_owned();
         let call = self.setup.call.record().id.clone();
-        match signature(&self.parts, &call, &dial.trunk, (&from, &dial.uri)).await {
+        match signature(&self.terms, &call, &dial.trunk, (&from, &dial.uri)).await {
             Ok(field) => dial.headers.extend(field),
             Err(detail) => {
                 self.setup.call.record_mut().end_detail = Some(detail);
@@ -214,10 +214,10 @@ impl CallActor {
         let sdp = Some(desk.offer());
         let from_user = self.setup.dial.as_ref().map(|dial| dial.from_user.clone());
         // Who was called calls on in the trunk's name, or in that of the number that was called.
-        let ours = self.parts.trunks.get(&trunk).and_then(|facts| facts.caller_id.clone());
+        let ours = self.terms.trunks.get(&trunk).and_then(|facts| facts.caller_id.clone());
         let from_user = from_user.or(ours).unwrap_or_else(|| record.target_phone.clone());
         let call = record.id.clone();
-        let signature = signature(&self.parts, &call, &trunk, (&from_user, &uri)).await;
+        let signature = signature(&self.terms, &call, &trunk, (&from_user, &uri)).await;
         let Ok(signature) = signature else {
             return self.side_failed(500).await;
         };
@@ -326,14 +326,14 @@ fn status_of(ending: &Ending) -> u16 {
 /// # Errors
 /// Why the call may not go out: it must be signed and is not.
 async fn signature(
-    parts: &Parts,
+    terms: &Terms,
     call: &CallId,
     trunk: &str,
     (from, to): (&str, &str),
 ) -> Result<Option<(String, String)>, String> {
-    let signer = parts.trunks.get(trunk).and_then(|facts| facts.signer.as_ref());
+    let signer = terms.trunks.get(trunk).and_then(|facts| facts.signer.as_ref());
     let Some(signer) = signer else { return Ok(None) };
-    let http = &parts.agents.parts.http;
+    let http = &terms.agents.parts.http;
     let signed = signer.sign(http, call, (from, to), super::now().unix_ms).await;
     let call_id = call.as_str();
     match signed {

@@ -115,7 +115,7 @@ impl CallActor {
 
     /// The agent wants to hand the call over to one of the configured targets.
     pub(super) fn agent_transfer(&mut self, name: &str) {
-        let Some(target) = self.parts.agents.target(name) else {
+        let Some(target) = self.terms.agents.target(name) else {
             let detail = format!("there is no target {name:?}");
             return self.reply(ReplyTo::Agent, Err(WishError::Invalid(detail)));
         };
@@ -197,7 +197,7 @@ impl CallActor {
     fn press(&mut self, keys: &DtmfWish) -> Result<(), WishError> {
         let events = self.agreed.as_ref().is_some_and(|agreed| agreed.telephone_event.is_some());
         let trunk = self.setup.call.record().trunk.as_ref();
-        let facts = trunk.and_then(|trunk| self.parts.trunks.get(trunk));
+        let facts = trunk.and_then(|trunk| self.terms.trunks.get(trunk));
         match (keys.method, facts.map_or(DtmfMode::Auto, |facts| facts.dtmf)) {
             (DtmfMethod::Info, _) | (DtmfMethod::Auto, DtmfMode::Info) => {
                 let full = || WishError::Full("too many digits wait already".to_owned());

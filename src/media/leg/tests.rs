@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 mod mute;
 mod pair;
 mod sealed;
+mod stages;
 mod wide;
 
 const TICK: Duration = Duration::from_millis(20);

@@ -122,6 +122,10 @@ impl LegShared {
         self.stats.report()
     }
 
+    pub(super) fn stats(&self) -> &LegStats {
+        &self.stats
+    }
+
     pub(super) fn params(&self) -> Option<MediaParams> {
         *lock(&self.params)
     }

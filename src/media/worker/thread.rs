@@ -182,7 +182,9 @@ impl<I: RtpIo> Worker<I> {
         seat.guarded(|leg| {
             leg.tick(due, now, out);
             if let Some((packet, to)) = out.rtp() {
-                leg.handle_sent(io.send(number, Wire::Rtp, packet, to).is_ok());
+                let taken = io.send(number, Wire::Rtp, packet, to).is_ok();
+                leg.handle_sent(taken);
+                leg.note_left(due, io.now());
             }
             if let Some((packet, to)) = out.rtcp() {
                 // A lost report is replaced by the next one.

@@ -94,6 +94,10 @@ impl Endpoint {
                 self.overload = retry_after;
                 return;
             }
+            Command::Watch(headers) => {
+                self.watch_headers = headers;
+                return;
+            }
             Command::Unregister => return self.unregister(now),
         };
         self.step(now, session, Input::Ask(ask));

@@ -60,7 +60,7 @@ impl Session {
         request: Request,
         now: Moment,
     ) -> Result<(), Refused> {
-        let watches = matches!(request, Request::Ping | Request::Hangup { .. });
+        let watches = matches!(request, Request::Ping | Request::Stats | Request::Hangup { .. });
         if self.spec.observer && !watches {
             let detail = "an agent conducts this call: its stream can be watched".to_owned();
             return Err(Refused { id, code: "conflict", detail });
@@ -118,6 +118,10 @@ impl Session {
             }
             Request::Ping => {
                 self.tell(&Told::Pong { id }, now);
+                return Ok(());
+            }
+            Request::Stats => {
+                self.tell_stats(id, now);
                 return Ok(());
             }
             Request::Unserved(kind) => {
@@ -260,6 +264,7 @@ fn is_playout(request: &Request) -> bool {
         | Request::Wish(_)
         | Request::Hangup { .. }
         | Request::Ping
+        | Request::Stats
         | Request::Unserved(_) => false,
     }
 }
