@@ -22,7 +22,7 @@ async fn stats_come_as_often_as_was_asked_and_not_before() {
 #[tokio::test(start_paused = true)]
 async fn stats_answer_a_question_and_say_how_much_waits() {
     let mut rig = Rig::answered().await;
-    let mut client = rig.attach("rate=8000").await;
+    let mut client = rig.attach("rate=8000&protocol=native").await;
     client.pcm(&[1000; 8000]);
     rig.beats(10).await;
     assert_eq!(stats(&mut client).len(), 0, "nobody asked");
