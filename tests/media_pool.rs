@@ -4,7 +4,7 @@
 //! and a deadline only turns a hang into a failure.
 
 use bellwire::audio::codec::{Codec, CodecId, SampleRate, Way};
-use bellwire::media::interface::{Command, Event, FrameKind, JitterSpec, MediaParams};
+use bellwire::media::interface::{Command, Event, FrameKind, JitterSpec, MediaParams, SendSpec};
 use bellwire::media::worker::{
     LegHandle, LegSetup, LocalPorts, MediaError, MediaPool, MediaSpec, StartRule,
 };
@@ -38,7 +38,13 @@ fn spec(ports: RangeInclusive<u16>) -> MediaSpec {
 }
 
 fn setup(seed: u64) -> LegSetup {
-    LegSetup { codecs: vec![], rate: SampleRate::HZ_8000, cname: format!("leg{seed}"), seed }
+    LegSetup {
+        codecs: vec![],
+        rate: SampleRate::HZ_8000,
+        cname: format!("leg{seed}"),
+        seed,
+        send: SendSpec::default(),
+    }
 }
 
 fn params(codec: CodecId, rtp: SocketAddr, rtcp: SocketAddr) -> MediaParams {
@@ -52,6 +58,7 @@ fn params(codec: CodecId, rtp: SocketAddr, rtcp: SocketAddr) -> MediaParams {
         send: true,
         receive: true,
         rtcp_mux: false,
+        comfort_noise: false,
         accepts: Accepts::default(),
     }
 }

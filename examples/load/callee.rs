@@ -102,6 +102,7 @@ impl Callee {
             codecs: vec![CodecId::Pcmu],
             own_order: false,
             telephone_event: false,
+            comfort_noise: false,
             ptime: Duration::from_millis(20),
             session_id: line as u64 + 1,
             session_version: 1,

@@ -16,6 +16,7 @@
 mod budget;
 mod client;
 mod inlet;
+mod level;
 pub mod options;
 mod outlet;
 pub mod seat;
@@ -23,6 +24,7 @@ mod session;
 mod task;
 pub mod wire;
 
+pub use level::LevelSpec;
 pub use options::{QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions};
 pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamRights, StreamSeats};
 
@@ -59,6 +61,8 @@ pub struct StreamSpec {
     /// Filled to the first share of the queue, the client is told to stop; emptied to the second,
     /// to go on.
     pub water: (f64, f64),
+    /// Whether and how its sound is levelled unless stated.
+    pub level: LevelSpec,
     /// How long an answered call waits for its first client (10 s).
     pub wait: Duration,
     /// How long a call goes on after its client vanished (30 s).

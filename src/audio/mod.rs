@@ -4,12 +4,15 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod agc;
 pub mod beep;
 pub mod codec;
 pub mod decode;
 pub mod dtmf;
+pub mod filter;
 pub mod gain;
 pub mod halfband;
+pub mod noise;
 pub mod plc;
 pub mod prompt;
 pub mod rate;

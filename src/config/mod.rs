@@ -39,7 +39,7 @@ pub use line::{Action, Dedupe, HashName, Instance, Route, RouteAuth, RouteHeader
 pub use node::{Level, Log, LogFormat, Node, Webhook};
 pub use reader::Variables;
 pub use report::{ConfigErrors, Place, Problem};
-pub use rtp::{Jitter, JitterMode, Playout, Rtp};
+pub use rtp::{Background, Jitter, JitterMode, Playout, Rtp, SilenceMode};
 pub use secret::Secret;
 pub use sip::{
     AttestLevel, DtmfMode, IdentityMode, OfferMode, RedirectMode, ReliableMode, Sip, SipIdentity,
@@ -78,6 +78,8 @@ section! {
         jitter: Jitter, Call;
         /// Audio from the application to the carrier.
         playout: Playout, Call;
+        /// Tracks that play beneath what calls say.
+        background: Vec<Background>, Call;
         /// Bounds on what the gateway takes on.
         limits: Limits, Hot;
         /// The carriers.

@@ -2,8 +2,9 @@
 
 use super::address::PortRange;
 use super::declare::{choice, section};
-use super::value::Switch;
+use super::value::{Name, Switch};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 section! {
@@ -29,6 +30,27 @@ section! {
         ///
         /// So that a packet of the last call that is still under way meets no new call.
         quarantine: Duration ["0s"..="10m"] = "10s", Restart;
+        /// What is sent while there is nothing to hear.
+        ///
+        /// `cn` and `suppress` save half of the packets, and break calls through networks that
+        /// take 200 ms without RTP for a fault.
+        silence: SilenceMode = "packets", Call;
+        /// Level in dBov of the comfort noise in the place of digital silence; `off` sends that.
+        ///
+        /// -65 dBov is a quiet room. Some people take digital silence for a line that is dead.
+        comfort_noise_dbov: Switch<f64> [-90.0..=-40.0] = "off", Call;
+    }
+}
+
+choice! {
+    /// What is sent while there is nothing to hear.
+    SilenceMode {
+        /// Packets of silence, as ever.
+        Packets = "packets",
+        /// A comfort noise packet (RFC 3389) every 200 ms, where the peer takes it; else packets.
+        Cn = "cn",
+        /// Nothing from 200 ms on; the first packet after it is marked.
+        Suppress = "suppress",
     }
 }
 
@@ -80,5 +102,34 @@ section! {
         ///
         /// -20 dBov sounds as loud as the person at the other end of a telephone.
         level_dbov: Switch<f64> [-50.0..=-3.0] = -20, Call;
+        /// Brings the sound of stream clients to that level too, by 3 dB/s and at most 12 dB up;
+        /// a client may ask for it or against it.
+        ///
+        /// Off, because who streams decides how loud it is, and gets it through bit by bit and
+        /// 5 ms sooner. On helps with voices that are too quiet or too loud.
+        agc: bool = false, Call;
+        /// Takes a constant offset and peaks above -1.5 dBov out of the sound of stream clients;
+        /// part of `agc`.
+        dc_block: bool = false, Call;
+        /// Cuts off what lies below 120 Hz of all that is sent.
+        ///
+        /// Takes hum out of recordings; voices lose little, music its bass.
+        low_cut: bool = false, Call;
+        /// The `[[background]]` of calls of which nothing else is said.
+        background: Option<Name> => "office", Call;
+    }
+}
+
+section! {
+    /// A track that plays beneath what calls say, round and round. Mono, at the level of prompts.
+    Background {
+        /// Its name in requests and in this file.
+        name: Name => "office", Call;
+        /// The WAV or MP3 file, decoded once at the start: 1 MB per minute.
+        audio: PathBuf => "/usr/share/bellwire/office.wav", Call;
+        /// Its gain, below the level of prompts, in dB.
+        gain_db: f64 [-60.0..=0.0] = -18, Call;
+        /// How much quieter it is while something is said, in dB.
+        duck_db: f64 [0.0..=60.0] = 12, Call;
     }
 }

@@ -24,6 +24,7 @@ mod second;
 mod setup;
 mod sign;
 mod signalling;
+mod sound;
 mod switchboard;
 mod tell;
 mod trunks;
@@ -110,6 +111,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         public_address: config.node.public_address,
         ptime: config.rtp.ptime,
         quiet_after: config.rtp.timeout.get().unwrap_or(Duration::ZERO),
+        sound: sound::Sound::load(&config)?,
         stream: setup::stream_defaults(&config),
         trunks_down: TrunksDown::default(),
         pace: setup::pace(&config),
@@ -153,13 +155,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     health.abort();
     hangups.abort();
     parts.media.shutdown().await;
-    api_stop.cancel();
-    for listener in api.tasks {
-        let _ = listener.await;
-    }
+    stop_api(api, &api_stop).await;
     close_store(&store).await?;
     event::GatewayStopped { calls_cut }.report();
     Ok(())
+}
+
+async fn stop_api(api: ApiListeners, stop: &CancellationToken) {
+    stop.cancel();
+    for listener in api.tasks {
+        let _ = listener.await;
+    }
 }
 
 /// Writes what waits, and says so: rows that are lost here are lost for good.

@@ -276,6 +276,7 @@ impl Switchboard {
             call: Call::new(record, action.plan),
             session,
             content: action.content,
+            background: None,
             transcribe: None,
             dial: None,
             party: action.party,

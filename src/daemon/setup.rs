@@ -12,7 +12,7 @@ use crate::api::gateway::{Content, Spoken};
 use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::bridge::PaceSpec;
-use crate::app::stream::StreamOptions;
+use crate::app::stream::{LevelSpec, StreamOptions};
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
 use crate::call::control::DialWish;
@@ -332,11 +332,23 @@ pub(super) fn lines(config: &Config) -> BTreeMap<InstanceId, Line> {
 /// What streams get unless they ask otherwise.
 pub(super) fn stream_defaults(config: &Config) -> StreamDefaults {
     let rate = |instance: &Instance| (instance.id.to_string(), instance.default_rate);
+    let agc = |instance: &Instance| Some((instance.id.to_string(), instance.agc?));
     StreamDefaults {
         buffer: config.playout.buffer,
         water: (config.playout.high_water, config.playout.low_water),
         linger: Duration::from_secs(30),
         rates: config.instance.iter().map(rate).collect(),
+        level: stream_level(config),
+        agc: config.instance.iter().filter_map(agc).collect(),
+    }
+}
+
+fn stream_level(config: &Config) -> LevelSpec {
+    let usual = LevelSpec::default();
+    LevelSpec {
+        agc: config.playout.agc,
+        dc_block: config.playout.dc_block,
+        target_dbov: prompt_level(config).unwrap_or(usual.target_dbov),
     }
 }
 

@@ -263,6 +263,7 @@ impl Switchboard {
             call,
             session,
             content: new.content,
+            background: new.background,
             transcribe: new.transcribe,
             dial: Some(dial),
             party: None,
@@ -303,6 +304,11 @@ impl Switchboard {
         } else {
             format!("sip:{}@{}", new.target, facts.domain)
         };
+        if let Some(wish) = &new.background {
+            parts.sound.check(wish).map_err(|detail| {
+                Problem::new(Code::InvalidRequest, detail).with_pointer("/background", "unknown")
+            })?;
+        }
         let settings = &new.settings;
         let line_number = settings.caller_id.as_deref();
         if new.from.as_ref().is_some_and(|from| !facts.may_show(line_number, from)) {
@@ -360,6 +366,7 @@ impl Switchboard {
             default_rate: rate.copied().unwrap_or(16_000),
             buffer: defaults.buffer,
             water: defaults.water,
+            level: defaults.level_of(record.instance_id.as_str()),
             wait,
             observer,
             keys_by_call: self.spec.parts.keys_by_info(record.trunk.as_deref()),

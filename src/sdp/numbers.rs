@@ -56,7 +56,7 @@ impl Numbers {
                     self.events.retain(|(_, own)| own != clock);
                     self.events.push((*number, *clock));
                 }
-                Payload::Foreign => self.foreign |= 1 << number,
+                Payload::Noise | Payload::Foreign => self.foreign |= 1 << number,
             }
         }
     }

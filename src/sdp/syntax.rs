@@ -75,10 +75,14 @@ pub(super) enum Payload {
         /// What it can carry.
         events: u16,
     },
+    /// Comfort noise with a clock of 8000 Hz (RFC 3389).
+    Noise,
     /// Anything else.
     Foreign,
 }
 
+/// The static payload type of comfort noise.
+pub(super) const NOISE: u8 = 13;
 /// Events 0 to 11: the keys of a telephone.
 pub(super) const KEYS: u16 = 0x0fff;
 /// Events 0 to 15: the keys and A to D.
@@ -167,6 +171,7 @@ fn payload(number: u8, attributes: &[Attribute]) -> Payload {
     match parameter(number, attributes, "rtpmap") {
         Some(encoding) => mapped(encoding, parameter(number, attributes, "fmtp")),
         //= RFC 3551 §6: a static payload type needs no rtpmap
+        None if number == NOISE => Payload::Noise,
         None => CodecId::by_payload_type(number).map_or(Payload::Foreign, Payload::Codec),
     }
 }
@@ -191,6 +196,9 @@ fn mapped(encoding: &str, format: Option<&str>) -> Payload {
     if name.eq_ignore_ascii_case("telephone-event") {
         //= RFC 4733 §2.4.1: without fmtp, events 0 to 15 are meant
         return Payload::Event { clock, events: format.map_or(KEYS_AND_LETTERS, events) };
+    }
+    if name.eq_ignore_ascii_case("CN") && clock == ClockRate::HZ_8000 {
+        return Payload::Noise;
     }
     // What Opus carries is told in its packets: some peers forget to write two channels.
     let codec = CODECS.iter().find(|spec| {
@@ -236,6 +244,8 @@ pub(super) struct Audio<'a> {
     pub(super) codecs: &'a [(u8, CodecId)],
     /// Payload type, clock and events of each telephone-event.
     pub(super) events: &'a [(u8, ClockRate, u16)],
+    /// Whether comfort noise is among them.
+    pub(super) comfort_noise: bool,
     /// Audio per packet that we want.
     pub(super) ptime: Duration,
     /// What we say.
@@ -261,6 +271,7 @@ pub(super) fn begin(local: &LocalMedia, version: u64, time: (u64, u64)) -> Sessi
 /// Adds our audio m-line.
 pub(super) fn push_audio(session: &mut Session, local: &LocalMedia, audio: &Audio<'_>) {
     let numbers = audio.codecs.iter().map(|(number, _)| *number);
+    let numbers = numbers.chain(audio.comfort_noise.then_some(NOISE));
     let numbers: Vec<String> =
         numbers.chain(audio.events.iter().map(|(n, ..)| *n)).map(|n| n.to_string()).collect();
     let mut media = bare_media("audio", local.rtp_port, audio.proto, &numbers.join(" "));
@@ -272,6 +283,9 @@ pub(super) fn push_audio(session: &mut Session, local: &LocalMedia, audio: &Audi
         if let Some(format) = codec.spec().format {
             say("fmtp", Some(format!("{number} {format}")));
         }
+    }
+    if audio.comfort_noise {
+        say("rtpmap", Some(format!("{NOISE} CN/8000")));
     }
     for (number, clock, events) in audio.events {
         let last = if *events == KEYS_AND_LETTERS { 15 } else { 11 };

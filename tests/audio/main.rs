@@ -13,6 +13,7 @@
 //! `make test` sets `BELLWIRE_AUDIO_TESTS=1`: then a missing tool or file is a failure. Without
 //! it the tests are skipped, and say so.
 
+mod level;
 mod rig;
 
 use bellwire::audio::codec::{Codec as _, g711::Pcmu};

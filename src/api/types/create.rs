@@ -7,7 +7,7 @@ use super::answer::Voice;
 use super::fields::{Faults, Object, clip, parse};
 use super::instance::metadata;
 use crate::api::error::{Code, Problem};
-use crate::api::gateway::Spoken;
+use crate::api::gateway::{BackgroundWish, Spoken};
 use crate::app::agent::request::AgentRequest;
 use crate::app::stream::{QueryBlame, StreamOptions};
 use crate::app::transcribe::Transcribe;
@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 mod agent;
+mod background;
 mod base64;
 pub mod decision;
 
@@ -100,6 +101,8 @@ pub struct CreateCall {
     pub trunk: Option<String>,
     /// What to do once answered.
     pub content: RequestedContent,
+    /// What plays beneath, if the request says it.
+    pub background: Option<BackgroundWish>,
     /// How long it may ring.
     pub ring_timeout: Duration,
     /// How long it may last after the answer.
@@ -154,6 +157,7 @@ impl CreateCall {
         let ring = read.integer(&mut faults, "ringTimeout", 5..=180);
         let longest = read.integer(&mut faults, "maxDuration", 1..=86_400);
         let metadata = metadata(&mut read, &mut faults).unwrap_or_default();
+        let background = background::background(&mut read, &mut faults, context.strict);
         let transcribe = agent::transcribe(&mut read, &mut faults, context.strict);
         defaults_only(&mut read, &mut faults);
         read.finish(&mut faults, context.strict);
@@ -170,6 +174,7 @@ impl CreateCall {
             from_name,
             trunk,
             content,
+            background,
             ring_timeout: ring.map_or(context.defaults.ring_timeout, seconds),
             max_duration: longest.map_or(context.defaults.max_duration, seconds),
             metadata,
@@ -479,6 +484,10 @@ fn stream(
             None => {}
             Some(Value::String(text)) => pairs.push((parameter.to_owned(), text.clone())),
             Some(Value::Number(number)) => pairs.push((parameter.to_owned(), number.to_string())),
+            Some(Value::Bool(on)) if is_switch(name) => {
+                let value = if *on { "on" } else { "off" };
+                pairs.push((parameter.to_owned(), value.to_owned()));
+            }
             Some(Value::Bool(_) | Value::Array(_) | Value::Object(_) | Value::Null) => {
                 let detail = format!("stream.{name} must be a string or a number");
                 faults.add(Code::InvalidRequest, stream.at(name), "wrong_type", detail);
@@ -497,7 +506,7 @@ fn stream(
 }
 
 /// Fields of `stream`, and what the same is called in the query of the upgrade.
-const STREAM_PARAMETERS: [(&str, &str); 9] = [
+const STREAM_PARAMETERS: [(&str, &str); 13] = [
     ("protocol", "protocol"),
     ("format", "format"),
     ("rate", "rate"),
@@ -507,7 +516,16 @@ const STREAM_PARAMETERS: [(&str, &str); 9] = [
     ("listen", "listen"),
     ("playout", "playout"),
     ("bufferMs", "buffer_ms"),
+    ("agc", "agc"),
+    ("dcBlock", "dc_block"),
+    ("outAgc", "out_agc"),
+    ("outDcBlock", "out_dc_block"),
 ];
+
+/// Whether a field of `stream` is true or false in JSON.
+fn is_switch(name: &str) -> bool {
+    ["agc", "dcBlock", "outAgc", "outDcBlock"].contains(&name)
+}
 
 fn stream_options(pairs: &[(String, String)], faults: &mut Faults) -> Option<StreamOptions> {
     let problem = match StreamOptions::from_query::<&str>(pairs, &[]) {

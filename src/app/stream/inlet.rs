@@ -1,13 +1,15 @@
 //! The client's audio on its way to the caller.
 //!
 //! ```text
-//!  binary messages ─> LiveDecoder (state kept over messages) ─> Resampler ─> PlayoutQueue
+//!  binary messages ─> LiveDecoder (state kept over messages) ─> Resampler ─> [Leveller]
+//!                                                                      ─> PlayoutQueue
 //! ```
 //!
 //! Owns the decoding state of the stream and the one resampler that lives as long as its rate.
 //! A flush ends an utterance to the sample; a reset forgets what a clear made void. Does not
 //! pace and holds nothing back but what is less than a sample, a block or the filter's 4 ms.
 
+use super::level::Leveller;
 use crate::app::playout::PlayoutQueue;
 use crate::audio::decode::{LiveDecoder, LiveEvent, LiveFormat, LiveOutput};
 use crate::audio::rate::SampleRate;
@@ -40,6 +42,8 @@ pub(super) struct Inlet {
     leg_rate: SampleRate,
     decoder: LiveDecoder,
     resampler: Option<Resampler>,
+    /// Levels what the client sends, if somebody wants that.
+    level: Option<Leveller>,
     /// What a sniffed stream turned out to be.
     detected: Option<LiveFormat>,
     /// Nothing came for a while: the next message may begin another file.
@@ -60,11 +64,27 @@ impl Inlet {
             leg_rate: SampleRate::new(leg_rate).unwrap_or(SampleRate::HZ_8000),
             decoder: LiveDecoder::new(format, rate),
             resampler: None,
+            level: None,
             detected: None,
             paused: false,
             resampled: Vec::new(),
             refused: 0,
             notes: Vec::new(),
+        }
+    }
+
+    /// The same, with the level seen to if there is somebody for it.
+    pub(super) fn levelled(mut self, level: Option<Leveller>) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Queues what the limiter holds back for its foresight: whoever counts samples now counts
+    /// all that came.
+    pub(super) fn settle(&mut self, queue: &mut PlayoutQueue) {
+        if let Some(level) = &mut self.level {
+            let held = level.settle();
+            self.refused += (held.len() - queue.push(held)) as u64;
         }
     }
 
@@ -120,6 +140,9 @@ impl Inlet {
         if let Some(resampler) = &mut self.resampler {
             resampler.reset();
         }
+        if let Some(level) = &mut self.level {
+            level.reset();
+        }
         self.detected = None;
         self.paused = false;
     }
@@ -142,9 +165,9 @@ impl Inlet {
         if let Some(resampler) = &mut self.resampler {
             self.resampled.clear();
             resampler.flush(&mut self.resampled);
-            let accepted = queue.push(&self.resampled);
-            self.refused += (self.resampled.len() - accepted) as u64;
+            self.refused += give(&mut self.level, &self.resampled, queue);
         }
+        self.settle(queue);
     }
 
     fn run(
@@ -152,7 +175,7 @@ impl Inlet {
         queue: &mut PlayoutQueue,
         work: impl FnOnce(&mut LiveDecoder, &mut dyn FnMut(LiveOutput<'_>)),
     ) {
-        let Self { decoder, resampler, resampled, leg_rate, .. } = self;
+        let Self { decoder, resampler, resampled, level, leg_rate, .. } = self;
         let (leg_rate, mut refused, mut events) = (*leg_rate, 0, Vec::new());
         let mut sink = |output: LiveOutput<'_>| match output {
             LiveOutput::Samples { rate, samples } => {
@@ -161,9 +184,11 @@ impl Inlet {
                     refused += length / u64::from(rate.hz());
                     return;
                 }
-                let at_leg_rate = convert(resampler, resampled, rate, leg_rate, samples, queue);
-                let accepted = queue.push(at_leg_rate);
-                refused += (at_leg_rate.len() - accepted) as u64;
+                if let Some(old) = resampler.take_if(|old| old.from() != rate) {
+                    refused += give(level, ended(old, resampled), queue);
+                }
+                let at_leg_rate = convert(resampler, resampled, rate, leg_rate, samples);
+                refused += give(level, at_leg_rate, queue);
             }
             LiveOutput::Event(event) => events.push(event),
         };
@@ -191,24 +216,28 @@ impl Inlet {
     }
 }
 
-/// Brings samples to the leg's rate with the stream's one filter; another rate ends its stretch.
+/// Queues samples at the leg's rate; returns how many were refused.
+fn give(level: &mut Option<Leveller>, samples: &[i16], queue: &mut PlayoutQueue) -> u64 {
+    let samples = level.as_mut().map_or(samples, |level| level.pass(samples));
+    (samples.len() - queue.push(samples)) as u64
+}
+
+/// What a filter still held at the end of its stretch.
+fn ended(mut filter: Resampler, resampled: &mut Vec<i16>) -> &[i16] {
+    resampled.clear();
+    filter.flush(resampled);
+    resampled
+}
+
+/// Brings samples to the leg's rate with the stream's one filter.
 fn convert<'a>(
     filter: &mut Option<Resampler>,
     resampled: &'a mut Vec<i16>,
     rate: SampleRate,
     leg_rate: SampleRate,
     samples: &'a [i16],
-    queue: &mut PlayoutQueue,
 ) -> &'a [i16] {
     resampled.clear();
-    if let Some(old) = filter
-        && old.from() != rate
-    {
-        old.flush(resampled);
-        queue.push(resampled);
-        resampled.clear();
-        *filter = None;
-    }
     if rate == leg_rate {
         return samples;
     }

@@ -114,6 +114,14 @@ pub struct StreamOptions {
     pub buffer_ms: Option<u32>,
     /// Which transcripts were asked for.
     pub transcripts: Option<Transcripts>,
+    /// Whether the client's audio is levelled.
+    pub agc: Option<bool>,
+    /// Whether a constant offset is taken out of it.
+    pub dc_block: Option<bool>,
+    /// The same for the caller's audio on its way to the client.
+    pub out_agc: Option<bool>,
+    /// See `out_agc`.
+    pub out_dc_block: Option<bool>,
 }
 
 /// Why a parameter was not accepted.
@@ -207,6 +215,10 @@ impl StreamOptions {
                     _ => return Err(QueryProblem::invalid(name, "must be off, final or partial")),
                 });
             }
+            "agc" => self.agc = Some(on_or_off(name, value)?),
+            "dc_block" => self.dc_block = Some(on_or_off(name, value)?),
+            "out_agc" => self.out_agc = Some(on_or_off(name, value)?),
+            "out_dc_block" => self.out_dc_block = Some(on_or_off(name, value)?),
             "playout" => only(name, value, "queue", &["live"])?,
             "envelope" => only(name, value, "binary", &["json"])?,
             "jitter" => only(name, value, "asap", &["paced"])?,
@@ -219,11 +231,12 @@ impl StreamOptions {
             _ => {
                 let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, \
                               frame_ms, listen, transcripts, buffer_ms, playout, envelope, \
-                              jitter, role";
+                              jitter, role, agc, dc_block, out_agc, out_dc_block";
                 return Err(QueryProblem::invalid(name, detail));
             }
         }
-        let shared = ["protocol", "format", "rate", "buffer_ms", "ticket"].contains(&name);
+        let shared = ["protocol", "format", "rate", "buffer_ms", "ticket", "agc", "dc_block"];
+        let shared = shared.contains(&name);
         Ok(!shared || self.protocol == Some(Protocol::Native))
     }
 
@@ -240,6 +253,10 @@ impl StreamOptions {
             listen: self.listen.or(defaults.listen),
             buffer_ms: self.buffer_ms.or(defaults.buffer_ms),
             transcripts: self.transcripts.or(defaults.transcripts),
+            agc: self.agc.or(defaults.agc),
+            dc_block: self.dc_block.or(defaults.dc_block),
+            out_agc: self.out_agc.or(defaults.out_agc),
+            out_dc_block: self.out_dc_block.or(defaults.out_dc_block),
         }
     }
 }
@@ -357,6 +374,14 @@ fn only(name: &str, value: &str, served: &str, later: &[&str]) -> Result<(), Que
     Err(QueryProblem::invalid(name, format!("must be {served}")))
 }
 
+fn on_or_off(name: &str, value: &str) -> Result<bool, QueryProblem> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(QueryProblem::invalid(name, "must be on or off")),
+    }
+}
+
 fn one_of(name: &str, value: &str, allowed: &[u32]) -> Result<u32, QueryProblem> {
     let number = value.parse().ok().filter(|number| allowed.contains(number));
     number.ok_or_else(|| QueryProblem::invalid(name, format!("must be {}", Choice(allowed))))
@@ -452,6 +477,8 @@ mod tests {
             ("role=listener", QueryBlame::Unsupported, "main"),
             ("role=boss", QueryBlame::Invalid, "main"),
             ("resume=abc", QueryBlame::Unsupported, "not served"),
+            ("agc=yes", QueryBlame::Invalid, "on or off"),
+            ("protocol=cawme&out_agc=on", QueryBlame::Invalid, "text only"),
             ("rate=8000&rate=8000", QueryBlame::Invalid, "twice"),
             ("colour=red", QueryBlame::Invalid, "unknown"),
         ];

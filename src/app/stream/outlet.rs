@@ -1,13 +1,15 @@
 //! The caller's audio on its way to the client.
 //!
 //! ```text
-//!  capture ring ─> backlog (10 s, then the oldest goes) ─> resampler ─> frames of frame_ms
+//!  capture ring ─> [level] ─> backlog (10 s, then the oldest goes) ─> resampler
+//!                                                             ─> frames of frame_ms
 //! ```
 //!
 //! Owns what waits for a slow client and the shape of binary messages. At the leg's own rate the
-//! samples are not touched. Does not know sockets: the session asks for a frame when one can go.
+//! samples are not touched unless the client asks for a level; a transcriber hears them before. Does not know sockets: the session asks for a frame when one can go.
 
 use super::options::{OutFormat, Settings};
+use crate::audio::agc::HeardLevel;
 use crate::audio::codec::g711;
 use crate::audio::rate::SampleRate;
 use crate::audio::resample::Resampler;
@@ -30,6 +32,8 @@ pub(super) struct Outlet {
     frame_out: usize,
     /// `None`: the client's rate is the leg's.
     resampler: Option<Resampler>,
+    /// What the client asked for.
+    level: Option<HeardLevel>,
     backlog: VecDeque<i16>,
     backlog_max: usize,
     /// Of one frame, at the leg's rate.
@@ -59,6 +63,7 @@ impl Outlet {
             frame_in: samples(leg_rate),
             frame_out: samples(settings.out_rate),
             resampler,
+            level: None,
             backlog: VecDeque::new(),
             backlog_max: BACKLOG_S * leg_rate as usize,
             taken: Vec::new(),
@@ -68,6 +73,12 @@ impl Outlet {
             overrun: None,
             dropped: 0,
         })
+    }
+
+    /// The same, with the level seen to if the client asked for it.
+    pub(super) fn levelled(mut self, level: Option<HeardLevel>) -> Self {
+        self.level = level;
+        self
     }
 
     /// Takes everything out of the capture ring; beyond the backlog the oldest goes.
@@ -92,6 +103,9 @@ impl Outlet {
                 self.dropped += overrun.saturating_sub(before);
             }
             self.expected = Some(header.position + u64::from(header.samples));
+        }
+        if let Some(level) = &mut self.level {
+            level.apply(&mut self.taken);
         }
         self.backlog.extend(&self.taken);
         let excess = self.backlog.len().saturating_sub(self.backlog_max);

@@ -138,7 +138,8 @@ impl Session {
         queue.set_water(spec.water.0, spec.water.1);
         Self {
             queue,
-            inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate),
+            inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate)
+                .levelled(spec.level.inward(&spec.options, spec.sample_rate)),
             spec,
             words: words::Words::default(),
             samples: Vec::new(),
@@ -271,10 +272,13 @@ impl Session {
             settings.listen = Listen::None;
         }
         self.queue.set_buffer(settings.buffer_ms);
-        self.inlet = Inlet::new(settings.format, settings.rate, self.spec.sample_rate);
+        let (level, leg_rate) = (self.spec.level, self.spec.sample_rate);
+        self.inlet = Inlet::new(settings.format, settings.rate, leg_rate)
+            .levelled(level.inward(&asked, leg_rate));
         self.drop_stale_capture();
         self.listen_to_words(Some(&settings));
-        let mut client = Client::new(settings, rights, self.spec.sample_rate, now.at);
+        let mut client = Client::new(settings, rights, leg_rate, now.at);
+        client.outlet = client.outlet.map(|o| o.levelled(level.outward(&asked, leg_rate)));
         let listening = client.outlet.is_some();
         if settings.protocol == Protocol::Native {
             client.tell(&Told::Start(Box::new(self.start_message(&settings))), now);

@@ -2,6 +2,7 @@
 
 mod bare;
 mod hostile;
+mod level;
 mod lifetime;
 mod native;
 mod watch;
@@ -179,6 +180,7 @@ fn spec() -> StreamSpec {
         sample_rate: 8000,
         default_rate: 16_000,
         water: (0.75, 0.5),
+        level: crate::app::stream::LevelSpec::default(),
         buffer: Duration::from_mins(1),
         wait: Duration::from_secs(10),
         linger: Duration::from_secs(30),

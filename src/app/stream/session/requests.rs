@@ -84,7 +84,10 @@ impl Session {
                 self.queue.close();
                 self.pause_at = None;
             }
-            Request::Mark(name) => self.queue.mark(&name).map_err(refused)?,
+            Request::Mark(name) => {
+                self.inlet.settle(&mut self.queue);
+                self.queue.mark(&name).map_err(refused)?;
+            }
             Request::Clear { fade_ms, utterance } => {
                 return self.clear(id, fade_ms, utterance.as_ref(), now);
             }
