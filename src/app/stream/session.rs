@@ -107,6 +107,8 @@ pub(super) struct Session {
     ended_told: bool,
     was_attached: bool,
     paused: bool,
+    /// What plays beneath is heard.
+    background: bool,
     /// A hang-up waits for the end of what is queued; nothing more is taken in.
     hanging: bool,
     /// When the call ends because nobody is attached.
@@ -154,6 +156,7 @@ impl Session {
             ended_told: false,
             was_attached: false,
             paused: false,
+            background: true,
             hanging: false,
             lost_at: None,
             pause_at: None,
@@ -179,6 +182,9 @@ impl Session {
             self.queue.go_on(line.playout.position(), line.port.sent_samples());
         }
         self.line = Some(line);
+        if !self.background {
+            self.order(Command::Background(false));
+        }
         if self.was_lent {
             // What was said to somebody else is not for the client.
             self.drop_stale_capture();
@@ -499,7 +505,7 @@ impl Session {
     /// Queues a command for the leg; of switches, only the last position counts.
     fn order(&mut self, command: Command) {
         let kind = std::mem::discriminant(&command);
-        if matches!(command, Command::Pause(_) | Command::Listen(_)) {
+        if matches!(command, Command::Pause(_) | Command::Listen(_) | Command::Background(_)) {
             self.orders.retain(|waiting| std::mem::discriminant(waiting) != kind);
         }
         self.orders.push_back(command);

@@ -74,6 +74,8 @@ pub enum Request {
     Pause,
     /// Go on playing.
     Resume,
+    /// Whether what plays beneath is heard.
+    Background(bool),
     /// Send digits to the far end.
     Dtmf {
         /// `0-9*#A-D`, at least one.
@@ -130,6 +132,7 @@ struct Fields {
     after: Option<String>,
     method: Option<String>,
     direction: Option<String>,
+    on: Option<bool>,
     #[serde(alias = "sipCode")]
     sip_code: Option<u16>,
     to: Option<String>,
@@ -200,6 +203,10 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
         }
         "pause" => Request::Pause,
         "resume" => Request::Resume,
+        "background" => match fields.on {
+            Some(on) => Request::Background(on),
+            None => return Err(("missing_field", "background needs on".to_owned())),
+        },
         "dtmf" => Request::Dtmf {
             digits: digits(fields.digits)?,
             duration_ms: fields.duration_ms,
@@ -738,6 +745,7 @@ mod tests {
             ),
             (r#"{"type":"pause","more":[1,{}]}"#, Request::Pause),
             (r#"{"type":"resume"}"#, Request::Resume),
+            (r#"{"type":"background","on":false}"#, Request::Background(false)),
             (
                 r#"{"type":"dtmf","digits":"1#a","duration_ms":120}"#,
                 Request::Dtmf {

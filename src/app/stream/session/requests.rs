@@ -93,6 +93,10 @@ impl Session {
             }
             Request::Pause => self.pause(true, now),
             Request::Resume => self.pause(false, now),
+            Request::Background(on) => {
+                self.background = on;
+                self.order(Command::Background(on));
+            }
             Request::Dtmf { digits, duration_ms, gap_ms, method } => {
                 self.press(id, DtmfWish { digits, method, duration_ms, gap_ms }, now);
                 return Ok(());
@@ -240,6 +244,7 @@ fn is_playout(request: &Request) -> bool {
         | Request::Mark(_)
         | Request::Clear { .. }
         | Request::Pause
+        | Request::Background(_)
         | Request::Resume => true,
         Request::Configure { .. }
         | Request::Dtmf { .. }

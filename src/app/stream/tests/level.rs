@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::app::stream::LevelSpec;
+use crate::media::interface::Command;
 
 /// A word of 400 ms and a pause of 100 ms, at this amplitude.
 fn word(amplitude: i16) -> Vec<i16> {
@@ -73,6 +74,18 @@ async fn marks_and_lengths_stay_exact_with_a_limiter_that_looks_ahead() {
         assert_eq!(length("mark end"), 200, "{query}");
         assert_eq!(rig.leg.sent.len(), 1_600, "{query}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_turns_the_background_off_and_on() {
+    let mut rig = Rig::answered().await;
+    let mut client = rig.attach("listen=none").await;
+    client.text(r#"{"type":"background","on":false,"id":"b1"}"#);
+    client.text(r#"{"type":"background","on":true,"id":"b2"}"#);
+    client.text(r#"{"type":"background","id":"b3"}"#);
+    rig.beats(1).await;
+    assert_eq!(client.brief()[1..], ["ack b1", "ack b2", "error missing_field b3"]);
+    assert_eq!(rig.leg.obeyed.last(), Some(&Command::Background(true)));
 }
 
 #[tokio::test(start_paused = true)]
