@@ -230,7 +230,7 @@ fn backgrounds(config: &Config, reader: &mut Reader<'_>) {
     let named = usual.into_iter().chain(lines);
     for (path, name) in named.filter_map(|(path, name)| Some((path, name.as_ref()?))) {
         if config.background.iter().all(|track| track.name != *name) {
-            reader.error_at(&path, format!("there is no [[background]] called {name:?}"));
+            reader.error_at(&path, format!("there is no [[background]] called {:?}", &**name));
         }
     }
 }

@@ -17,7 +17,7 @@ fn prompt(dir: &Path) -> String {
     let tone = read_wav(&tone_wav(dir, "tone.wav", PROMPT, 0.5));
     let path = dir.join("prompt.wav");
     let mut writer = WavWriter::create(&path, SampleRate::HZ_8000, 1).unwrap();
-    writer.write(&[&tone[..], &[0; 16_000], &tone[..]].concat()).unwrap();
+    writer.write(&[&tone[..], &vec![0; 16_000], &tone[..]].concat()).unwrap();
     writer.finish().unwrap();
     STANDARD.encode(std::fs::read(path).unwrap())
 }
@@ -50,7 +50,8 @@ async fn heard(background: Value) -> Vec<i16> {
     let track = tone_wav(dir.path(), "track.wav", BENEATH, 1.0);
     let phone = Phone::start(&["--ring", "0s", "--record", recorded.to_str().unwrap()]);
     let more = format!(
-        "[playout]\nbackground = \"office\"\n[[background]]\nname = \"office\"\naudio = {track:?}"
+        "[playout]\nbackground = \"office\"\n[[background]]\nname = \"office\"\naudio = \"{}\"",
+        track.display()
     );
     let daemon = Daemon::start(&phone.address, &more).await;
     let audio = prompt(dir.path());
@@ -95,5 +96,5 @@ async fn a_prompt_is_heard_over_a_background_that_makes_room_for_it() {
 async fn a_request_may_want_none() {
     let heard = heard(json!("off")).await;
     let start = beginning(&heard);
-    assert_eq!(rms(&heard[start + 8_000..start + 16_000]), 0.0);
+    assert!(heard[start + 8_000..start + 16_000].iter().all(|sample| *sample == 0));
 }

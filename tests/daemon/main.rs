@@ -36,6 +36,7 @@ mod problems;
 mod prompts;
 mod routes;
 mod scenarios;
+mod silence;
 mod sound;
 mod stopping;
 mod stream;
