@@ -288,6 +288,11 @@ impl Limiter {
 
     /// Moves the gain on by one sample.
     fn follow(&mut self, peak: f32) {
+        if self.limited == 0 && peak <= self.ceiling {
+            // Every gain of the window is 1 already, and so is this one.
+            self.now += 1;
+            return;
+        }
         let needed = if peak > self.ceiling { self.ceiling / peak } else { 1.0 };
         while self.lows.back().is_some_and(|&(_, low)| low >= needed) {
             self.lows.pop_back();
