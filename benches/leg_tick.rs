@@ -5,7 +5,7 @@
 
 use bellwire::audio::codec::{CodecId, SampleRate};
 use bellwire::id::LegId;
-use bellwire::media::interface::{Command, JitterSpec, MediaParams};
+use bellwire::media::interface::{Command, JitterSpec, MediaParams, SendSpec};
 use bellwire::media::leg::LegConfig;
 use bellwire::media::playout::StartRule;
 use bellwire::media::worker::exchange::{Exchange, Notice, Order};
@@ -126,6 +126,7 @@ fn enter(number: usize, now: Instant, exchange: &Exchange<()>) -> LegEnds {
         start: StartRule::default(),
         playout: ms(1_000),
         capture: ms(500),
+        send: SendSpec::default(),
         opened_unix: Duration::ZERO,
     };
     let params = MediaParams {
@@ -138,6 +139,7 @@ fn enter(number: usize, now: Instant, exchange: &Exchange<()>) -> LegEnds {
         send: true,
         receive: true,
         rtcp_mux: false,
+        comfort_noise: false,
         accepts: Accepts::default(),
     };
     let id = LegId(number as u64);

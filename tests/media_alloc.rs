@@ -11,7 +11,9 @@ use bellwire::audio::codec::CodecId;
 use bellwire::audio::rate::SampleRate;
 use bellwire::audio::vad::Vad;
 use bellwire::id::LegId;
-use bellwire::media::interface::{Command, JitterSpec, MediaParams};
+use bellwire::media::interface::{
+    BackgroundSpec, Command, JitterSpec, MediaParams, SendSpec, SilencePolicy, SilenceSpec,
+};
 use bellwire::media::leg::{Leg, LegConfig, Outgoing};
 use bellwire::media::playout::StartRule;
 use bellwire::media::stats::LegStats;
@@ -191,6 +193,19 @@ impl RtpIo for Network {
     }
 }
 
+/// Every way to be silent, a low cut, and a background beneath every other leg.
+fn send(seed: u64) -> SendSpec {
+    let policies = [SilencePolicy::Packets, SilencePolicy::Cn, SilencePolicy::Suppress];
+    let policy = policies[usize::try_from(seed % 3).unwrap_or(0)];
+    let samples = (0..1_000).collect();
+    let background = BackgroundSpec { samples, gain_db: -6.0, duck_db: 12.0 };
+    SendSpec {
+        silence: SilenceSpec { policy, comfort_noise_dbov: seed.is_multiple_of(2).then_some(-65) },
+        low_cut: true,
+        background: seed.is_multiple_of(2).then_some(background),
+    }
+}
+
 fn config(seed: u64) -> LegConfig {
     let ms = Duration::from_millis;
     LegConfig {
@@ -202,6 +217,7 @@ fn config(seed: u64) -> LegConfig {
         start: StartRule::default(),
         playout: ms(500),
         capture: ms(500),
+        send: send(seed),
         opened_unix: Duration::from_hours(500_000),
     }
 }
@@ -218,6 +234,7 @@ fn params(n: u64) -> MediaParams {
         send: n % 5 != 4,
         receive: true,
         rtcp_mux: false,
+        comfort_noise: n.is_multiple_of(3),
         accepts: Accepts { redundancy: Some(REDUNDANT), ..Accepts::default() },
     }
 }

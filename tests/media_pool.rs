@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
 use bellwire::audio::codec::{Codec, CodecId, SampleRate, Way};
-use bellwire::media::interface::{Command, Event, FrameKind, JitterSpec, MediaParams};
+use bellwire::media::interface::{Command, Event, FrameKind, JitterSpec, MediaParams, SendSpec};
 use bellwire::media::worker::{
     Backend, BackendWish, LegHandle, LegSetup, LocalPorts, MediaError, MediaPool, MediaSpec,
     StartRule, ThreadWish,
@@ -79,7 +79,13 @@ fn spec(backend: BackendWish, ports: RangeInclusive<u16>) -> MediaSpec {
 }
 
 fn setup(seed: u64) -> LegSetup {
-    LegSetup { codecs: vec![], rate: SampleRate::HZ_8000, cname: format!("leg{seed}"), seed }
+    LegSetup {
+        codecs: vec![],
+        rate: SampleRate::HZ_8000,
+        cname: format!("leg{seed}"),
+        seed,
+        send: SendSpec::default(),
+    }
 }
 
 fn params(codec: CodecId, rtp: SocketAddr, rtcp: SocketAddr) -> MediaParams {
@@ -93,6 +99,7 @@ fn params(codec: CodecId, rtp: SocketAddr, rtcp: SocketAddr) -> MediaParams {
         send: true,
         receive: true,
         rtcp_mux: false,
+        comfort_noise: false,
         accepts: Accepts::default(),
     }
 }

@@ -103,6 +103,7 @@ impl Callee {
             own_order: false,
             // As nearly every carrier: else the gateway listens to each call for digits as tones.
             telephone_event: true,
+            comfort_noise: false,
             ptime: Duration::from_millis(20),
             session_id: line as u64 + 1,
             session_version: 1,

@@ -222,6 +222,7 @@ fn agreement() -> MediaParams {
         send: true,
         receive: true,
         rtcp_mux: false,
+        comfort_noise: false,
         accepts: Accepts::default(),
     }
 }

@@ -34,6 +34,8 @@ pub struct NewCall {
     pub from_name: Option<String>,
     /// What to do once answered.
     pub content: Content,
+    /// What plays beneath, if the request says it.
+    pub background: Option<BackgroundWish>,
     /// How long it may ring.
     pub ring_timeout: Duration,
     /// How long it may last after the answer.
@@ -46,6 +48,17 @@ pub struct NewCall {
     pub transcribe: Option<Transcribe>,
     /// What is done about who answers.
     pub amd: Option<crate::app::hearing::AmdSpec>,
+}
+
+/// What a request says of the background.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BackgroundWish {
+    /// The name of the track; `None`: there shall be none.
+    pub source: Option<String>,
+    /// Its gain, instead of the configured one; -60 to 0 dB.
+    pub gain_db: Option<f32>,
+    /// How much quieter it is beneath speech, instead of the configured; 0 to 60 dB.
+    pub duck_db: Option<f32>,
 }
 
 /// A text to be spoken.

@@ -194,6 +194,7 @@ impl FakeLeg {
             Command::Level { percent, .. } => self.level = percent,
             Command::End { .. }
             | Command::Update(_)
+            | Command::Background(_)
             | Command::DigitsInband(_)
             | Command::Mute { .. }
             | Command::Due(_)

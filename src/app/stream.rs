@@ -17,6 +17,7 @@
 mod budget;
 mod client;
 mod inlet;
+mod level;
 mod live;
 pub mod options;
 mod outlet;
@@ -26,6 +27,7 @@ mod session;
 mod task;
 pub mod wire;
 
+pub use level::LevelSpec;
 pub use options::{Jitter, QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions, Timing};
 pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamRights, StreamSeats};
 
@@ -64,6 +66,8 @@ pub struct StreamSpec {
     pub water: (f64, f64),
     /// How sound is timed, both ways.
     pub timing: Timing,
+    /// Whether and how its sound is levelled unless stated.
+    pub level: LevelSpec,
     /// How long an answered call waits for its first client (10 s).
     pub wait: Duration,
     /// How long a call goes on after its client vanished (30 s).

@@ -3,7 +3,7 @@
 //! ```text
 //!  file      DC block 20 Hz ─> one gain, at most +20 dB ──────────> limiter −1.5 dBov, 5 ms ahead
 //!  sentences DC block 20 Hz ─> the gain of the first of them ─────> limiter
-//!  stream    AGC, 3 dB/s, at most +12 dB (only if asked for) ─────> limiter
+//!  stream    see `agc`, which is asked for ───────────────────────> limiter
 //! ```
 //!
 //! Levels are in dBov: 0 is a full-scale square wave (ITU-T G.100.1). Speech 20 dB below full
@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::filter::DcBlock;
 use super::rate::SampleRate;
 use super::sample::{ratio_of_db, to_f32, to_i16};
 
@@ -22,8 +23,6 @@ pub const TARGET_DBOV: f32 = -20.0;
 pub const CEILING_DBOV: f32 = -1.5;
 /// Most that is added to a recording: beyond it lies noise, not speech. Units: dB.
 pub const GAIN_FILE_MAX_DB: f32 = 20.0;
-/// Most that is added to a live stream, whose loudest part is not known yet. Units: dB.
-pub const GAIN_STREAM_MAX_DB: f32 = 12.0;
 
 /// Below this there is no speech. Units: dBov.
 const SILENCE_DBOV: f32 = -70.0;
@@ -156,127 +155,6 @@ impl SpeechLevel {
     }
 }
 
-/// Levels a live stream slowly: 3 dB/s towards the target while there is speech.
-///
-/// Off by default: whoever streams decides how loud it is. Shape: any chunking, the same result.
-#[derive(Debug)]
-pub struct StreamLevel {
-    target_dbov: f32,
-    limiter: Limiter,
-    gain_db: f32,
-    /// Change of the gain per block at most. Units: dB.
-    slope_db: f32,
-    /// Samples of a block, and those of the block that is measured.
-    block: usize,
-    filled: usize,
-    power: f32,
-    /// Mean power of the blocks with speech.
-    speech: Option<f32>,
-    /// Lowest power of late, which is noise.
-    floor: f32,
-    scratch: Vec<f32>,
-}
-
-/// Blocks of the slow level. Units: s.
-const BLOCK_S: f32 = 0.02;
-/// How fast the slow level follows. Units: dB/s.
-const SLOPE_DB: f32 = 3.0;
-/// Power of the weakest speech that the slow level follows: −50 dBov.
-const SPEECH_MIN: f32 = 1e-5;
-/// How far speech lies above the noise, in power: 10 dB.
-const SPEECH_OVER_NOISE: f32 = 10.0;
-
-impl StreamLevel {
-    /// A level control that begins at 0 dB.
-    #[expect(clippy::cast_precision_loss, reason = "rates are small")]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a short block")]
-    pub fn new(rate: SampleRate, target_dbov: f32) -> Self {
-        Self {
-            target_dbov,
-            limiter: Limiter::new(rate),
-            gain_db: 0.0,
-            slope_db: SLOPE_DB * BLOCK_S,
-            block: ((rate.hz() as f32 * BLOCK_S) as usize).max(1),
-            filled: 0,
-            power: 0.0,
-            speech: None,
-            floor: SPEECH_MIN,
-            scratch: Vec::new(),
-        }
-    }
-
-    /// The gain at present. Units: dB.
-    pub fn gain_db(&self) -> f32 {
-        self.gain_db
-    }
-
-    /// Takes samples and appends them but for the last 5 ms.
-    pub fn process(&mut self, mut samples: &[i16], out: &mut Vec<i16>) {
-        while !samples.is_empty() {
-            let (now, later) = samples.split_at((self.block - self.filled).min(samples.len()));
-            self.scratch.clear();
-            self.scratch.extend(now.iter().map(|&sample| to_f32(sample)));
-            // One by one: a sum of sums would round by the chunks.
-            self.scratch.iter().for_each(|sample| self.power += sample * sample);
-            self.filled += now.len();
-            self.limiter.run(&self.scratch, out);
-            if self.filled == self.block {
-                self.settle();
-            }
-            samples = later;
-        }
-    }
-
-    /// Ends the stream: appends the rest. The gain stays.
-    pub fn flush(&mut self, out: &mut Vec<i16>) {
-        self.limiter.flush(out);
-    }
-
-    /// Judges the block that has ended and sets the gain of the next.
-    #[expect(clippy::cast_precision_loss, reason = "a short block")]
-    fn settle(&mut self) {
-        let power = self.power / self.block as f32;
-        (self.power, self.filled) = (0.0, 0);
-        // The floor falls at once and rises by 1 dB/s.
-        self.floor = (self.floor * 1.0046).min(power.max(1e-9));
-        if power < SPEECH_MIN || power < self.floor * SPEECH_OVER_NOISE {
-            return;
-        }
-        let speech = self.speech.map_or(power, |speech| speech + (power - speech) * BLOCK_S);
-        self.speech = Some(speech);
-        let wanted = (self.target_dbov - 10.0 * speech.log10()).min(GAIN_STREAM_MAX_DB);
-        let step = (wanted - self.gain_db).clamp(-self.slope_db, self.slope_db);
-        self.gain_db += step;
-        self.limiter.set_gain_db(self.gain_db);
-    }
-}
-
-/// A one-pole high-pass at 20 Hz: a constant offset costs µ-law its fine steps.
-#[derive(Debug)]
-struct DcBlock {
-    pole: f32,
-    before: Option<(f32, f32)>,
-}
-
-impl DcBlock {
-    #[expect(clippy::cast_precision_loss, reason = "rates are small")]
-    fn new(rate: SampleRate) -> Self {
-        Self { pole: 1.0 - std::f32::consts::TAU * 20.0 / rate.hz() as f32, before: None }
-    }
-
-    fn next(&mut self, input: f32) -> f32 {
-        // Begins settled on the first sample: a step there would be a thump.
-        let (input_before, output_before) = self.before.unwrap_or((input, 0.0));
-        let output = input - input_before + self.pole * output_before;
-        self.before = Some((input, output));
-        output
-    }
-
-    fn reset(&mut self) {
-        self.before = None;
-    }
-}
-
 /// A gain and a peak limiter that looks 5 ms ahead.
 ///
 /// ```text
@@ -351,15 +229,26 @@ impl Limiter {
 
     /// Ends the stream: appends the rest, and starts anew with the same gain.
     pub fn flush(&mut self, out: &mut Vec<i16>) {
+        self.drain(out);
+        self.reset();
+    }
+
+    /// Appends what waits, as if silence followed; what does follow goes on at the same gain.
+    pub fn drain(&mut self, out: &mut Vec<i16>) {
         let rest = out.len() + self.waiting.len();
         // Silence pushes the rest out, once the window is full.
         while out.len() < rest {
             out.extend(self.next(0.0).map(to_i16));
         }
+        self.waiting.clear();
+    }
+
+    /// Forgets what waits.
+    pub(super) fn forget(&mut self) {
         self.reset();
     }
 
-    fn run(&mut self, samples: &[f32], out: &mut Vec<i16>) {
+    pub(super) fn run(&mut self, samples: &[f32], out: &mut Vec<i16>) {
         for &sample in samples {
             out.extend(self.next(sample).map(to_i16));
         }
@@ -399,6 +288,11 @@ impl Limiter {
 
     /// Moves the gain on by one sample.
     fn follow(&mut self, peak: f32) {
+        if self.limited == 0 && peak <= self.ceiling {
+            // Every gain of the window is 1 already, and so is this one.
+            self.now += 1;
+            return;
+        }
         let needed = if peak > self.ceiling { self.ceiling / peak } else { 1.0 };
         while self.lows.back().is_some_and(|&(_, low)| low >= needed) {
             self.lows.pop_back();
@@ -548,29 +442,6 @@ mod tests {
         assert!((peak(&out) - 0.2).abs() < 2e-3);
     }
 
-    #[test]
-    fn a_stream_is_levelled_slowly_and_its_noise_is_not_raised() {
-        let pcm = |amplitude, secs| bursts(amplitude, secs).iter().map(|&s| to_i16(s)).collect();
-        let mut level = StreamLevel::new(RATE, TARGET_DBOV);
-        let quiet: Vec<i16> = pcm(0.05, 1);
-        let mut out = Vec::new();
-        level.process(&quiet, &mut out);
-        // Half a second of speech at 3 dB/s.
-        assert!((level.gain_db() - 1.5).abs() < 0.1, "{}", level.gain_db());
-        for _ in 0..12 {
-            level.process(&quiet, &mut out);
-        }
-        assert!((level.gain_db() - 9.0).abs() < 1.0, "{}", level.gain_db());
-        let before = level.gain_db();
-        level.process(&vec![20; 80_000], &mut out);
-        assert!((level.gain_db() - before).abs() < 1e-6, "noise is no speech");
-        level.process(&pcm(1.0, 8), &mut out);
-        assert!(level.gain_db() < 0.0, "{}", level.gain_db());
-        level.flush(&mut out);
-        assert_eq!(out.len(), 13 * 8_000 + 80_000 + 64_000);
-        assert!(peak(&out) <= ratio_of_db(CEILING_DBOV) + 1e-4);
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -592,12 +463,6 @@ mod tests {
             prop_assert_eq!(&out, &wanted);
             prop_assert_eq!(out.len(), input.len());
             prop_assert!(peak(&out) <= ratio_of_db(CEILING_DBOV) + 1e-4);
-            let (mut whole, mut pieces) =
-                (StreamLevel::new(RATE, -20.0), StreamLevel::new(RATE, -20.0));
-            let (mut wanted, mut out) = (Vec::new(), Vec::new());
-            whole.process(&input, &mut wanted);
-            input.chunks(cut).for_each(|chunk| pieces.process(chunk, &mut out));
-            prop_assert_eq!(out, wanted);
         }
     }
 }

@@ -4,14 +4,17 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod agc;
 pub mod beep;
 pub mod codec;
 pub mod decode;
 pub mod dtmf;
 pub mod echo;
+pub mod filter;
 pub mod gain;
 pub mod halfband;
 pub mod hurry;
+pub mod noise;
 pub mod pause;
 pub mod plc;
 pub mod progress;

@@ -63,6 +63,8 @@ section! {
         voicemail: Voicemail = "continue", Call;
         /// The tools that a brain may use; without it all that are there.
         tools: Option<Vec<Name>> => ["hang_up", "record_result"], Call;
+        /// The `[[background]]` beneath its calls; without it that of the instance.
+        background: Option<Name> => "office", Restart;
         /// How turns are taken.
         turn: Turn, Call;
     }

@@ -36,6 +36,7 @@ pub(super) fn check(config: &mut Config, reader: &mut Reader<'_>) {
     duplicates(config, reader);
     api(config, reader);
     media(config, reader);
+    backgrounds(config, reader);
     sip::check(config, reader);
     instances(config, reader);
     routes(config, reader);
@@ -88,6 +89,7 @@ fn duplicates(config: &Config, reader: &mut Reader<'_>) {
     unique(reader, "instance", "id", config.instance.iter().map(|line| line.id.as_str()));
     unique(reader, "api.key", "name", config.api.key.iter().map(|key| &*key.name));
     unique(reader, "voice", "id", config.voice.iter().map(|voice| &*voice.id));
+    unique(reader, "background", "name", config.background.iter().map(|track| &*track.name));
     unique(reader, "engine.tts", "name", config.engine.tts.iter().map(|tts| &*tts.name));
     unique(reader, "engine.stt", "name", config.engine.stt.iter().map(|stt| &*stt.name));
     unique(reader, "engine.llm", "name", config.engine.llm.iter().map(|llm| &*llm.name));
@@ -204,6 +206,28 @@ fn media(config: &Config, reader: &mut Reader<'_>) {
     }
     if config.sip.listen.is_empty() {
         reader.error_at("sip.listen", "is empty: without a socket there are no calls");
+    }
+}
+
+/// Tracks must be there, as files and under the names that they are called by.
+fn backgrounds(config: &Config, reader: &mut Reader<'_>) {
+    for (index, track) in config.background.iter().enumerate() {
+        if !track.audio.is_file() {
+            let message = format!("{} is not a file that can be read", track.audio.display());
+            reader.error_at(&format!("background[{index}].audio"), message);
+        }
+    }
+    let usual = [
+        ("playout.background".to_owned(), &config.playout.background),
+        ("agent.default.background".to_owned(), &config.agent.default.background),
+    ];
+    let lines = config.instance.iter().enumerate();
+    let lines = lines.map(|(i, line)| (format!("instance[{i}].background"), &line.background));
+    let named = usual.into_iter().chain(lines);
+    for (path, name) in named.filter_map(|(path, name)| Some((path, name.as_ref()?))) {
+        if config.background.iter().all(|track| track.name != *name) {
+            reader.error_at(&path, format!("there is no [[background]] called {:?}", &**name));
+        }
     }
 }
 

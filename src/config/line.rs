@@ -36,6 +36,10 @@ section! {
         /// Rate in Hz of headerless PCM that a stream client sends without naming a rate: one of
         /// 8000, 16000, 24000, 32000, 44100 and 48000.
         default_rate: u32 [8000..=48_000] = 16_000, Call;
+        /// Whether its stream clients' sound is levelled; without it as `playout.agc` says.
+        agc: Option<bool> => true, Call;
+        /// The `[[background]]` of its calls; without it that of `playout`.
+        background: Option<Name> => "office", Restart;
         /// An object of your own, returned as it is.
         metadata: Metadata => {}, Hot;
     }

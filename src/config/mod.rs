@@ -43,7 +43,9 @@ pub use node::{Level, Log, LogFormat, Node, Webhook};
 pub use reader::Variables;
 pub use renew::Change;
 pub use report::{ConfigErrors, Place, Problem};
-pub use rtp::{Jitter, JitterMode, Playout, Rtp, RtpBackend, ThreadPriority};
+pub use rtp::{
+    Background, Jitter, JitterMode, Playout, Rtp, RtpBackend, SilenceMode, ThreadPriority,
+};
 pub use secret::Secret;
 pub use sip::{
     AttestLevel, DtmfMode, IdentityMode, OfferMode, RedirectMode, ReliableMode, Sip, SipIdentity,
@@ -88,6 +90,8 @@ section! {
         tones: Tones, Call;
         /// What the caller's voice does to what is played.
         barge_in: BargeIn, Call;
+        /// Tracks that play beneath what calls say.
+        background: Vec<Background>, Restart;
         /// Bounds on what the gateway takes on.
         limits: Limits, Hot;
         /// The carriers.

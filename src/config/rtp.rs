@@ -2,8 +2,9 @@
 
 use super::address::PortRange;
 use super::declare::{choice, section};
-use super::value::Switch;
+use super::value::{Name, Switch};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 choice! {
@@ -73,6 +74,27 @@ section! {
         /// Keeps packets in time beside busy programs, at their cost. Needs CAP_SYS_NICE or `LimitRTPRIO`;
         /// if refused, it stays `normal`, as the log says.
         priority: ThreadPriority = "normal", Restart;
+        /// What is sent while there is nothing to hear.
+        ///
+        /// `cn` and `suppress` save half of the packets, and break calls through networks that
+        /// take 200 ms without RTP for a fault.
+        silence: SilenceMode = "packets", Restart;
+        /// Level in dBov of the comfort noise in the place of digital silence; `off` sends that.
+        ///
+        /// -65 dBov is a quiet room. Some people take digital silence for a line that is dead.
+        comfort_noise_dbov: Switch<f64> [-90.0..=-40.0] = "off", Restart;
+    }
+}
+
+choice! {
+    /// What is sent while there is nothing to hear.
+    SilenceMode {
+        /// Packets of silence, as ever.
+        Packets = "packets",
+        /// A comfort noise packet (RFC 3389) every 200 ms, where the peer takes it; else packets.
+        Cn = "cn",
+        /// Nothing from 200 ms on; the first packet after it is marked.
+        Suppress = "suppress",
     }
 }
 
@@ -156,5 +178,34 @@ section! {
         /// limited at its peaks, quieter is lost in noise. Speech that is kept for the next call has
         /// it already: hence the restart.
         level_dbov: Switch<f64> [-50.0..=-3.0] = -20, Restart;
+        /// Brings the sound of stream clients to that level too, by 3 dB/s and at most 12 dB up;
+        /// a client may ask for it or against it.
+        ///
+        /// Off, because who streams decides how loud it is, and gets it through bit by bit and
+        /// 5 ms sooner. On helps with voices that are too quiet or too loud.
+        agc: bool = false, Call;
+        /// Takes a constant offset and peaks above -1.5 dBov out of the sound of stream clients;
+        /// part of `agc`.
+        dc_block: bool = false, Call;
+        /// Cuts off what lies below 120 Hz of all that is sent.
+        ///
+        /// Takes hum out of recordings; voices lose little, music its bass.
+        low_cut: bool = false, Restart;
+        /// The `[[background]]` of calls of which nothing else is said.
+        background: Option<Name> => "office", Restart;
+    }
+}
+
+section! {
+    /// A track that plays beneath what calls say, round and round. Mono, at the level of prompts.
+    Background {
+        /// Its name in requests and in this file.
+        name: Name => "office", Restart;
+        /// The WAV or MP3 file, decoded once at the start: 1 MB per minute.
+        audio: PathBuf => "/usr/share/bellwire/office.wav", Restart;
+        /// Its gain, below the level of prompts, in dB.
+        gain_db: f64 [-60.0..=0.0] = -18, Restart;
+        /// How much quieter it is while something is said, in dB.
+        duck_db: f64 [0.0..=60.0] = 12, Restart;
     }
 }

@@ -21,7 +21,7 @@ use super::agents::Agent;
 use super::control::{CallAsk, TransferPlan};
 use super::pair::Lend;
 use super::parts::{Parts, Terms, leg_rate};
-use crate::api::gateway::Content;
+use crate::api::gateway::{BackgroundWish, Content};
 use crate::app::agent::leg::AgentParts;
 use crate::app::transcribe::Transcribe;
 use crate::app::{self, Control, Report};
@@ -153,6 +153,8 @@ pub(super) struct CallSetup {
     pub session: SessionId,
     /// What it plays.
     pub content: Content,
+    /// What plays beneath, if somebody said so for this call.
+    pub background: Option<BackgroundWish>,
     /// Whether and how the caller's words are written down.
     pub transcribe: Option<Transcribe>,
     /// What is done about who answers.

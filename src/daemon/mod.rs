@@ -24,6 +24,7 @@ mod second;
 mod setup;
 mod sign;
 mod signalling;
+mod sound;
 mod switchboard;
 mod tell;
 mod trunks;
@@ -108,6 +109,7 @@ pub async fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
         sip: signalling.commands,
         default_trunk: config.trunk.first().map(|trunk| trunk.name.to_string()),
         public_address: config.node.public_address,
+        sound: sound::Sound::load(&config)?,
         trunks_down: TrunksDown::default(),
         toll: Mutex::new(toll),
         key_destinations: setup::key_destinations(&config),
@@ -153,13 +155,17 @@ pub async fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
     health.abort();
     hangups.abort();
     parts.media.shutdown().await;
-    api_stop.cancel();
-    for listener in api.tasks {
-        let _ = listener.await;
-    }
+    stop_api(api, &api_stop).await;
     close_store(&store).await?;
     event::GatewayStopped { calls_cut }.report();
     Ok(())
+}
+
+async fn stop_api(api: ApiListeners, stop: &CancellationToken) {
+    stop.cancel();
+    for listener in api.tasks {
+        let _ = listener.await;
+    }
 }
 
 /// Writes what waits, and says so: rows that are lost here are lost for good.

@@ -6,10 +6,12 @@ use super::call_driver::{AppLeg, agent_leg, now, prompt_leg};
 use super::gate;
 use super::identity::Vetting;
 use super::sign::Signer;
+use super::sound::Sound;
 use crate::api::gateway::{Content, Spoken};
 use crate::app::bridge::PaceSpec;
 use crate::app::hearing::{AmdSpec, HearingSpec};
 use crate::app::prompt::{PromptSpec, Source};
+use crate::app::stream::LevelSpec;
 use crate::app::transcribe::Transcribe;
 use crate::audio::codec::{CodecId, SampleRate};
 use crate::call::destination::Destinations;
@@ -17,6 +19,7 @@ use crate::call::record::CallRecord;
 use crate::call::toll::{Payer, TollError, TollGuard};
 use crate::config::{DtmfMode, RedirectMode, SrtpMode};
 use crate::id::CallId;
+use crate::media::interface::SendSpec;
 use crate::media::worker::{LegHandle, LegSetup, MediaError, MediaPool};
 use crate::sdp::{LocalMedia, SrtpPolicy};
 use crate::sip::interface::{Command, network_holds};
@@ -103,6 +106,8 @@ pub(super) struct Parts {
     pub default_trunk: Option<String>,
     /// Written into SDP instead of the sockets' address.
     pub public_address: Option<IpAddr>,
+    /// How sound is sent, and what plays beneath.
+    pub sound: Sound,
     /// Trunks that answer no OPTIONS.
     pub trunks_down: TrunksDown,
     /// The guard against toll fraud.
@@ -150,6 +155,17 @@ pub(super) struct StreamDefaults {
     pub hearing: HearingSpec,
     /// Rate of headerless audio by instance, and for all others.
     pub rates: BTreeMap<String, u32>,
+    /// Whether and how their sound is levelled, and instances that have it otherwise.
+    pub level: LevelSpec,
+    /// See `level`.
+    pub agc: BTreeMap<String, bool>,
+}
+
+impl StreamDefaults {
+    /// How the sound of an instance's streams is levelled.
+    pub(super) fn level_of(&self, instance: &str) -> LevelSpec {
+        LevelSpec { agc: self.agc.get(instance).copied().unwrap_or(self.level.agc), ..self.level }
+    }
 }
 
 impl Parts {
@@ -170,6 +186,7 @@ impl Parts {
         trunk: Option<&str>,
         content: &Content,
         codecs: &[CodecId],
+        send: SendSpec,
     ) -> Result<(LegHandle, LocalMedia), MediaError> {
         let facts = trunk.and_then(|trunk| terms.trunks.get(trunk));
         let seed = self.seed();
@@ -179,6 +196,7 @@ impl Parts {
             // RFC 7022: a short-term persistent random name says nothing about us.
             cname: format!("{:012x}", self.seed() & 0xffff_ffff_ffff),
             seed,
+            send,
         };
         let (leg, ports) = self.media.open(setup)?;
         let dtmf = facts.map_or(DtmfMode::Auto, |facts| facts.dtmf);
@@ -195,6 +213,7 @@ impl Parts {
             codecs: codecs.to_vec(),
             own_order: false,
             telephone_event: dtmf != DtmfMode::Inband,
+            comfort_noise: self.sound.sends_comfort_noise(),
             ptime: terms.ptime,
             session_id: self.seed() >> 2,
             session_version: 1,

@@ -291,6 +291,7 @@ impl Switchboard {
             call: Call::new(record, action.plan),
             session,
             content: action.content,
+            background: None,
             transcribe: None,
             amd: None,
             dial: None,

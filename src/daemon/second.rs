@@ -154,6 +154,7 @@ impl Switchboard {
             call: Call::new(second_record(&second, record, to, &dial), plan),
             session: self.fresh_session(),
             content: Content::Party(record.call_type),
+            background: None,
             transcribe: None,
             amd: None,
             codecs: self.codecs(&dial.trunk),

@@ -13,7 +13,7 @@ use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::bridge::PaceSpec;
 use crate::app::hearing::HearingSpec;
-use crate::app::stream::{Jitter, StreamOptions, Timing};
+use crate::app::stream::{Jitter, LevelSpec, StreamOptions, Timing};
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
 use crate::call::control::DialWish;
@@ -375,6 +375,7 @@ pub(super) fn lines(config: &Config) -> BTreeMap<InstanceId, Line> {
 /// What streams get unless they ask otherwise.
 fn stream_defaults(config: &Config) -> StreamDefaults {
     let rate = |instance: &Instance| (instance.id.to_string(), instance.default_rate);
+    let agc = |instance: &Instance| Some((instance.id.to_string(), instance.agc?));
     StreamDefaults {
         buffer: config.playout.buffer,
         water: (config.playout.high_water, config.playout.low_water),
@@ -390,6 +391,17 @@ fn stream_defaults(config: &Config) -> StreamDefaults {
         linger: Duration::from_secs(30),
         hearing: hearing(config),
         rates: config.instance.iter().map(rate).collect(),
+        level: stream_level(config),
+        agc: config.instance.iter().filter_map(agc).collect(),
+    }
+}
+
+fn stream_level(config: &Config) -> LevelSpec {
+    let usual = LevelSpec::default();
+    LevelSpec {
+        agc: config.playout.agc,
+        dc_block: config.playout.dc_block,
+        target_dbov: prompt_level(config).unwrap_or(usual.target_dbov),
     }
 }
 

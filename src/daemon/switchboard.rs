@@ -291,6 +291,7 @@ impl Switchboard {
             call,
             session,
             content: new.content,
+            background: new.background,
             transcribe: new.transcribe,
             amd: new.amd,
             dial: Some(dial),
@@ -333,6 +334,11 @@ impl Switchboard {
         } else {
             format!("sip:{}@{}", new.target, facts.domain)
         };
+        if let Some(wish) = &new.background {
+            parts.sound.check(wish).map_err(|detail| {
+                Problem::new(Code::InvalidRequest, detail).with_pointer("/background", "unknown")
+            })?;
+        }
         let settings = &new.settings;
         let line_number = settings.caller_id.as_deref();
         if new.from.as_ref().is_some_and(|from| !facts.may_show(line_number, from)) {
@@ -394,6 +400,7 @@ impl Switchboard {
             buffer: defaults.buffer,
             water: defaults.water,
             timing: defaults.timing,
+            level: defaults.level_of(record.instance_id.as_str()),
             wait,
             observer,
             keys_by_call: self.spec.parts.keys_by_info(record.trunk.as_deref()),

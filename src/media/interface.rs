@@ -28,6 +28,8 @@ pub struct MediaParams {
     pub receive: bool,
     /// Whether RTCP goes and comes on the RTP port (RFC 5761).
     pub rtcp_mux: bool,
+    /// Whether the peer takes comfort noise packets of payload type 13 from us.
+    pub comfort_noise: bool,
     /// What the peer may send besides, by our own numbers.
     pub accepts: crate::sdp::Accepts,
 }
@@ -44,6 +46,7 @@ impl From<&crate::sdp::Negotiated> for MediaParams {
             send: agreed.direction.send,
             receive: agreed.direction.receive,
             rtcp_mux: agreed.rtcp_mux,
+            comfort_noise: agreed.comfort_noise,
             accepts: agreed.accepts,
         }
     }
@@ -124,6 +127,8 @@ pub enum Command {
         /// How long the change takes.
         ramp: Duration,
     },
+    /// Whether the background of the leg, if it has one, is heard; it fades within 150 ms.
+    Background(bool),
     /// Send digits: by RFC 4733 if negotiated, else as tones in the audio (not at all, with an
     /// event, when we may not send).
     Dtmf {
@@ -232,6 +237,58 @@ pub struct JitterSpec {
     pub hole_wait_max: Duration,
 }
 
+/// What is sent while there is nothing to hear; from the `[rtp]` section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SilencePolicy {
+    /// Packets of silence, always: what most networks expect.
+    #[default]
+    Packets,
+    /// Comfort noise packets (RFC 3389), if the peer takes them; else [`Self::Packets`].
+    Cn,
+    /// Nothing.
+    Suppress,
+}
+
+/// How a leg is silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SilenceSpec {
+    /// What is sent.
+    pub policy: SilencePolicy,
+    /// Level of the noise in its place, in dBov (-127 to 0); without one it is digital silence.
+    pub comfort_noise_dbov: Option<i8>,
+}
+
+/// A track that plays beneath everything that a leg sends.
+#[derive(Clone, PartialEq)]
+pub struct BackgroundSpec {
+    /// Mono at the leg's rate, a loop without a seam, shared by all legs that play it.
+    pub samples: std::sync::Arc<[i16]>,
+    /// Its gain, at most 0 dB.
+    pub gain_db: f32,
+    /// How much quieter it is while something is said, in dB.
+    pub duck_db: f32,
+}
+
+impl std::fmt::Debug for BackgroundSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A minute of samples helps nobody.
+        f.debug_struct("BackgroundSpec")
+            .field("samples", &self.samples.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What becomes of a leg's sound on its last way to the codec.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SendSpec {
+    /// How it is silent.
+    pub silence: SilenceSpec,
+    /// Whether everything below 120 Hz is cut off.
+    pub low_cut: bool,
+    /// What plays beneath.
+    pub background: Option<BackgroundSpec>,
+}
+
 /// A snapshot of a leg's counters; all counts are since the leg was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
 pub struct LegReport {
@@ -279,6 +336,8 @@ pub struct LegReport {
     pub tx_failed: u64,
     /// Times the ring ran empty before an announced end.
     pub tx_underruns: u64,
+    /// Ticks in which nothing was sent because there was nothing to hear.
+    pub tx_suppressed: u64,
     /// Ticks run late by more than a ptime and skipped.
     pub tx_skipped: u64,
     /// Median lateness of sends against the beat, in microseconds.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  handle_rtp ──> receive ─────────────────────────────────────> capture ring ──> app
-//!  tick <── seal <── rtp header <── codec <── playout (fades, marks) <── playout ring <── app
+//!  tick <── seal <── rtp header <── codec <── background, mute, low cut, silence
+//!                                                 <── playout (fades, marks) <── playout ring <── app
 //!                   └ pacer: seq, ts      └ or RFC 4733 digits, which replace audio
 //!  tick ──> report every 5 s, close ──> BYE          poll_event ──> Event
 //! ```
@@ -13,8 +14,9 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::background::Background;
 use super::codecs::CodecSet;
-use super::interface::{Command, Event, JitterSpec, MediaParams};
+use super::interface::{Command, Event, JitterSpec, MediaParams, SendSpec};
 use super::ledger::Stage;
 use super::level::Level;
 use super::pacer::{Pacer, Stamp};
@@ -23,8 +25,10 @@ use super::receive::{FRAME_MAX, Receive};
 use super::report::{ReportBuffer, Reports};
 use super::ring::{self, CaptureReader, PlayoutWriter};
 use super::secure::{Kind, Secure};
+use super::silence::{COMFORT_NOISE, Due, Silence};
 use super::stats::LegStats;
 use crate::audio::codec::{ClockRate, CodecId, SampleRate, Way};
+use crate::audio::filter::LowCut;
 use crate::audio::tone::DigitTones;
 use crate::rtp::dtmf::{DtmfSender, DtmfTick};
 use crate::rtp::packet::{HEADER_LEN, HeaderTemplate, Ssrc, is_rtcp};
@@ -63,6 +67,8 @@ pub struct LegConfig {
     pub playout: Duration,
     /// Size of the capture ring.
     pub capture: Duration,
+    /// What becomes of sound on its last way to the codec.
+    pub send: SendSpec,
     /// Wall clock at the opening, since 1970.
     pub opened_unix: Duration,
 }
@@ -128,6 +134,9 @@ pub struct Leg {
     playout: Playout,
     /// What comes out of the playout, on its way to silence or back.
     mute: Level,
+    background: Option<Background>,
+    low_cut: Option<LowCut>,
+    silence: Silence,
     codecs: CodecSet,
     pacer: Pacer,
     digits: DtmfSender,
@@ -178,6 +187,9 @@ impl Leg {
             receive: Receive::new(now, rate, &config.codecs, config.jitter, capture),
             playout: Playout::new(reader, samples(config.playout), rate, config.start),
             mute: Level::default(),
+            background: config.send.background.as_ref().and_then(|b| Background::new(b, rate)),
+            low_cut: config.send.low_cut.then(|| LowCut::new(rate)),
+            silence: Silence::new(config.send.silence, rate),
             codecs: CodecSet::new(rate, &config.codecs, Way::Encode),
             pacer,
             digits: DtmfSender::new(0),
@@ -221,6 +233,12 @@ impl Leg {
                 let samples = samples_of(self.rate, MUTE);
                 self.mute.mute(playout, samples);
                 self.receive.mute(capture, samples);
+                true
+            }
+            Command::Background(on) => {
+                if let Some(background) = &mut self.background {
+                    background.set(on);
+                }
                 true
             }
             Command::Dtmf { digits, duration, gap } => self.queue_digits(&digits, duration, gap),
@@ -434,11 +452,12 @@ impl Leg {
         if let Some(params) = self.params {
             self.pacer.suppress(units(&params));
         }
+        self.silence.wake();
         self.playout.rest();
         self.playout.settle(None, &self.stats, &mut self.events);
     }
 
-    /// A packet goes out with every tick: audio, silence or a digit.
+    /// A packet goes out with every tick: audio, silence or a digit; but see [`Silence`].
     fn write_rtp(
         &mut self,
         now: Instant,
@@ -446,7 +465,8 @@ impl Leg {
         to: SocketAddr,
         out: &mut Outgoing,
     ) {
-        let stamp = self.pacer.send(units(params));
+        let units = units(params);
+        let stamp = self.pacer.peek();
         let Some((header, payload)) = out.rtp.split_first_chunk_mut::<HEADER_LEN>() else { return };
         let digit = match self.digits.tick(Ts32(stamp.timestamp)) {
             DtmfTick::Event(event) => params.telephone_event.map(|kind| (kind, event)),
@@ -458,16 +478,29 @@ impl Leg {
         };
         let len = if let Some((kind, event)) = digit {
             self.playout.rest();
+            self.silence.wake();
             let stamp = Stamp {
                 marker: stamp.marker || event.marker,
                 timestamp: event.timestamp.0,
-                ..stamp
+                ..self.pacer.send(units)
             };
             write_header(stamp, kind, header);
             put(payload, &event.payload)
         } else {
-            write_header(stamp, params.payload_type, header);
-            self.write_audio(now, params, payload)
+            match self.next_frame(now, params) {
+                Due::Audio => {
+                    write_header(self.pacer.send(units), params.payload_type, header);
+                    let samples = frame_len(self.rate, params);
+                    let frame = self.frame.get(..samples).unwrap_or_default();
+                    let payload = payload.get_mut(..PAYLOAD_MAX).unwrap_or_default();
+                    self.codecs.encode(params.codec, frame, payload)
+                }
+                Due::Noise => {
+                    write_header(self.pacer.comfort(units), COMFORT_NOISE, header);
+                    put(payload, &self.silence.payload())
+                }
+                Due::Nothing => return self.suppress(units),
+            }
         };
         self.octets = len;
         match self.secure.seal(Kind::Rtp, &mut out.rtp, HEADER_LEN + len) {
@@ -477,28 +510,44 @@ impl Leg {
         }
     }
 
-    fn write_audio(&mut self, now: Instant, params: &MediaParams, payload: &mut [u8]) -> usize {
-        let samples = samples_of(self.rate, ptime(params)).min(FRAME_MAX);
+    /// A tick of silence that is not sent; what was queued of it counts as played, for the far end
+    /// hears it all the same.
+    fn suppress(&mut self, units: u32) {
+        self.pacer.suppress(units);
+        self.stats.tx_suppressed.add(1);
+        self.playout.settle(Some(true), &self.stats, &mut self.events);
+    }
+
+    /// Makes the next frame, and decides whether it is sent.
+    fn next_frame(&mut self, now: Instant, params: &MediaParams) -> Due {
+        let samples = frame_len(self.rate, params);
         let frame = self.frame.get_mut(..samples).unwrap_or_default();
-        let payload = payload.get_mut(..PAYLOAD_MAX).unwrap_or_default();
+        let mut digits_ended = false;
         if self.digits.is_active() {
             self.playout.rest();
             frame.fill(0);
         } else if self.tones.is_active() {
             self.playout.rest();
             self.tones.fill(frame);
-            if !self.tones.is_active() {
-                self.end_digits(true);
-            }
+            digits_ended = !self.tones.is_active();
         } else {
             self.playout.fill(now, frame, &mut self.events);
             while let Some(since) = self.playout.taken() {
                 self.stats.time(Stage::Queue, now.saturating_duration_since(since));
             }
+            if let Some(background) = &mut self.background {
+                background.mix(frame);
+            }
             self.mute.apply(frame);
         }
-        let frame = self.frame.get(..samples).unwrap_or_default();
-        self.codecs.encode(params.codec, frame, payload)
+        if let Some(low_cut) = &mut self.low_cut {
+            low_cut.apply(frame);
+        }
+        let due = self.silence.due(frame, ptime(params), params.comfort_noise);
+        if digits_ended {
+            self.end_digits(true);
+        }
+        due
     }
 
     fn write_report(&mut self, now: Instant, out: &mut Outgoing) {
@@ -582,6 +631,10 @@ fn ptime(params: &MediaParams) -> Duration {
 fn units(params: &MediaParams) -> u32 {
     let clock = params.codec.spec().clock_rate;
     u32::try_from(clock.units_in(ptime(params))).unwrap_or(0)
+}
+
+fn frame_len(rate: SampleRate, params: &MediaParams) -> usize {
+    samples_of(rate, ptime(params)).min(FRAME_MAX)
 }
 
 fn samples_of(rate: SampleRate, time: Duration) -> usize {

@@ -8,6 +8,7 @@
 //! `leg`, `jitter` and `pacer` are pure; `worker` is the thread that drives them. Nothing is
 //! shared with the application side but the rings, relaxed counters and bounded queues.
 
+pub mod background;
 pub mod bounded;
 pub mod codecs;
 pub mod fade;
@@ -24,6 +25,7 @@ pub mod receive;
 pub mod report;
 pub mod ring;
 pub mod secure;
+pub mod silence;
 pub mod stats;
 pub mod wheel;
 pub mod worker;

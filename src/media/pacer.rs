@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  tick ──> send(160)     seq +1, ts +160          a packet goes out
-//!  tick ──> suppress(160)         ts +160, mark    nothing goes out (held)
+//!  tick ──> comfort(160)  seq +1, ts +160, mark    comfort noise goes out, unmarked
+//!  tick ──> suppress(160)         ts +160, mark    nothing goes out (held, or silent)
 //!  skip ──> (nothing)                              the beat itself was lost: no time passes
 //! ```
 //!
@@ -55,6 +56,14 @@ impl Pacer {
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(units);
         self.marker = false;
+        stamp
+    }
+
+    /// Stamps a comfort noise packet of this tick: never marked, and what comes next is.
+    //= RFC 3551 §4.1: the first packet after a silence has the marker, all others do not
+    pub fn comfort(&mut self, units: u32) -> Stamp {
+        let stamp = Stamp { marker: false, ..self.send(units) };
+        self.marker = true;
         stamp
     }
 
@@ -113,6 +122,23 @@ mod tests {
         assert_eq!(after.timestamp, before.timestamp.wrapping_add(51 * 160));
         assert!(after.marker);
         assert_eq!(after.ssrc, before.ssrc);
+        assert!(!pacer.send(160).marker);
+    }
+
+    #[test]
+    fn comfort_noise_is_a_packet_of_the_stream_without_a_marker() {
+        let mut pacer = Pacer::new(7);
+        let before = pacer.send(160);
+        let noise = pacer.comfort(160);
+        pacer.suppress(160);
+        let again = pacer.comfort(160);
+        let after = pacer.send(160);
+        assert!(!noise.marker && !again.marker && after.marker);
+        assert_eq!(noise.sequence, before.sequence.wrapping_add(1));
+        assert_eq!(after.sequence, before.sequence.wrapping_add(3));
+        assert_eq!(noise.timestamp, before.timestamp.wrapping_add(160));
+        assert_eq!(again.timestamp, before.timestamp.wrapping_add(480));
+        assert_eq!(after.timestamp, before.timestamp.wrapping_add(640));
         assert!(!pacer.send(160).marker);
     }
 

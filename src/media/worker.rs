@@ -16,7 +16,7 @@ mod pump;
 pub mod seat;
 pub mod thread;
 
-use super::interface::{Command, Event, JitterSpec, LegReport, MediaParams};
+use super::interface::{Command, Event, JitterSpec, LegReport, MediaParams, SendSpec};
 use super::ledger::{Ledger, Stage};
 use super::leg::LegConfig;
 pub use super::playout::StartRule;
@@ -87,6 +87,8 @@ pub struct LegSetup {
     pub cname: String,
     /// Draws SSRC, first sequence number and first timestamp.
     pub seed: u64,
+    /// What becomes of its sound on the last way to the codec.
+    pub send: SendSpec,
 }
 
 /// The local addresses of a leg, for the session description.
@@ -509,6 +511,7 @@ impl MediaPool {
             start: self.spec.start,
             playout: self.spec.playout,
             capture: self.spec.capture,
+            send: setup.send,
             opened_unix: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default(),

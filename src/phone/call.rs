@@ -5,7 +5,7 @@ use super::{PhoneEvent, PhoneSpec, Tell};
 use crate::audio::rate::SampleRate;
 use crate::audio::wav::WavWriter;
 use crate::id::SessionId;
-use crate::media::interface::{Command as MediaCommand, Event as MediaEvent};
+use crate::media::interface::{Command as MediaCommand, Event as MediaEvent, SendSpec};
 use crate::media::worker::{LegControl, LegHandle, LegSetup, MediaPool};
 use crate::sdp::{Desk, Direction, LocalMedia, Negotiated, SrtpPolicy};
 use crate::sip::interface::{Command, EndCause, Ending, Event};
@@ -103,6 +103,7 @@ impl PhoneCall {
             rate: SampleRate::HZ_8000,
             cname: format!("phone-{}", self.number),
             seed,
+            send: SendSpec::default(),
         };
         let Ok((leg, ports)) = media.open(setup) else {
             let session = self.session;
@@ -116,6 +117,7 @@ impl PhoneCall {
             codecs: self.spec.codecs.clone(),
             own_order: true,
             telephone_event: true,
+            comfort_noise: false,
             ptime: Duration::from_millis(20),
             session_id: seed >> 2,
             session_version: 1,

@@ -104,6 +104,7 @@ impl Desk {
             codecs: &codecs,
             events: &events,
             redundancy: None,
+            comfort_noise: self.local.comfort_noise && has_narrow_clock(&self.local),
             ptime,
             direction,
             mux,
@@ -142,6 +143,7 @@ impl Desk {
             codecs: &[(agreed.payload_type, agreed.codec)],
             events: &events,
             redundancy: agreed.accepts.redundancy,
+            comfort_noise: agreed.comfort_noise,
             // What we want to get is what we were asked to send: many peers know one ptime only.
             ptime: agreed.ptime,
             direction: agreed.direction,
@@ -304,6 +306,11 @@ fn clocks(local: &LocalMedia) -> Vec<ClockRate> {
     clocks
 }
 
+/// Whether any of our codecs has the clock of comfort noise.
+fn has_narrow_clock(local: &LocalMedia) -> bool {
+    local.codecs.iter().any(|codec| codec.spec().clock_rate == ClockRate::HZ_8000)
+}
+
 /// Laws of any description: see [`super::fuzz_entry`].
 pub(super) fn fuzz(bytes: &[u8]) {
     for srtp in [SrtpPolicy::Off, SrtpPolicy::Preferred, SrtpPolicy::Required] {
@@ -314,6 +321,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
             codecs: vec![CodecId::Pcma, CodecId::Pcmu, CodecId::G722],
             own_order: false,
             telephone_event: true,
+            comfort_noise: true,
             ptime: std::time::Duration::from_millis(20),
             session_id: 7,
             session_version: 1,

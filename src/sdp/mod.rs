@@ -105,6 +105,8 @@ pub struct LocalMedia {
     pub own_order: bool,
     /// Whether digits by RFC 4733 are offered and accepted.
     pub telephone_event: bool,
+    /// Whether comfort noise (RFC 3389) is offered and answered; it is taken in any case.
+    pub comfort_noise: bool,
     /// Audio per packet that we ask for, and send unless the peer asks otherwise.
     pub ptime: Duration,
     /// Session id of the o= line; one for the whole call.
@@ -128,6 +130,8 @@ pub struct Negotiated {
     pub payload_type: u8,
     /// Payload type of telephone-event as we must send it; its clock is the codec's.
     pub telephone_event: Option<u8>,
+    /// Whether both sides named comfort noise, of payload type 13 and the codec's clock.
+    pub comfort_noise: bool,
     /// What else the peer may send, by our numbers.
     pub accepts: Accepts,
     /// Audio per packet that we send: 10 to 60 ms, as the codec can.

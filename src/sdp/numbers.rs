@@ -56,7 +56,9 @@ impl Numbers {
                     self.events.retain(|(_, own)| own != clock);
                     self.events.push((*number, *clock));
                 }
-                Payload::Redundant { .. } | Payload::Foreign => self.foreign |= 1 << number,
+                Payload::Redundant { .. } | Payload::Noise | Payload::Foreign => {
+                    self.foreign |= 1 << number;
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::crypto::Crypto;
 use super::numbers::Numbers;
-use super::syntax::{self, KEYS, Payload, PeerMedia};
+use super::syntax::{self, KEYS, NOISE, Payload, PeerMedia};
 use super::{Accepts, Direction, LocalMedia, Negotiated, SdpError, SrtpPolicy};
 use crate::audio::codec::{ClockRate, CodecId};
 use std::net::{IpAddr, SocketAddr};
@@ -113,6 +113,7 @@ fn agree(
         codec,
         payload_type,
         telephone_event: events.map(|(number, _)| number),
+        comfort_noise: local.comfort_noise && has_noise(media, codec.spec().clock_rate),
         accepts,
         ptime: ptime(local, media, codec),
         remote_rtp,
@@ -132,7 +133,10 @@ fn common(local: &LocalMedia, media: &PeerMedia, numbers: Option<&Numbers>) -> V
             Payload::Codec(codec) => Some(*codec),
             // Some answer a number of ours without repeating what it means.
             Payload::Foreign if !media.maps(*number) => numbers.and_then(|own| own.codec(*number)),
-            Payload::Event { .. } | Payload::Redundant { .. } | Payload::Foreign => None,
+            Payload::Event { .. }
+            | Payload::Redundant { .. }
+            | Payload::Noise
+            | Payload::Foreign => None,
         };
         codec.filter(|codec| local.codecs.contains(codec)).map(|codec| (*number, codec))
     });
@@ -165,6 +169,7 @@ fn events(local: &LocalMedia, media: &PeerMedia, wanted: ClockRate) -> Option<(u
         Payload::Event { .. }
         | Payload::Codec(_)
         | Payload::Redundant { .. }
+        | Payload::Noise
         | Payload::Foreign => None,
     })
 }
@@ -176,8 +181,15 @@ fn redundancy(media: &PeerMedia, wanted: ClockRate) -> Option<u8> {
         Payload::Redundant { .. }
         | Payload::Event { .. }
         | Payload::Codec(_)
+        | Payload::Noise
         | Payload::Foreign => None,
     })
+}
+
+/// Whether the peer takes comfort noise with a codec of this clock.
+//= RFC 3389 §4: payload type 13 is comfort noise for codecs with a clock of 8 kHz
+fn has_noise(media: &PeerMedia, clock: ClockRate) -> bool {
+    clock == ClockRate::HZ_8000 && media.payloads.contains(&(NOISE, Payload::Noise))
 }
 
 /// What the peer asks for, rounded down to what the codec can, within the peer's maximum.

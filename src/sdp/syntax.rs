@@ -80,10 +80,14 @@ pub(super) enum Payload {
         /// Its clock.
         clock: ClockRate,
     },
+    /// Comfort noise with a clock of 8000 Hz (RFC 3389).
+    Noise,
     /// Anything else.
     Foreign,
 }
 
+/// The static payload type of comfort noise.
+pub(super) const NOISE: u8 = 13;
 /// Events 0 to 11: the keys of a telephone.
 pub(super) const KEYS: u16 = 0x0fff;
 /// Events 0 to 15: the keys and A to D.
@@ -172,6 +176,7 @@ fn payload(number: u8, attributes: &[Attribute]) -> Payload {
     match parameter(number, attributes, "rtpmap") {
         Some(encoding) => mapped(encoding, parameter(number, attributes, "fmtp")),
         //= RFC 3551 §6: a static payload type needs no rtpmap
+        None if number == NOISE => Payload::Noise,
         None => CodecId::by_payload_type(number).map_or(Payload::Foreign, Payload::Codec),
     }
 }
@@ -199,6 +204,9 @@ fn mapped(encoding: &str, format: Option<&str>) -> Payload {
     }
     if name.eq_ignore_ascii_case("red") {
         return Payload::Redundant { clock };
+    }
+    if name.eq_ignore_ascii_case("CN") && clock == ClockRate::HZ_8000 {
+        return Payload::Noise;
     }
     // What Opus carries is told in its packets: some peers forget to write two channels.
     let codec = CODECS.iter().find(|spec| {
@@ -246,6 +254,8 @@ pub(super) struct Audio<'a> {
     pub(super) events: &'a [(u8, ClockRate, u16)],
     /// Payload type of redundant audio data, whose clock is the first codec's.
     pub(super) redundancy: Option<u8>,
+    /// Whether comfort noise is among them.
+    pub(super) comfort_noise: bool,
     /// Audio per packet that we want.
     pub(super) ptime: Duration,
     /// What we say.
@@ -271,6 +281,7 @@ pub(super) fn begin(local: &LocalMedia, version: u64, time: (u64, u64)) -> Sessi
 /// Adds our audio m-line.
 pub(super) fn push_audio(session: &mut Session, local: &LocalMedia, audio: &Audio<'_>) {
     let numbers = audio.codecs.iter().map(|(number, _)| *number);
+    let numbers = numbers.chain(audio.comfort_noise.then_some(NOISE));
     let numbers = numbers.chain(audio.redundancy).chain(audio.events.iter().map(|(n, ..)| *n));
     let numbers: Vec<String> = numbers.map(|n| n.to_string()).collect();
     let mut media = bare_media("audio", local.rtp_port, audio.proto, &numbers.join(" "));
@@ -282,6 +293,9 @@ pub(super) fn push_audio(session: &mut Session, local: &LocalMedia, audio: &Audi
         if let Some(format) = codec.spec().format {
             say("fmtp", Some(format!("{number} {format}")));
         }
+    }
+    if audio.comfort_noise {
+        say("rtpmap", Some(format!("{NOISE} CN/8000")));
     }
     if let Some((number, (codec, spec))) =
         audio.redundancy.zip(audio.codecs.first().map(|(n, codec)| (n, codec.spec())))

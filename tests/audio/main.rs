@@ -16,6 +16,7 @@
 //! it the tests are skipped, and say so.
 
 mod concealment;
+mod level;
 mod listener;
 mod paced;
 mod rig;

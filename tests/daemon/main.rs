@@ -20,6 +20,7 @@ mod sipp;
 mod speech;
 
 mod agent;
+mod background;
 mod bad_input;
 #[cfg(feature = "sphinx")]
 mod closed_loop;
@@ -36,6 +37,7 @@ mod prompts;
 mod reload;
 mod routes;
 mod scenarios;
+mod silence;
 mod sound;
 mod stall;
 mod stopping;

@@ -63,6 +63,7 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
         from: asked.from,
         from_name: asked.from_name,
         content,
+        background: asked.background,
         ring_timeout: asked.ring_timeout,
         max_duration: asked.max_duration,
         key: Some(grant.name.clone()),

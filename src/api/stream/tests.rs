@@ -115,6 +115,7 @@ impl Server {
             default_rate: 16_000,
             water: (0.75, 0.5),
             timing: crate::app::stream::Timing::default(),
+            level: crate::app::stream::LevelSpec::default(),
             buffer: Duration::from_mins(1),
             wait: Duration::from_secs(10),
             linger: Duration::from_secs(30),

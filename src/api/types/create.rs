@@ -7,7 +7,7 @@ use super::answer::Voice;
 use super::fields::{Faults, Object, clip, parse};
 use super::instance::metadata;
 use crate::api::error::{Code, Problem};
-use crate::api::gateway::Spoken;
+use crate::api::gateway::{BackgroundWish, Spoken};
 use crate::app::agent::request::AgentRequest;
 use crate::app::hearing::AmdSpec;
 use crate::app::stream::{QueryBlame, StreamOptions};
@@ -23,6 +23,7 @@ use std::time::Duration;
 
 mod agent;
 mod amd;
+mod background;
 mod barge;
 mod base64;
 pub mod decision;
@@ -103,6 +104,8 @@ pub struct CreateCall {
     pub trunk: Option<String>,
     /// What to do once answered.
     pub content: RequestedContent,
+    /// What plays beneath, if the request says it.
+    pub background: Option<BackgroundWish>,
     /// How long it may ring.
     pub ring_timeout: Duration,
     /// How long it may last after the answer.
@@ -162,6 +165,7 @@ impl CreateCall {
         let ring = read.integer(&mut faults, "ringTimeout", 5..=180);
         let longest = read.integer(&mut faults, "maxDuration", 1..=86_400);
         let metadata = metadata(&mut read, &mut faults).unwrap_or_default();
+        let background = background::background(&mut read, &mut faults, context.strict);
         let transcribe = agent::transcribe(&mut read, &mut faults, context.strict);
         // An agent judges by itself; its `voicemail` says what becomes of a machine.
         let agent = call_type == Some(CallType::DynamicAgent);
@@ -183,6 +187,7 @@ impl CreateCall {
             from_name,
             trunk,
             content,
+            background,
             ring_timeout: ring.map_or(context.defaults.ring_timeout, seconds),
             max_duration: longest.map_or(context.defaults.max_duration, seconds),
             metadata,
@@ -493,6 +498,10 @@ fn stream(
             None => {}
             Some(Value::String(text)) => pairs.push((parameter.to_owned(), text.clone())),
             Some(Value::Number(number)) => pairs.push((parameter.to_owned(), number.to_string())),
+            Some(Value::Bool(on)) if is_switch(name) => {
+                let value = if *on { "on" } else { "off" };
+                pairs.push((parameter.to_owned(), value.to_owned()));
+            }
             Some(Value::Bool(_) | Value::Array(_) | Value::Object(_) | Value::Null) => {
                 let detail = format!("stream.{name} must be a string or a number");
                 faults.add(Code::InvalidRequest, stream.at(name), "wrong_type", detail);
@@ -511,7 +520,7 @@ fn stream(
 }
 
 /// Fields of `stream`, and what the same is called in the query of the upgrade.
-const STREAM_PARAMETERS: [(&str, &str); 10] = [
+const STREAM_PARAMETERS: [(&str, &str); 14] = [
     ("protocol", "protocol"),
     ("format", "format"),
     ("rate", "rate"),
@@ -522,7 +531,16 @@ const STREAM_PARAMETERS: [(&str, &str); 10] = [
     ("playout", "playout"),
     ("bufferMs", "buffer_ms"),
     ("tones", "tones"),
+    ("agc", "agc"),
+    ("dcBlock", "dc_block"),
+    ("outAgc", "out_agc"),
+    ("outDcBlock", "out_dc_block"),
 ];
+
+/// Whether a field of `stream` is true or false in JSON.
+fn is_switch(name: &str) -> bool {
+    ["agc", "dcBlock", "outAgc", "outDcBlock"].contains(&name)
+}
 
 fn stream_options(pairs: &[(String, String)], faults: &mut Faults) -> Option<StreamOptions> {
     let problem = match StreamOptions::from_query::<&str>(pairs, &[]) {

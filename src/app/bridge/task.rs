@@ -154,6 +154,8 @@ impl Task {
             let voice = self.voices.of_mut(side.other());
             voice.tell(Command::Clear { up_to, token: TOKEN });
             voice.tell(Command::Pause(false));
+            // A person talks there, who is somewhere already.
+            voice.tell(Command::Background(false));
             voice.tell(Command::Listen(true));
             // The end is ahead for ever: playing begins with the first sample, without a wait.
             voice.tell(Command::End { position: u64::MAX });
@@ -272,6 +274,8 @@ impl Task {
             let ordered = line.port.send(Command::End { position: up_to })
                 && line.port.send(Command::Due(None))
                 && line.port.send(Command::Clear { up_to, token: TOKEN - 1 });
+            // Refused by a full queue, the leg goes on without.
+            let _ = line.port.send(Command::Background(true));
             if ordered && !self.ends.of(side).gone {
                 // A leg that does not answer in time is given back as it is.
                 let _ = timeout(PARTING, self.cleared(side)).await;

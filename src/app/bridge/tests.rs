@@ -3,7 +3,7 @@
 use super::super::fake::{FakeLeg, TICK};
 use super::*;
 use crate::audio::codec::CodecId;
-use crate::media::interface::{Command, Event, JitterSpec, MediaParams};
+use crate::media::interface::{Command, Event, JitterSpec, MediaParams, SendSpec};
 use crate::media::worker::{LegSetup, MediaPool, MediaSpec, StartRule, ThreadWish};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -227,7 +227,8 @@ fn media() -> MediaSpec {
 /// A leg whose peer is this socket, and where the peer sends to.
 fn leg(pool: &MediaPool, seed: u64, peer: SocketAddr) -> (Box<LegHandle>, SocketAddr) {
     let rate = SampleRate::HZ_8000;
-    let setup = LegSetup { codecs: Vec::new(), rate, cname: format!("leg{seed}"), seed };
+    let cname = format!("leg{seed}");
+    let setup = LegSetup { codecs: Vec::new(), rate, cname, seed, send: SendSpec::default() };
     let (leg, ports) = pool.open(setup).expect("a leg");
     let params = MediaParams {
         codec: CodecId::Pcmu,
@@ -237,6 +238,7 @@ fn leg(pool: &MediaPool, seed: u64, peer: SocketAddr) -> (Box<LegHandle>, Socket
         remote_rtp: peer,
         remote_rtcp: SocketAddr::new(LOOPBACK, 9),
         rtcp_mux: false,
+        comfort_noise: false,
         accepts: crate::sdp::Accepts::default(),
         send: true,
         receive: true,

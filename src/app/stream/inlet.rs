@@ -1,13 +1,15 @@
 //! The client's audio on its way to the caller.
 //!
 //! ```text
-//!  binary messages ─> LiveDecoder (state kept over messages) ─> Resampler ─> PlayoutQueue
+//!  binary messages ─> LiveDecoder (state kept over messages) ─> Resampler ─> [Leveller]
+//!                                                                      ─> PlayoutQueue
 //! ```
 //!
 //! Owns the decoding state of the stream and the one resampler that lives as long as its rate.
 //! A flush ends an utterance to the sample; a reset forgets what a clear made void. Does not
 //! pace and holds nothing back but what is less than a sample, a block or the filter's 4 ms.
 
+use super::level::Leveller;
 use super::live::Live;
 use crate::app::playout::PlayoutQueue;
 use crate::audio::decode::{LiveDecoder, LiveEvent, LiveFormat, LiveOutput};
@@ -42,6 +44,8 @@ pub(super) struct Inlet {
     leg_rate: SampleRate,
     decoder: LiveDecoder,
     resampler: Option<Resampler>,
+    /// Levels what the client sends, if somebody wants that.
+    level: Option<Leveller>,
     /// Keeps the lead short, of a client that speaks live.
     live: Option<Live>,
     /// What a sniffed stream turned out to be.
@@ -66,6 +70,7 @@ impl Inlet {
             leg_rate: SampleRate::new(leg_rate).unwrap_or(SampleRate::HZ_8000),
             decoder: LiveDecoder::new(format, rate),
             resampler: None,
+            level: None,
             live: None,
             detected: None,
             paused: false,
@@ -74,6 +79,12 @@ impl Inlet {
             refused: 0,
             notes: Vec::new(),
         }
+    }
+
+    /// The same, with the level seen to if there is somebody for it.
+    pub(super) fn levelled(mut self, level: Option<Leveller>) -> Self {
+        self.level = level;
+        self
     }
 
     /// The same for a client whose lead is to stay within `lead`, if it is live.
@@ -87,8 +98,12 @@ impl Inlet {
         self.live.as_ref().is_some_and(Live::is_holding)
     }
 
-    /// Queues what is held back for catching up.
+    /// Queues what is held back, for the limiter's foresight and for catching up: whoever counts
+    /// samples now counts all that came.
     pub(super) fn settle(&mut self, queue: &mut PlayoutQueue) {
+        if let Some(level) = &mut self.level {
+            self.refused += hand(&mut self.live, level.settle(), queue);
+        }
         if let Some(live) = &mut self.live {
             self.refused += live.settle(queue);
         }
@@ -146,6 +161,9 @@ impl Inlet {
         if let Some(resampler) = &mut self.resampler {
             resampler.reset();
         }
+        if let Some(level) = &mut self.level {
+            level.reset();
+        }
         if let Some(live) = &mut self.live {
             live.reset();
         }
@@ -176,7 +194,7 @@ impl Inlet {
         if let Some(resampler) = &mut self.resampler {
             self.resampled.clear();
             resampler.flush(&mut self.resampled);
-            self.refused += give(&mut self.live, &self.resampled, queue);
+            self.refused += give(&mut self.level, &mut self.live, &self.resampled, queue);
         }
         self.settle(queue);
     }
@@ -186,7 +204,7 @@ impl Inlet {
         queue: &mut PlayoutQueue,
         work: impl FnOnce(&mut LiveDecoder, &mut dyn FnMut(LiveOutput<'_>)),
     ) {
-        let Self { decoder, resampler, resampled, live, leg_rate, .. } = self;
+        let Self { decoder, resampler, resampled, level, live, leg_rate, .. } = self;
         let (leg_rate, mut refused, mut events) = (*leg_rate, 0, Vec::new());
         let mut resampling = Duration::ZERO;
         let mut sink = |output: LiveOutput<'_>| match output {
@@ -197,9 +215,12 @@ impl Inlet {
                     return;
                 }
                 let begun = (rate != leg_rate).then(tokio::time::Instant::now);
-                let at_leg_rate = convert(resampler, resampled, rate, leg_rate, samples, queue);
+                if let Some(old) = resampler.take_if(|old| old.from() != rate) {
+                    refused += give(level, live, ended(old, resampled), queue);
+                }
+                let at_leg_rate = convert(resampler, resampled, rate, leg_rate, samples);
                 resampling += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
-                refused += give(live, at_leg_rate, queue);
+                refused += give(level, live, at_leg_rate, queue);
             }
             LiveOutput::Event(event) => events.push(event),
         };
@@ -229,31 +250,39 @@ impl Inlet {
 }
 
 /// Queues samples at the leg's rate; returns how many were refused.
-fn give(live: &mut Option<Live>, samples: &[i16], queue: &mut PlayoutQueue) -> u64 {
+fn give(
+    level: &mut Option<Leveller>,
+    live: &mut Option<Live>,
+    samples: &[i16],
+    queue: &mut PlayoutQueue,
+) -> u64 {
+    hand(live, level.as_mut().map_or(samples, |level| level.pass(samples)), queue)
+}
+
+/// The same for samples whose level was seen to.
+fn hand(live: &mut Option<Live>, samples: &[i16], queue: &mut PlayoutQueue) -> u64 {
     match live {
         Some(live) => live.give(samples, queue),
         None => (samples.len() - queue.push(samples)) as u64,
     }
 }
 
-/// Brings samples to the leg's rate with the stream's one filter; another rate ends its stretch.
+/// What a filter still held at the end of its stretch.
+fn ended(mut filter: Resampler, resampled: &mut Vec<i16>) -> &[i16] {
+    resampled.clear();
+    filter.flush(resampled);
+    resampled
+}
+
+/// Brings samples to the leg's rate with the stream's one filter.
 fn convert<'a>(
     filter: &mut Option<Resampler>,
     resampled: &'a mut Vec<i16>,
     rate: SampleRate,
     leg_rate: SampleRate,
     samples: &'a [i16],
-    queue: &mut PlayoutQueue,
 ) -> &'a [i16] {
     resampled.clear();
-    if let Some(old) = filter
-        && old.from() != rate
-    {
-        old.flush(resampled);
-        queue.push(resampled);
-        resampled.clear();
-        *filter = None;
-    }
     if rate == leg_rate {
         return samples;
     }

@@ -227,6 +227,14 @@ pub struct StreamOptions {
     pub tones: Option<bool>,
     /// How often `stats` is told, within [`STATS_MS`].
     pub stats_ms: Option<u32>,
+    /// Whether the client's audio is levelled.
+    pub agc: Option<bool>,
+    /// Whether a constant offset is taken out of it.
+    pub dc_block: Option<bool>,
+    /// The same for the caller's audio on its way to the client.
+    pub out_agc: Option<bool>,
+    /// See `out_agc`.
+    pub out_dc_block: Option<bool>,
 }
 
 /// Why a parameter was not accepted.
@@ -340,6 +348,10 @@ impl StreamOptions {
                 });
             }
             "stats_ms" => self.stats_ms = Some(within(name, value, &STATS_MS)?),
+            "agc" => self.agc = Some(on_or_off(name, value)?),
+            "dc_block" => self.dc_block = Some(on_or_off(name, value)?),
+            "out_agc" => self.out_agc = Some(on_or_off(name, value)?),
+            "out_dc_block" => self.out_dc_block = Some(on_or_off(name, value)?),
             "envelope" => only(name, value, "binary", &["json"])?,
             "jitter" => {
                 self.jitter = Some(match value {
@@ -357,11 +369,13 @@ impl StreamOptions {
             _ => {
                 let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, \
                               frame_ms, listen, transcripts, barge_in, tones, buffer_ms, \
-                              stats_ms, playout, envelope, jitter, role";
+                              stats_ms, playout, envelope, jitter, role, agc, dc_block, \
+                              out_agc, out_dc_block";
                 return Err(QueryProblem::invalid(name, detail));
             }
         }
-        let shared = ["protocol", "format", "rate", "buffer_ms", "ticket"].contains(&name);
+        let shared = ["protocol", "format", "rate", "buffer_ms", "ticket", "agc", "dc_block"];
+        let shared = shared.contains(&name);
         Ok(!shared || self.protocol == Some(Protocol::Native))
     }
 
@@ -383,6 +397,10 @@ impl StreamOptions {
             barge: self.barge.or(defaults.barge),
             tones: self.tones.or(defaults.tones),
             stats_ms: self.stats_ms.or(defaults.stats_ms),
+            agc: self.agc.or(defaults.agc),
+            dc_block: self.dc_block.or(defaults.dc_block),
+            out_agc: self.out_agc.or(defaults.out_agc),
+            out_dc_block: self.out_dc_block.or(defaults.out_dc_block),
         }
     }
 }
@@ -526,6 +544,14 @@ fn only(name: &str, value: &str, served: &str, later: &[&str]) -> Result<(), Que
     Err(QueryProblem::invalid(name, format!("must be {served}")))
 }
 
+fn on_or_off(name: &str, value: &str) -> Result<bool, QueryProblem> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(QueryProblem::invalid(name, "must be on or off")),
+    }
+}
+
 fn one_of(name: &str, value: &str, allowed: &[u32]) -> Result<u32, QueryProblem> {
     let number = value.parse().ok().filter(|number| allowed.contains(number));
     number.ok_or_else(|| QueryProblem::invalid(name, format!("must be {}", Choice(allowed))))
@@ -622,6 +648,8 @@ mod tests {
             ("role=listener", QueryBlame::Unsupported, "main"),
             ("role=boss", QueryBlame::Invalid, "main"),
             ("resume=abc", QueryBlame::Unsupported, "not served"),
+            ("agc=yes", QueryBlame::Invalid, "on or off"),
+            ("protocol=cawme&out_agc=on", QueryBlame::Invalid, "text only"),
             ("rate=8000&rate=8000", QueryBlame::Invalid, "twice"),
             ("stats_ms=999", QueryBlame::Invalid, "1000 to 600000"),
             ("colour=red", QueryBlame::Invalid, "unknown"),

@@ -1,14 +1,17 @@
 //! The caller's audio on its way to the client.
 //!
 //! ```text
-//!  capture ring ─> [Paced] ─> backlog (10 s, then the oldest goes) ─> resampler ─> frames of frame_ms
+//!  capture ring ─> [level] ─> [Paced] ─> backlog (10 s, then the oldest goes) ─> resampler
+//!                                                             ─> frames of frame_ms
 //! ```
 //!
 //! Owns what waits for a slow client and the shape of binary messages. At the leg's own rate the
-//! samples are not touched. Does not know sockets: the session asks for a frame when one can go.
+//! samples are not touched unless the client asks for a level; a transcriber hears them before. Does
+//! not know sockets: the session asks for a frame when one can go.
 
 use super::options::{OutFormat, Settings};
 use super::paced::Paced;
+use crate::audio::agc::HeardLevel;
 use crate::audio::codec::g711;
 use crate::audio::rate::SampleRate;
 use crate::audio::resample::Resampler;
@@ -39,6 +42,8 @@ pub(super) struct Outlet {
     frame_out: usize,
     /// `None`: the client's rate is the leg's.
     resampler: Option<Resampler>,
+    /// What the client asked for.
+    level: Option<HeardLevel>,
     backlog: VecDeque<i16>,
     backlog_max: usize,
     /// The beat of a client that plays what comes.
@@ -80,6 +85,7 @@ impl Outlet {
             frame_in: samples(leg_rate),
             frame_out: samples(settings.out_rate),
             resampler,
+            level: None,
             backlog: VecDeque::new(),
             backlog_max: seconds * leg_rate as usize,
             paced,
@@ -94,6 +100,12 @@ impl Outlet {
             since: VecDeque::new(),
             left: Vec::new(),
         })
+    }
+
+    /// The same, with the level seen to if the client asked for it.
+    pub(super) fn levelled(mut self, level: Option<HeardLevel>) -> Self {
+        self.level = level;
+        self
     }
 
     /// Takes everything out of the capture ring; beyond the backlog the oldest goes.
@@ -112,6 +124,9 @@ impl Outlet {
             let before = self.taken.len();
             let Some(header) = capture.pop(&mut self.taken) else { break };
             tap(header.position, self.taken.get(before..).unwrap_or_default());
+            if let Some(level) = &mut self.level {
+                level.apply(self.taken.get_mut(before..).unwrap_or_default());
+            }
             if let Some(paced) = &mut self.paced {
                 paced.push(now, header, self.taken.get(before..).unwrap_or_default());
                 self.taken.truncate(before);

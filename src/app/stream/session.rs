@@ -115,6 +115,8 @@ pub(super) struct Session {
     ended_told: bool,
     was_attached: bool,
     paused: bool,
+    /// What plays beneath is heard.
+    background: bool,
     /// A hang-up waits for the end of what is queued; nothing more is taken in.
     hanging: bool,
     /// When the call ends because nobody is attached.
@@ -150,7 +152,9 @@ impl Session {
         Self {
             queue,
             accepted: stats::Accepted::default(),
-            inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate).live(settings.live),
+            inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate)
+                .levelled(spec.level.inward(&spec.options, spec.sample_rate))
+                .live(settings.live),
             spec,
             words: words::Words::default(),
             hearing: None,
@@ -166,6 +170,7 @@ impl Session {
             ended_told: false,
             was_attached: false,
             paused: false,
+            background: true,
             hanging: false,
             lost_at: None,
             pause_at: None,
@@ -193,6 +198,9 @@ impl Session {
             self.queue.go_on(line.playout.position(), line.port.sent_samples());
         }
         self.line = Some(line);
+        if !self.background {
+            self.order(Command::Background(false));
+        }
         if self.was_lent {
             // What was said to somebody else is not for the client.
             self.drop_stale_capture(now);
@@ -297,13 +305,16 @@ impl Session {
             settings.listen = Listen::None;
         }
         self.queue.set_buffer(settings.buffer_ms);
+        let (level, leg_rate) = (self.spec.level, self.spec.sample_rate);
         self.inlet.settle(&mut self.queue);
-        self.inlet =
-            Inlet::new(settings.format, settings.rate, self.spec.sample_rate).live(settings.live);
+        self.inlet = Inlet::new(settings.format, settings.rate, leg_rate)
+            .levelled(level.inward(&asked, leg_rate))
+            .live(settings.live);
         self.drop_stale_capture(now.at);
         self.listen_to_words(Some(&settings));
         self.listen_for_voices(&asked, now);
-        let mut client = Client::new(settings, rights, self.spec.sample_rate, now.at);
+        let mut client = Client::new(settings, rights, leg_rate, now.at);
+        client.outlet = client.outlet.map(|o| o.levelled(level.outward(&asked, leg_rate)));
         let listening = client.outlet.is_some();
         if settings.protocol == Protocol::Native {
             client.tell(&Told::Start(Box::new(self.start_message(&settings))), now);
@@ -545,7 +556,10 @@ impl Session {
     /// Queues a command for the leg; of switches, only the last position counts.
     fn order(&mut self, command: Command) {
         let kind = std::mem::discriminant(&command);
-        if matches!(command, Command::Pause(_) | Command::Listen(_) | Command::Due(_)) {
+        if matches!(
+            command,
+            Command::Pause(_) | Command::Listen(_) | Command::Due(_) | Command::Background(_)
+        ) {
             self.orders.retain(|waiting| std::mem::discriminant(waiting) != kind);
         }
         self.orders.push_back(command);

@@ -4,6 +4,7 @@ mod bare;
 
 mod hearing;
 mod hostile;
+mod level;
 mod lifetime;
 mod live;
 mod native;
@@ -184,6 +185,7 @@ fn spec() -> StreamSpec {
         default_rate: 16_000,
         water: (0.75, 0.5),
         timing: crate::app::stream::Timing::default(),
+        level: crate::app::stream::LevelSpec::default(),
         buffer: Duration::from_mins(1),
         wait: Duration::from_secs(10),
         linger: Duration::from_secs(30),

@@ -80,6 +80,8 @@ pub enum Request {
     Pause,
     /// Go on playing.
     Resume,
+    /// Whether what plays beneath is heard.
+    Background(bool),
     /// Send digits to the far end.
     Dtmf {
         /// `0-9*#A-D`, at least one.
@@ -143,6 +145,7 @@ struct Fields {
     after: Option<String>,
     method: Option<String>,
     direction: Option<String>,
+    on: Option<bool>,
     #[serde(alias = "sipCode")]
     sip_code: Option<u16>,
     to: Option<String>,
@@ -214,6 +217,10 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
         }
         "pause" => Request::Pause,
         "resume" => Request::Resume,
+        "background" => match fields.on {
+            Some(on) => Request::Background(on),
+            None => return Err(("missing_field", "background needs on".to_owned())),
+        },
         "dtmf" => Request::Dtmf {
             digits: digits(fields.digits)?,
             duration_ms: fields.duration_ms,
@@ -803,6 +810,7 @@ mod tests {
             ),
             (r#"{"type":"pause","more":[1,{}]}"#, Request::Pause),
             (r#"{"type":"resume"}"#, Request::Resume),
+            (r#"{"type":"background","on":false}"#, Request::Background(false)),
             (
                 r#"{"type":"dtmf","digits":"1#a","duration_ms":120}"#,
                 Request::Dtmf {

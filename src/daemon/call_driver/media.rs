@@ -7,6 +7,7 @@ use super::CallActor;
 use crate::app::Control;
 use crate::call::Input;
 use crate::call::record::MuteState;
+use crate::daemon::parts::leg_rate;
 use crate::media::interface::Command as MediaCommand;
 use crate::sdp::{Desk, LocalMedia, Negotiated};
 use crate::sip::interface::Command;
@@ -147,9 +148,13 @@ impl CallActor {
     }
 
     pub(super) fn open_leg(&mut self) -> bool {
-        let trunk = self.setup.call.record().trunk.as_deref();
-        let (content, codecs) = (&self.setup.content, &self.setup.codecs);
-        let opened = self.parts.open_leg(&self.terms, trunk, content, codecs);
+        let record = self.setup.call.record();
+        let (content, codecs) = (&self.setup.content, &*self.setup.codecs);
+        let hz = leg_rate(content, codecs).hz();
+        let wish = self.setup.background.as_ref();
+        let send = self.parts.sound.of_leg(wish, content, &record.instance_id, hz);
+        let trunk = record.trunk.as_deref();
+        let opened = self.parts.open_leg(&self.terms, trunk, content, codecs, send);
         match opened {
             Ok((leg, local)) => {
                 let _ = self.media.set(leg.control.clone());

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 mod mute;
 mod pair;
 mod sealed;
+mod silence;
 mod stages;
 mod wide;
 
@@ -33,6 +34,7 @@ fn agreement() -> MediaParams {
         send: true,
         receive: true,
         rtcp_mux: false,
+        comfort_noise: false,
         accepts: Accepts::default(),
     }
 }
@@ -64,6 +66,10 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::sending(SendSpec::default())
+    }
+
+    fn sending(send: SendSpec) -> Self {
         #[expect(clippy::disallowed_methods, reason = "an anchor for virtual time")]
         let now = Instant::now();
         let stats = Arc::new(LegStats::default());
@@ -80,6 +86,7 @@ impl Rig {
             start: StartRule::default(),
             playout: Duration::from_secs(2),
             capture: Duration::from_secs(2),
+            send,
             opened_unix: Duration::from_hours(500_000),
         };
         let (leg, playout, capture) = Leg::open(now, &config, Arc::clone(&stats));

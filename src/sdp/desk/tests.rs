@@ -17,6 +17,7 @@ fn local() -> LocalMedia {
         rtcp_port: 20_001,
         codecs: CODECS.to_vec(),
         telephone_event: true,
+        comfort_noise: false,
         ptime: Duration::from_millis(20),
         session_id: 7,
         session_version: 3,
@@ -79,6 +80,7 @@ fn an_offer_says_all_that_we_have() {
     let odd = LocalMedia {
         codecs: vec![CodecId::Pcma],
         telephone_event: false,
+        comfort_noise: false,
         rtcp_port: 30_000,
         direction: Direction { send: true, receive: false },
         ..local_v6()
@@ -90,6 +92,34 @@ fn an_offer_says_all_that_we_have() {
         "m=audio 20000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=ptime:20\r\na=maxptime:60\r\na=rtcp:30000\r\n\
          a=sendonly\r\n"
     ));
+}
+
+#[test]
+fn comfort_noise_is_agreed_on_where_both_name_it() {
+    let with = LocalMedia { comfort_noise: true, ..local() };
+    let text = String::from_utf8(offer(&with)).unwrap();
+    assert!(text.contains("m=audio 20000 RTP/AVP 0 8 13 101\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:13 CN/8000\r\n"));
+    for (lines, agreed) in [
+        ("m=audio 4000 RTP/AVP 0 13\n", true),
+        ("m=audio 4000 RTP/AVP 0 13\na=rtpmap:13 CN/8000\n", true),
+        ("m=audio 4000 RTP/AVP 0 13\na=rtpmap:13 cn/8000\n", true),
+        ("m=audio 4000 RTP/AVP 0 13\na=rtpmap:13 CN/16000\n", false),
+        ("m=audio 4000 RTP/AVP 0 13\na=rtpmap:13 G729/8000\n", false),
+        ("m=audio 4000 RTP/AVP 0 98\na=rtpmap:98 CN/8000\n", false),
+        ("m=audio 4000 RTP/AVP 0\n", false),
+    ] {
+        assert_eq!(accept(&with, &peer(lines)).unwrap().comfort_noise, agreed, "{lines}");
+        let (text, ours) = answer(&with, &peer(lines)).unwrap();
+        assert_eq!(ours.comfort_noise, agreed, "{lines}");
+        let said = String::from_utf8(text).unwrap().contains("RTP/AVP 0 13\r\n");
+        assert_eq!(said, agreed, "{lines}");
+        assert!(!accept(&local(), &peer(lines)).unwrap().comfort_noise, "we do not want it");
+    }
+    // Its clock is 8000 Hz, and that of Opus is not.
+    let wide = LocalMedia { codecs: vec![CodecId::Opus], ..with };
+    let text = String::from_utf8(offer(&wide)).unwrap();
+    assert!(!text.contains(" 13"), "{text}");
 }
 
 #[test]

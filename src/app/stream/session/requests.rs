@@ -103,6 +103,10 @@ impl Session {
                 self.pause(false, now);
             }
             Request::BargeIn { confirm } => self.decide_barge_in(confirm, now)?,
+            Request::Background(on) => {
+                self.background = on;
+                self.order(Command::Background(on));
+            }
             Request::Dtmf { digits, duration_ms, gap_ms, method } => {
                 self.press(id, DtmfWish { digits, method, duration_ms, gap_ms }, now);
                 return Ok(());
@@ -258,6 +262,7 @@ fn is_playout(request: &Request) -> bool {
         | Request::Clear { .. }
         | Request::Pause
         | Request::Resume
+        | Request::Background(_)
         | Request::BargeIn { .. } => true,
         Request::Configure { .. }
         | Request::Dtmf { .. }

@@ -65,6 +65,7 @@ impl Pair {
                 start: StartRule::default(),
                 playout: Duration::from_secs(2),
                 capture: Duration::from_secs(2),
+                send: SendSpec::default(),
                 opened_unix: Duration::from_hours(500_000),
             };
             let (leg, playout, capture) = Leg::open(now, &config, Arc::clone(&stats));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::audio::codec::{CodecId, SampleRate};
-use crate::media::interface::{Command, Event, FrameKind, JitterSpec};
+use crate::media::interface::{Command, Event, FrameKind, JitterSpec, SendSpec};
 use crate::media::leg::LegConfig;
 use crate::media::playout::StartRule;
 use crate::media::worker::seat::{LegEnds, Place, seat};
@@ -97,6 +97,7 @@ fn params() -> MediaParams {
         send: true,
         receive: true,
         rtcp_mux: false,
+        comfort_noise: false,
         accepts: Accepts::default(),
     }
 }
@@ -111,6 +112,7 @@ fn config() -> LegConfig {
         start: StartRule::default(),
         playout: MS * 100,
         capture: MS * 500,
+        send: SendSpec::default(),
         opened_unix: Duration::ZERO,
     }
 }
