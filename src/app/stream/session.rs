@@ -11,6 +11,7 @@
 //! call; clients come and go. Playout depends on no socket. Owns the meaning of every message;
 //! does not poll, write or read the clock.
 
+mod digits;
 mod greeting;
 mod hearing;
 mod requests;
@@ -25,10 +26,10 @@ use super::options::{Listen, Protocol, Settings, StreamOptions};
 use super::seat::{CloseCode, Incoming, Outgoing, SocketError, StreamRights};
 use super::wire::{CommandId, TEXT_MAX, Told, warning};
 use crate::app::hearing::Hearing;
-use crate::app::line::{Line, dtmf_command};
+use crate::app::line::Line;
 use crate::app::playout::{Fact, Name, PlayoutQueue};
 use crate::app::{Control, Report};
-use crate::call::control::{DtmfMethod, DtmfWish, HeardBy, Wish};
+use crate::call::control::{DtmfMethod, HeardBy};
 use crate::media::interface::{Command, Event};
 use crate::turn::barge::Input;
 use bytes::Bytes;
@@ -51,8 +52,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// Wishes to the call that may wait for its answer.
 const WISHES_MAX: usize = 16;
-/// Digit strings that may wait.
-const DIGITS_MAX: usize = 16;
 /// Slices of a binary message that are decoded in one go; the rest waits a turn.
 const SLICES: usize = 16;
 
@@ -767,51 +766,5 @@ impl Session {
         while line.capture.pop(&mut stale).is_some() {
             stale.clear();
         }
-    }
-
-    /// Queues digits behind those that are being sent.
-    fn dial(&mut self, digits: Digits, now: Moment) {
-        if self.digits.len() >= DIGITS_MAX {
-            let detail = "too many digits wait already".to_owned();
-            let told = Told::Error { id: digits.id, code: "busy", detail, fatal: false };
-            self.tell(&told, now);
-            return;
-        }
-        self.digits.push_back(digits);
-        if !self.dialling {
-            self.dial_next(now);
-        }
-    }
-
-    fn dial_next(&mut self, now: Moment) {
-        while let Some(digits) = self.digits.front_mut() {
-            let command = dtmf_command(&digits.rest, digits.duration_ms, digits.gap_ms);
-            if let Some((command, count)) = command {
-                digits.rest.drain(..count.min(digits.rest.len()));
-                self.dialling = true;
-                self.order(command);
-                return;
-            }
-            let id = self.digits.pop_front().and_then(|digits| digits.id);
-            self.acknowledge(id, now);
-        }
-        self.dialling = false;
-    }
-
-    fn dialled(&mut self, sent: bool, now: Moment) {
-        if !sent && let Some(digits) = self.digits.pop_front() {
-            if digits.method == DtmfMethod::Auto {
-                let Digits { whole: digits, duration_ms, gap_ms, id, .. } = digits;
-                let method = DtmfMethod::Info;
-                let wish = DtmfWish { digits, method, duration_ms, gap_ms };
-                self.wish(id, Wish::Dtmf(wish), now);
-                return self.dial_next(now);
-            }
-            let detail = "the far end takes no telephone-event".to_owned();
-            let told =
-                Told::Error { id: digits.id, code: "dtmf_unavailable", detail, fatal: false };
-            self.tell(&told, now);
-        }
-        self.dial_next(now);
     }
 }

@@ -53,6 +53,20 @@ impl Session {
         self.tell(&Told::Error { id, code, detail, fatal: false }, now);
     }
 
+    /// Whether a call like this one takes such a request.
+    fn may_ask(&self, request: &Request) -> Result<(), Refused> {
+        let watches = matches!(*request, Request::Ping | Request::Stats | Request::Hangup { .. });
+        if self.spec.observer && !watches {
+            let detail = "an agent conducts this call: its stream can be watched".to_owned();
+            return Err(Refused { id: None, code: "conflict", detail });
+        }
+        if self.lent && is_playout(request) {
+            let detail = "the call is joined with another one: nothing is played".to_owned();
+            return Err(Refused { id: None, code: "conflict", detail });
+        }
+        Ok(())
+    }
+
     /// Does it, and acknowledges what is done at once.
     fn on_request(
         &mut self,
@@ -60,15 +74,7 @@ impl Session {
         request: Request,
         now: Moment,
     ) -> Result<(), Refused> {
-        let watches = matches!(request, Request::Ping | Request::Stats | Request::Hangup { .. });
-        if self.spec.observer && !watches {
-            let detail = "an agent conducts this call: its stream can be watched".to_owned();
-            return Err(Refused { id, code: "conflict", detail });
-        }
-        if self.lent && is_playout(&request) {
-            let detail = "the call is joined with another one: nothing is played".to_owned();
-            return Err(Refused { id, code: "conflict", detail });
-        }
+        self.may_ask(&request)?;
         match request {
             Request::Configure { format, rate } => {
                 // What came before is of the old format and is still to be heard.
@@ -103,10 +109,7 @@ impl Session {
                 self.pause(false, now);
             }
             Request::BargeIn { confirm } => self.decide_barge_in(confirm, now)?,
-            Request::Background(on) => {
-                self.background = on;
-                self.order(Command::Background(on));
-            }
+            Request::Background(on) => self.play_background(on),
             Request::Dtmf { digits, duration_ms, gap_ms, method } => {
                 self.press(id, DtmfWish { digits, method, duration_ms, gap_ms }, now);
                 return Ok(());
@@ -239,6 +242,11 @@ impl Session {
         let (utterance, played_ms) = self.queue.sounding(self.sent()).unwrap_or_default();
         let state = if pause { "paused" } else { "resumed" };
         self.tell_playback(state, utterance, [played_ms, 0, 0], now);
+    }
+
+    fn play_background(&mut self, on: bool) {
+        self.background = on;
+        self.order(Command::Background(on));
     }
 
     fn hang_up(&mut self, reason: Option<String>, after_playback: bool) {

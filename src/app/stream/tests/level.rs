@@ -128,3 +128,34 @@ async fn the_caller_is_levelled_for_a_client_that_asks_sample_for_sample() {
     let late = peak(&samples[samples.len() - 8_000..]);
     assert!((2_800..3_300).contains(&late), "{late}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_live_client_is_levelled_and_no_sample_is_lost() {
+    let mut rig = Rig::answered().await;
+    let client = rig.attach("playout=live&rate=8000&listen=none&agc=on").await;
+    words(&mut rig, &client, 800).await;
+    client.text(r#"{"type":"mark","name":"end"}"#);
+    rig.beats(10).await;
+    let sent = &rig.leg.sent;
+    assert_eq!(sent.len(), 20 * word(0).len());
+    let late = peak(&sent[sent.len() - 8_000..]);
+    assert!((2_800..3_300).contains(&late), "{late}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_caller_is_levelled_for_a_client_that_plays_at_a_beat() {
+    let mut rig = Rig::answered().await;
+    let mut client = rig.attach("jitter=paced&out_rate=8000&out_agc=on").await;
+    for _ in 0..20 {
+        for packet in word(800).chunks(160) {
+            assert!(rig.leg.hear(packet));
+            rig.beats(1).await;
+        }
+    }
+    client.told();
+    let samples: Vec<i16> =
+        client.heard.as_chunks::<2>().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect();
+    assert!(peak(&samples[..4_000]) < 1_000);
+    let late = peak(&samples[samples.len() - 8_000..]);
+    assert!((2_800..3_300).contains(&late), "{late}");
+}
