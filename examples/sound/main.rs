@@ -30,6 +30,7 @@ mod paths;
 mod receiver;
 mod report;
 mod score;
+mod settings;
 mod traces;
 
 use anyhow::{Result, ensure};
@@ -57,6 +58,7 @@ fn main() -> Result<()> {
     println!("{preface}");
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/sound");
     let mut report = Report::new(directory, &preface)?;
+    settings::report(&mut report, &mut scorer, &sequences, seeds)?;
     loss::report(&mut report, &mut scorer, &talks, seeds)?;
     traces::report(&mut report, &mut scorer, &sequences, seeds)?;
     drift::report(&mut report, &mut scorer, &sequences)?;

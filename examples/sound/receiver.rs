@@ -28,6 +28,13 @@ const TAIL_US: u64 = 200_000;
 const SAMPLES_PER_MS: u64 = 8;
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5_000);
 
+/// The defaults of `[jitter]`.
+const JITTER: JitterSpec = JitterSpec {
+    hole_wait: Duration::from_millis(40),
+    hole_wait_min: Duration::from_millis(20),
+    hole_wait_max: Duration::from_millis(80),
+};
+
 /// What a listener got.
 pub struct Heard {
     /// At 8 kHz.
@@ -93,9 +100,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    fn new(start: Instant) -> Self {
-        let ms = Duration::from_millis;
-        let jitter = JitterSpec { hole_wait: ms(40), hole_wait_min: ms(20), hole_wait_max: ms(80) };
+    fn new(start: Instant, jitter: JitterSpec) -> Self {
         let (writer, capture) = ring::capture(1_024, 65_536);
         let mut receive = Receive::new(start, SampleRate::HZ_8000, &[], jitter, writer);
         receive.update(start, &agreement());
@@ -125,13 +130,14 @@ fn arrivals(fates: &[Option<u64>]) -> Vec<(u64, usize)> {
 fn receive(
     samples: &[i16],
     fates: &[Option<u64>],
+    jitter: JitterSpec,
     beat_us: Option<u64>,
     mut take: impl FnMut(u64, Instant, &mut CaptureReader),
 ) {
     let start = Instant::now();
     let mut payload = vec![0; samples.len()];
     Pcmu.encode(samples, &mut payload);
-    let mut caller = Caller::new(start);
+    let mut caller = Caller::new(start, jitter);
     let after = |us: u64| start + Duration::from_micros(us);
     let arrivals = arrivals(fates);
     let end_us = fates.len() as u64 * PTIME_US + 1_000_000;
@@ -160,8 +166,13 @@ fn receive(
 
 /// Our receive path as a program hears it.
 pub fn asap(samples: &[i16], fates: &[Option<u64>]) -> Heard {
+    asap_with(samples, fates, JITTER)
+}
+
+/// The same with other settings.
+pub fn asap_with(samples: &[i16], fates: &[Option<u64>], jitter: JitterSpec) -> Heard {
     let mut heard = Heard { samples: Vec::new(), concealed: 0, delays_ms: Vec::new() };
-    receive(samples, fates, None, |at, _, capture| {
+    receive(samples, fates, jitter, None, |at, _, capture| {
         let mut frame = Vec::new();
         while let Some(header) = capture.pop(&mut frame) {
             let from = header.position as usize;
@@ -188,7 +199,7 @@ pub fn paced(samples: &[i16], fates: &[Option<u64>], spec: PaceSpec) -> Heard {
     let mut pace = Pace::new(SampleRate::HZ_8000, spec);
     let (mut begun, mut next_pull) = (false, 0);
     let talk_us = fates.len() as u64 * PTIME_US;
-    receive(samples, fates, Some(PTIME_US), |at, now, capture| {
+    receive(samples, fates, JITTER, Some(PTIME_US), |at, now, capture| {
         let mut frame = Vec::new();
         while let Some(header) = capture.pop(&mut frame) {
             pace.push(now, header, &frame);

@@ -1,4 +1,5 @@
-//! A sample as a number: `i16` on the wire, `f32` in −1..1 while it is worked on.
+//! A sample as a number: `i16` on the wire, `f32` in −1..1 while it is worked on; and what two rows
+//! of them have in common.
 
 /// Full scale of an `i16` sample.
 const FULL_SCALE: f32 = 32_768.0;
@@ -23,6 +24,29 @@ pub fn to_i16(sample: f32) -> i16 {
 /// The amplitude ratio of a level difference. Units: dB.
 pub fn ratio_of_db(db: f32) -> f32 {
     10_f32.powf(db / 20.0)
+}
+
+/// What a correlation is made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Products {
+    /// Sum of the products of both sides.
+    pub product: f32,
+    /// Sum of the squares of the first side.
+    pub power_a: f32,
+    /// Sum of the squares of the second side.
+    pub power_b: f32,
+}
+
+/// Multiplies samples as far as both sides go. Cost: three multiplications each.
+pub fn products(a: &[i16], b: &[i16]) -> Products {
+    let mut sums = Products { product: 0.0, power_a: 0.0, power_b: 0.0 };
+    for (&x, &y) in a.iter().zip(b) {
+        let (x, y) = (f32::from(x), f32::from(y));
+        sums.product += x * y;
+        sums.power_a += x * x;
+        sums.power_b += y * y;
+    }
+    sums
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 //! `L` is the lag at which the sound resembles itself most, so that the cross-fade joins like with
 //! like. Free functions on slices. Does not decide when.
 
+use super::sample::{Products, products};
+
 /// Where sound resembles itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Likeness {
@@ -67,13 +69,7 @@ fn cross<'a>(
 
 /// Normalised; 1 when both are nearly silent, for silence is like silence.
 fn correlation(a: &[i16], b: &[i16]) -> f32 {
-    let (mut product, mut power_a, mut power_b) = (0.0_f32, 0.0_f32, 0.0_f32);
-    for (&x, &y) in a.iter().zip(b) {
-        let (x, y) = (f32::from(x), f32::from(y));
-        product += x * y;
-        power_a += x * x;
-        power_b += y * y;
-    }
+    let Products { product, power_a, power_b } = products(a, b);
     let least = 64.0 * ratio(a.len(), 1);
     if power_a.max(power_b) < least { 1.0 } else { product / (power_a * power_b).sqrt().max(1.0) }
 }

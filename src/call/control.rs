@@ -112,6 +112,9 @@ impl HeardBy {
     }
 }
 
+/// How long whom a transfer or `dial` calls may ring, unless stated.
+pub const PARTY_RINGS: Duration = Duration::from_secs(45);
+
 /// Keys to press.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DtmfWish {

@@ -20,12 +20,11 @@ use std::time::{Duration, Instant};
 
 /// How long a session may take to end after a hang-up: 64*T1 of BYE and of a crossing INVITE.
 const ENDING_MAX: Duration = Duration::from_secs(70);
-/// How much longer than the party may ring an incoming call waits for word of it.
-const PARTY_GRACE: Duration = Duration::from_secs(5);
-
 /// The same while the node stops, and how long an answered call then waits for its ACK: two
 /// retransmissions. A peer that says nothing for so long must not keep the node.
 const DRAINING_MAX: Duration = Duration::from_secs(2);
+/// How much longer than the party may ring an incoming call waits for word of it.
+const PARTY_GRACE: Duration = Duration::from_secs(5);
 
 /// The two clocks of a step: durations come from the first, labels from the second.
 #[derive(Debug, Clone, Copy)]

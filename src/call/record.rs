@@ -172,6 +172,12 @@ pub enum TransferMode {
 }
 
 impl TransferMode {
+    /// What may be asked for, by its name on the wire.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        [Self::Blind, Self::Attended, Self::Bridge].into_iter().find(|mode| mode.as_str() == name)
+    }
+
     /// The name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -63,7 +63,6 @@ pub(super) fn verified(finding: &Finding) -> Verified {
         },
         Err(fault) => Verified {
             state: match fault.standing() {
-                Standing::Valid => VerifiedState::Valid,
                 Standing::Invalid => VerifiedState::Invalid,
                 Standing::None => VerifiedState::None,
                 Standing::Unavailable => VerifiedState::Unavailable,

@@ -16,7 +16,7 @@ use crate::app::hearing::HearingSpec;
 use crate::app::stream::{Jitter, LevelSpec, StreamOptions, Timing};
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
-use crate::call::control::DialWish;
+use crate::call::control::{DialWish, PARTY_RINGS};
 use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
@@ -49,8 +49,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the party of a route's `dial` may ring, unless stated.
-const DIAL_RING: Duration = Duration::from_secs(45);
 /// Legs beyond `limits.max_calls`, for calls that are still closing.
 const SPARE_LEGS: usize = 64;
 
@@ -578,7 +576,7 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
 
 fn dial_route(route: &Route, longest: Duration) -> anyhow::Result<InboundRoute> {
     let to = route.dial.clone().context("route action \"dial\" needs dial")?;
-    let timeout = if route.ring.is_zero() { DIAL_RING } else { route.ring };
+    let timeout = if route.ring.is_zero() { PARTY_RINGS } else { route.ring };
     let party = DialWish {
         to,
         from: route.dial_from.as_ref().map(ToString::to_string),

@@ -6,6 +6,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::audio::codec::SampleRate;
+use crate::audio::sample::{Products, products};
 use std::f32::consts::PI;
 
 /// Sent samples that are kept to continue from.
@@ -66,13 +67,7 @@ impl History {
 
 /// Normalised cross-correlation; 0 when either side is silent.
 fn correlation(a: &[i16], b: &[i16]) -> f32 {
-    let (mut product, mut power_a, mut power_b) = (0.0_f32, 0.0_f32, 0.0_f32);
-    for (&x, &y) in a.iter().zip(b) {
-        let (x, y) = (f32::from(x), f32::from(y));
-        product += x * y;
-        power_a += x * x;
-        power_b += y * y;
-    }
+    let Products { product, power_a, power_b } = products(a, b);
     let power = (power_a * power_b).sqrt();
     if power > 0.0 { product / power } else { 0.0 }
 }

@@ -1,10 +1,9 @@
 //! Incoming calls that are connected with somebody, by a route or by a webhook.
 
 use super::engines::HookServer;
-use super::rig::{Daemon, NUMBER, Phone, SOON, read_wav, share_at, tone_wav};
+use super::rig::{Daemon, NUMBER, Phone, read_wav, share_at, tone_wav};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// Who calls the desk gets to a number of the trunk.
 const ROUTE: &str = "[[route]]\nto = \"^desk$\"\ninstance = \"inst_demo\"\naction = \"dial\"\n\
@@ -15,25 +14,6 @@ fn caller(daemon: &Daemon, user: &str, more: &[&str]) -> Phone {
     let mut args = vec!["--call", uri.as_str()];
     args.extend_from_slice(more);
     Phone::start(&args)
-}
-
-/// The calls of a direction, newest first.
-async fn calls(daemon: &Daemon, direction: &str) -> Vec<Value> {
-    let (_, calls) = daemon.get(&format!("/v1/calls?direction={direction}")).await;
-    calls["data"].as_array().unwrap().clone()
-}
-
-/// Waits for a call of a direction that looks as it should.
-async fn until(daemon: &Daemon, direction: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    let until = Instant::now() + SOON;
-    loop {
-        let calls = calls(daemon, direction).await;
-        if let Some(call) = calls.iter().find(|call| holds(call)) {
-            return call.clone();
-        }
-        assert!(Instant::now() < until, "{calls:#?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// The tone that a phone plays, and where it writes what it hears.
@@ -63,8 +43,8 @@ async fn both_hear_each_other_until_the_caller_hangs_up() {
     caller.wait_for("ringing");
     desk.wait_for("answered");
     caller.wait_for("answered");
-    let first = until(&daemon, "inbound", |call| call["bridged"] == true).await;
-    let second = until(&daemon, "outbound", |call| call["bridged"] == true).await;
+    let first = daemon.wait_for_one("inbound", |call| call["bridged"] == true).await;
+    let second = daemon.wait_for_one("outbound", |call| call["bridged"] == true).await;
     assert_eq!((&first["bridged_with"], &second["bridged_with"]), (&second["id"], &first["id"]));
     assert_eq!(second["target_phone"], NUMBER);
     assert_eq!((&second["from"], &second["trunk_id"]), (&json!("+15550100"), &json!("carrier")));
@@ -87,7 +67,7 @@ async fn a_party_that_hangs_up_ends_the_callers_call() {
     let caller = caller(&daemon, "desk", &[]);
     caller.wait_for("answered");
     assert_eq!(caller.wait_for("ended")["cause"], "PeerHangup");
-    let second = until(&daemon, "outbound", |call| call["ended_at"].is_string()).await;
+    let second = daemon.wait_for_one("outbound", |call| call["ended_at"].is_string()).await;
     assert_eq!(second["end_reason"], "callee_hangup");
     daemon.wait_until_clean(u64::MAX).await;
 }
@@ -128,10 +108,11 @@ async fn a_party_that_cannot_be_had_refuses_the_caller_with_the_routes_code() {
     ] {
         let ended = caller(&daemon, user, &[]).wait_for("ended");
         assert_eq!(ended["code"], code, "{user}: {ended}");
-        let call = until(&daemon, "inbound", |call| {
-            call["target_phone"] == user && call["ended_at"].is_string()
-        })
-        .await;
+        let call = daemon
+            .wait_for_one("inbound", |call| {
+                call["target_phone"] == user && call["ended_at"].is_string()
+            })
+            .await;
         assert_eq!(
             (&call["status"], &call["sip_code"]),
             (&json!("FAILED"), &json!(code)),
@@ -143,7 +124,7 @@ async fn a_party_that_cannot_be_had_refuses_the_caller_with_the_routes_code() {
         let said = call["end_detail"].as_str().unwrap_or_default();
         assert!(said.contains(detail.unwrap_or_default()), "{user}: {said}");
     }
-    assert_eq!(calls(&daemon, "outbound").await.len(), 2, "only two of them were called");
+    assert_eq!(daemon.calls("outbound").await.len(), 2, "only two of them were called");
     daemon.wait_until_clean(u64::MAX).await;
 }
 
@@ -153,13 +134,13 @@ async fn a_call_that_is_given_up_calls_nobody_any_more() {
     let daemon = Daemon::start(&desk.address, ROUTE).await;
     let caller = caller(&daemon, "desk", &[]);
     caller.wait_for("ringing");
-    let first = until(&daemon, "inbound", |call| call["status"] == "RINGING").await;
+    let first = daemon.wait_for_one("inbound", |call| call["status"] == "RINGING").await;
     let path = format!("/v1/calls/{}", first["id"].as_str().unwrap());
     let (status, refused) = daemon.post(&format!("{path}/answer"), &json!({})).await;
     assert_eq!((status, &refused["code"]), (409, &json!("conflict")));
     assert_eq!(daemon.delete(&path).await, 204);
     desk.wait_for("ended");
-    let second = until(&daemon, "outbound", |call| call["ended_at"].is_string()).await;
+    let second = daemon.wait_for_one("outbound", |call| call["ended_at"].is_string()).await;
     assert_eq!(second["end_reason"], "canceled", "{second:#}");
     caller.wait_for("ended");
     daemon.wait_until_clean(u64::MAX).await;

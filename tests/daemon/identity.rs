@@ -149,16 +149,7 @@ fn call(daemon: &Daemon, from: &str, id: &str, identity: Option<&str>) -> String
 }
 
 async fn record(daemon: &Daemon, id: &str) -> Value {
-    let until = std::time::Instant::now() + SOON;
-    loop {
-        let (_, calls) = daemon.get("/v1/calls?direction=inbound").await;
-        let found = calls["data"].as_array().unwrap().iter().find(|call| call["sip_call_id"] == id);
-        if let Some(found) = found {
-            return found.clone();
-        }
-        assert!(std::time::Instant::now() < until, "no call {id}: {calls:#}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    daemon.wait_for_one("inbound", |call| call["sip_call_id"] == id).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,23 +1,15 @@
 //! Muting: the other side hears silence while playing goes on.
 
 use super::client::Client;
-use super::rig::{Daemon, Phone, SOON, read_wav, rms, tone_wav};
+use super::rig::{Daemon, Phone, read_wav, rms, tone_wav};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
-/// Waits until a call has played this much, and gives it.
-async fn played(daemon: &Daemon, id: &str, ms: u64) -> Value {
-    let until = Instant::now() + SOON;
-    loop {
-        let call = daemon.call(id).await;
-        if call["quality"]["played_ms"].as_u64().is_some_and(|played| played >= ms) {
-            return call;
-        }
-        assert!(Instant::now() < until, "{call:#}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+/// Waits until a call has played this much.
+async fn played(daemon: &Daemon, id: &str, ms: u64) {
+    let enough = |call: &Value| call["quality"]["played_ms"].as_u64().is_some_and(|now| now >= ms);
+    daemon.wait_until(id, "sound", enough).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

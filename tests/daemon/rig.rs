@@ -266,6 +266,27 @@ impl Daemon {
         }
     }
 
+    /// The calls of a direction, newest first.
+    #[allow(dead_code, reason = "for tests/interop, which shares this file")]
+    pub async fn calls(&self, direction: &str) -> Vec<Value> {
+        let (_, calls) = self.get(&format!("/v1/calls?direction={direction}")).await;
+        calls["data"].as_array().unwrap().clone()
+    }
+
+    /// Waits for a call of a direction that is as it should be.
+    #[allow(dead_code, reason = "for tests/interop, which shares this file")]
+    pub async fn wait_for_one(&self, direction: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + SOON;
+        loop {
+            let calls = self.calls(direction).await;
+            if let Some(call) = calls.iter().find(|call| is(call)) {
+                return call.clone();
+            }
+            assert!(Instant::now() < until, "{calls:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until the call is over, and gives it.
     pub async fn wait_for_end(&self, id: &str) -> Value {
         let until = Instant::now() + SOON * 4;

@@ -2,19 +2,14 @@
 
 use crate::carrier::{Received, Side};
 use crate::clock::secs;
-use crate::world::{ANSWER, World};
+use crate::world::World;
 use bellwire::id::SessionId;
 use bellwire::sip::interface::{Command, EndCause};
 
 fn answered(seed: u64) -> (World, Side, SessionId, Received) {
     let mut world = World::new(seed);
     let mut side = Side::caller("a");
-    world.send(&side.invite());
-    world.wait("SIP/2.0 100");
-    let session = world.incoming();
-    world.command(Command::Answer { session, sdp: ANSWER.to_vec() });
-    let ok = world.wait("SIP/2.0 200");
-    side.confirm(&ok);
+    let (session, ok) = world.answer(&mut side);
     (world, side, session, ok)
 }
 

@@ -54,13 +54,8 @@ fn answers_say_what_we_support_by_policy() {
         let answer = reply_to(&mut world, &Side::caller("o").request("OPTIONS", "", ""), "200");
         assert_eq!(answer.header(Name::Supported), supported, "OPTIONS");
         let mut side = Side::caller("a");
-        world.send(&side.invite());
-        world.wait("SIP/2.0 100");
-        let session = world.incoming();
-        world.command(Command::Answer { session, sdp: ANSWER.to_vec() });
-        let ok = world.wait("SIP/2.0 200");
+        let (_, ok) = world.answer(&mut side);
         assert_eq!(ok.header(Name::Supported), supported, "2xx to INVITE");
-        side.confirm(&ok);
         world.send(&ack(&side, &ok));
         world.run(secs(1));
         for method in ["OPTIONS", "UPDATE"] {

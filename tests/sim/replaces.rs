@@ -2,7 +2,7 @@
 
 use crate::carrier::Side;
 use crate::clock::secs;
-use crate::world::{ANSWER, World, spec, trunk};
+use crate::world::{World, spec, trunk};
 use bellwire::id::SessionId;
 use bellwire::sip::interface::{Command, Event};
 use bellwire::sip::message::Name;
@@ -10,12 +10,7 @@ use bellwire::sip::message::Name;
 /// A confirmed incoming call; gives its Replaces value without flags.
 fn confirmed(world: &mut World) -> (SessionId, Side, String) {
     let mut side = Side::caller("first");
-    world.send(&side.invite());
-    world.wait("SIP/2.0 100");
-    let session = world.incoming();
-    world.command(Command::Answer { session, sdp: ANSWER.to_vec() });
-    let ok = world.wait("SIP/2.0 200");
-    side.confirm(&ok);
+    let (session, ok) = world.answer(&mut side);
     world.send(&side.request("ACK", "", ""));
     world.run(secs(1));
     let value = format!("{};to-tag={};from-tag=far-first", side.call_id, ok.to_tag());

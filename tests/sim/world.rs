@@ -4,7 +4,7 @@
 //! and the endpoint by commands; [`World::finish`] runs until nothing is left to happen and checks
 //! what must hold after every call.
 
-use crate::carrier::Inbox;
+use crate::carrier::{Inbox, Received, Side};
 use crate::clock::{origin, secs};
 use crate::net::{Delivery, Faults, Net, Packet, seed_of};
 use bellwire::id::SessionId;
@@ -353,6 +353,17 @@ impl World {
         let last = self.us.events.iter().rev();
         let mut ids = last.filter(|(_, _, event)| matches!(event, Event::Incoming(_)));
         ids.next().expect("an incoming call").1
+    }
+
+    /// Lets this side call and answers it; its 200 is confirmed next by an ACK of the scenario's.
+    pub fn answer(&mut self, side: &mut Side) -> (SessionId, Received) {
+        self.send(&side.invite());
+        self.wait("SIP/2.0 100");
+        let session = self.incoming();
+        self.command(Command::Answer { session, sdp: ANSWER.to_vec() });
+        let ok = self.wait("SIP/2.0 200");
+        side.confirm(&ok);
+        (session, ok)
     }
 
     /// Runs until nothing is left to happen, and checks what must hold after every call.

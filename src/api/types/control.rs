@@ -4,7 +4,7 @@ use super::create::{headers, sip_uri};
 use super::fields::{Faults, Object, clip, parse};
 use crate::api::error::{Code, Problem};
 use crate::call::control::{
-    BridgeWish, DtmfMethod, DtmfWish, MuteDirection, OnPeerHangup, TransferWish, Wish,
+    BridgeWish, DtmfMethod, DtmfWish, MuteDirection, OnPeerHangup, PARTY_RINGS, TransferWish, Wish,
 };
 use crate::call::record::TransferMode;
 use crate::call::target::{is_e164, is_sip};
@@ -12,8 +12,6 @@ use crate::id::CallId;
 use serde_json::Map;
 use std::time::Duration;
 
-/// How long the target of a transfer may ring, in seconds, unless stated.
-const RING: u32 = 45;
 /// Digits of one request.
 const DIGITS_MAX: usize = 128;
 /// Longest reason phrase, in characters.
@@ -61,12 +59,11 @@ pub fn parse_transfer(bytes: &[u8], strict: bool) -> Result<TransferBody, Proble
         (TransferMode::Attended, true) | (_, false) => {}
     }
     let headers = headers(&mut read, &mut faults);
-    let timeout = read.integer(&mut faults, "timeout", 5..=180).unwrap_or(RING);
+    let timeout = ring(&mut read, &mut faults);
     let on_peer_hangup = policy(&mut read, &mut faults, OnPeerHangup::Hangup);
     read.finish(&mut faults, strict);
     faults.into_result()?;
     let (to, is_sip) = to.unwrap_or_default();
-    let timeout = Duration::from_secs(u64::from(timeout));
     let wish = TransferWish { to, mode, replaces, headers, timeout, on_peer_hangup };
     Ok(TransferBody { wish, is_sip })
 }
@@ -173,17 +170,20 @@ pub(super) fn target(read: &mut Object<'_>, faults: &mut Faults) -> Option<(Stri
     None
 }
 
+/// `timeout`: how long the party may ring.
+pub(super) fn ring(read: &mut Object<'_>, faults: &mut Faults) -> Duration {
+    let asked = read.integer(faults, "timeout", 5..=180);
+    asked.map_or(PARTY_RINGS, |seconds| Duration::from_secs(u64::from(seconds)))
+}
+
 fn mode(read: &mut Object<'_>, faults: &mut Faults) -> TransferMode {
-    match read.text(faults, "mode", Code::InvalidRequest) {
-        None | Some("blind") => TransferMode::Blind,
-        Some("attended") => TransferMode::Attended,
-        Some("bridge") => TransferMode::Bridge,
-        Some(_) => {
-            let detail = "mode must be blind, attended or bridge";
-            faults.add(Code::InvalidRequest, "/mode", "enum", detail);
-            TransferMode::Blind
-        }
+    let name = read.text(faults, "mode", Code::InvalidRequest);
+    let mode = name.map_or(Some(TransferMode::Blind), TransferMode::by_name);
+    if mode.is_none() {
+        let detail = "mode must be blind, attended or bridge";
+        faults.add(Code::InvalidRequest, "/mode", "enum", detail);
     }
+    mode.unwrap_or(TransferMode::Blind)
 }
 
 fn method(read: &mut Object<'_>, faults: &mut Faults) -> DtmfMethod {

@@ -98,11 +98,9 @@ pub enum Fault {
     Signature,
 }
 
-/// How a call stands after the examination.
+/// How a call stands that is not verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Signed, by somebody whom we trust, for this call.
-    Valid,
     /// Signed wrongly.
     Invalid,
     /// Not signed.

@@ -1,6 +1,7 @@
 //! Scenarios of conversations, each a script of inputs and what the core makes of it.
 
 mod call;
+mod ends;
 mod property;
 mod replay;
 mod scenarios;

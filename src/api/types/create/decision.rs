@@ -5,7 +5,7 @@
 
 use super::{CreateContext, RequestedContent, agent, audio, from, metadata, seconds, stream, tts};
 use crate::api::error::{Code, Problem};
-use crate::api::types::control::target;
+use crate::api::types::control::{ring, target};
 use crate::api::types::fields::{Faults, Object, clip, parse};
 use crate::call::control::DialWish;
 use serde_json::{Map, Value};
@@ -13,8 +13,6 @@ use std::time::Duration;
 
 /// The actions that a webhook may name.
 const ACTIONS: &str = "answer, say, play, stream, agent, dial, ring or reject";
-/// How long the party of `dial` may ring, unless stated.
-const DIAL_SECONDS: u32 = 45;
 /// Most characters of a reason phrase.
 const REASON_MAX: usize = 128;
 
@@ -128,7 +126,7 @@ fn dial(read: &mut Object<'_>, faults: &mut Faults) -> Option<Decided> {
     let to = target(read, faults);
     let from = from(read, faults);
     let trunk = read.text(faults, "trunk", Code::InvalidRequest).map(str::to_owned);
-    let timeout = seconds(read.integer(faults, "timeout", 5..=180).unwrap_or(DIAL_SECONDS));
+    let timeout = ring(read, faults);
     let otherwise = read.integer(faults, "sipCode", 400..=699);
     let otherwise = otherwise.and_then(|code| u16::try_from(code).ok());
     let (to, _) = to?;

@@ -1,7 +1,7 @@
 //! The command `transfer`: what it takes is what `POST …/transfer` takes.
 
 use super::{Fields, Wrong, call, clip, policy};
-use crate::call::control::{OnPeerHangup, TransferWish};
+use crate::call::control::{OnPeerHangup, PARTY_RINGS, TransferWish};
 use crate::call::record::TransferMode;
 use crate::call::target::{
     HEADERS_MAX, SipUriFault, check_sip_uri, is_e164, is_own_header, is_sip,
@@ -9,29 +9,21 @@ use crate::call::target::{
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// How long the target may ring, unless stated.
-const SECONDS: u64 = 45;
-
 /// Reads it. Whether the client may call SIP URIs is the session's to know.
 pub(super) fn transfer(fields: Fields) -> Result<TransferWish, Wrong> {
     let to = target(fields.to)?;
-    let mode = match fields.mode.as_deref() {
-        None | Some("blind") => TransferMode::Blind,
-        Some("attended") => TransferMode::Attended,
-        Some("bridge") => TransferMode::Bridge,
-        Some(_) => return Err(invalid("mode must be blind, attended or bridge")),
-    };
+    let mode = fields.mode.as_deref().map_or(Some(TransferMode::Blind), TransferMode::by_name);
+    let mode = mode.ok_or_else(|| invalid("mode must be blind, attended or bridge"))?;
     let replaces = match (mode, fields.replaces_call_id) {
         (TransferMode::Attended, id) => Some(call("replaces_call_id", id)?),
         (_, Some(_)) => return Err(invalid("replaces_call_id is for mode attended")),
         (_, None) => None,
     };
     let headers = headers(fields.headers.unwrap_or_default())?;
-    let timeout = fields.timeout.unwrap_or(SECONDS);
-    if !(5..=180).contains(&timeout) {
+    let timeout = fields.timeout.map_or(PARTY_RINGS, Duration::from_secs);
+    if !(5..=180).contains(&timeout.as_secs()) {
         return Err(invalid("timeout must be 5 to 180 seconds"));
     }
-    let timeout = Duration::from_secs(timeout);
     let on_peer_hangup = policy(fields.on_peer_hangup.as_deref(), OnPeerHangup::Hangup)?;
     Ok(TransferWish { to, mode, replaces, headers, timeout, on_peer_hangup })
 }
