@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  asap    datagrams ─> media::receive ─> capture ring ─> samples at their positions
-//!  paced   datagrams ─> media::receive ─> capture ring ─> media::pace ─> samples every 20 ms
+//!  paced   packets ─> media::jitter ─> concealment ─> media::pace ─> samples every 5 ms
 //!  fixed   packets that are later than the buffer is long are concealed as Appendix I does
 //! ```
 
@@ -11,7 +11,7 @@ use super::material::FRAME;
 use bellwire::audio::codec::{Codec as _, CodecId, g711::Pcmu};
 use bellwire::audio::rate::SampleRate;
 use bellwire::media::interface::{FrameKind, JitterSpec, MediaParams};
-use bellwire::media::pace::{Pace, PaceSpec};
+use bellwire::media::pace::PaceSpec;
 use bellwire::media::playout::Events;
 use bellwire::media::receive::Receive;
 use bellwire::media::ring::{self, CaptureReader};
@@ -22,10 +22,10 @@ use bellwire::sdp::Accepts;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+#[path = "../../tests/audio/listener.rs"]
+mod listener;
+
 const PTIME_US: u64 = 20_000;
-/// How long a clocked listener stays when nothing comes any more.
-const TAIL_US: u64 = 200_000;
-const SAMPLES_PER_MS: u64 = 8;
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5_000);
 
 /// The defaults of `[jitter]`.
@@ -131,8 +131,7 @@ fn receive(
     samples: &[i16],
     fates: &[Option<u64>],
     jitter: JitterSpec,
-    beat_us: Option<u64>,
-    mut take: impl FnMut(u64, Instant, &mut CaptureReader),
+    mut take: impl FnMut(u64, &mut CaptureReader),
 ) {
     let start = Instant::now();
     let mut payload = vec![0; samples.len()];
@@ -141,12 +140,12 @@ fn receive(
     let after = |us: u64| start + Duration::from_micros(us);
     let arrivals = arrivals(fates);
     let end_us = fates.len() as u64 * PTIME_US + 1_000_000;
-    let (mut next, mut beat) = (0, beat_us.map(|_| 0));
+    let mut next = 0;
     loop {
         let packet = arrivals.get(next).map(|(at, _)| *at);
         let deadline = caller.receive.deadline();
         let deadline = deadline.map(|at| at.saturating_duration_since(start).as_micros() as u64);
-        let Some(at) = [packet, deadline, beat].into_iter().flatten().min() else { break };
+        let Some(at) = [packet, deadline].into_iter().flatten().min() else { break };
         if at > end_us {
             break;
         }
@@ -155,12 +154,10 @@ fn receive(
             let number = arrivals[next].1;
             caller.deliver(now, number, &payload[number * FRAME..(number + 1) * FRAME]);
             next += 1;
-        } else if deadline == Some(at) {
-            caller.receive.poll(now, &caller.stats, &mut caller.events);
         } else {
-            beat = beat.zip(beat_us).map(|(beat, every)| beat + every);
+            caller.receive.poll(now, &caller.stats, &mut caller.events);
         }
-        take(at, now, &mut caller.capture);
+        take(at, &mut caller.capture);
     }
 }
 
@@ -172,7 +169,7 @@ pub fn asap(samples: &[i16], fates: &[Option<u64>]) -> Heard {
 /// The same with other settings.
 pub fn asap_with(samples: &[i16], fates: &[Option<u64>], jitter: JitterSpec) -> Heard {
     let mut heard = Heard { samples: Vec::new(), concealed: 0, delays_ms: Vec::new() };
-    receive(samples, fates, jitter, None, |at, _, capture| {
+    receive(samples, fates, jitter, |at, capture| {
         let mut frame = Vec::new();
         while let Some(header) = capture.pop(&mut frame) {
             let from = header.position as usize;
@@ -193,33 +190,14 @@ pub fn asap_with(samples: &[i16], fates: &[Option<u64>], jitter: JitterSpec) -> 
     heard
 }
 
-/// Our receive path as a person hears it, who takes 20 ms at a time.
+/// Our receive path as a person hears it, with the mean delay in place of each packet's.
 pub fn paced(samples: &[i16], fates: &[Option<u64>], spec: PaceSpec) -> Heard {
-    let mut heard = Heard { samples: Vec::new(), concealed: 0, delays_ms: Vec::new() };
-    let mut pace = Pace::new(SampleRate::HZ_8000, spec);
-    let (mut begun, mut next_pull) = (false, 0);
-    let talk_us = fates.len() as u64 * PTIME_US;
-    receive(samples, fates, JITTER, Some(PTIME_US), |at, now, capture| {
-        let mut frame = Vec::new();
-        while let Some(header) = capture.pop(&mut frame) {
-            pace.push(now, header, &frame);
-            frame.clear();
-            begun = true;
-        }
-        // The tail is let out, and not counted: nothing comes any more.
-        if begun && at >= next_pull && at % PTIME_US == 0 && at < talk_us + TAIL_US {
-            next_pull = at + PTIME_US;
-            let mut out = [0; FRAME];
-            pace.pull(now, &mut out);
-            heard.samples.extend_from_slice(&out);
-            if at < talk_us {
-                let report = pace.report(now);
-                heard.concealed = report.concealed_ms * SAMPLES_PER_MS;
-                heard.delays_ms.push(report.delay_ms as f64);
-            }
-        }
-    });
-    heard
+    let late = |fate: &Option<u64>| fate.map(|us| u32::try_from(us).unwrap_or(u32::MAX));
+    let fates: Vec<Option<u32>> = fates.iter().map(late).collect();
+    let heard = listener::paced(samples, &fates, spec);
+    let concealed = heard.concealed / 100.0 * heard.samples.len() as f64;
+    let (samples, delays_ms) = (heard.samples, vec![heard.delay_ms]);
+    Heard { samples, concealed: concealed as u64, delays_ms }
 }
 
 fn agreement() -> MediaParams {

@@ -2,7 +2,7 @@
 
 use crate::chart::{Axis, COLORS, Panel, Series};
 use crate::network::Trace;
-use crate::receiver::{Heard, asap_with};
+use crate::receiver::{Heard, asap_with, paced};
 use crate::report::Report;
 use crate::score::Scorer;
 use crate::traces::{Outcome, outcome};
@@ -10,9 +10,6 @@ use anyhow::Result;
 use bellwire::media::interface::JitterSpec;
 use bellwire::media::pace::PaceSpec;
 use std::time::Duration;
-
-#[path = "../../tests/audio/listener.rs"]
-mod listener;
 
 /// Waits that do not adapt, in ms.
 const HOLE_WAITS_MS: [u64; 6] = [10, 20, 40, 60, 80, 120];
@@ -66,16 +63,6 @@ pub fn report(
         row(report, &format!("{min}, {start}, {max} ms"), &outcomes, whole);
     }
     Ok(())
-}
-
-/// A listener at an even pace.
-fn paced(samples: &[i16], fates: &[Option<u64>], spec: PaceSpec) -> Heard {
-    let late = |fate: &Option<u64>| fate.map(|us| u32::try_from(us).unwrap_or(u32::MAX));
-    let fates: Vec<Option<u32>> = fates.iter().map(late).collect();
-    let heard = listener::paced(samples, &fates, spec);
-    let concealed = heard.concealed / 100.0 * heard.samples.len() as f64;
-    let (samples, delays_ms) = (heard.samples, vec![heard.delay_ms]);
-    Heard { samples, concealed: concealed as u64, delays_ms }
 }
 
 fn all(
