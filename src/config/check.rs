@@ -201,6 +201,9 @@ fn media(config: &Config, reader: &mut Reader<'_>) {
     } else if !(jitter.paced_min..=jitter.paced_max).contains(&jitter.paced_start) {
         reader.error_at("jitter.paced_start", "is not between paced_min and paced_max");
     }
+    if config.playout.start > config.playout.start_max {
+        reader.error_at("playout.start", "must not be above start_max");
+    }
     if config.playout.high_water <= config.playout.low_water {
         reader.error_at("playout.high_water", "must be above low_water");
     }

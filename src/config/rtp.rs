@@ -154,11 +154,20 @@ section! {
         /// A minute holds a long answer of a speech engine that is faster than real time. More lets a
         /// client stall longer, for 16 kB a second and call, and has more to throw away on a clear.
         buffer: Duration ["1s"..="10m"] = "60s", Call;
+        /// How much of a client's sound must be there before it begins to play; a frame at least.
+        ///
+        /// 20 ms answer soonest: a client that sends a frame at a time is heard with the next packet,
+        /// and one gap of 20 ms is what its jitter costs. 40 ms or more hide that gap, and delay every
+        /// answer as much.
+        start: Duration ["0ms"..="500ms"] = "20ms", Call;
+        /// What `start` grows to, by 20 ms each, while gaps follow each other within 10 s.
+        ///
+        /// More helps a client that is slower than its sound: fewer, longer gaps.
+        start_max: Duration ["0ms"..="1s"] = "100ms", Call;
         /// With `playout=live`: how far a client's sound may be ahead of what the caller hears.
         ///
         /// More of it is caught up with, in pauses first. A shorter lead answers sooner, and runs dry
-        /// more often when the client's frames come unevenly; 60 ms is what the start of sound waits
-        /// for at most.
+        /// more often when the client's frames come unevenly.
         live_lead: Duration ["20ms"..="2s"] = "60ms", Call;
         /// With `playout=live`: how much may be queued before what comes is dropped.
         ///

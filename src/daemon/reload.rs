@@ -172,7 +172,7 @@ impl Shared {
         if let Some(api) = self.api.get() {
             api.set_create_defaults(setup::create_defaults(config));
         }
-        self.parts.media.set_jitter(setup::jitter(config));
+        self.parts.media.set_timing(setup::jitter(config), setup::start(config));
         self.parts.set_terms(setup::terms(config, agents));
     }
 }

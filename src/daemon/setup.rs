@@ -313,6 +313,11 @@ pub(super) fn jitter(config: &Config) -> JitterSpec {
     }
 }
 
+/// When sound that comes begins to play.
+pub(super) fn start(config: &Config) -> StartRule {
+    StartRule { enough: config.playout.start, enough_max: config.playout.start_max }
+}
+
 /// The media threads' setup.
 pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
     let rtp = &config.rtp;
@@ -323,7 +328,7 @@ pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
         workers: rtp.workers as usize,
         dscp: rtp.dscp,
         jitter: jitter(config),
-        start: StartRule::default(),
+        start: start(config),
         legs_max: config.limits.max_calls as usize + SPARE_LEGS,
         playout: RING,
         capture: RING,

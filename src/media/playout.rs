@@ -1,7 +1,7 @@
 //! What the next frame toward the carrier sounds like: the send side of a leg, before coding.
 //!
 //! ```text
-//!            40 ms queued, End ahead, or waited            ring short at an announced end
+//!            enough queued, End ahead, or waited           ring short at an announced end
 //!   silent ────────────────────────────────────> playing ──────────────────────────────> silent
 //!     ^                                           │   ^ │
 //!     │ Clear: 5 ms fade, then nothing     ring short │ └ Pause, hold, digits: go on with a fade-in
@@ -36,33 +36,30 @@ const CLEARS: usize = 16;
 const FADE: Duration = Duration::from_millis(5);
 /// A last piece shorter than a frame waits this long for more.
 const TRAILING: Duration = Duration::from_millis(40);
-/// What an underrun adds to the start threshold.
+/// What an underrun soon after another adds to the start threshold.
 const LEARN: Duration = Duration::from_millis(20);
-/// How long without an underrun takes the same off again.
+/// How soon that is; and how long without an underrun takes the same off again.
 const FORGET: Duration = Duration::from_secs(10);
+/// How much longer than it takes to gather enough is waited for it.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// A gap longer than this is a pause of the speaker: it teaches nothing about the network.
 const GAP_LEARNT_MAX: Duration = Duration::from_secs(1);
 
 /// When sound that arrives in an empty playout ring begins to play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartRule {
-    /// At once when this much is queued, or the end is announced.
+    /// At once when this much, and a frame, is queued, or the end is announced; 20 ms later in any
+    /// case.
     pub enough: Duration,
-    /// After this long in any case.
-    pub wait: Duration,
-    /// What `wait` may grow to after underruns; `enough` grows by as much.
-    pub wait_max: Duration,
+    /// What it may grow to while underruns follow each other.
+    pub enough_max: Duration,
 }
 
 impl Default for StartRule {
-    /// Two frames hide the jitter of a client that sends one frame at a time; a client that sends
-    /// ahead is not delayed at all.
+    /// Nothing waits that need not. A client that sends a frame at a time pays for its jitter once:
+    /// the frame that came too late for its packet leaves with the next, and so do all behind it.
     fn default() -> Self {
-        Self {
-            enough: Duration::from_millis(40),
-            wait: Duration::from_millis(60),
-            wait_max: Duration::from_millis(120),
-        }
+        Self { enough: Duration::from_millis(20), enough_max: Duration::from_millis(100) }
     }
 }
 
@@ -379,9 +376,10 @@ impl Playout {
         let frame_time = self.rate.duration_of(frame as u64);
         // The next chance is a frame away: starting then must not be later than allowed.
         let waited = |since: Instant| now.saturating_duration_since(since) + frame_time;
+        let enough = self.rule.enough + self.learnt;
         self.end.is_some_and(|end| end > self.reader.position())
-            || self.rate.duration_of(queued as u64) >= self.rule.enough + self.learnt
-            || waited(gathering.since) >= self.rule.wait + self.learnt
+            || (queued >= frame && self.rate.duration_of(queued as u64) >= enough)
+            || waited(gathering.since) >= enough.max(frame_time) + PATIENCE
             || (queued < frame && waited(gathering.grown) >= TRAILING)
     }
 
@@ -389,9 +387,11 @@ impl Playout {
         if self.rate.duration_of(gap.into()) > GAP_LEARNT_MAX {
             return;
         }
-        let most = self.rule.wait_max.saturating_sub(self.rule.wait);
-        self.learnt = (self.learnt + LEARN).min(most);
-        self.learnt_at = Some(now);
+        // The first one has moved the sound by a frame already, which may be all it needs.
+        if self.learnt_at.replace(now).is_some() {
+            let most = self.rule.enough_max.saturating_sub(self.rule.enough);
+            self.learnt = (self.learnt + LEARN).min(most);
+        }
     }
 
     fn forget(&mut self, now: Instant) {

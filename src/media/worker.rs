@@ -262,7 +262,7 @@ pub struct MediaPool {
     ports: Arc<Mutex<PortPool>>,
     next_id: AtomicU64,
     /// Of legs that are opened from here on.
-    jitter: Mutex<JitterSpec>,
+    timing: Mutex<(JitterSpec, StartRule)>,
     ledger: Arc<Ledger>,
 }
 
@@ -277,9 +277,9 @@ impl MediaPool {
         let workers = if spec.workers == 0 { cores } else { spec.workers };
         // Legs leave unevenly: any thread may come to hold all of them.
         let seats = spec.legs_max.max(1);
-        let jitter = Mutex::new(spec.jitter);
+        let timing = Mutex::new((spec.jitter, spec.start));
         let mut pool = Self {
-            jitter,
+            timing,
             ledger: Arc::default(),
             spec,
             desks: Vec::with_capacity(workers),
@@ -324,9 +324,10 @@ impl MediaPool {
         opened
     }
 
-    /// How long legs that are opened later wait for late packets; others go on as they are.
-    pub fn set_jitter(&self, jitter: JitterSpec) {
-        *lock(&self.jitter) = jitter;
+    /// How long legs that are opened later wait for late packets, and for sound before they play;
+    /// others go on as they are.
+    pub fn set_timing(&self, jitter: JitterSpec, start: StartRule) {
+        *lock(&self.timing) = (jitter, start);
     }
 
     /// Counts of legs and ports.
@@ -502,13 +503,14 @@ impl MediaPool {
     }
 
     fn config(&self, setup: LegSetup) -> LegConfig {
+        let (jitter, start) = *lock(&self.timing);
         LegConfig {
             codecs: setup.codecs,
             rate: setup.rate,
             cname: setup.cname,
             seed: setup.seed,
-            jitter: *lock(&self.jitter),
-            start: self.spec.start,
+            jitter,
+            start,
             playout: self.spec.playout,
             capture: self.spec.capture,
             send: setup.send,

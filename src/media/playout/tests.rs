@@ -23,10 +23,14 @@ impl Rig {
     }
 
     fn with_room(capacity: usize) -> Self {
+        Self::with_rule(capacity, StartRule::default())
+    }
+
+    fn with_rule(capacity: usize, rule: StartRule) -> Self {
         let (writer, reader) = ring::playout(capacity);
         let rate = SampleRate::HZ_8000;
         Self {
-            playout: Playout::new(reader, capacity, rate, StartRule::default()),
+            playout: Playout::new(reader, capacity, rate, rule),
             writer,
             stats: LegStats::default(),
             events: Events::default(),
@@ -131,10 +135,8 @@ fn late_bursts_cost_one_gap_and_then_no_more() {
 }
 
 #[test]
-fn steady_frames_start_with_the_second_and_keep_flowing() {
+fn steady_frames_wait_for_nothing() {
     let mut rig = Rig::new();
-    rig.push(FRAME);
-    assert!(silent(&rig.tick()));
     for n in 0..100 {
         rig.push(FRAME);
         assert_eq!(rig.tick(), sound(n * 160, FRAME));
@@ -142,12 +144,33 @@ fn steady_frames_start_with_the_second_and_keep_flowing() {
 }
 
 #[test]
-fn little_sound_waits_60_ms_at_most() {
-    let mut rig = Rig::new();
+fn too_little_sound_waits_20_ms_beyond_the_threshold_at_most() {
+    let ms = Duration::from_millis;
+    let rule = StartRule { enough: ms(40), enough_max: ms(40) };
+    let mut rig = Rig::with_rule(16_000, rule);
     rig.push(200);
     assert!(silent(&rig.tick()));
     assert!(silent(&rig.tick()));
     assert_eq!(rig.tick(), sound(0, FRAME), "40 ms after it was seen: the next tick is too late");
+}
+
+#[test]
+fn a_client_whose_frames_come_late_now_and_then_pays_with_one_frame() {
+    // Every tenth frame comes 9 ms late, of which 4 are too much for its packet.
+    let mut rig = Rig::new();
+    let origin = rig.now;
+    let due = |n: u32| TICK * n + Duration::from_millis(if n % 10 == 9 { 9 } else { 0 });
+    rig.now += Duration::from_millis(5);
+    let mut frames = 0;
+    while rig.writer.position() < 500 * FRAME as u64 || rig.writer.queued() > 0 {
+        while frames < 500 && rig.now >= origin + due(frames) {
+            rig.push(FRAME);
+            frames += 1;
+        }
+        assert!(rig.writer.queued() <= 2 * FRAME, "{} samples ahead", rig.writer.queued());
+        rig.tick();
+    }
+    assert_eq!(rig.events(), [Event::Underrun { samples: 160 }]);
 }
 
 #[test]
@@ -249,9 +272,9 @@ fn underruns_teach_a_longer_start_and_ten_good_seconds_forget_it() {
         rig.tick();
         ticks
     };
-    // 40 ms play at once until the first gap; then 40 ms are not enough, but more waiting is.
-    let first: Vec<_> = (0..5).map(|_| wait(&mut rig)).collect();
-    assert_eq!(first, [0, 0, 3, 4, 5]);
+    // 40 ms play at once; with the third gap in a row they are enough only just, then no more.
+    let waits: Vec<_> = (0..7).map(|_| wait(&mut rig)).collect();
+    assert_eq!(waits, [0, 0, 0, 0, 3, 4, 5]);
     rig.playout.end_at(rig.writer.position());
     for _ in 0..1600 {
         rig.tick();
