@@ -11,10 +11,11 @@
 //! it is let go. Does not touch the socket.
 
 use super::budget::Budget;
-use super::options::{Listen, Protocol, Settings};
+use super::dialect::{self, Dialect, Heard};
+use super::options::{Listen, Settings};
 use super::outlet::Outlet;
-use super::seat::{CloseCode, Outgoing, StreamRights};
-use super::wire::{self, Stamp, Told};
+use super::seat::{CloseCode, Incoming, Outgoing, StreamRights};
+use super::wire::{Stamp, Told};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -52,8 +53,8 @@ const OCTETS_PER_S: u32 = 4 << 20;
 struct Farewell {
     code: CloseCode,
     reason: &'static str,
-    /// Text that goes behind the last frame.
-    texts: VecDeque<String>,
+    /// What goes behind the last frame.
+    last: VecDeque<Outgoing>,
     give_up_at: Instant,
     closed: bool,
 }
@@ -66,15 +67,18 @@ pub(super) struct Client {
     pub(super) rights: StreamRights,
     /// Caller audio, if it listens.
     pub(super) outlet: Option<Outlet>,
-    /// The rest of a binary message that is being decoded.
+    /// What of its last message has not been taken up.
+    pub(super) heard: VecDeque<Heard>,
+    /// The rest of its audio that is being decoded.
     pub(super) pending: Bytes,
     /// Nothing is read before this.
     pub(super) mute_until: Option<Instant>,
     /// When `stats` is due, if the client wishes it.
     pub(super) stats_at: Option<Instant>,
     attached_at: Instant,
+    dialect: Box<dyn Dialect>,
     seq: u64,
-    texts: VecDeque<String>,
+    texts: VecDeque<Outgoing>,
     text_octets: usize,
     farewell: Option<Farewell>,
     ping_at: Instant,
@@ -102,10 +106,12 @@ impl Client {
             settings,
             rights,
             outlet,
+            heard: VecDeque::new(),
             pending: Bytes::new(),
             mute_until: None,
             stats_at: None,
             attached_at: now,
+            dialect: dialect::open(settings.protocol),
             seq: 0,
             texts: VecDeque::new(),
             text_octets: 0,
@@ -120,6 +126,16 @@ impl Client {
         }
     }
 
+    /// Reads a message into [`Self::heard`].
+    pub(super) fn read(&mut self, message: Incoming) {
+        self.dialect.read(message, &mut self.heard);
+    }
+
+    /// Longest text message that it may send, in octets.
+    pub(super) fn text_max(&self) -> usize {
+        self.dialect.text_max()
+    }
+
     /// Queues a message; a client that lets too many pile up is let go.
     pub(super) fn tell(&mut self, told: &Told, now: Moment) {
         self.tell_as_of(told, now, now.unix_ms);
@@ -130,9 +146,11 @@ impl Client {
         if self.farewell.is_some() {
             return;
         }
-        let Some(text) = self.encode(told, now.at, unix_ms) else { return };
-        self.text_octets += text.len();
-        self.texts.push_back(text);
+        let before = self.texts.len();
+        let stamp = self.stamp(now.at, unix_ms);
+        self.dialect.tell(told, stamp, &mut self.texts);
+        self.seq += u64::from(self.texts.len() > before);
+        self.text_octets += self.texts.iter().skip(before).map(Outgoing::octets).sum::<usize>();
         if self.texts.len() > TEXTS_MAX || self.text_octets > TEXT_OCTETS_MAX {
             self.texts.clear();
             self.text_octets = 0;
@@ -159,8 +177,12 @@ impl Client {
 
     /// Ends the conversation in order: all frames, then `last`, then close 1000.
     pub(super) fn finish(&mut self, last: &[Told], now: Moment) {
-        let encoded = last.iter().filter_map(|told| self.encode(told, now.at, now.unix_ms));
-        let texts = encoded.collect();
+        let mut texts = VecDeque::new();
+        for told in last {
+            let stamp = self.stamp(now.at, now.unix_ms);
+            self.dialect.tell(told, stamp, &mut texts);
+            self.seq += 1;
+        }
         if let Some(outlet) = &mut self.outlet {
             outlet.finish();
         }
@@ -173,7 +195,7 @@ impl Client {
     }
 
     /// The next message for the socket, while there is one.
-    pub(super) fn next_message(&mut self) -> Option<Outgoing> {
+    pub(super) fn next_message(&mut self, now: Moment) -> Option<Outgoing> {
         if self.farewell.as_ref().is_some_and(|farewell| farewell.closed) {
             return None;
         }
@@ -181,22 +203,19 @@ impl Client {
             return Some(Outgoing::Ping);
         }
         if let Some(text) = self.texts.pop_front() {
-            self.text_octets -= text.len();
-            return Some(Outgoing::Text(text));
+            self.text_octets -= text.octets();
+            return Some(text);
         }
-        if let Some(outlet) = &mut self.outlet
-            && let Some(frame) = outlet.next_frame()
-        {
-            return Some(Outgoing::Binary(frame));
+        if let Some(frame) = self.outlet.as_mut().and_then(Outlet::next_frame) {
+            return Some(self.frame(frame, now));
+        }
+        self.farewell.as_ref()?;
+        if let Some(frame) = self.outlet.as_mut().and_then(Outlet::last_frame) {
+            return Some(self.frame(frame, now));
         }
         let farewell = self.farewell.as_mut()?;
-        if let Some(outlet) = &mut self.outlet
-            && let Some(frame) = outlet.last_frame()
-        {
-            return Some(Outgoing::Binary(frame));
-        }
-        if let Some(text) = farewell.texts.pop_front() {
-            return Some(Outgoing::Text(text));
+        if let Some(text) = farewell.last.pop_front() {
+            return Some(text);
         }
         farewell.closed = true;
         Some(Outgoing::Close(farewell.code, farewell.reason))
@@ -220,7 +239,9 @@ impl Client {
 
     /// Whether the next message may be read.
     pub(super) fn may_read(&self, now: Instant) -> bool {
-        self.pending.is_empty() && self.mute_until.is_none_or(|until| until <= now)
+        self.pending.is_empty()
+            && self.heard.is_empty()
+            && self.mute_until.is_none_or(|until| until <= now)
     }
 
     /// Does what is due; `false` when the client must be given up.
@@ -253,25 +274,25 @@ impl Client {
         &mut self,
         code: CloseCode,
         reason: &'static str,
-        texts: VecDeque<String>,
+        last: VecDeque<Outgoing>,
         now: Instant,
     ) {
         self.pending = Bytes::new();
+        self.heard.clear();
         if self.farewell.is_none() {
             let give_up_at = now + CLOSE_WITHIN;
-            self.farewell = Some(Farewell { code, reason, texts, give_up_at, closed: false });
+            self.farewell = Some(Farewell { code, reason, last, give_up_at, closed: false });
         }
     }
 
-    fn encode(&mut self, told: &Told, now: Instant, unix_ms: i64) -> Option<String> {
-        match self.settings.protocol {
-            Protocol::Bare => wire::encode_bare(told, unix_ms),
-            Protocol::Native => {
-                self.seq += 1;
-                let t_ms = now.duration_since(self.attached_at).as_millis();
-                let t_ms = u64::try_from(t_ms).unwrap_or(u64::MAX);
-                Some(wire::encode(told, Stamp { seq: self.seq, t_ms, unix_ms }))
-            }
-        }
+    fn frame(&mut self, octets: Bytes, now: Moment) -> Outgoing {
+        let stamp = self.stamp(now.at, now.unix_ms);
+        self.dialect.frame(octets, stamp)
+    }
+
+    /// For what is told next.
+    fn stamp(&self, now: Instant, unix_ms: i64) -> Stamp {
+        let t_ms = now.duration_since(self.attached_at).as_millis();
+        Stamp { seq: self.seq + 1, t_ms: u64::try_from(t_ms).unwrap_or(u64::MAX), unix_ms }
     }
 }

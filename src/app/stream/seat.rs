@@ -42,6 +42,18 @@ pub enum Outgoing {
     Close(CloseCode, &'static str),
 }
 
+impl Outgoing {
+    /// Its length in octets, for what is bounded.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(octets) => octets.len(),
+            Self::Ping | Self::Close(..) => 0,
+        }
+    }
+}
+
 /// Why the server ends a stream, by the code of its close frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]

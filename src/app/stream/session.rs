@@ -22,9 +22,9 @@ mod words;
 use super::StreamSpec;
 use super::client::{Client, Moment};
 use super::inlet::{Inlet, Note};
-use super::options::{Listen, Protocol, Settings, StreamOptions};
+use super::options::{Listen, Settings, StreamOptions};
 use super::seat::{CloseCode, Incoming, Outgoing, SocketError, StreamRights};
-use super::wire::{CommandId, TEXT_MAX, Told, warning};
+use super::wire::{CommandId, Told, warning};
 use crate::app::hearing::Hearing;
 use crate::app::line::Line;
 use crate::app::playout::{Fact, Name, PlayoutQueue};
@@ -315,9 +315,7 @@ impl Session {
         let mut client = Client::new(settings, rights, leg_rate, now.at);
         client.outlet = client.outlet.map(|o| o.levelled(level.outward(&asked, leg_rate)));
         let listening = client.outlet.is_some();
-        if settings.protocol == Protocol::Native {
-            client.tell(&Told::Start(Box::new(self.start_message(&settings))), now);
-        }
+        client.tell(&Told::Start(Box::new(self.start_message(&settings))), now);
         for Past { told, unix_ms } in &self.history {
             client.tell_as_of(told, now, *unix_ms);
         }
@@ -339,21 +337,21 @@ impl Session {
     ) {
         let Some(client) = &mut self.client else { return };
         match incoming {
-            Some(Ok(Incoming::Text(text))) if text.len() > TEXT_MAX => {
-                client.close(CloseCode::TooBig, "text is limited to 256 KiB", now.at);
+            Some(Ok(Incoming::Text(text))) if text.len() > client.text_max() => {
+                client.close(CloseCode::TooBig, "the text message is too long", now.at);
             }
-            Some(Ok(Incoming::Text(text))) => {
-                let muted = client.hear(text.len(), true, now.at);
+            Some(Ok(message)) => {
+                let (octets, is_text) = match &message {
+                    Incoming::Text(text) => (text.len(), true),
+                    Incoming::Binary(octets) => (octets.len(), false),
+                    Incoming::Alive => (0, false),
+                };
+                let muted = client.hear(octets, is_text, now.at);
+                if !client.is_closing() {
+                    client.read(message);
+                }
                 self.warn_of_pace(muted, now);
-                self.on_text(&text, now);
-            }
-            Some(Ok(Incoming::Binary(octets))) => {
-                let muted = client.hear(octets.len(), false, now.at);
-                self.warn_of_pace(muted, now);
-                self.on_binary(octets, now);
-            }
-            Some(Ok(Incoming::Alive)) => {
-                client.hear(0, false, now.at);
+                self.take_heard(now);
             }
             Some(Err(SocketError::TooBig)) => {
                 client.close(CloseCode::TooBig, "a message is limited to 1 MiB", now.at);
@@ -423,7 +421,11 @@ impl Session {
     /// Returns whether decoding is left to be done in another turn.
     pub(super) fn pump(&mut self, now: Moment) -> bool {
         self.tell_due_stats(now);
-        let more = self.decode_pending(now);
+        let mut more = self.decode_pending(now);
+        if !more {
+            self.take_heard(now);
+            more = self.client.as_ref().is_some_and(|client| !client.pending.is_empty());
+        }
         self.hear_time(now);
         // First, so that what a voice stops is stopped with the next packet.
         self.capture(now.at);
@@ -480,8 +482,8 @@ impl Session {
     }
 
     /// The next message for the client.
-    pub(super) fn next_message(&mut self) -> Option<Outgoing> {
-        self.client.as_mut()?.next_message()
+    pub(super) fn next_message(&mut self, now: Moment) -> Option<Outgoing> {
+        self.client.as_mut()?.next_message(now)
     }
 
     /// The next report for the call.
@@ -622,9 +624,6 @@ impl Session {
 
     fn on_binary(&mut self, octets: Bytes, now: Moment) {
         let Some(client) = &mut self.client else { return };
-        if client.is_closing() {
-            return;
-        }
         if self.spec.observer {
             return self.refuse_audio(now);
         }

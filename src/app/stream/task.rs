@@ -15,7 +15,7 @@
 
 use super::StreamSpec;
 use super::client::Moment;
-use super::seat::{Arrival, ClientSocket, Outgoing, Seated, StreamRights};
+use super::seat::{Arrival, ClientSocket, Seated, StreamRights};
 use super::session::Session;
 use crate::app::line::{Ears, Line, split, whole};
 use crate::app::{Control, Report};
@@ -227,9 +227,9 @@ impl StreamTask {
             if !attached.flushing {
                 let mut octets = 0;
                 while octets < FLUSH_OCTETS
-                    && let Some(message) = self.session.next_message()
+                    && let Some(message) = self.session.next_message(now)
                 {
-                    octets += length(&message);
+                    octets += message.octets() + 1;
                     if attached.socket.send(message).is_err() {
                         self.session.on_gone(now);
                         break;
@@ -342,12 +342,4 @@ fn moment() -> Moment {
     let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let unix_ms = i64::try_from(unix.as_millis()).unwrap_or(i64::MAX);
     Moment { at: Instant::now().into_std(), unix_ms }
-}
-
-fn length(message: &Outgoing) -> usize {
-    match message {
-        Outgoing::Text(text) => text.len() + 1,
-        Outgoing::Binary(octets) => octets.len() + 1,
-        Outgoing::Ping | Outgoing::Close(..) => 1,
-    }
 }

@@ -4,7 +4,7 @@ use super::{Digits, Session, WISHES_MAX};
 use crate::app::Report;
 use crate::app::playout::Full;
 use crate::app::stream::client::Moment;
-use crate::app::stream::options::Protocol;
+use crate::app::stream::dialect::Heard;
 use crate::app::stream::wire::{self, CommandId, Refused, Request, Told, warning};
 use crate::call::control::{DtmfMethod, DtmfWish, Wish, WishError};
 use crate::call::target::is_sip;
@@ -16,26 +16,28 @@ use std::sync::Arc;
 const FADE_MS: u64 = 5;
 
 impl Session {
-    /// A text message of the client.
-    pub(super) fn on_text(&mut self, text: &str, now: Moment) {
-        let Some(client) = &mut self.client else { return };
-        // Clients of the bare URL may say what they like; there is nothing to be said.
-        if client.is_closing() || client.settings.protocol == Protocol::Bare {
-            return;
-        }
-        match wire::decode(text) {
-            Ok((id, request)) => {
-                if let Err(refused) = self.on_request(id.clone(), request, now) {
-                    self.refuse(Refused { id, ..refused }, now);
+    /// Takes up what the client said, until there is audio that must be decoded first.
+    pub(super) fn take_heard(&mut self, now: Moment) {
+        while let Some(client) = self.client.as_mut().filter(|client| client.pending.is_empty())
+            && let Some(heard) = client.heard.pop_front()
+        {
+            match heard {
+                Heard::Request(id, request) => {
+                    if let Err(refused) = self.on_request(id.clone(), *request, now) {
+                        self.refuse(Refused { id, ..refused }, now);
+                    }
                 }
-            }
-            Err(refused) => {
-                // A type that is unknown may be of a later version; what is no message is a fault.
-                let fault = refused.code == wire::INVALID;
-                self.refuse(refused, now);
-                if let Some(client) = self.client.as_mut().filter(|_| fault) {
-                    client.fault(now);
+                Heard::Audio(octets) => self.on_binary(octets, now),
+                Heard::Refused(refused) => {
+                    // A type that is unknown may be of a later version; what is no message is a
+                    // fault.
+                    let fault = refused.code == wire::INVALID;
+                    self.refuse(refused, now);
+                    if let Some(client) = self.client.as_mut().filter(|_| fault) {
+                        client.fault(now);
+                    }
                 }
+                Heard::Fatal(code, reason) => client.close(code, reason, now.at),
             }
         }
     }
