@@ -3,7 +3,8 @@
 use crate::chart::{Axis, COLORS, Panel, Series};
 use crate::material::FRAME;
 use crate::network::Random;
-use crate::receiver::{Heard, asap, paced};
+use crate::paced::paced;
+use crate::receiver::{Heard, asap};
 use crate::report::Report;
 use crate::score::Scorer;
 use anyhow::{Context as _, Result};
