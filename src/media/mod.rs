@@ -10,6 +10,7 @@
 
 pub mod background;
 pub mod bounded;
+mod bucket;
 pub mod codecs;
 pub mod fade;
 pub mod interface;
