@@ -385,7 +385,16 @@ impl JitterBuffer {
     // Inserting.
 
     /// A packet of a source that is not believed: parked until two in a row confirm it.
+    ///
+    /// Nobody is displaced by the first source of a leg, and its address is believed: it is taken
+    /// at its word. Parking its first packet would have its first two leave together, and a client
+    /// that answers them would keep that lead over the whole call.
     fn try_out(&mut self, now: Instant, packet: &Packet<'_>) -> Inserted {
+        let is_first = self.source.is_none() && self.candidate.is_none();
+        if is_first && matches!(self.payloads.kind(packet.payload_type), PayloadKind::Audio(_)) {
+            let guard = SequenceGuard::believed(packet.seq);
+            return self.take_over(now, packet, guard, ExtendedSeq::first(packet.seq));
+        }
         let (ssrc, mut guard) = match self.candidate.take() {
             Some((ssrc, guard)) if ssrc == packet.ssrc => (ssrc, guard),
             _ => {
