@@ -46,12 +46,12 @@ const CONTROLS_MAX: usize = 64;
 /// How long an ended call waits for its application leg to say goodbye to its client.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
-/// What the switchboard tells a call.
+/// What the switchboard tells a call. What is large is boxed: an inbox has the memory of 32.
 pub(super) enum Message {
     /// It is its turn.
     Begin,
     /// Something happened to one of its SIP sessions.
-    Sip(SessionId, Event),
+    Sip(SessionId, Box<Event>),
     /// The API's user ends it.
     Terminate,
     /// Who pays for it has used up the day's minutes.
@@ -63,7 +63,7 @@ pub(super) enum Message {
     /// New metadata; the answer is the record after it.
     SetMetadata(serde_json::Map<String, serde_json::Value>, oneshot::Sender<Option<CallRecord>>),
     /// Somebody wishes something that concerns this call alone.
-    Wish(Wish, ReplyTo),
+    Wish(Box<Wish>, ReplyTo),
     /// A wish that went through the switchboard is fulfilled.
     Granted(ReplyTo),
     /// The switchboard refuses a wish that went through it.
@@ -336,7 +336,7 @@ impl CallActor {
     async fn hear(&mut self, message: Message) {
         match message {
             Message::Begin => self.feed(Input::Begin),
-            Message::Sip(session, event) => self.hear_sip(session, event).await,
+            Message::Sip(session, event) => self.hear_sip(session, *event).await,
             Message::Terminate => self.feed(Input::Terminate),
             Message::Draining => self.feed(Input::Draining),
             Message::Shutdown => self.feed(Input::Shutdown),

@@ -21,7 +21,7 @@ use super::ledger::Stage;
 use super::level::Level;
 use super::pacer::{Pacer, Stamp};
 use super::playout::{Events, Playout, StartRule};
-use super::receive::{FRAME_MAX, Receive};
+use super::receive::{self, FRAME_MAX, Receive};
 use super::report::{ReportBuffer, Reports};
 use super::ring::{self, CaptureReader, PlayoutWriter};
 use super::secure::{Kind, Secure};
@@ -155,7 +155,7 @@ pub struct Leg {
     ready: bool,
     dropped_told: u64,
     stats: Arc<LegStats>,
-    frame: [i16; FRAME_MAX],
+    frame: Box<[i16]>,
     /// Payload octets of the packet that waits for [`Leg::handle_sent`].
     octets: usize,
 }
@@ -205,7 +205,7 @@ impl Leg {
             ready: false,
             dropped_told: 0,
             stats,
-            frame: [0; FRAME_MAX],
+            frame: receive::frame_memory(rate),
             octets: 0,
         };
         (leg, writer, captured)

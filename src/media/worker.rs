@@ -350,6 +350,13 @@ impl MediaPool {
         self.desks.iter().map(|desk| &desk.footing)
     }
 
+    /// Legs of the thread that has the most. Cost: one load for each thread.
+    #[must_use]
+    pub fn legs_max_of_a_thread(&self) -> usize {
+        let legs = self.desks.iter().map(|desk| desk.exchange.legs().load(Ordering::Acquire));
+        legs.max().unwrap_or_default()
+    }
+
     /// How late beats were run, over all threads.
     #[must_use]
     pub fn lateness(&self) -> Lateness {

@@ -68,7 +68,7 @@ struct Listening {
 pub(super) struct StreamTask {
     session: Session,
     control: mpsc::Receiver<Control>,
-    seated: mpsc::Receiver<Seated>,
+    seated: mpsc::Receiver<Box<Seated>>,
     reports: mpsc::Sender<Report>,
     leg: Option<Listening>,
     arriving: Option<Arriving>,
@@ -83,7 +83,7 @@ impl StreamTask {
     pub(super) fn new(
         spec: StreamSpec,
         control: mpsc::Receiver<Control>,
-        seated: mpsc::Receiver<Seated>,
+        seated: mpsc::Receiver<Box<Seated>>,
         reports: mpsc::Sender<Report>,
     ) -> Self {
         Self {
@@ -204,7 +204,7 @@ impl StreamTask {
         }
         // The seat is one, so nobody comes while somebody sits.
         let Some(seated) = ready!(self.seated.poll_recv(context)) else { return Poll::Pending };
-        let Seated { permit, options, rights, socket } = seated;
+        let Seated { permit, options, rights, socket } = *seated;
         let give_up_at = Instant::from_std(now.at) + ARRIVE_WITHIN;
         self.arriving = Some(Arriving { seat: permit, options, rights, socket, give_up_at });
         Poll::Ready(())
