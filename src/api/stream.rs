@@ -32,8 +32,9 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 /// Largest binary message of a client; text is held to 256 KiB by the session.
 const MESSAGE_MAX: usize = 1 << 20;
-/// What is read from a connection at once.
-const READ_BUFFER: usize = 4 * 1024;
+/// What is read from a connection at once: some 100 ms of sound. It is filled with zeros before each
+/// read, and every connection has one.
+const READ_BUFFER: usize = 2 * 1024;
 /// What one flush may write at once; the session hands over half of it at most, and a message.
 const WRITE_BUFFER: usize = 64 * 1024;
 /// What may never be buffered.

@@ -270,7 +270,7 @@ impl CallActor {
         parts: Arc<Parts>,
         mut setup: CallSetup,
         desk: mpsc::Sender<CallAsk>,
-    ) -> (Self, CallView) {
+    ) -> (Box<Self>, CallView) {
         let (record, seen) = watch::channel(setup.call.record().clone());
         let media = Arc::new(OnceLock::new());
         let codec = Codec::default();
@@ -307,25 +307,28 @@ impl CallActor {
             keys: Keys::default(),
             finished: false,
         };
-        (actor, view)
+        (Box::new(actor), view)
     }
 
     /// Runs the call to its end; afterwards its record is stored and nothing of it is left.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
-        self.drain().await;
+    ///
+    /// Cost: what it waits for within a message is boxed while that lasts, so that a call that only
+    /// talks holds memory for none of it.
+    pub(super) async fn run(mut self: Box<Self>, mut inbox: mpsc::Receiver<Message>) {
+        Box::pin(self.drain()).await;
         while !self.finished {
             let deadline = [self.deadline, self.keys.deadline()].into_iter().flatten().min();
             tokio::select! {
                 message = inbox.recv() => match message {
-                    Some(message) => self.hear(message).await,
+                    Some(message) => Box::pin(self.hear(message)).await,
                     None => self.feed(Input::Shutdown),
                 },
                 report = next_report(&mut self.app) => self.hear_app(report),
                 report = next_report(&mut self.watchers) => self.hear_watchers(report),
                 () = crate::net::sleep_until(deadline) => self.feed(Input::Timeout),
             }
-            self.send_keys().await;
-            self.drain().await;
+            Box::pin(self.send_keys()).await;
+            Box::pin(self.drain()).await;
         }
     }
 

@@ -299,7 +299,7 @@ impl MediaPool {
     /// Opens a leg: binds its ports and seats it in the thread with the fewest legs. It is silent
     /// until [`Command::Update`].
     ///
-    /// Cost: two sockets and about 100 kB; call it from a task, never from a media thread.
+    /// Cost: two sockets and about 60 kB; call it from a task, never from a media thread.
     ///
     /// # Errors
     /// [`MediaError::Ports`] and [`MediaError::LegsExhausted`] at the limits, [`MediaError::Busy`]
