@@ -161,6 +161,12 @@ impl Concealer {
         self.hole = None;
     }
 
+    /// Forgets the sound so far: what comes next does not follow it.
+    pub fn forget(&mut self) {
+        self.history.fill(0);
+        self.hole = None;
+    }
+
     /// The next frame is of another source: its first 5 ms are merged with what was.
     pub fn splice(&mut self) {
         self.begin(0, &[]);

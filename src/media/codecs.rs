@@ -60,6 +60,12 @@ impl CodecSet {
         self.codecs.iter().any(|(id, _)| *id == codec)
     }
 
+    /// The next packet is decoded as a first one: those before it were passed over.
+    pub fn begin_anew(&mut self) {
+        self.current = None;
+        self.main = Filters::default();
+    }
+
     /// Encodes samples of the ring and returns the octets written; 0 for a codec that is not here.
     pub fn encode(&mut self, id: CodecId, samples: &[i16], payload: &mut [u8]) -> usize {
         self.take_turn(id);

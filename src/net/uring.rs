@@ -373,8 +373,12 @@ impl RtpIo for UringIo {
     /// Cost: one system call, if there is anything.
     fn submit(&mut self) {
         if self.posted > 0 {
-            // What the kernel cannot take now goes with the next wait.
-            let _ = self.enter_now();
+            // What the kernel cannot take now goes with the next wait. It looks for no completions,
+            // which would cost a timer.
+            let _ = self.ring.submit();
+            if self.ring.submission().is_empty() {
+                self.posted = 0;
+            }
         }
     }
 }
