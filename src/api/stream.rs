@@ -104,16 +104,17 @@ pub async fn upgrade<B: Send>(
     seat.attach(Box::pin(async move {
         let upgraded = upgraded.await.ok()?;
         // Between us and the bare socket nothing is left to do: no layer, and no call for each read.
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
+        let socket: Box<dyn ClientSocket> = match upgraded.downcast::<TokioIo<TcpStream>>() {
             Ok(parts) => {
                 let (socket, unread) = (parts.io.into_inner(), parts.read_buf.to_vec());
-                Some(Box::new(Socket::server(socket, unread).await) as Box<dyn ClientSocket>)
+                Box::new(Socket::server(socket, unread).await)
             }
             Err(upgraded) => {
                 let connection = TokioIo::new(upgraded);
-                Some(Box::new(Socket::server(connection, Vec::new()).await))
+                Box::new(Socket::server(connection, Vec::new()).await)
             }
-        }
+        };
+        Some(socket)
     }))
     .map_err(Problem::from)?;
     Ok(handshake.accept())
