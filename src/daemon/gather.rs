@@ -3,14 +3,15 @@
 //! ```text
 //!  event  event event   event            few calls: a wake-up each
 //!  ───────────────────────────────>
-//!  event  .     .     1 ms: all three    many: the first at once, what follows within 1 ms together
+//!  event  .     .     bell: all three    many: the first at once, what follows with the next bell
 //! ```
 //!
 //! With some tens of calls something happens several times a millisecond: a client's message, the
 //! media threads' bell, a request. A thread that sleeps between any two of them spends more on
 //! falling asleep and being woken than on the work, as [`crate::net::rtp::GATHER`] says of the media
-//! threads. Costs half a millisecond of delay on the average, and one at most. Owns no thread and
-//! decides nothing about calls.
+//! threads. Their bell, which rings once a millisecond then, ends a rest, so that the caller's sound
+//! is not delayed; all else waits half a millisecond on the average, and one at most. Owns no thread
+//! and decides nothing about calls.
 
 use super::parts::Parts;
 use std::cell::Cell;
@@ -41,16 +42,19 @@ impl Gather {
     /// To be called by a thread of the runtime that has nothing to do, before it waits for more.
     pub(super) fn rest(&self) {
         let now = Instant::now();
-        let rest = rest(now, WAITED.get()).filter(|_| self.is_crowded());
-        if let Some(rest) = rest {
-            std::thread::sleep(rest);
+        if let Some(rest) = rest(now, WAITED.get())
+            && let Some(parts) = self.crowd()
+        {
+            parts.media.wait_for_bell(rest);
+            return WAITED.set(Some(Instant::now()));
         }
-        WAITED.set(Some(now + rest.unwrap_or_default()));
+        WAITED.set(Some(now));
     }
 
-    fn is_crowded(&self) -> bool {
+    /// The parts of a daemon that has many calls.
+    fn crowd(&self) -> Option<Arc<Parts>> {
         let parts = self.0.get().and_then(Weak::upgrade);
-        parts.is_some_and(|parts| parts.media.legs_max_of_a_thread() >= CROWD)
+        parts.filter(|parts| parts.media.legs_max_of_a_thread() >= CROWD)
     }
 }
 
@@ -78,6 +82,6 @@ mod tests {
     #[test]
     fn nobody_rests_while_there_are_no_calls() {
         let gather = Gather::default();
-        assert!(!gather.is_crowded());
+        assert!(gather.crowd().is_none());
     }
 }

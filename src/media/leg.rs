@@ -21,7 +21,7 @@ use super::ledger::Stage;
 use super::level::Level;
 use super::pacer::{Pacer, Stamp};
 use super::playout::{Events, Playout, StartRule};
-use super::receive::{self, FRAME_MAX, Receive};
+use super::receive::{FRAME_MAX, Receive};
 use super::report::{ReportBuffer, Reports};
 use super::ring::{self, CaptureReader, PlayoutWriter};
 use super::secure::{Kind, Secure};
@@ -81,6 +81,8 @@ pub struct Outgoing {
     rtcp: [u8; MAX_REPORT + RTCP_ROOM],
     rtcp_to: Option<(usize, SocketAddr)>,
     muxed: bool,
+    /// The frame that is being made: of all legs, so that it stays in the processor's cache.
+    frame: [i16; FRAME_MAX],
 }
 
 impl Default for Outgoing {
@@ -91,6 +93,7 @@ impl Default for Outgoing {
             rtcp: [0; MAX_REPORT + RTCP_ROOM],
             rtcp_to: None,
             muxed: false,
+            frame: [0; FRAME_MAX],
         }
     }
 }
@@ -155,7 +158,6 @@ pub struct Leg {
     ready: bool,
     dropped_told: u64,
     stats: Arc<LegStats>,
-    frame: Box<[i16]>,
     /// Payload octets of the packet that waits for [`Leg::handle_sent`].
     octets: usize,
 }
@@ -206,7 +208,6 @@ impl Leg {
             ready: false,
             dropped_told: 0,
             stats,
-            frame: receive::frame_memory(rate),
             octets: 0,
         };
         (leg, writer, captured)
@@ -488,11 +489,11 @@ impl Leg {
             write_header(stamp, kind, header);
             put(payload, &event.payload)
         } else {
-            match self.next_frame(now, params) {
+            match self.next_frame(now, params, &mut out.frame) {
                 Due::Audio => {
                     write_header(self.pacer.send(units), params.payload_type, header);
                     let samples = frame_len(self.rate, params);
-                    let frame = self.frame.get(..samples).unwrap_or_default();
+                    let frame = out.frame.get(..samples).unwrap_or_default();
                     let payload = payload.get_mut(..PAYLOAD_MAX).unwrap_or_default();
                     self.codecs.encode(params.codec, frame, payload)
                 }
@@ -520,9 +521,14 @@ impl Leg {
     }
 
     /// Makes the next frame, and decides whether it is sent.
-    fn next_frame(&mut self, now: Instant, params: &MediaParams) -> Due {
+    fn next_frame(
+        &mut self,
+        now: Instant,
+        params: &MediaParams,
+        frame: &mut [i16; FRAME_MAX],
+    ) -> Due {
         let samples = frame_len(self.rate, params);
-        let frame = self.frame.get_mut(..samples).unwrap_or_default();
+        let frame = frame.get_mut(..samples).unwrap_or_default();
         let mut digits_ended = false;
         if self.digits.is_active() {
             self.playout.rest();

@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 pub const FRAME_MAX: usize = 960;
 
 /// Memory for one frame in a ring of this rate: 60 ms.
-pub(super) fn frame_memory(rate: SampleRate) -> Box<[i16]> {
+fn frame_memory(rate: SampleRate) -> Box<[i16]> {
     let samples = usize::try_from(rate.samples_in(Duration::from_millis(60))).unwrap_or(FRAME_MAX);
     vec![0; samples.min(FRAME_MAX)].into_boxed_slice()
 }

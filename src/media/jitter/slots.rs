@@ -165,20 +165,20 @@ const fn run(slot: &Slot) -> u64 {
 /// of each other.
 #[derive(Debug)]
 pub(super) struct Slots {
-    slots: Box<[Slot]>,
+    table: Box<[Slot]>,
     taken: usize,
     store: Store,
 }
 
 impl Slots {
     pub(super) fn new(any_time: Instant) -> Self {
-        let slots = vec![Slot::new(any_time); SLOTS].into_boxed_slice();
-        Self { slots, taken: 0, store: Store::new() }
+        let table = vec![Slot::new(any_time); SLOTS].into_boxed_slice();
+        Self { table, taken: 0, store: Store::new() }
     }
 
     /// The slot at an index below [`SLOTS`].
     pub(super) fn at(&self, index: usize) -> &Slot {
-        &self.slots[index % SLOTS]
+        &self.table[index % SLOTS]
     }
 
     /// The payload of a slot; still there after `clear`, until the next packet is stored.
@@ -204,7 +204,7 @@ impl Slots {
 
     /// The packet of this number came as part of a later one.
     pub(super) fn mark_repeated(&mut self, seq: ExtendedSeq) {
-        self.slots[seq.slot(SLOTS)].repeated = true;
+        self.table[seq.slot(SLOTS)].repeated = true;
     }
 
     /// Copies a packet in; `false` when there is no room for its payload.
@@ -215,7 +215,7 @@ impl Slots {
         kind: PayloadKind,
         packet: &Packet<'_>,
     ) -> bool {
-        let slot = &mut self.slots[seq.slot(SLOTS)];
+        let slot = &mut self.table[seq.slot(SLOTS)];
         self.taken += usize::from(!slot.taken);
         self.store.fill(slot, arrived, seq, kind, packet)
     }
@@ -234,14 +234,14 @@ impl Slots {
 
     /// Moves a packet in from outside; what it leaves there is empty.
     pub(super) fn swap_in(&mut self, outside: &mut Slot) {
-        let slot = &mut self.slots[outside.seq.slot(SLOTS)];
+        let slot = &mut self.table[outside.seq.slot(SLOTS)];
         self.taken += usize::from(outside.taken && !slot.taken);
         std::mem::swap(slot, outside);
         self.store.clear(outside);
     }
 
     pub(super) fn clear(&mut self, index: usize) {
-        let slot = &mut self.slots[index % SLOTS];
+        let slot = &mut self.table[index % SLOTS];
         self.taken -= usize::from(slot.taken);
         self.store.clear(slot);
     }
@@ -252,7 +252,7 @@ impl Slots {
 
     /// Whether every block is free or belongs to one packet, here or `outside`.
     pub(super) fn is_balanced<'a>(&'a self, outside: impl Iterator<Item = &'a Slot>) -> bool {
-        let taken = self.slots.iter().chain(outside).filter(|slot| slot.taken);
+        let taken = self.table.iter().chain(outside).filter(|slot| slot.taken);
         let used = taken.map(run).try_fold(0, |all, run| (all & run == 0).then_some(all | run));
         used == Some(!self.store.free)
     }
@@ -262,7 +262,7 @@ impl Slots {
         if self.taken == 0 {
             return None;
         }
-        let later = self.slots.iter().filter(|s| s.taken && s.seq > seq);
+        let later = self.table.iter().filter(|s| s.taken && s.seq > seq);
         later.fold(None, |best, slot| match best {
             None => Some((slot.seq, slot.arrived)),
             Some((number, arrived)) => Some((number.min(slot.seq), arrived.min(slot.arrived))),
