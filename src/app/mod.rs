@@ -86,7 +86,7 @@ pub enum Control {
     },
 }
 
-/// What an application leg tells the call driver.
+/// What an application leg tells the call driver. What is large is boxed: a queue has the memory of 32.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     /// All that was to be played has left (FIXED_* content, or `hangup{after:"playback"}`).
@@ -135,9 +135,9 @@ pub enum Report {
         target: String,
     },
     /// Who answered, as far as can be told; a later one replaces it.
-    Answered(AnswererView),
+    Answered(Box<AnswererView>),
     /// The network said something in tones.
-    Tone(ToneView),
+    Tone(Box<ToneView>),
     /// RTP began to flow from the peer.
     Flowing,
     /// Neither RTP nor RTCP for the configured time.
@@ -145,7 +145,7 @@ pub enum Report {
     /// Whether an engine writes the caller's words down, by its name, or why not.
     Transcribing(Result<String, String>),
     /// Words that will not change.
-    Said(Utterance),
+    Said(Box<Utterance>),
     /// Where the conversation stands.
     Turn(crate::turn::interface::State),
     /// The agent was cut off.

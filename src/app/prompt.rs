@@ -30,7 +30,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// How often the ring is refilled; it holds four times as much.
+/// How often the ring is refilled; it holds a quarter more.
 const REFILL: Duration = Duration::from_millis(500);
 /// Commands that wait for a leg that refuses them.
 const ORDERS_MAX: usize = 16;
@@ -395,7 +395,9 @@ impl PromptTask {
         {
             match heard {
                 Heard::Barge(_) => {}
-                Heard::Tone(tone, ms) => self.report(Report::Tone(ToneView::new(&tone, ms))),
+                Heard::Tone(tone, ms) => {
+                    self.report(Report::Tone(Box::new(ToneView::new(&tone, ms))));
+                }
                 Heard::Machine(Output::Verdict(verdict)) => self.on_verdict(&verdict),
                 Heard::Machine(Output::GreetingEnded { .. }) => self.held = false,
             }
@@ -408,7 +410,7 @@ impl PromptTask {
     }
 
     fn on_verdict(&mut self, verdict: &Verdict) {
-        self.report(Report::Answered(answerer(verdict)));
+        self.report(Report::Answered(Box::new(answerer(verdict))));
         let action = self.amd.map(|amd| amd.action);
         match (verdict.by, action) {
             (AnsweredBy::Machine, Some(AmdAction::Hangup)) => {
@@ -443,7 +445,7 @@ impl PromptTask {
                 }
                 let line = self.words.as_ref().filter(|_| said.is_final);
                 if let Some(line) = line.map(|words| words.utterance(&said)) {
-                    self.report(Report::Said(line));
+                    self.report(Report::Said(Box::new(line)));
                 }
                 return true;
             }

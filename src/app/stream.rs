@@ -24,6 +24,7 @@ mod outlet;
 mod paced;
 pub mod seat;
 mod session;
+mod signals;
 mod task;
 pub mod wire;
 

@@ -46,12 +46,12 @@ const CONTROLS_MAX: usize = 64;
 /// How long an ended call waits for its application leg to say goodbye to its client.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
-/// What the switchboard tells a call.
+/// What the switchboard tells a call. What is large is boxed: an inbox has the memory of 32.
 pub(super) enum Message {
     /// It is its turn.
     Begin,
     /// Something happened to one of its SIP sessions.
-    Sip(SessionId, Event),
+    Sip(SessionId, Box<Event>),
     /// The API's user ends it.
     Terminate,
     /// Who pays for it has used up the day's minutes.
@@ -63,7 +63,7 @@ pub(super) enum Message {
     /// New metadata; the answer is the record after it.
     SetMetadata(serde_json::Map<String, serde_json::Value>, oneshot::Sender<Option<CallRecord>>),
     /// Somebody wishes something that concerns this call alone.
-    Wish(Wish, ReplyTo),
+    Wish(Box<Wish>, ReplyTo),
     /// A wish that went through the switchboard is fulfilled.
     Granted(ReplyTo),
     /// The switchboard refuses a wish that went through it.
@@ -270,7 +270,7 @@ impl CallActor {
         parts: Arc<Parts>,
         mut setup: CallSetup,
         desk: mpsc::Sender<CallAsk>,
-    ) -> (Self, CallView) {
+    ) -> (Box<Self>, CallView) {
         let (record, seen) = watch::channel(setup.call.record().clone());
         let media = Arc::new(OnceLock::new());
         let codec = Codec::default();
@@ -307,25 +307,28 @@ impl CallActor {
             keys: Keys::default(),
             finished: false,
         };
-        (actor, view)
+        (Box::new(actor), view)
     }
 
     /// Runs the call to its end; afterwards its record is stored and nothing of it is left.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
-        self.drain().await;
+    ///
+    /// Cost: what it waits for within a message is boxed while that lasts, so that a call that only
+    /// talks holds memory for none of it.
+    pub(super) async fn run(mut self: Box<Self>, mut inbox: mpsc::Receiver<Message>) {
+        Box::pin(self.drain()).await;
         while !self.finished {
             let deadline = [self.deadline, self.keys.deadline()].into_iter().flatten().min();
             tokio::select! {
                 message = inbox.recv() => match message {
-                    Some(message) => self.hear(message).await,
+                    Some(message) => Box::pin(self.hear(message)).await,
                     None => self.feed(Input::Shutdown),
                 },
                 report = next_report(&mut self.app) => self.hear_app(report),
                 report = next_report(&mut self.watchers) => self.hear_watchers(report),
                 () = crate::net::sleep_until(deadline) => self.feed(Input::Timeout),
             }
-            self.send_keys().await;
-            self.drain().await;
+            Box::pin(self.send_keys()).await;
+            Box::pin(self.drain()).await;
         }
     }
 
@@ -336,7 +339,7 @@ impl CallActor {
     async fn hear(&mut self, message: Message) {
         match message {
             Message::Begin => self.feed(Input::Begin),
-            Message::Sip(session, event) => self.hear_sip(session, event).await,
+            Message::Sip(session, event) => self.hear_sip(session, *event).await,
             Message::Terminate => self.feed(Input::Terminate),
             Message::Draining => self.feed(Input::Draining),
             Message::Shutdown => self.feed(Input::Shutdown),

@@ -301,9 +301,11 @@ fn pace(config: &Config) -> PaceSpec {
     PaceSpec { min: jitter.paced_min, start: jitter.paced_start, max: jitter.paced_max }
 }
 
-/// Each of a call's two rings; what is longer waits in its application leg, where memory grows and
-/// shrinks. An application leg that is held up for half of it is not heard.
-const RING: Duration = Duration::from_millis(640);
+/// A call's two rings; what is longer waits in its application leg, where memory grows and shrinks.
+/// An application leg that is held up for 320 ms is not heard: the one that it fills is filled again
+/// when half is played, the other one is empty as long as it keeps up.
+const PLAYOUT_RING: Duration = Duration::from_millis(640);
+const CAPTURE_RING: Duration = Duration::from_millis(320);
 /// How long the legs of calls wait for late packets.
 pub(super) fn jitter(config: &Config) -> JitterSpec {
     JitterSpec {
@@ -330,8 +332,8 @@ pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
         jitter: jitter(config),
         start: start(config),
         legs_max: config.limits.max_calls as usize + SPARE_LEGS,
-        playout: RING,
-        capture: RING,
+        playout: PLAYOUT_RING,
+        capture: CAPTURE_RING,
         seed,
         threads: ThreadWish {
             backend: match rtp.backend {

@@ -494,7 +494,7 @@ impl Switchboard {
             SipEvent::Session(session, event) => {
                 let id = self.sessions.get(&session);
                 let Some(call) = id.and_then(|id| self.calls.get(id)) else { return };
-                if call.inbox.try_send(Message::Sip(session, event)).is_err() {
+                if call.inbox.try_send(Message::Sip(session, Box::new(event))).is_err() {
                     let hangup = SipCommand::Hangup { session, reason: None };
                     let _ = self.spec.parts.sip.send(hangup).await;
                 }

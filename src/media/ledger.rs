@@ -111,7 +111,10 @@ impl Ledger {
         if let Some(bucket) = durations.buckets.get(bucket_of(us)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
-        durations.max_us.fetch_max(us, Ordering::Relaxed);
+        // Mostly it is not, and a look disturbs nobody.
+        if us > durations.max_us.load(Ordering::Relaxed) {
+            durations.max_us.fetch_max(us, Ordering::Relaxed);
+        }
     }
 
     /// What was counted at a stage. Cost: one pass over its buckets.

@@ -81,6 +81,8 @@ pub struct Outgoing {
     rtcp: [u8; MAX_REPORT + RTCP_ROOM],
     rtcp_to: Option<(usize, SocketAddr)>,
     muxed: bool,
+    /// The frame that is being made: of all legs, so that it stays in the processor's cache.
+    frame: [i16; FRAME_MAX],
 }
 
 impl Default for Outgoing {
@@ -91,6 +93,7 @@ impl Default for Outgoing {
             rtcp: [0; MAX_REPORT + RTCP_ROOM],
             rtcp_to: None,
             muxed: false,
+            frame: [0; FRAME_MAX],
         }
     }
 }
@@ -155,7 +158,6 @@ pub struct Leg {
     ready: bool,
     dropped_told: u64,
     stats: Arc<LegStats>,
-    frame: [i16; FRAME_MAX],
     /// Payload octets of the packet that waits for [`Leg::handle_sent`].
     octets: usize,
 }
@@ -163,7 +165,7 @@ pub struct Leg {
 impl Leg {
     /// Opens a leg that is silent and deaf until its first `Command::Update`.
     ///
-    /// Cost: allocates everything the leg will ever need, about 90 KiB.
+    /// Cost: allocates everything the leg will ever need, about 55 KiB at 8 kHz.
     pub fn open(
         now: Instant,
         config: &LegConfig,
@@ -176,7 +178,8 @@ impl Leg {
         let samples = |time| usize::try_from(rate.samples_in(time)).unwrap_or(0).max(FRAME_MAX);
         let (writer, reader) = ring::playout(samples(config.playout));
         let room = samples(config.capture);
-        let (capture, captured) = ring::capture(room.div_ceil(samples_of(rate, PTIME)), room);
+        // Packets may be half as long as ours.
+        let (capture, captured) = ring::capture(room.div_ceil(samples_of(rate, PTIME / 2)), room);
         let pacer = Pacer::new(config.seed);
         let ssrc = Ssrc(pacer.peek().ssrc);
         let leg = Self {
@@ -205,7 +208,6 @@ impl Leg {
             ready: false,
             dropped_told: 0,
             stats,
-            frame: [0; FRAME_MAX],
             octets: 0,
         };
         (leg, writer, captured)
@@ -487,11 +489,11 @@ impl Leg {
             write_header(stamp, kind, header);
             put(payload, &event.payload)
         } else {
-            match self.next_frame(now, params) {
+            match self.next_frame(now, params, &mut out.frame) {
                 Due::Audio => {
                     write_header(self.pacer.send(units), params.payload_type, header);
                     let samples = frame_len(self.rate, params);
-                    let frame = self.frame.get(..samples).unwrap_or_default();
+                    let frame = out.frame.get(..samples).unwrap_or_default();
                     let payload = payload.get_mut(..PAYLOAD_MAX).unwrap_or_default();
                     self.codecs.encode(params.codec, frame, payload)
                 }
@@ -519,9 +521,14 @@ impl Leg {
     }
 
     /// Makes the next frame, and decides whether it is sent.
-    fn next_frame(&mut self, now: Instant, params: &MediaParams) -> Due {
+    fn next_frame(
+        &mut self,
+        now: Instant,
+        params: &MediaParams,
+        frame: &mut [i16; FRAME_MAX],
+    ) -> Due {
         let samples = frame_len(self.rate, params);
-        let frame = self.frame.get_mut(..samples).unwrap_or_default();
+        let frame = frame.get_mut(..samples).unwrap_or_default();
         let mut digits_ended = false;
         if self.digits.is_active() {
             self.playout.rest();

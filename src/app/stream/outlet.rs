@@ -30,7 +30,7 @@ const FADES_PER_S: u32 = 200;
 /// Packets whose way is timed at once; of more, these are enough.
 const STAMPS_MAX: usize = 1024;
 /// Memory for encoded frames that is asked for at once; it comes back as frames are written.
-const BLOCK: usize = 2 * 1024;
+const BLOCK: usize = 640;
 
 /// The way out for one client.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(super) struct Outlet {
     backlog: VecDeque<i16>,
     backlog_max: usize,
     /// The beat of a client that plays what comes.
-    paced: Option<Paced>,
+    paced: Option<Box<Paced>>,
     fade: usize,
     /// Of one frame, at the leg's rate.
     taken: Vec<i16>,
@@ -78,7 +78,7 @@ impl Outlet {
         };
         let samples = |rate: u32| (rate * settings.frame_ms / 1000) as usize;
         let rate = SampleRate::new(leg_rate)?;
-        let paced = settings.pace.map(|spec| Paced::new(rate, spec, settings.frame_ms));
+        let paced = settings.pace.map(|spec| Box::new(Paced::new(rate, spec, settings.frame_ms)));
         let seconds = if paced.is_some() { PACED_BACKLOG_S } else { BACKLOG_S };
         Some(Self {
             format: settings.out_format,
@@ -169,7 +169,7 @@ impl Outlet {
 
     /// When the next frame is due that depends on the clock.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.paced.as_ref().and_then(Paced::deadline)
+        self.paced.as_ref().and_then(|paced| paced.deadline())
     }
 
     /// The call is over: what waits goes out without a beat.

@@ -100,13 +100,13 @@ impl CallActor {
                 let call_id = record.id.as_str();
                 let (by, reason) = (answerer.answered_by.as_str(), answerer.reason.as_str());
                 event::CallJudged { call_id, by, reason }.report();
-                record.answerer = Some(Box::new(answerer));
+                record.answerer = Some(answerer);
             }
             Report::Tone(tone) => {
                 let call_id = record.id.as_str();
                 event::ToneHeard { call_id, kind: &tone.kind, reason: &tone.reason }.report();
                 if record.tones.len() < TONES_MAX {
-                    record.tones.push(tone);
+                    record.tones.push(*tone);
                 }
             }
             Report::Turn(state) => return self.show_told(Told::Turn { state }),
@@ -123,7 +123,7 @@ impl CallActor {
                 }
                 // An agent's words are known also when nobody transcribes the caller.
                 let unheard = || Box::new(Transcription::unavailable("nobody listens"));
-                record.transcription.get_or_insert_with(unheard).add(line);
+                record.transcription.get_or_insert_with(unheard).add(*line);
             }
             Report::Outcome(outcome) => {
                 crate::daemon::tell::outcome(record.id.as_str(), &outcome);

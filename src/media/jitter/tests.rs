@@ -617,6 +617,24 @@ fn a_caller_that_does_not_poll_loses_packets_but_no_sense() {
 }
 
 #[test]
+fn long_packets_wait_for_more_than_a_second() {
+    let long = |i: u16| Sent { ts: u32::from(i) * 480, len: 480, at_ms: 60, ..plain(i) };
+    let mut rig = Rig::new();
+    rig.play(&[long(0), long(1)]);
+    for i in 3..24 {
+        assert_eq!(rig.insert(&long(i)), Inserted::Stored);
+    }
+    assert_eq!(rig.buffer.counters().overflow, 0);
+    // One more than 21 keeps its number, but not its sound.
+    assert_eq!(rig.insert(&long(24)), Inserted::Stored);
+    assert_eq!(rig.buffer.counters().overflow, 1);
+    rig.run_to(rig.now + Duration::from_secs(1));
+    assert_eq!(rig.insert(&long(25)), Inserted::Stored);
+    rig.drain();
+    assert_eq!((rig.buffer.counters().packets, rig.expected), (24, 26 * 480));
+}
+
+#[test]
 fn the_window_follows_the_reordering() {
     let mut rig = Rig::new();
     let packets: Vec<Sent> =

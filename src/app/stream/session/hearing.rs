@@ -101,7 +101,7 @@ impl Session {
                 Heard::Tone(tone, position_ms) => {
                     let told = ToneView::new(&tone, position_ms);
                     self.tell(&Told::Tone(told.clone()), now);
-                    self.report(Report::Tone(told));
+                    self.report(Report::Tone(Box::new(told)));
                 }
                 Heard::Machine(Output::Verdict(verdict)) => self.on_verdict(&verdict, now),
                 Heard::Machine(Output::GreetingEnded { by }) => {
@@ -117,7 +117,7 @@ impl Session {
         let told = Told::Answerer { event: "amd", answerer: view.clone() };
         self.tell(&told, now);
         self.remember(told, now);
-        self.report(Report::Answered(view));
+        self.report(Report::Answered(Box::new(view)));
         let hangs_up = self.spec.amd.is_some_and(|amd| amd.action == AmdAction::Hangup);
         if hangs_up && verdict.by == AnsweredBy::Machine {
             let detail = Some(format!("a machine answered: {}", verdict.reason));
