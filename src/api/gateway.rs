@@ -46,8 +46,8 @@ pub struct NewCall {
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// Whether and how the caller's words are written down.
     pub transcribe: Option<Transcribe>,
-    /// What is done about who answers.
-    pub amd: Option<crate::app::hearing::AmdSpec>,
+    /// What is done with what is heard.
+    pub hearing: crate::app::hearing::HearingWish,
 }
 
 /// What a request says of the background.

@@ -2,6 +2,7 @@
 
 use super::address::{CallerId, Url};
 use super::declare::{choice, section};
+use super::hearing::{InstanceAmd, InstanceBargeIn};
 use super::secret::Secret;
 use super::value::{Metadata, Name, Pattern};
 use crate::id::InstanceId;
@@ -40,6 +41,10 @@ section! {
         agc: Option<bool> => true, Call;
         /// The `[[background]]` of its calls; without it that of `playout`.
         background: Option<Name> => "office", Restart;
+        /// What a voice or key does to what its calls play, unless a call says otherwise.
+        barge_in: Option<InstanceBargeIn>, Call;
+        /// Who answers its outgoing calls, unless a call says otherwise.
+        amd: Option<InstanceAmd>, Call;
         /// An object of your own, returned as it is.
         metadata: Metadata => {}, Hot;
     }

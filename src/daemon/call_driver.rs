@@ -157,8 +157,8 @@ pub(super) struct CallSetup {
     pub background: Option<BackgroundWish>,
     /// Whether and how the caller's words are written down.
     pub transcribe: Option<Transcribe>,
-    /// What is done about who answers.
-    pub amd: Option<app::hearing::AmdSpec>,
+    /// What is done with what is heard.
+    pub hearing: app::hearing::HearingWish,
     /// For an outgoing call.
     pub dial: Option<Dial>,
     /// For an incoming call: whom it is to be connected with.

@@ -145,7 +145,9 @@ impl Desk {
             }
             Decided::Reject { code, .. } => (Plan::Reject { code }, silence()),
         };
-        Ok(Verdict { action: InboundAction { plan, content, party }, metadata: decision.metadata })
+        let action =
+            InboundAction { party, barge: decision.barge, ..InboundAction::new(plan, content) };
+        Ok(Verdict { action, metadata: decision.metadata })
     }
 
     fn content(&self, asked: RequestedContent) -> Result<Content, String> {

@@ -13,6 +13,7 @@ mod control;
 mod decision;
 mod gate;
 mod health;
+mod hearing;
 mod identity;
 mod inbound;
 mod overload;
@@ -263,6 +264,7 @@ async fn declare_instances(store: &Store, config: &Config) -> anyhow::Result<()>
                 crate::config::Dedupe::Instance => Dedupe::Instance,
                 crate::config::Dedupe::Target => Dedupe::Target,
             },
+            defaults: hearing::defaults(instance),
         };
         let name = instance.name.clone().unwrap_or_else(|| instance.id.to_string());
         let metadata = instance.metadata.0.clone();

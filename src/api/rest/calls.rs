@@ -53,7 +53,11 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
         | RequestedContent::Stream { .. } => None,
     };
     (state.check_agent)(agent, asked.transcribe.as_ref())?;
-    let content = content(state, asked.content).await?;
+    let mut content = content(state, asked.content).await?;
+    let hearing = asked.hearing.resolve(&settings.defaults, content.call_type());
+    if let Content::Stream { options, .. } = &mut content {
+        options.barge = hearing.barge;
+    }
     let call = NewCall {
         id: fresh::call_id(),
         instance: asked.instance,
@@ -69,7 +73,7 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
         key: Some(grant.name.clone()),
         metadata: asked.metadata,
         transcribe: asked.transcribe,
-        amd: asked.amd,
+        hearing,
     };
     let created = state.ask(|reply| Command::Create(Box::new(call), reply)).await??;
     let (status, record) = match created {

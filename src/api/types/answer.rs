@@ -7,8 +7,8 @@ use crate::api::stamp::iso;
 use crate::call::identity::CallIdentity;
 use crate::call::outcome::{Outcome, TurnLatency};
 use crate::call::record::{
-    AnswererView, CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, HoldState,
-    MuteState, Quality, StreamState, ToneView, TransferView,
+    AnswererView, BargeView, CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty,
+    HoldState, MuteState, Quality, StreamState, ToneView, TransferView,
 };
 use crate::id::{CallId, InstanceId, KeyId};
 use crate::store::{Dedupe, Instance, StoredKey};
@@ -90,6 +90,8 @@ struct CallObject<'a> {
     answerer: Option<&'a AnswererView>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     tones: &'a [ToneView],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    barge_ins: &'a [BargeView],
     end_reason: Option<EndReason>,
     end_detail: Option<&'a str>,
     sip_code: Option<u16>,
@@ -140,6 +142,7 @@ pub fn call(record: &CallRecord) -> Value {
         answered_by: record.answerer.as_ref().map(|answerer| answerer.answered_by.as_str()),
         answerer: record.answerer.as_deref(),
         tones: &record.tones,
+        barge_ins: &record.barge_ins,
         end_reason: record.end_reason,
         end_detail: record.end_detail.as_deref(),
         sip_code: record.sip_code,

@@ -12,7 +12,7 @@
 
 use crate::audio::decode::LiveFormat;
 use crate::media::pace::PaceSpec;
-use crate::turn::barge::{BargeSpec, Mode};
+use crate::turn::barge::{BargeWish, Mode};
 use std::fmt;
 use std::time::Duration;
 
@@ -115,52 +115,6 @@ impl Playout {
         match self {
             Self::Queue => "queue",
             Self::Live => "live",
-        }
-    }
-}
-
-/// What a voice or key of the caller is to do, as far as somebody said; the rest is the
-/// configuration's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BargeWish {
-    /// What happens.
-    pub mode: Option<Mode>,
-    /// Whether a voice does it.
-    pub on_speech: Option<bool>,
-    /// Whether a key does it.
-    pub on_keys: Option<bool>,
-    /// How long a voice must last.
-    pub debounce: Option<Duration>,
-    /// How long a pause waits for a decision.
-    pub decision: Option<Duration>,
-    /// Whether no decision clears.
-    pub confirm_late: Option<bool>,
-}
-
-impl BargeWish {
-    /// This wish, with another's where it is silent.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            mode: self.mode.or(other.mode),
-            on_speech: self.on_speech.or(other.on_speech),
-            on_keys: self.on_keys.or(other.on_keys),
-            debounce: self.debounce.or(other.debounce),
-            decision: self.decision.or(other.decision),
-            confirm_late: self.confirm_late.or(other.confirm_late),
-        }
-    }
-
-    /// The wish with every question answered.
-    #[must_use]
-    pub fn resolve(self, usual: BargeSpec) -> BargeSpec {
-        BargeSpec {
-            mode: self.mode.unwrap_or(usual.mode),
-            on_speech: self.on_speech.unwrap_or(usual.on_speech),
-            on_keys: self.on_keys.unwrap_or(usual.on_keys),
-            debounce: self.debounce.unwrap_or(usual.debounce),
-            decision: self.decision.unwrap_or(usual.decision),
-            confirm_late: self.confirm_late.unwrap_or(usual.confirm_late),
         }
     }
 }

@@ -508,15 +508,24 @@ impl Session {
         if std::mem::replace(&mut self.started, true) {
             return;
         }
-        self.queue.start();
         self.start_words();
         if self.client.is_none() {
             self.listen_for_voices(&self.spec.options.clone(), now);
+        }
+        let waits = self.hearing.as_ref().is_some_and(|hearing| hearing.waits_for_hello());
+        if !waits {
+            self.begin_playing(now);
         }
         if self.client.is_none() && !self.spec.observer {
             let patience = if self.was_attached { self.spec.linger } else { self.spec.wait };
             self.lost_at = Some(now.at + patience);
         }
+        self.watch_for_pause(now.at);
+    }
+
+    /// What is queued is played from here on.
+    fn begin_playing(&mut self, now: Moment) {
+        self.queue.start();
         self.watch_for_pause(now.at);
     }
 

@@ -426,6 +426,16 @@ pub enum Told {
         #[serde(flatten)]
         answerer: AnswererView,
     },
+    /// The beep of whoever answered; a `call_event`, too.
+    #[serde(rename = "call_event")]
+    Beep {
+        /// `amd`.
+        event: &'static str,
+        /// `beep`.
+        detail: &'static str,
+        /// Where it ended, in the caller's samples since the answer.
+        position_ms: u64,
+    },
     /// Playout was paused for a key.
     BargeIn {
         /// `dtmf`.
@@ -740,6 +750,7 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         Told::Answerer { event, answerer } => {
             ("call_event", None, Some(*event), Some(answerer.answered_by.as_str()))
         }
+        Told::Beep { event, detail, .. } => ("call_event", None, Some(*event), Some(*detail)),
         Told::Transcript(heard) if heard.is_final => {
             ("transcript", Some(heard.text.as_str()), None, None)
         }

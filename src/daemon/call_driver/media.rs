@@ -180,8 +180,8 @@ impl CallActor {
         if self.app.is_none() {
             let record = self.setup.call.record();
             let transcribe = self.setup.transcribe.as_ref();
-            let (amd, content) = (self.setup.amd, &self.setup.content);
-            match self.parts.start_content(&self.terms, content, transcribe, amd, record) {
+            let (hearing, content) = (&self.setup.hearing, &self.setup.content);
+            match self.parts.start_content(&self.terms, content, transcribe, hearing, record) {
                 Ok(Some(leg)) => self.app = Some(leg),
                 Ok(None) => {}
                 Err(detail) => {
