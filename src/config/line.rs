@@ -74,6 +74,16 @@ choice! {
     }
 }
 
+choice! {
+    /// Whose ringing tone.
+    RingbackTone {
+        /// North America's.
+        America = "us",
+        /// That of most of Europe.
+        Europe = "eu",
+    }
+}
+
 section! {
     /// A rule for inbound calls. The first that matches wins; no match: 404.
     Route {
@@ -117,6 +127,11 @@ section! {
         /// `dial`: the number that is shown, one of the trunk's; without it the caller's where the
         /// trunk may show it, else the trunk's `caller_id`.
         dial_from: Option<CallerId> => "+15550100", Call;
+        /// `dial`: the caller hears this ringing tone from us (183) while it rings at the party; without
+        /// it 180 is sent, and their own network makes one.
+        ///
+        /// Costs an RTP port and packets while it rings, and works behind networks that play nothing.
+        ringback: Option<RingbackTone> => "eu", Call;
         /// `reject`: the SIP status; `webhook`: that of a call whose webhook does not answer;
         /// `dial`: that of a call whose party does not answer.
         sip_code: u16 [400..=699] = 486, Call;

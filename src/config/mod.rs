@@ -40,7 +40,7 @@ pub use hearing::{
     AmdDoes, AmdMode, BargeIn, BargeMode, BargeTimeout, InstanceAmd, InstanceBargeIn, Tones, Vad,
 };
 pub use limits::Limits;
-pub use line::{Action, Dedupe, HashName, Instance, Route, RouteAuth, RouteHeader};
+pub use line::{Action, Dedupe, HashName, Instance, RingbackTone, Route, RouteAuth, RouteHeader};
 pub use node::{Level, Log, LogFormat, Node, Webhook};
 pub use reader::Variables;
 pub use renew::Change;

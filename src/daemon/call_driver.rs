@@ -21,8 +21,9 @@ use super::agents::Agent;
 use super::control::{CallAsk, TransferPlan};
 use super::pair::Lend;
 use super::parts::{Parts, Terms, leg_rate};
-use crate::api::gateway::{BackgroundWish, Content};
+use crate::api::gateway::{BackgroundWish, CallStats, Content};
 use crate::app::agent::leg::AgentParts;
+use crate::app::stream::wire::Stages;
 use crate::app::transcribe::Transcribe;
 use crate::app::{self, Control, Report};
 use crate::call::control::{DialWish, HeardBy, Wish, WishError};
@@ -229,6 +230,18 @@ impl CallView {
     }
 }
 
+impl CallView {
+    /// How the call sounds at this moment.
+    pub(super) fn stats(&self) -> CallStats {
+        let media = self.media.get();
+        CallStats {
+            quality: self.snapshot().quality,
+            hole_wait_ms: media.map(|media| media.report().rx_hole_wait_us / 1000),
+            stages: media.map(|media| Stages::of(|stage| media.ledger().spread(stage))),
+        }
+    }
+}
+
 /// One call and its surroundings.
 pub(super) struct CallActor {
     parts: Arc<Parts>,
@@ -391,6 +404,7 @@ impl CallActor {
                 }
                 Output::Reoffer(hold) => self.reoffer(hold).await,
                 Output::Mute(muted) => self.mute(muted),
+                Output::Tone(tone) => self.sound_tone(tone),
                 Output::DropTransfer => {
                     self.drop_second();
                     if self.side.is_some() {

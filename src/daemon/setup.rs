@@ -14,6 +14,7 @@ use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::bridge::PaceSpec;
 use crate::app::stream::{Jitter, LevelSpec, StreamOptions, Timing};
+use crate::audio::progress;
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
 use crate::call::control::{DialWish, PARTY_RINGS};
@@ -22,8 +23,8 @@ use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
     Action, ApiKey as KeyConfig, AttestLevel, Config, HashName, IdentityMode, Instance, JitterMode,
-    OfferMode, ReliableMode, Route, RtpBackend, SttEngine, SttKind, ThreadPriority, Trunk,
-    TtsEngine, TtsKind, VerifyMode,
+    OfferMode, ReliableMode, RingbackTone, Route, RtpBackend, SttEngine, SttKind, ThreadPriority,
+    Trunk, TtsEngine, TtsKind, VerifyMode,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
@@ -560,7 +561,11 @@ fn dial_route(route: &Route, longest: Duration) -> anyhow::Result<InboundRoute> 
         trunk: route.dial_trunk.as_ref().map(ToString::to_string),
         timeout,
     };
-    let plan = Plan::Dial { timeout, otherwise: route.sip_code, longest };
+    let ringback = route.ringback.map(|tone| match tone {
+        RingbackTone::America => progress::Plan::America,
+        RingbackTone::Europe => progress::Plan::Europe,
+    });
+    let plan = Plan::Dial { ringback, timeout, otherwise: route.sip_code, longest };
     let action = InboundAction { party: Some(party), ..InboundAction::new(plan, nothing()) };
     Ok(taken_by(route, Meets::Action(action)))
 }

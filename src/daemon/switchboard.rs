@@ -188,6 +188,9 @@ impl Switchboard {
             Command::Live(id, reply) => {
                 let _ = reply.send(self.calls.get(&id).map(|call| self.snapshot(&id, call)));
             }
+            Command::Stats(id, reply) => {
+                let _ = reply.send(self.calls.get(&id).map(|call| call.view.stats()));
+            }
             Command::LiveOf(instance, reply) => {
                 let _ = reply.send(self.live_of(instance.as_ref()));
             }

@@ -349,6 +349,14 @@ impl Daemon {
             Command::Live(id, reply) => {
                 let _ = reply.send(self.active.get(&id).cloned());
             }
+            Command::Stats(id, reply) => {
+                let stats = |call: &CallRecord| CallStats {
+                    quality: call.quality.clone(),
+                    hole_wait_ms: Some(20),
+                    stages: Some(Stages::of(|_| StageSpread::default())),
+                };
+                let _ = reply.send(self.active.get(&id).map(stats));
+            }
             Command::LiveOf(instance, reply) => {
                 let of = |call: &&CallRecord| {
                     instance.as_ref().is_none_or(|instance| call.instance_id == *instance)
@@ -392,7 +400,7 @@ impl Daemon {
         let answered = call.status == CallStatus::InProgress;
         let refused = |detail| Err(Problem::new(Code::Conflict, detail));
         match &wish {
-            Wish::Answer | Wish::Ring | Wish::EarlyMedia | Wish::Reject { .. } if answered => {
+            Wish::Answer | Wish::Ring | Wish::EarlyMedia(_) | Wish::Reject { .. } if answered => {
                 return refused("it is answered");
             }
             Wish::Hold | Wish::Mute(..) | Wish::Transfer(_) | Wish::Bridge(_) if !answered => {

@@ -309,6 +309,17 @@ pub(super) async fn transcript(
     Ok(json(StatusCode::OK, answer::transcript(&record).to_string()))
 }
 
+pub(super) async fn stats(
+    State(state): State<ApiState>,
+    Extension(grant): Extension<Arc<Grant>>,
+    Id(id): Id<CallId>,
+) -> Result<Response, Problem> {
+    grant.require(Scope::CallsRead)?;
+    let record = state.find_call(&grant, &id).await?;
+    let live = state.ask(|reply| Command::Stats(id, reply)).await?;
+    Ok(json(StatusCode::OK, answer::stats(&record, live.as_ref()).to_string()))
+}
+
 pub(super) async fn change(
     State(state): State<ApiState>,
     Extension(grant): Extension<Arc<Grant>>,

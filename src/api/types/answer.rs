@@ -2,7 +2,7 @@
 //! for `callQueue`, which the reference API spells so.
 
 use crate::api::auth::Grant;
-use crate::api::gateway::{RegistrationStatus, TrunkStatus};
+use crate::api::gateway::{CallStats, RegistrationStatus, TrunkStatus};
 use crate::api::stamp::iso;
 use crate::call::identity::CallIdentity;
 use crate::call::outcome::{Outcome, TurnLatency};
@@ -211,6 +211,18 @@ pub fn transcript(record: &CallRecord) -> Value {
         "engine": heard.and_then(|heard| heard.engine.as_deref()),
         "lines": agent.or(heard.map(|heard| &heard.lines)),
         "dropped": heard.map_or(0, |heard| heard.dropped),
+    })
+}
+
+/// The body of `GET /calls/{id}/stats`; `live`: what its media counts at this moment.
+#[must_use]
+pub fn stats(record: &CallRecord, live: Option<&CallStats>) -> Value {
+    json!({
+        "call_id": record.id,
+        "status": record.status,
+        "quality": live.map_or(record.quality.as_ref(), |live| live.quality.as_ref()),
+        "hole_wait_ms": live.and_then(|live| live.hole_wait_ms),
+        "stages": live.and_then(|live| live.stages),
     })
 }
 

@@ -345,7 +345,7 @@ async fn a_pause_waits_for_nobody_longer_than_its_time() {
     hear(&mut rig, &voice(&[0], 0)[..12_000]).await;
     let paused = sent_ms(&rig);
     assert_eq!(interrupted(&mut rig), [""; 0]);
-    hear(&mut rig, &[0; 4_000]).await;
+    hear(&mut rig, &[0; 1_600]).await;
     assert_eq!(sent_ms(&rig), paused, "it stands still");
     hear(&mut rig, &[0; 80_000]).await;
     let wanted = [format!("speech resumed {paused}"), "played 10000".to_owned()];
@@ -395,7 +395,7 @@ async fn a_greeting_interrupts_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_message_waits_for_the_beep_it_was_told_to_wait_for() {
     let mut amd = amd(true, AmdAction::LeaveMessage);
-    amd.machine.beep = true;
+    (amd.machine.beep, amd.machine.beep_timeout) = (true, Duration::from_secs(20));
     let mut rig = Rig::with(Source::Samples(samples(8_000)), 1, Some(amd));
     rig.control.try_send(Control::Start).ok().unwrap();
     // Five seconds of silence are no beep.
@@ -424,10 +424,13 @@ async fn a_prompt_may_wait_for_the_end_of_a_hello() {
     rig.control.try_send(Control::Start).ok().unwrap();
     // "Hello?"
     let sound = voice(&[4], 1_000);
-    let spoken = sound.len() - 1_600 - 8_000;
-    hear(&mut rig, &sound[..spoken / 160 * 160]).await;
+    let spoken = sound.iter().rposition(|sample| sample.abs() > 300).unwrap();
+    let (said, rest) = sound.split_at(spoken / 160 * 160);
+    hear(&mut rig, said).await;
     assert!(rig.leg.sent.is_empty() && rig.leg.is_listening());
-    hear(&mut rig, &sound[spoken / 160 * 160..]).await;
+    hear(&mut rig, &rest[..2_400]).await;
+    assert!(rig.leg.sent.is_empty(), "300 ms are a pause");
+    hear(&mut rig, rest).await;
     assert_eq!(rig.leg.sent[..], samples(4_000)[..]);
     assert!(!rig.leg.is_listening(), "there is nothing more to hear");
     // Nobody speaks, and no packet comes.

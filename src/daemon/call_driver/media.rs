@@ -5,6 +5,7 @@
 
 use super::CallActor;
 use crate::app::Control;
+use crate::audio::progress::Tone;
 use crate::call::Input;
 use crate::call::record::MuteState;
 use crate::daemon::parts::leg_rate;
@@ -98,6 +99,13 @@ impl CallActor {
     pub(super) fn mute(&self, MuteState { playout, capture }: MuteState) {
         if let Some(media) = self.media.get() {
             media.send(MediaCommand::Mute { playout, capture });
+        }
+    }
+
+    /// Has a tone of ours sound, or none.
+    pub(super) fn sound_tone(&self, tone: Option<Tone>) {
+        if let Some(media) = self.media.get() {
+            media.send(MediaCommand::Tone(tone));
         }
     }
 

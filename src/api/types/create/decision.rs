@@ -7,8 +7,9 @@ use super::{
     CreateContext, RequestedContent, agent, audio, barge, from, metadata, seconds, stream, tts,
 };
 use crate::api::error::{Code, Problem};
-use crate::api::types::control::{ring, target};
+use crate::api::types::control::{country, ring, target};
 use crate::api::types::fields::{Faults, Object, clip, parse};
+use crate::audio::progress;
 use crate::call::control::DialWish;
 use crate::turn::barge::BargeWish;
 use serde_json::{Map, Value};
@@ -34,6 +35,8 @@ pub enum Decided {
         wish: DialWish,
         /// The status when they do not answer, 400 to 699; `None`: the route's.
         otherwise: Option<u16>,
+        /// Whose ringing the caller hears from us meanwhile.
+        ringback: Option<progress::Plan>,
     },
     /// Rings and is never answered.
     Ring,
@@ -141,8 +144,9 @@ fn dial(read: &mut Object<'_>, faults: &mut Faults) -> Option<Decided> {
     let timeout = ring(read, faults);
     let otherwise = read.integer(faults, "sipCode", 400..=699);
     let otherwise = otherwise.and_then(|code| u16::try_from(code).ok());
+    let ringback = country(read, faults, "ringback");
     let (to, _) = to?;
-    Some(Decided::Dial { wish: DialWish { to, from, trunk, timeout }, otherwise })
+    Some(Decided::Dial { wish: DialWish { to, from, trunk, timeout }, otherwise, ringback })
 }
 
 fn reject(read: &mut Object<'_>, faults: &mut Faults) -> Option<Decided> {
@@ -223,11 +227,14 @@ mod tests {
         let dialled = read(
             r#"{"action":"dial","to":"+14155550123","from":"+15550100","trunk":"b","timeout":20}"#,
         );
-        let Decided::Dial { wish, otherwise: None } = dialled.unwrap().decided else { panic!() };
+        let Decided::Dial { wish, otherwise: None, ringback: None } = dialled.unwrap().decided
+        else {
+            panic!()
+        };
         assert_eq!((wish.to.as_str(), wish.timeout.as_secs()), ("+14155550123", 20));
         assert_eq!((wish.from.as_deref(), wish.trunk.as_deref()), (Some("+15550100"), Some("b")));
         let dialled = read(r#"{"action":"dial","to":"sip:desk@pbx.example","sipCode":404}"#);
-        let Decided::Dial { wish, otherwise } = dialled.unwrap().decided else { panic!() };
+        let Decided::Dial { wish, otherwise, .. } = dialled.unwrap().decided else { panic!() };
         assert_eq!((wish.timeout.as_secs(), otherwise), (45, Some(404)));
         let agent = read(r#"{"action":"agent","agent":{"instructions":["Be kind."]}}"#).unwrap();
         assert!(matches!(agent.decided, Decided::Content(RequestedContent::Agent(_))));
@@ -243,6 +250,7 @@ mod tests {
             (r#"{"action":"dial","to":"desk"}"#, "/to"),
             (r#"{"action":"dial","to":"+14155550123","timeout":1}"#, "/timeout"),
             (r#"{"action":"dial","to":"+14155550123","sipCode":200}"#, "/sipCode"),
+            (r#"{"action":"dial","to":"+14155550123","ringback":"xx"}"#, "/ringback"),
             (r#"{"action":"reject","sipCode":200}"#, "/sipCode"),
             (r#"{"action":"reject","reason":"a\nb"}"#, "/reason"),
             (r#"{"action":"answer","ring":-1}"#, "/ring"),

@@ -253,12 +253,13 @@ async fn a_stream_may_wait_for_the_end_of_a_hello() {
     rig.event("answered");
     rig.start();
     let hello = &sentences()[4];
-    for frame in hello.chunks_exact(160) {
+    let spoken = hello.iter().rposition(|sample| sample.abs() > 300).unwrap();
+    for frame in hello[..spoken].chunks_exact(160) {
         rig.leg.hear(frame);
         rig.beats(1).await;
     }
     assert!(rig.leg.sent.is_empty());
-    for _ in 0..40 {
+    for _ in 0..50 {
         rig.leg.hear(&[0; 160]);
         rig.beats(1).await;
     }
