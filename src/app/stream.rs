@@ -16,6 +16,7 @@
 
 mod budget;
 mod client;
+mod concealed;
 mod inlet;
 mod level;
 mod live;

@@ -3,19 +3,21 @@
 use bellwire::api::auth::{ConfigKey, hash_secret};
 use bellwire::api::error::{Code, Problem};
 use bellwire::api::gateway::{
-    Command, Content, Created, Gateway, GatewayStatus, NewCall, RegistrationStatus, Status,
-    TrunkStatus,
+    CallStats, Command, Content, Created, Gateway, GatewayStatus, NewCall, RegistrationStatus,
+    Status, TrunkStatus,
 };
 use bellwire::api::rest::{
     AdminParts, ApiLimits, ApiParts, ApiState, PeerAddr, TrunkState, admin_router, router,
 };
 use bellwire::api::types::{AudioProblem, Voice};
 use bellwire::app::agent::request::AgentRequest;
+use bellwire::app::stream::wire::Stages;
 use bellwire::call::control::Wish;
 use bellwire::call::record::{
     CallRecord, CallStatus, Direction, EndReason, StreamState, TransferPhase, TransferView,
 };
 use bellwire::id::CallId;
+use bellwire::media::ledger::StageSpread;
 use bellwire::store::{DeclaredInstance, Dedupe, InstanceSettings, Store};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};

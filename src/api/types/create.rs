@@ -515,7 +515,7 @@ fn stream(
 }
 
 /// Fields of `stream`, and what the same is called in the query of the upgrade.
-const STREAM_PARAMETERS: [(&str, &str); 14] = [
+const STREAM_PARAMETERS: [(&str, &str); 15] = [
     ("protocol", "protocol"),
     ("format", "format"),
     ("rate", "rate"),
@@ -526,6 +526,7 @@ const STREAM_PARAMETERS: [(&str, &str); 14] = [
     ("playout", "playout"),
     ("bufferMs", "buffer_ms"),
     ("tones", "tones"),
+    ("events", "events"),
     ("agc", "agc"),
     ("dcBlock", "dc_block"),
     ("outAgc", "out_agc"),

@@ -427,6 +427,7 @@ impl Session {
         self.hear_time(now);
         // First, so that what a voice stops is stopped with the next packet.
         self.capture(now.at);
+        self.tell_concealed(now);
         self.tell_due(now.at);
         self.act_on_hearing(now);
         if let Some(line) = &mut self.line {
@@ -621,6 +622,16 @@ impl Session {
     ) {
         let told = Told::Playback { state, utterance, played_ms, squeezed_ms, discarded_ms };
         self.tell(&told, now);
+    }
+
+    /// Tells which of the caller's audio was made up, if the client wants to know.
+    fn tell_concealed(&mut self, now: Moment) {
+        while let Some(client) = &mut self.client
+            && let Some(outlet) = &mut client.outlet
+            && let Some((position_ms, duration_ms)) = outlet.next_concealed()
+        {
+            client.tell(&Told::Concealed { position_ms, duration_ms }, now);
+        }
     }
 
     fn acknowledge(&mut self, id: Option<CommandId>, now: Moment) {

@@ -475,6 +475,13 @@ pub enum Told {
         /// How much never will be.
         discarded_ms: u64,
     },
+    /// Some of the caller's audio is not theirs: a packet was missing, and was concealed.
+    Concealed {
+        /// Where it begins, in the audio of the binary messages of this client.
+        position_ms: u64,
+        /// How long it is.
+        duration_ms: u64,
+    },
     /// A mark was reached or cleared.
     Mark {
         /// Its name.
@@ -784,6 +791,7 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         | Told::Tone(_)
         | Told::BargeIn { .. }
         | Told::Playback { .. }
+        | Told::Concealed { .. }
         | Told::Mark { .. }
         | Told::Flow { .. }
         | Told::Warning { .. }
