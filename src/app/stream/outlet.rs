@@ -161,8 +161,7 @@ impl Outlet {
         }
         self.backlog.extend(&self.taken);
         if let Some(paced) = &mut self.paced {
-            let Self { concealed, gone, .. } = &mut *self;
-            let gone = *gone;
+            let (concealed, gone) = (&mut self.concealed, self.gone);
             paced.beat(now, &mut self.backlog, |from, to, made_up| {
                 let Some(concealed) = concealed else { return };
                 concealed.add(gone + from as u64, made_up.min(to - from) as u64);

@@ -43,9 +43,10 @@ fn above(sound: &[i16]) -> Vec<f32> {
     let taps: Vec<f32> = (0..TAPS)
         .map(|n| {
             let (x, cut) = (n as f32 - middle, BAND_HZ / 8_000.0);
-            let sinc = if x == 0.0 { 2.0 * cut } else { (TAU * cut * x).sin() / (TAU / 2.0 * x) };
+            let centre = n == TAPS / 2;
+            let sinc = if centre { 2.0 * cut } else { (TAU * cut * x).sin() / (TAU / 2.0 * x) };
             let hann = 0.5 - 0.5 * (TAU * (n as f32 + 1.0) / (TAPS as f32 + 1.0)).cos();
-            f32::from(u8::from(x == 0.0)) - sinc * hann
+            f32::from(u8::from(centre)) - sinc * hann
         })
         .collect();
     let reach = TAPS / 2;
@@ -190,13 +191,8 @@ fn concealment_makes_no_click_at_either_end() {
             rig.tick();
             heard.extend(rig.heard());
         }
-        let base = heard[0].0.position;
-        let made_up: Vec<u64> = heard
-            .iter()
-            .filter(|(header, _)| header.kind == FrameKind::Concealed)
-            .map(|(header, _)| header.position - base)
-            .collect();
-        assert!(!made_up.is_empty(), "{lost} lost from {first}");
+        let made_up = heard.iter().any(|(header, _)| header.kind == FrameKind::Concealed);
+        assert!(made_up, "{lost} lost from {first}");
         let sound: Vec<i16> = heard.into_iter().flat_map(|(_, samples)| samples).collect();
         let ends = [first, first + lost].map(|n| n * 160);
         assert_no_click(&format!("concealment of {lost}"), &sound, &ends);
