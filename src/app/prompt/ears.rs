@@ -8,7 +8,7 @@
 //! Obeys what the ears put out, as `app::hearing` hears it; nobody but the clock decides on a
 //! pause. With `amd` a voice interrupts from the verdict on: a greeting is no interruption.
 
-use super::{Ending, PromptTask, now};
+use super::{CUT, Ending, PromptTask, now};
 use crate::app::Report;
 use crate::app::hearing::{Heard, answerer};
 use crate::call::record::{BargeView, EndReason, ToneView};
@@ -16,6 +16,7 @@ use crate::media::interface::Command;
 use crate::turn::barge::{self, Input, Mode};
 use crate::turn::machine::{AmdAction, AnsweredBy, Output, Verdict};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Why a prompt does not play, though the call is answered.
 #[derive(Debug, Default)]
@@ -185,7 +186,9 @@ impl PromptTask {
         let Some((line, _)) = &self.leg else { return };
         let up_to = line.playout.position();
         self.orders.retain(|order| !matches!(order, Command::Watch { .. }));
-        (self.ending, self.watched_at) = (Ending::Cut(up_to), None);
+        // Before a pause ends: not a sample more than what left before it.
+        self.orders.push(Command::Clear { up_to, token: CUT });
+        (self.ending, self.watched_at) = (Ending::Cut(up_to), Some(Instant::now()));
     }
 
     /// What the voice or key cut is gone.

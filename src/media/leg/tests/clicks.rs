@@ -212,7 +212,8 @@ fn what_catches_up_makes_no_click() {
     assert!(cuts.len() > 10, "{cuts:?}");
     let band = above(&out);
     let usual = most(&band, 400, 2_800);
-    for cut in cuts {
+    // The end of the sound itself is a step.
+    for cut in cuts.into_iter().filter(|cut| cut + 400 < out.len()) {
         let click = 10.0 * (most(&band, cut - 120, cut + 120) / usual).log10();
         assert!(click < HEARD_DB, "at {cut}: {click:.1} dB");
     }
