@@ -105,7 +105,8 @@ async fn a_message_is_left_behind_the_beep() {
     let (file, record) = (mailbox(dir.path()).await, heard.to_str().unwrap());
     let phone = Phone::start(&["--ring", "0s", "--play", &file, "--record", record]);
     let daemon = Daemon::start(&phone.address, "").await;
-    let amd = json!({"mode": "sync", "action": "leave_message", "beep": true});
+    let amd = json!({"mode": "sync", "action": "leave_message", "beep": true,
+                     "beepTimeoutMs": 30_000});
     let more = json!({"amd": amd, "bargeIn": {"mode": "clear"}});
     let id = create(&daemon, says("This is a message for Mister Miller.", more)).await;
     let call = daemon.wait_for_end(&id).await;
