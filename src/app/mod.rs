@@ -25,7 +25,7 @@ pub(crate) use line::dtmf_command;
 
 use crate::call::control::{HeardBy, Wish, WishError};
 use crate::call::outcome::{Outcome, Utterance};
-use crate::call::record::{AnswererView, EndReason, ToneView};
+use crate::call::record::{AnswererView, BargeView, EndReason, ToneView};
 use crate::media::worker::LegHandle;
 use tokio::sync::oneshot;
 
@@ -136,6 +136,13 @@ pub enum Report {
     },
     /// Who answered, as far as can be told; a later one replaces it.
     Answered(Box<AnswererView>),
+    /// The beep that was waited for.
+    Beep {
+        /// Where it ended, in the other party's samples since the answer.
+        position_ms: u64,
+    },
+    /// A voice or key came while a prompt was played.
+    BargeIn(Box<BargeView>),
     /// The network said something in tones.
     Tone(Box<ToneView>),
     /// RTP began to flow from the peer.

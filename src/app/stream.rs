@@ -16,6 +16,7 @@
 
 mod budget;
 mod client;
+mod concealed;
 mod inlet;
 mod level;
 mod live;
@@ -80,7 +81,7 @@ pub struct StreamSpec {
     /// What the ears are for, unless somebody asks otherwise.
     pub hearing: super::hearing::HearingSpec,
     /// What is done about who answers; its thresholds are in `hearing`.
-    pub amd: Option<super::hearing::AmdSpec>,
+    pub amd: Option<crate::turn::machine::AmdSpec>,
     /// Who may write the caller's words down.
     pub stt: crate::speech::stt::Stt,
     /// What the create request says about that.

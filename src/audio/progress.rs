@@ -14,7 +14,7 @@
 mod make;
 mod pitch;
 
-pub use make::{Plan, ProgressTone, Signal};
+pub use make::{Plan, ProgressTone, Signal, Tone};
 
 use super::rate::SampleRate;
 use super::sines::Sums;

@@ -21,8 +21,9 @@ use super::agents::Agent;
 use super::control::{CallAsk, TransferPlan};
 use super::pair::Lend;
 use super::parts::{Parts, Terms, leg_rate};
-use crate::api::gateway::{BackgroundWish, Content};
+use crate::api::gateway::{BackgroundWish, CallStats, Content};
 use crate::app::agent::leg::AgentParts;
+use crate::app::stream::wire::Stages;
 use crate::app::transcribe::Transcribe;
 use crate::app::{self, Control, Report};
 use crate::call::control::{DialWish, HeardBy, Wish, WishError};
@@ -157,8 +158,8 @@ pub(super) struct CallSetup {
     pub background: Option<BackgroundWish>,
     /// Whether and how the caller's words are written down.
     pub transcribe: Option<Transcribe>,
-    /// What is done about who answers.
-    pub amd: Option<app::hearing::AmdSpec>,
+    /// What is done with what is heard.
+    pub hearing: app::hearing::HearingWish,
     /// For an outgoing call.
     pub dial: Option<Dial>,
     /// For an incoming call: whom it is to be connected with.
@@ -226,6 +227,18 @@ impl CallView {
             record.quality = Some(Quality::from_report(&media.report(), codec, self.rate));
         }
         record
+    }
+}
+
+impl CallView {
+    /// How the call sounds at this moment.
+    pub(super) fn stats(&self) -> CallStats {
+        let media = self.media.get();
+        CallStats {
+            quality: self.snapshot().quality,
+            hole_wait_ms: media.map(|media| media.report().rx_hole_wait_us / 1000),
+            stages: media.map(|media| Stages::of(|stage| media.ledger().spread(stage))),
+        }
     }
 }
 
@@ -394,6 +407,7 @@ impl CallActor {
                 }
                 Output::Reoffer(hold) => self.reoffer(hold).await,
                 Output::Mute(muted) => self.mute(muted),
+                Output::Tone(tone) => self.sound_tone(tone),
                 Output::DropTransfer => {
                     self.drop_second();
                     if self.side.is_some() {

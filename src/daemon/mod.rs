@@ -14,6 +14,7 @@ mod decision;
 mod gate;
 mod gather;
 mod health;
+mod hearing;
 mod identity;
 mod inbound;
 mod overload;
@@ -271,6 +272,7 @@ async fn declare_instances(store: &Store, config: &Config) -> anyhow::Result<()>
                 crate::config::Dedupe::Instance => Dedupe::Instance,
                 crate::config::Dedupe::Target => Dedupe::Target,
             },
+            defaults: hearing::defaults(instance),
         };
         let name = instance.name.clone().unwrap_or_else(|| instance.id.to_string());
         let metadata = instance.metadata.0.clone();

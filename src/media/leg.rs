@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  handle_rtp ──> receive ─────────────────────────────────────> capture ring ──> app
-//!  tick <── seal <── rtp header <── codec <── background, mute, low cut, silence
+//!  tick <── seal <── rtp header <── codec <── background, tone, mute, low cut, silence
 //!                                                 <── playout (fades, marks) <── playout ring <── app
 //!                   └ pacer: seq, ts      └ or RFC 4733 digits, which replace audio
 //!  tick ──> report every 5 s, close ──> BYE          poll_event ──> Event
@@ -27,6 +27,7 @@ use super::ring::{self, CaptureReader, PlayoutWriter};
 use super::secure::{Kind, Secure};
 use super::silence::{COMFORT_NOISE, Due, Silence};
 use super::stats::LegStats;
+use super::tone::NetworkTone;
 use crate::audio::codec::{ClockRate, CodecId, SampleRate, Way};
 use crate::audio::filter::LowCut;
 use crate::audio::tone::DigitTones;
@@ -138,6 +139,7 @@ pub struct Leg {
     /// What comes out of the playout, on its way to silence or back.
     mute: Level,
     background: Option<Background>,
+    tone: NetworkTone,
     low_cut: Option<LowCut>,
     silence: Silence,
     codecs: CodecSet,
@@ -191,6 +193,7 @@ impl Leg {
             playout: Playout::new(reader, samples(config.playout), rate, config.start),
             mute: Level::default(),
             background: config.send.background.as_ref().and_then(|b| Background::new(b, rate)),
+            tone: NetworkTone::new(rate),
             low_cut: config.send.low_cut.then(|| LowCut::new(rate)),
             silence: Silence::new(config.send.silence, rate),
             codecs: CodecSet::new(rate, &config.codecs, Way::Encode),
@@ -241,6 +244,10 @@ impl Leg {
                 if let Some(background) = &mut self.background {
                     background.set(on);
                 }
+                true
+            }
+            Command::Tone(tone) => {
+                self.tone.set(tone);
                 true
             }
             Command::Dtmf { digits, duration, gap } => self.queue_digits(&digits, duration, gap),
@@ -545,6 +552,7 @@ impl Leg {
             if let Some(background) = &mut self.background {
                 background.mix(frame);
             }
+            self.tone.mix(frame);
             self.mute.apply(frame);
         }
         if let Some(low_cut) = &mut self.low_cut {

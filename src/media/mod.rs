@@ -28,5 +28,6 @@ pub mod ring;
 pub mod secure;
 pub mod silence;
 pub mod stats;
+pub mod tone;
 pub mod wheel;
 pub mod worker;

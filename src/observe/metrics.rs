@@ -172,6 +172,8 @@ metrics_catalogue! {
     AGENT_OUTCOMES = Counter "bellwire_agent_outcomes_total" ["status"] NONE;
     /// Verdicts on who answered a call; a call may have more than one.
     ANSWERED_BY = Counter "bellwire_answered_by_total" ["by"] NONE;
+    /// Voices and keys that came while a prompt was played, by what came of it.
+    INTERRUPTED = Counter "bellwire_interruptions_total" ["action"] NONE;
     /// Tones of the network that were heard in calls.
     TONES_HEARD = Counter "bellwire_tones_total" ["kind"] NONE;
     /// Calls whose words could not be written down (any more).

@@ -6,7 +6,7 @@ use crate::app::{Control, Report};
 use crate::call::Input;
 use crate::call::control::{Wish, WishError};
 use crate::call::outcome::{Transcription, TranscriptionStatus};
-use crate::call::record::TONES_MAX;
+use crate::call::record::{BARGES_MAX, TONES_MAX};
 use crate::daemon::control::CallAsk;
 use crate::observe::event::{self, Happening as _};
 use crate::speech::stt::SttUnavailable;
@@ -96,11 +96,25 @@ impl CallActor {
                 known.status = TranscriptionStatus::Unavailable;
                 known.reason = Some(reason);
             }
-            Report::Answered(answerer) => {
+            Report::Answered(mut answerer) => {
                 let call_id = record.id.as_str();
                 let (by, reason) = (answerer.answered_by.as_str(), answerer.reason.as_str());
                 event::CallJudged { call_id, by, reason }.report();
+                answerer.beep_ms = record.answerer.as_ref().and_then(|known| known.beep_ms);
                 record.answerer = Some(answerer);
+            }
+            Report::Beep { position_ms } => {
+                if let Some(answerer) = &mut record.answerer {
+                    answerer.beep_ms = Some(position_ms);
+                }
+            }
+            Report::BargeIn(barge) => {
+                let (call_id, played_ms) = (record.id.as_str(), barge.played_ms);
+                let (by, action) = (barge.by.as_str(), barge.action.as_str());
+                event::CallerInterrupted { call_id, by, action, played_ms }.report();
+                if record.barge_ins.len() < BARGES_MAX {
+                    record.barge_ins.push(*barge);
+                }
             }
             Report::Tone(tone) => {
                 let call_id = record.id.as_str();

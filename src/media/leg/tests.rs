@@ -8,6 +8,7 @@ use crate::rtp::rtcp::{self, Item};
 use crate::sdp::Accepts;
 use std::net::{IpAddr, Ipv4Addr};
 
+mod clicks;
 mod mute;
 mod pair;
 mod sealed;

@@ -2,14 +2,14 @@
 
 use super::{Moment, Session};
 use crate::app::Report;
-use crate::app::hearing::{AmdAction, Heard, Hearing, answerer};
+use crate::app::hearing::{Heard, Hearing, answerer};
 use crate::app::stream::options::StreamOptions;
 use crate::app::stream::wire::{Refused, Speech, Told};
 use crate::audio::rate::SampleRate;
 use crate::call::record::{EndReason, ToneView};
 use crate::media::interface::Command;
 use crate::turn::barge::{self, Input, Mode};
-use crate::turn::machine::{AnsweredBy, Output, Verdict};
+use crate::turn::machine::{AmdAction, AnsweredBy, Output, Verdict};
 use std::time::Duration;
 
 impl Session {
@@ -47,7 +47,7 @@ impl Session {
             self.listen_for_voices(&self.spec.options.clone(), now);
         }
         if let Some(hearing) = &mut self.hearing {
-            hearing.answered();
+            hearing.answered(now.at);
         }
     }
 
@@ -104,6 +104,14 @@ impl Session {
                     self.report(Report::Tone(Box::new(told)));
                 }
                 Heard::Machine(Output::Verdict(verdict)) => self.on_verdict(&verdict, now),
+                Heard::Machine(Output::Beep { end }) => {
+                    let position_ms = hearing.ms(end);
+                    let told = Told::Beep { event: "amd", detail: "beep", position_ms };
+                    self.tell(&told, now);
+                    self.remember(told, now);
+                    self.report(Report::Beep { position_ms });
+                }
+                Heard::HelloOver { .. } => self.begin_playing(now),
                 Heard::Machine(Output::GreetingEnded { by }) => {
                     let detail = format!("the greeting has ended: {by}");
                     self.tell(&Told::CallEvent { event: "amd", detail: Some(detail) }, now);
@@ -150,6 +158,8 @@ impl Session {
                 };
                 self.tell(&Told::Speech(speech), now);
             }
+            // The key itself is told in any case.
+            Of::KeyPressed => {}
             Of::KeyHolds { decide_within } => {
                 let decision_deadline_ms = ms(decide_within);
                 self.tell(&Told::BargeIn { by: "dtmf", decision_deadline_ms }, now);
