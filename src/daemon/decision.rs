@@ -146,8 +146,11 @@ impl Desk {
             }
             Decided::Reject { code, .. } => (Plan::Reject { code }, silence()),
         };
-        let action =
-            InboundAction { party, barge: decision.barge, ..InboundAction::new(plan, content) };
+        let action = InboundAction {
+            party,
+            barge: Box::new(decision.barge),
+            ..InboundAction::new(plan, content)
+        };
         Ok(Verdict { action, metadata: decision.metadata })
     }
 

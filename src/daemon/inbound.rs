@@ -61,13 +61,13 @@ pub(super) struct InboundAction {
     /// Whom it is connected with, if the plan is to call somebody.
     pub party: Option<DialWish>,
     /// What a voice or key does to what it hears; the rest is its instance's to say.
-    pub barge: BargeWish,
+    pub barge: Box<BargeWish>,
 }
 
 impl InboundAction {
     /// A plan and what goes with it.
     pub(super) fn new(plan: Plan, content: Content) -> Self {
-        Self { plan, content, party: None, barge: BargeWish::default() }
+        Self { plan, content, party: None, barge: Box::default() }
     }
 }
 

@@ -55,7 +55,7 @@ enum Said {
     /// Who calls.
     Found(Finding),
     /// What a webhook wants.
-    Decided(Result<Verdict, String>),
+    Decided(Box<Result<Verdict, String>>),
 }
 
 /// How inbound calls find their way.
@@ -162,7 +162,7 @@ impl Switchboard {
         let Some(waiting) = self.spec.reception.waiting.remove(&session) else { return };
         match taken.said {
             Said::Found(finding) => self.found(session, waiting, &finding).await,
-            Said::Decided(verdict) => self.decided(session, waiting, verdict).await,
+            Said::Decided(verdict) => self.decided(session, waiting, *verdict).await,
         }
     }
 
@@ -248,7 +248,7 @@ impl Switchboard {
         self.spec.reception.waiting.insert(session, waiting);
         self.spec.reception.asked.spawn(async move {
             let verdict = desk.ask(&hook, &call, (&incoming, &identity), unix_ms).await;
-            Taken { session, said: Said::Decided(verdict) }
+            Taken { session, said: Said::Decided(Box::new(verdict)) }
         });
     }
 
@@ -311,7 +311,7 @@ impl Switchboard {
     /// What an incoming call plays, and what a voice does to that. Who answered is no question: we do.
     fn heard(&self, instance: &InstanceId, action: &InboundAction) -> (Content, HearingWish) {
         let terms = self.spec.parts.terms();
-        let barge = terms.stream.barge_of(instance.as_str(), action.barge);
+        let barge = terms.stream.barge_of(instance.as_str(), *action.barge);
         let mut content = action.content.clone();
         if let Content::Stream { options, .. } = &mut content {
             options.barge = barge;

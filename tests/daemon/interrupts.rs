@@ -23,7 +23,7 @@ async fn create(daemon: &Daemon, mut body: Value) -> String {
     call["id"].as_str().unwrap().to_owned()
 }
 
-fn says(text: &str, more: Value) -> Value {
+fn says(text: &str, more: &Value) -> Value {
     let mut body = json!({"type": "FIXED_TTS", "tts": {"text": text, "voiceId": "en-US-001"}});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
@@ -45,7 +45,7 @@ async fn a_voice_ends_a_prompt_and_with_it_the_call() {
     // What the call does not say, its instance says.
     let usual = "[instance.barge_in]\nmode = \"clear\"\n";
     let daemon = Daemon::start(&phone.address, usual).await;
-    let id = create(&daemon, says(LONG, json!({}))).await;
+    let id = create(&daemon, says(LONG, &json!({}))).await;
     daemon.wait_for(&id, "IN_PROGRESS").await;
     let path = format!("/v1/calls/{id}/stats");
     let (status, stats) = daemon.get(&path).await;
@@ -94,7 +94,7 @@ async fn mailbox(dir: &Path) -> String {
                 we call you back. Please leave your name and your number.";
     let greeting = read_wav(&spoken_wav(dir, "greeting.wav", text).await);
     let beep = tone(8_000, 1_000.0, 0.4);
-    let sound = [&greeting[..], &[0; 32_000], &beep, &[0; 160_000]].concat();
+    let sound = [&greeting[..], &vec![0; 32_000], &beep, &vec![0; 160_000]].concat();
     wav(dir, "mailbox.wav", &sound)
 }
 
@@ -108,7 +108,7 @@ async fn a_message_is_left_behind_the_beep() {
     let amd = json!({"mode": "sync", "action": "leave_message", "beep": true,
                      "beepTimeoutMs": 30_000});
     let more = json!({"amd": amd, "bargeIn": {"mode": "clear"}});
-    let id = create(&daemon, says("This is a message for Mister Miller.", more)).await;
+    let id = create(&daemon, says("This is a message for Mister Miller.", &more)).await;
     let call = daemon.wait_for_end(&id).await;
     assert_eq!((&call["status"], &call["answered_by"]), (&json!("COMPLETED"), &json!("machine")));
     let beep = call["answerer"]["beep_ms"].as_u64().unwrap_or_else(|| panic!("{call:#}"));
@@ -126,7 +126,7 @@ async fn a_machine_is_hung_up_on() {
     let file = mailbox(dir.path()).await;
     let phone = Phone::start(&["--ring", "0s", "--play", &file]);
     let daemon = Daemon::start(&phone.address, "[instance.amd]\naction = \"hangup\"\n").await;
-    let id = create(&daemon, says(LONG, json!({}))).await;
+    let id = create(&daemon, says(LONG, &json!({}))).await;
     let call = daemon.wait_for_end(&id).await;
     assert_eq!(call["end_reason"], "amd_machine", "{call:#}");
     assert_eq!(call["answered_by"], "machine", "{call:#}");
@@ -138,12 +138,12 @@ async fn who_answers_may_say_hello_first() {
     let hello = read_wav(&spoken_wav(dir.path(), "hello.wav", "Hello, Miller speaking?").await);
     let last = hello.iter().rposition(|sample| sample.unsigned_abs() > 300).unwrap();
     let said = 0.5 + last as f64 / 8_000.0;
-    let sound = [&[0; 4_000][..], &hello, &[0; 80_000]].concat();
+    let sound = [&[0; 4_000][..], &hello, &vec![0; 80_000]].concat();
     let heard = dir.path().join("heard.wav");
     let (file, record) = (wav(dir.path(), "said.wav", &sound), heard.to_str().unwrap());
     let phone = Phone::start(&["--ring", "0s", "--play", &file, "--record", record]);
     let daemon = Daemon::start(&phone.address, "").await;
-    let id = create(&daemon, says("Good morning.", json!({"startOn": "speech_end"}))).await;
+    let id = create(&daemon, says("Good morning.", &json!({"startOn": "speech_end"}))).await;
     let call = daemon.wait_for_end(&id).await;
     assert_eq!(call["status"], "COMPLETED", "{call:#}");
     phone.wait_for("ended");

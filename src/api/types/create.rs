@@ -28,6 +28,7 @@ mod base64;
 pub mod decision;
 pub(super) mod hearing;
 
+pub use amd::AskedAmd;
 pub use hearing::AskedHearing;
 
 const INSTRUCTIONS_MAX: usize = 64;

@@ -319,7 +319,7 @@ async fn a_voice_that_is_only_told_stops_nothing() {
     let before = sent_ms(&rig);
     hear(&mut rig, &voice(&[0], 500)).await;
     rig.leg.events.push_back(key());
-    hear(&mut rig, &[0; 60_000]).await;
+    hear(&mut rig, &vec![0; 60_000]).await;
     let told = interrupted(&mut rig);
     assert_eq!(told.len(), 3, "{told:?}");
     let at: usize = told[0].strip_prefix("speech notified ").unwrap().parse().unwrap();
@@ -347,7 +347,7 @@ async fn a_pause_waits_for_nobody_longer_than_its_time() {
     assert_eq!(interrupted(&mut rig), [""; 0]);
     hear(&mut rig, &[0; 1_600]).await;
     assert_eq!(sent_ms(&rig), paused, "it stands still");
-    hear(&mut rig, &[0; 80_000]).await;
+    hear(&mut rig, &vec![0; 80_000]).await;
     let wanted = [format!("speech resumed {paused}"), "played 10000".to_owned()];
     assert_eq!(interrupted(&mut rig), wanted);
     assert_eq!(rig.leg.sent[..], samples(80_000)[..]);
@@ -357,7 +357,7 @@ async fn a_pause_waits_for_nobody_longer_than_its_time() {
     hear(&mut rig, &[0; 1_600]).await;
     let paused = sent_ms(&rig);
     assert_eq!(interrupted(&mut rig), [""; 0]);
-    hear(&mut rig, &[0; 12_000]).await;
+    hear(&mut rig, &vec![0; 12_000]).await;
     let wanted = [format!("dtmf cleared {paused}"), format!("played {paused}")];
     assert_eq!(interrupted(&mut rig), wanted);
 }
@@ -403,7 +403,7 @@ async fn a_message_waits_for_the_beep_it_was_told_to_wait_for() {
     hear(&mut rig, &greeting).await;
     assert!(rig.leg.sent.is_empty());
     hear(&mut rig, &crate::audio::vad::tests::tones(&[1_000.0], -15.0, 3_200)).await;
-    hear(&mut rig, &[0; 16_000]).await;
+    hear(&mut rig, &vec![0; 16_000]).await;
     assert_eq!(rig.leg.sent[..], samples(8_000)[..]);
     let beeps: Vec<u64> = rig
         .reports()

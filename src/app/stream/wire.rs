@@ -9,10 +9,10 @@
 
 mod moment;
 
+use self::offered::{reject, tone};
 use self::transfer::transfer;
 use super::options::IN_RATES;
 use crate::audio::decode::LiveFormat;
-use crate::audio::progress::{Plan, Signal, Tone};
 use crate::call::control::{BridgeWish, DtmfMethod, MuteDirection, OnPeerHangup, Wish};
 use crate::call::outcome::Utterance;
 use crate::call::record::{AnswererView, ToneView, TransferView};
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
+mod offered;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -307,29 +308,6 @@ fn method(name: Option<&str>) -> Result<DtmfMethod, Wrong> {
 fn direction(name: Option<&str>) -> Result<MuteDirection, Wrong> {
     let known = name.map_or(Some(MuteDirection::default()), MuteDirection::by_name);
     known.ok_or(("invalid_field", "direction must be playout, capture or both".to_owned()))
-}
-
-fn tone(fields: &Fields) -> Result<Option<Tone>, Wrong> {
-    let wrong = |detail: &str| ("invalid_field", detail.to_owned());
-    let plan = fields.country.as_deref().map_or(Some(Plan::America), Plan::by_name);
-    let plan = plan.ok_or_else(|| wrong("country must be us or eu"))?;
-    match fields.tone.as_deref() {
-        None | Some("none") => Ok(None),
-        Some(name) => {
-            let signal = Signal::by_name(name);
-            let known = "tone must be ringback, busy, reorder, sit, dial or none";
-            Ok(Some(Tone { signal: signal.ok_or_else(|| wrong(known))?, plan }))
-        }
-    }
-}
-
-fn reject(fields: &Fields) -> Result<Wish, Wrong> {
-    let code = fields.sip_code.unwrap_or(603);
-    if !(400..=699).contains(&code) {
-        return Err(("invalid_field", "sip_code must be 400 to 699".to_owned()));
-    }
-    let reason = fields.reason.as_deref().map(plain).unwrap_or_default();
-    Ok(Wish::Reject { code, reason })
 }
 
 fn call(field: &str, id: Option<String>) -> Result<CallId, Wrong> {

@@ -6,7 +6,7 @@ use crate::app::{Control, Report};
 use crate::call::Input;
 use crate::call::control::{Wish, WishError};
 use crate::call::outcome::{Transcription, TranscriptionStatus};
-use crate::call::record::{BARGES_MAX, TONES_MAX};
+use crate::call::record::{BARGES_MAX, CallRecord, TONES_MAX};
 use crate::daemon::control::CallAsk;
 use crate::observe::event::{self, Happening as _};
 use crate::speech::stt::SttUnavailable;
@@ -81,21 +81,7 @@ impl CallActor {
             Report::Transcribing(Ok(engine)) => {
                 record.transcription = Some(Box::new(Transcription::available(&engine)));
             }
-            Report::Transcribing(Err(reason)) => {
-                let had = record
-                    .transcription
-                    .as_ref()
-                    .is_some_and(|known| known.status == TranscriptionStatus::Available);
-                // A node without any engine is no news.
-                if had || reason != SttUnavailable::NoEngine.to_string() {
-                    let call_id = record.id.as_str();
-                    event::TranscriptionLost { call_id, reason: &reason }.report();
-                }
-                let lost = Transcription::unavailable(&reason);
-                let known = record.transcription.get_or_insert_with(|| Box::new(lost));
-                known.status = TranscriptionStatus::Unavailable;
-                known.reason = Some(reason);
-            }
+            Report::Transcribing(Err(reason)) => lose_words(record, reason),
             Report::Answered(mut answerer) => {
                 let call_id = record.id.as_str();
                 let (by, reason) = (answerer.answered_by.as_str(), answerer.reason.as_str());
@@ -161,4 +147,19 @@ impl CallActor {
             wish => self.grant(&wish, reply),
         }
     }
+}
+
+/// Nobody writes the words of a call down (any more).
+fn lose_words(record: &mut CallRecord, reason: String) {
+    let known = record.transcription.as_ref();
+    let had = known.is_some_and(|known| known.status == TranscriptionStatus::Available);
+    // A node without any engine is no news.
+    if had || reason != SttUnavailable::NoEngine.to_string() {
+        let call_id = record.id.as_str();
+        event::TranscriptionLost { call_id, reason: &reason }.report();
+    }
+    let lost = Transcription::unavailable(&reason);
+    let known = record.transcription.get_or_insert_with(|| Box::new(lost));
+    known.status = TranscriptionStatus::Unavailable;
+    known.reason = Some(reason);
 }

@@ -7,20 +7,44 @@ use crate::turn::machine::{AmdAction, AmdSpec, MachineSpec};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Reads `amd` of a call: `None` where it says nothing, `Some(None)` where it is off. `prompt`:
-/// there is one that can wait.
+/// What a call says of who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AskedAmd {
+    /// Nothing: its instance says.
+    #[default]
+    Unsaid,
+    /// It does not matter, whatever the instance says.
+    Off,
+    /// This is wanted.
+    Wanted(AmdSpec),
+}
+
+impl AskedAmd {
+    /// With what the instance says where the call is silent.
+    #[must_use]
+    pub fn or(self, usual: Option<AmdSpec>) -> Option<AmdSpec> {
+        match self {
+            Self::Unsaid => usual,
+            Self::Off => None,
+            Self::Wanted(amd) => Some(amd),
+        }
+    }
+}
+
+/// Reads `amd` of a call. `prompt`: there is one that can wait.
 pub(super) fn amd(
     read: &mut Object<'_>,
     faults: &mut Faults,
     prompt: bool,
     strict: bool,
-) -> Option<Option<AmdSpec>> {
-    let mut section = read.object(faults, "amd")?;
+) -> AskedAmd {
+    let Some(mut section) = read.object(faults, "amd") else { return AskedAmd::Unsaid };
     let (at_action, at_mode) = (section.at("action"), section.at("mode"));
     let wanted = spec(&mut section, faults);
     section.finish(faults, strict);
+    let asked = wanted.map_or(AskedAmd::Off, AskedAmd::Wanted);
     let Some(AmdSpec { sync, action, .. }) = wanted.filter(|_| !prompt) else {
-        return Some(wanted);
+        return asked;
     };
     if action == AmdAction::LeaveMessage {
         let detail = "leave_message is for FIXED_TTS and FIXED_AUDIO; a stream is told and decides";
@@ -30,7 +54,7 @@ pub(super) fn amd(
         let detail = "sync is for FIXED_TTS and FIXED_AUDIO; a stream is told and decides";
         faults.add(Code::InvalidRequest, at_mode, "not_for_type", detail);
     }
-    Some(wanted)
+    asked
 }
 
 /// Reads `amd` of an instance's defaults; `None` where it is off or absent.
@@ -85,7 +109,7 @@ mod tests {
     use crate::api::types::create::{CreateCall, CreateContext, CreateDefaults};
     use serde_json::json;
 
-    fn asked(call_type: &str, amd: &Value) -> Result<Option<Option<AmdSpec>>, String> {
+    fn asked(call_type: &str, amd: &Value) -> Result<AskedAmd, String> {
         let context = CreateContext {
             defaults: CreateDefaults::default(),
             strict: true,
@@ -115,12 +139,12 @@ mod tests {
         };
         let all = json!({"mode": "sync", "action": "leave_message", "beep": true,
                          "greetingMs": 2000});
-        assert_eq!(asked("FIXED_TTS", &all), Ok(Some(Some(wanted))));
+        assert_eq!(asked("FIXED_TTS", &all), Ok(AskedAmd::Wanted(wanted)));
         let usual =
             AmdSpec { sync: false, action: AmdAction::Report, machine: MachineSpec::default() };
-        assert_eq!(asked("DYNAMIC_STREAM", &json!({"mode": "async"})), Ok(Some(Some(usual))));
-        assert_eq!(asked("FIXED_TTS", &json!({"mode": "off"})), Ok(Some(None)));
-        assert_eq!(asked("FIXED_TTS", &Value::Null), Ok(None));
+        assert_eq!(asked("DYNAMIC_STREAM", &json!({"mode": "async"})), Ok(AskedAmd::Wanted(usual)));
+        assert_eq!(asked("FIXED_TTS", &json!({"mode": "off"})), Ok(AskedAmd::Off));
+        assert_eq!(asked("FIXED_TTS", &Value::Null), Ok(AskedAmd::Unsaid));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a create request wants done with what is heard: `amd`, `bargeIn` and `startOn`.
 
+use super::amd::AskedAmd;
 use super::{amd, barge};
 use crate::api::error::Code;
 use crate::api::types::fields::{Faults, Object, clip};
@@ -12,8 +13,8 @@ use crate::turn::machine::{AmdAction, AmdSpec};
 /// What a request says of it; the rest is its instance's to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AskedHearing {
-    /// Who answers; `Some(None)`: that does not matter, whatever the instance says.
-    pub amd: Option<Option<AmdSpec>>,
+    /// Who answers.
+    pub amd: AskedAmd,
     /// What a voice or key does to what is played.
     pub barge: BargeWish,
     /// Playing waits for the end of a "hello?".
@@ -26,7 +27,7 @@ impl AskedHearing {
     #[must_use]
     pub fn resolve(self, defaults: &CallDefaults, call_type: CallType) -> HearingWish {
         let HearingWish { amd, barge, after_hello } = HearingWish {
-            amd: self.amd.unwrap_or(defaults.amd),
+            amd: self.amd.or(defaults.amd),
             barge: self.barge.or(defaults.barge_in),
             after_hello: self.after_hello,
         };

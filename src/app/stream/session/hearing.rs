@@ -158,8 +158,6 @@ impl Session {
                 };
                 self.tell(&Told::Speech(speech), now);
             }
-            // The key itself is told in any case.
-            Of::KeyPressed => {}
             Of::KeyHolds { decide_within } => {
                 let decision_deadline_ms = ms(decide_within);
                 self.tell(&Told::BargeIn { by: "dtmf", decision_deadline_ms }, now);
@@ -169,7 +167,8 @@ impl Session {
             Of::Clear => drop(self.clear(None, None, None, now)),
             Of::Resume => self.pause(false, now),
             Of::Release if std::mem::take(&mut self.paused) => self.order(Command::Pause(false)),
-            Of::Release => {}
+            // A key itself is told in any case.
+            Of::Release | Of::KeyPressed => {}
         }
     }
 }

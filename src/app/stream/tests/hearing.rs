@@ -224,7 +224,7 @@ async fn a_stream_is_told_of_the_beep_it_waits_for() {
     rig.beats(1).await;
     client.told();
     let mut sound = sentences()[3].clone();
-    sound.extend([0; 32_000]);
+    sound.extend(vec![0; 32_000]);
     let end = sound.len() as u64 / 8 + 400;
     sound.extend(crate::audio::vad::tests::tones(&[1_000.0], -15.0, 3_200));
     sound.extend([0; 3_200]);

@@ -1,6 +1,7 @@
 //! What clients may write, and what they are told, letter by letter.
 
 use super::*;
+use crate::audio::progress::{Plan, Signal, Tone};
 use crate::call::control::TransferWish;
 use crate::call::record::TransferMode;
 use proptest::prelude::*;
