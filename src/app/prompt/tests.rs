@@ -264,7 +264,8 @@ async fn a_machine_may_end_the_call_or_not_matter() {
 /// What was told of voices and keys, and of the end.
 fn interrupted(rig: &mut Rig) -> Vec<String> {
     let of = |report: Report| match report {
-        Report::BargeIn(BargeView { by, action, position_ms, played_ms }) => {
+        Report::BargeIn(barge) => {
+            let BargeView { by, action, position_ms, played_ms } = *barge;
             assert_eq!(position_ms.is_some(), by == "speech");
             Some(format!("{by} {action} {played_ms}"))
         }
