@@ -8,7 +8,7 @@
 //!
 //! Owns when the ring is refilled and when the last sample has left. What it waits for, and what a
 //! voice or key does to it, stands in `ears`. Copies no prompt: samples go
-//! from the shared memory straight into the ring, twice a second. Does not decide what the call
+//! from the shared memory straight into the ring, three times a second. Does not decide what the call
 //! does afterwards.
 
 mod ears;
@@ -33,8 +33,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// How often the ring is refilled; it holds a quarter more.
-const REFILL: Duration = Duration::from_millis(500);
+/// How often the ring is refilled; it holds twice as much, so that a machine that is held up is not
+/// heard.
+const REFILL: Duration = Duration::from_millis(320);
 /// Commands that wait for a leg that refuses them.
 const ORDERS_MAX: usize = 16;
 /// The token of the clear with which a voice or key ends a prompt.
