@@ -6,12 +6,11 @@ use bellwire::media::pace::PaceSpec;
 #[path = "../../tests/audio/listener.rs"]
 mod listener;
 
-/// Plays the packets to somebody at an even pace; the mean delay is in place of each packet's.
+/// Plays the packets to somebody at an even pace; a delay for every 20 ms.
 pub fn paced(samples: &[i16], fates: &[Option<u64>], spec: PaceSpec) -> Heard {
     let late = |fate: &Option<u64>| fate.map(|us| u32::try_from(us).unwrap_or(u32::MAX));
     let fates: Vec<Option<u32>> = fates.iter().map(late).collect();
     let heard = listener::paced(samples, &fates, spec);
     let concealed = heard.concealed / 100.0 * heard.samples.len() as f64;
-    let (samples, delays_ms) = (heard.samples, vec![heard.delay_ms]);
-    Heard { samples, concealed: concealed as u64, delays_ms }
+    Heard { samples: heard.samples, concealed: concealed as u64, delays_ms: heard.delays_ms }
 }
