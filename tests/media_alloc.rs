@@ -399,16 +399,16 @@ fn io_uring_allocates_nothing() {
 
 /// As the daemon opens it: rings, slots, codecs, both sides' state and what its owner holds.
 #[test]
-fn the_media_of_a_call_fit_into_96_kib() {
+fn the_media_of_a_call_fit_into_56_kib() {
     let ms = Duration::from_millis;
-    let (playout, capture) = (ms(640), ms(640));
+    let (playout, capture) = (ms(640), ms(320));
     let config = LegConfig { codecs: Vec::new(), playout, capture, ..config(1) };
     let place = Place { id: LegId(1), number: 0, port: 0, pair: () };
     let (before, mut leg) = (OCTETS.get(), None);
     counted(|| leg = Some(seat(place, Instant::now(), &config)));
     let octets = OCTETS.get() - before;
     assert!(leg.is_some());
-    assert!((48 * 1024..=96 * 1024).contains(&octets), "{octets} octets");
+    assert!((40 * 1024..=56 * 1024).contains(&octets), "{octets} octets");
 }
 
 #[test]

@@ -1,15 +1,18 @@
 //! Draws waveforms over time into a PNG.
 
+#[path = "../pictures/canvas.rs"]
+mod canvas;
+
+use canvas::Canvas;
 use embedded_graphics::Pixel;
 use embedded_graphics::draw_target::DrawTarget;
-use embedded_graphics::geometry::{OriginDimensions, Point, Size};
+use embedded_graphics::geometry::{Point, Size};
 use embedded_graphics::mono_font::MonoTextStyle;
 use embedded_graphics::mono_font::ascii::{FONT_8X13, FONT_9X18_BOLD};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
 use embedded_graphics::prelude::{Drawable, PointsIter, Primitive, WebColors};
 use embedded_graphics::primitives::{Line, PrimitiveStyle, Rectangle};
 use embedded_graphics::text::Text;
-use std::convert::Infallible;
 use std::path::Path;
 
 const WIDTH: u32 = 1400;
@@ -39,41 +42,11 @@ pub struct Span {
 pub const HEARD: Rgb888 = Rgb888::CSS_STEEL_BLUE;
 pub const RECEIVED: Rgb888 = Rgb888::CSS_INDIAN_RED;
 
-struct Canvas {
-    pixels: Vec<u8>,
-    size: Size,
-}
-
-impl OriginDimensions for Canvas {
-    fn size(&self) -> Size {
-        self.size
-    }
-}
-
-impl DrawTarget for Canvas {
-    type Color = Rgb888;
-    type Error = Infallible;
-
-    fn draw_iter<I>(&mut self, pixels: I) -> Result<(), Infallible>
-    where
-        I: IntoIterator<Item = Pixel<Rgb888>>,
-    {
-        for Pixel(point, color) in pixels {
-            let (Ok(x), Ok(y)) = (u32::try_from(point.x), u32::try_from(point.y)) else { continue };
-            if x < self.size.width && y < self.size.height {
-                let at = ((y * self.size.width + x) * 3) as usize;
-                self.pixels[at..at + 3].copy_from_slice(&[color.r(), color.g(), color.b()]);
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Writes all lanes below each other on one time axis.
 pub fn write(path: &Path, title: &str, lanes: &[Lane<'_>]) -> anyhow::Result<()> {
     let height = TOP + LANE * u32::try_from(lanes.len())? + 30;
     let size = Size::new(WIDTH, height);
-    let mut canvas = Canvas { pixels: vec![255; (WIDTH * height * 3) as usize], size };
+    let mut canvas = Canvas::new(size);
     let longest = lanes.iter().map(|lane| lane.samples.len() as f64 / f64::from(lane.rate));
     let seconds = longest.fold(1.0, f64::max);
     let bold = MonoTextStyle::new(&FONT_9X18_BOLD, Rgb888::BLACK);
@@ -82,7 +55,7 @@ pub fn write(path: &Path, title: &str, lanes: &[Lane<'_>]) -> anyhow::Result<()>
         draw_lane(&mut canvas, lane, i32::try_from(index)?, seconds)?;
     }
     draw_axis(&mut canvas, seconds, i32::try_from(height)? - 10)?;
-    save(path, &canvas)
+    canvas.save(path)
 }
 
 fn x_of(second: f64, seconds: f64) -> i32 {
@@ -140,14 +113,5 @@ fn draw_axis(canvas: &mut Canvas, seconds: f64, bottom: i32) -> anyhow::Result<(
         }
         Text::new(&format!("{second}s"), Point::new(x, bottom), small).draw(canvas)?;
     }
-    Ok(())
-}
-
-fn save(path: &Path, canvas: &Canvas) -> anyhow::Result<()> {
-    let file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    let mut encoder = png::Encoder::new(file, canvas.size.width, canvas.size.height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.write_header()?.write_image_data(&canvas.pixels)?;
     Ok(())
 }

@@ -4,9 +4,9 @@
 //!  every 1 ms: the lines of one slot of 20, each: receive RTP, send RTP, read socket, write socket
 //! ```
 //!
-//! The first lines of a stream run have a client that echoes and is looked at every 1 ms: they tell how
-//! long sound is under way. Nothing else waits for packets: they lie in the kernel with their time stamps until their line's
-//! turn, so that receiving costs the machine little and the daemon no wake-up. Deadlines are
+//! The first lines of a stream run have a client that echoes and is looked at every 1 ms: they tell
+//! how long sound is under way. Nothing else waits for packets: they lie in the kernel with their
+//! time stamps until their line's turn, so that receiving costs the machine little and the daemon no wake-up. Deadlines are
 //! absolute; how late they were met is part of the result, for it limits what a run can tell.
 
 use crate::pattern::Pattern;
@@ -22,8 +22,14 @@ use std::time::{Duration, Instant};
 const SLOTS: usize = 20;
 const SLOT: Duration = Duration::from_millis(1);
 const READ: usize = 16 * 1024;
-/// Lines whose client echoes.
-const ECHOES: usize = 10;
+/// Lines whose client echoes: one in each slot.
+const ECHOES: usize = 20;
+/// Neighbouring lines are this many slots apart. The gateway spreads calls as they come, so that with
+/// neighbouring slots every line would have the same phase to its beat, by chance a good or a bad one.
+const STRIDE: usize = 7;
+/// Its inverse.
+const UNSTRIDE: usize = 3;
+const _: () = assert!(STRIDE * UNSTRIDE % SLOTS == 1);
 
 /// What the thread is told.
 pub enum Order {
@@ -154,7 +160,7 @@ pub fn run(shape: Shape, orders: &Receiver<Order>, shared: &Arc<Shared>) -> Outc
             line.echo(measuring, &mut tools);
         }
         let (slot, tick) = (beat as usize % SLOTS, beat as usize / SLOTS);
-        for line in lines.iter_mut().skip(slot).step_by(SLOTS) {
+        for line in lines.iter_mut().skip(slot * UNSTRIDE % SLOTS).step_by(SLOTS) {
             line.turn(tick, measuring, &mut tools);
             if !line.talking && line.hears(shape.stream) {
                 line.talking = true;

@@ -1,16 +1,17 @@
 //! Draws lines and points over two axes into a PNG.
 
+#[path = "../pictures/canvas.rs"]
+mod canvas;
+
 use anyhow::Result;
-use embedded_graphics::Pixel;
-use embedded_graphics::draw_target::DrawTarget;
-use embedded_graphics::geometry::{OriginDimensions, Point, Size};
+use canvas::Canvas;
+use embedded_graphics::geometry::{Point, Size};
 use embedded_graphics::mono_font::MonoTextStyle;
 use embedded_graphics::mono_font::ascii::{FONT_7X13, FONT_9X18_BOLD};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
 use embedded_graphics::prelude::{Drawable, Primitive, WebColors};
 use embedded_graphics::primitives::{Circle, Line, PrimitiveStyle};
 use embedded_graphics::text::Text;
-use std::convert::Infallible;
 use std::path::Path;
 
 /// One picture: panels beside each other.
@@ -53,53 +54,18 @@ pub struct Axis {
     pub step: f64,
 }
 
-struct Canvas {
-    pixels: Vec<u8>,
-    size: Size,
-}
-
-impl OriginDimensions for Canvas {
-    fn size(&self) -> Size {
-        self.size
-    }
-}
-
-impl DrawTarget for Canvas {
-    type Color = Rgb888;
-    type Error = Infallible;
-
-    fn draw_iter<I>(&mut self, pixels: I) -> Result<(), Infallible>
-    where
-        I: IntoIterator<Item = Pixel<Rgb888>>,
-    {
-        for Pixel(point, color) in pixels {
-            let (Ok(x), Ok(y)) = (u32::try_from(point.x), u32::try_from(point.y)) else { continue };
-            if x < self.size.width && y < self.size.height {
-                let at = ((y * self.size.width + x) * 3) as usize;
-                self.pixels[at..at + 3].copy_from_slice(&[color.r(), color.g(), color.b()]);
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Writes the panels, three in a row.
 pub fn write(path: &Path, panels: &[Panel]) -> Result<()> {
     let columns = u32::try_from(panels.len().clamp(1, 3))?;
     let rows = u32::try_from(panels.len().div_ceil(3).max(1))?;
     let size = Size::new(PANEL.width * columns, PANEL.height * rows);
-    let mut canvas = Canvas { pixels: vec![255; (size.width * size.height * 3) as usize], size };
+    let mut canvas = Canvas::new(size);
     for (at, panel) in panels.iter().enumerate() {
         let column = i32::try_from(at % 3)? * PANEL.width as i32;
         let row = i32::try_from(at / 3)? * PANEL.height as i32;
         draw(&mut canvas, panel, Point::new(column, row))?;
     }
-    let file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    let mut encoder = png::Encoder::new(file, size.width, size.height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.write_header()?.write_image_data(&canvas.pixels)?;
-    Ok(())
+    canvas.save(path)
 }
 
 /// Where a point of the axes lies in the picture.

@@ -3,7 +3,8 @@
 use crate::chart::{Axis, COLORS, Panel, Series};
 use crate::material::FRAME;
 use crate::network::Random;
-use crate::receiver::{Heard, asap, paced};
+use crate::paced::paced_over_time;
+use crate::receiver::{Heard, asap};
 use crate::report::Report;
 use crate::score::Scorer;
 use anyhow::{Context as _, Result};
@@ -34,7 +35,7 @@ pub fn report(report: &mut Report, scorer: &mut Scorer, sequences: &[Vec<i16>]) 
     for (at, ppm) in PPM.into_iter().enumerate() {
         let fates = fates(ppm);
         let name = format!("{ppm:+.0} ppm");
-        let heard = paced(&talk, &fates, PaceSpec::default());
+        let heard = paced_over_time(&talk, &fates, PaceSpec::default());
         row(report, scorer, (&name, "`paced`"), &heard, &talk[last.clone()])?;
         let points = heard.delays_ms.iter().enumerate().step_by(POINT_EVERY);
         let points = points.map(|(n, delay)| (n as f64 * 0.02, *delay)).collect();

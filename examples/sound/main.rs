@@ -26,6 +26,7 @@ mod loss;
 mod material;
 mod naive;
 mod network;
+mod paced;
 mod paths;
 mod receiver;
 mod report;

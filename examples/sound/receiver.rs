@@ -2,7 +2,6 @@
 //!
 //! ```text
 //!  asap    datagrams ─> media::receive ─> capture ring ─> samples at their positions
-//!  paced   packets ─> media::jitter ─> concealment ─> media::pace ─> samples every 5 ms
 //!  fixed   packets that are later than the buffer is long are concealed as Appendix I does
 //! ```
 
@@ -11,7 +10,6 @@ use super::material::FRAME;
 use bellwire::audio::codec::{Codec as _, CodecId, g711::Pcmu};
 use bellwire::audio::rate::SampleRate;
 use bellwire::media::interface::{FrameKind, JitterSpec, MediaParams};
-use bellwire::media::pace::PaceSpec;
 use bellwire::media::playout::Events;
 use bellwire::media::receive::Receive;
 use bellwire::media::ring::{self, CaptureReader};
@@ -21,9 +19,6 @@ use bellwire::rtp::seq::{Seq16, Ts32};
 use bellwire::sdp::Accepts;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-
-#[path = "../../tests/audio/listener.rs"]
-mod listener;
 
 const PTIME_US: u64 = 20_000;
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5_000);
@@ -188,16 +183,6 @@ pub fn asap_with(samples: &[i16], fates: &[Option<u64>], jitter: JitterSpec) -> 
         }
     });
     heard
-}
-
-/// Our receive path as a person hears it, with the mean delay in place of each packet's.
-pub fn paced(samples: &[i16], fates: &[Option<u64>], spec: PaceSpec) -> Heard {
-    let late = |fate: &Option<u64>| fate.map(|us| u32::try_from(us).unwrap_or(u32::MAX));
-    let fates: Vec<Option<u32>> = fates.iter().map(late).collect();
-    let heard = listener::paced(samples, &fates, spec);
-    let concealed = heard.concealed / 100.0 * heard.samples.len() as f64;
-    let (samples, delays_ms) = (heard.samples, vec![heard.delay_ms]);
-    Heard { samples, concealed: concealed as u64, delays_ms }
 }
 
 fn agreement() -> MediaParams {

@@ -2,7 +2,8 @@
 
 use crate::chart::{Axis, COLORS, Panel, Series};
 use crate::network::Trace;
-use crate::receiver::{Heard, asap_with, paced};
+use crate::paced::paced;
+use crate::receiver::{Heard, asap_with};
 use crate::report::Report;
 use crate::score::Scorer;
 use crate::traces::{Outcome, outcome};

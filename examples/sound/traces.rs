@@ -3,7 +3,8 @@
 use crate::chart::{Axis, COLORS, Panel, Series};
 use crate::material::FRAME;
 use crate::network::Trace;
-use crate::receiver::{Heard, asap, fixed, paced};
+use crate::paced::paced;
+use crate::receiver::{Heard, asap, fixed};
 use crate::report::Report;
 use crate::score::{Scorer, mean};
 use anyhow::Result;

@@ -5,10 +5,11 @@
 
 use crate::api::error::Problem;
 use crate::app::agent::request::AgentRequest;
+use crate::app::stream::wire::Stages;
 use crate::app::stream::{StreamAttachment, StreamOptions};
 use crate::app::transcribe::Transcribe;
 use crate::call::control::Wish;
-use crate::call::record::{CallRecord, CallType};
+use crate::call::record::{CallRecord, CallType, Quality};
 use crate::id::{CallId, InstanceId};
 use crate::store::InstanceSettings;
 use std::sync::Arc;
@@ -46,8 +47,8 @@ pub struct NewCall {
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// Whether and how the caller's words are written down.
     pub transcribe: Option<Transcribe>,
-    /// What is done about who answers.
-    pub amd: Option<crate::app::hearing::AmdSpec>,
+    /// What is done with what is heard.
+    pub hearing: crate::app::hearing::HearingWish,
 }
 
 /// What a request says of the background.
@@ -124,6 +125,17 @@ pub enum Created {
     Existing(CallRecord),
 }
 
+/// How a call sounds, and how long sound takes in it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CallStats {
+    /// As in the call object; `None` without media.
+    pub quality: Option<Quality>,
+    /// How long a missing packet is waited for, at this moment; in milliseconds.
+    pub hole_wait_ms: Option<u64>,
+    /// How long sound stood where.
+    pub stages: Option<Stages>,
+}
+
 /// What the API asks.
 #[derive(Debug)]
 pub enum Command {
@@ -131,6 +143,8 @@ pub enum Command {
     Create(Box<NewCall>, oneshot::Sender<Result<Created, Problem>>),
     /// The live snapshot of a call, if it is active.
     Live(CallId, oneshot::Sender<Option<CallRecord>>),
+    /// How an active call sounds; `None`: it is not active.
+    Stats(CallId, oneshot::Sender<Option<CallStats>>),
     /// Snapshots of all active calls of an instance (`None`: of all), oldest first.
     LiveOf(Option<InstanceId>, oneshot::Sender<Vec<CallRecord>>),
     /// End a call; `false`: there is no such active call.

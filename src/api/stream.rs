@@ -24,6 +24,7 @@ use hyper_util::rt::TokioIo;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -32,8 +33,9 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 /// Largest binary message of a client; text is held to 256 KiB by the session.
 const MESSAGE_MAX: usize = 1 << 20;
-/// What is read from a connection at once.
-const READ_BUFFER: usize = 4 * 1024;
+/// What is read from a connection at once: some 100 ms of sound. It is filled with zeros before each
+/// read, and every connection has one.
+const READ_BUFFER: usize = 2 * 1024;
 /// What one flush may write at once; the session hands over half of it at most, and a message.
 const WRITE_BUFFER: usize = 64 * 1024;
 /// What may never be buffered.
@@ -100,8 +102,19 @@ pub async fn upgrade<B: Send>(
     let seat = gateway.ask(|reply| Command::Attach(call, options, reply)).await??;
     let seat = seat.with_rights(rights);
     seat.attach(Box::pin(async move {
-        let connection = TokioIo::new(upgraded.await.ok()?);
-        Some(Box::new(Socket::server(connection).await) as Box<dyn ClientSocket>)
+        let upgraded = upgraded.await.ok()?;
+        // Between us and the bare socket nothing is left to do: no layer, and no call for each read.
+        let socket: Box<dyn ClientSocket> = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => {
+                let (socket, unread) = (parts.io.into_inner(), parts.read_buf.to_vec());
+                Box::new(Socket::server(socket, unread).await)
+            }
+            Err(upgraded) => {
+                let connection = TokioIo::new(upgraded);
+                Box::new(Socket::server(connection, Vec::new()).await)
+            }
+        };
+        Some(socket)
     }))
     .map_err(Problem::from)?;
     Ok(handshake.accept())
@@ -191,15 +204,17 @@ struct Socket<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
-    /// The server's end of an upgraded connection.
-    async fn server(connection: T) -> Self {
+    /// The server's end of an upgraded connection, of which `unread` has been read already.
+    async fn server(connection: T, unread: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
             .max_write_buffer_size(WRITE_BUFFER_MAX)
             .max_message_size(Some(MESSAGE_MAX))
             .max_frame_size(Some(MESSAGE_MAX));
-        let inner = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
+        let inner =
+            WebSocketStream::from_partially_read(connection, unread, Role::Server, Some(config))
+                .await;
         Self { inner, draining: false }
     }
 

@@ -196,6 +196,7 @@ impl FakeLeg {
             | Command::Update(_)
             | Command::Background(_)
             | Command::DigitsInband(_)
+            | Command::Tone(_)
             | Command::Mute { .. }
             | Command::Due(_)
             | Command::QuietAfter(_) => {}

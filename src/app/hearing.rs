@@ -2,7 +2,7 @@
 //! tones of the network; who answered.
 //!
 //! ```text
-//!  capture ring ──┬─> Vad ───────────> voice began, ended ─┬─────────┐
+//!  capture ring ──┬─> Vad ───────────> voice began, ended ─┬─────────┬─> HelloCore ──> told
 //!                 ├─> EchoGate ──────> ours, or not ───────┼─> BargeCore ──> told, pause, clear
 //!  playout queue ─┼─> SentSound ─┘          keys, decision ┘         │
 //!                 ├─> ProgressDetector ─> tones ─────────────────────┼─> told
@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Owns the detectors of one call, made as far as they are asked for, and the meeting of its two
-//! clocks. Decides nothing: `turn::barge` and `turn::machine` do; who holds the leg obeys and tells.
+//! clocks. Decides nothing: `turn::barge`, `turn::machine` and `turn::hello` do; who holds the leg
+//! obeys and tells.
 
 use super::clock::Clock;
 use crate::audio::beep::BeepDetector;
@@ -19,8 +20,9 @@ use crate::audio::progress::{HeardTone, ProgressDetector, ToneKind};
 use crate::audio::rate::SampleRate;
 use crate::audio::vad::{Vad, VadEvent};
 use crate::call::record::AnswererView;
-use crate::turn::barge::{BargeCore, BargeSpec, DEAF, Input, Likeness, Mode, Output};
-use crate::turn::machine::{self, MachineCore, MachineSpec, Verdict};
+use crate::turn::barge::{BargeCore, BargeSpec, BargeWish, DEAF, Input, Likeness, Mode, Output};
+use crate::turn::hello::{self, HelloCore};
+use crate::turn::machine::{self, AmdSpec, MachineCore, MachineSpec, Verdict};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -43,35 +45,43 @@ pub struct HearingSpec {
     pub tones: bool,
     /// Whether it is told who answered, by which thresholds.
     pub machine: Option<MachineSpec>,
+    /// Whether it is told when the first "hello?" is over.
+    pub after_hello: bool,
 }
 
-/// What becomes of a call that a machine answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AmdAction {
-    /// It is told.
-    Report,
-    /// The call ends.
-    Hangup,
-    /// A prompt begins (anew) behind the greeting.
-    LeaveMessage,
+/// What a request, or the line that its call belongs to, wants done with what is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HearingWish {
+    /// Of who answers.
+    pub amd: Option<AmdSpec>,
+    /// Of a voice or key while a prompt is played; a stream's options have their own.
+    pub barge: BargeWish,
+    /// Whether what is played waits for the end of a "hello?".
+    pub after_hello: bool,
 }
 
-/// What a request wants to know of who answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AmdSpec {
-    /// A prompt waits for the verdict.
-    pub sync: bool,
-    /// What a machine makes.
-    pub action: AmdAction,
-    /// The thresholds.
-    pub machine: MachineSpec,
+impl HearingWish {
+    /// What the ears of a prompt are for; a configured mode of barge-in is that of streams.
+    #[must_use]
+    pub fn of_prompt(&self, usual: HearingSpec) -> HearingSpec {
+        let barge = BargeSpec { mode: Mode::Off, ..usual.barge };
+        HearingSpec { barge: self.barge.resolve(barge), ..self.of_stream(usual) }
+    }
+
+    /// What the ears of a stream are for.
+    #[must_use]
+    pub fn of_stream(&self, usual: HearingSpec) -> HearingSpec {
+        let machine = self.amd.map(|amd| amd.machine);
+        HearingSpec { machine, after_hello: self.after_hello, ..usual }
+    }
 }
 
 impl HearingSpec {
     /// Whether there is anything to listen for.
     #[must_use]
     pub fn is_needed(&self) -> bool {
-        self.barge.mode != Mode::Off || self.tones || self.machine.is_some()
+        let barges = self.barge.mode != Mode::Off;
+        barges || self.tones || self.machine.is_some() || self.after_hello
     }
 }
 
@@ -82,6 +92,7 @@ impl Default for HearingSpec {
             voice_pause: Duration::from_millis(500),
             tones: false,
             machine: None,
+            after_hello: false,
         }
     }
 }
@@ -95,6 +106,11 @@ pub(crate) enum Heard {
     Tone(HeardTone, u64),
     /// Of who answered.
     Machine(machine::Output),
+    /// The first "hello?" is over, or is not waited for any longer: what is played may begin.
+    HelloOver {
+        /// `speech`, `silence` or `late`.
+        why: &'static str,
+    },
 }
 
 /// A verdict as the call object has it.
@@ -103,6 +119,7 @@ pub(crate) fn answerer(verdict: &Verdict) -> AnswererView {
         answered_by: verdict.by.as_str().to_owned(),
         confidence: verdict.confidence,
         reason: verdict.reason.to_owned(),
+        beep_ms: None,
     }
 }
 
@@ -124,6 +141,7 @@ pub(crate) struct Hearing {
     tells_tones: bool,
     tones: VecDeque<HeardTone>,
     machine: Option<Box<Judging>>,
+    hello: Option<HelloCore>,
     /// The call is answered: from here on it matters by whom.
     answered: bool,
     /// Where the next sample of the caller should be, and where the first one was, or the first
@@ -146,7 +164,7 @@ impl Hearing {
     /// Ears for a leg of this rate; `language` (BCP 47) is that of a mailbox's words.
     pub(crate) fn new(spec: &HearingSpec, language: &str, rate: SampleRate, now: Instant) -> Self {
         let barges = spec.barge.mode != Mode::Off;
-        let voices = barges || spec.machine.is_some();
+        let voices = barges || spec.machine.is_some() || spec.after_hello;
         let judging = |spec| {
             Box::new(Judging {
                 core: MachineCore::new(spec, language),
@@ -166,6 +184,7 @@ impl Hearing {
             tells_tones: spec.tones,
             tones: VecDeque::new(),
             machine: spec.machine.map(judging),
+            hello: spec.after_hello.then(HelloCore::default),
             answered: false,
             end: None,
             begun: None,
@@ -194,9 +213,13 @@ impl Hearing {
     }
 
     /// The call is answered; positions count from here.
-    pub(crate) fn answered(&mut self) {
+    pub(crate) fn answered(&mut self, now: Instant) {
+        self.now = now.saturating_duration_since(self.epoch);
         if !std::mem::replace(&mut self.answered, true) {
             self.begun = None;
+        }
+        if let Some(hello) = &mut self.hello {
+            hello.handle(self.now, hello::Input::Answered);
         }
     }
 
@@ -214,6 +237,9 @@ impl Hearing {
             self.barge.handle(self.now, Input::Playing(playing));
         }
         self.barge.handle(self.now, Input::Tick);
+        if let Some(hello) = &mut self.hello {
+            hello.handle(self.now, hello::Input::Tick);
+        }
     }
 
     /// These samples went into the playout ring.
@@ -261,6 +287,10 @@ impl Hearing {
         if let Some(tone) = self.tones.pop_front() {
             return Some(Heard::Tone(tone, self.ms(media(tone.position, self.rate))));
         }
+        if let Some(why) = self.hello.as_mut().and_then(HelloCore::poll_output) {
+            self.hello = None;
+            return Some(Heard::HelloOver { why });
+        }
         let output = self.machine.as_mut()?.core.poll_output();
         if output.is_none() && self.machine.as_ref().is_some_and(|judging| judging.core.is_done()) {
             self.machine = None;
@@ -270,12 +300,30 @@ impl Hearing {
 
     /// Whether nothing is listened for any more.
     pub(crate) fn is_done(&self) -> bool {
-        self.machine.is_none() && !self.tells_tones && self.barge.spec().mode == Mode::Off
+        let barges = self.barge.spec().mode != Mode::Off;
+        !self.judges() && self.hello.is_none() && !self.tells_tones && !barges
+    }
+
+    /// Whether it may still be told who answered, or that a greeting is over.
+    pub(crate) fn judges(&self) -> bool {
+        self.machine.is_some()
     }
 
     /// When [`Self::on_time`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.barge.deadline().map(|deadline| self.epoch + deadline)
+        let hello = self.hello.as_ref().and_then(HelloCore::deadline);
+        let first = [self.barge.deadline(), hello].into_iter().flatten().min();
+        first.map(|deadline| self.epoch + deadline)
+    }
+
+    /// Whether something is being played that a voice can stop.
+    pub(crate) fn is_playing(&self) -> bool {
+        self.playing
+    }
+
+    /// Whether the first "hello?" is waited for.
+    pub(crate) fn waits_for_hello(&self) -> bool {
+        self.hello.is_some()
     }
 
     /// Whether playout waits for a decision.
@@ -290,10 +338,15 @@ impl Hearing {
     }
 
     fn listen_for_voices(&mut self, position: u64, samples: &[i16]) {
-        let Self { rate, now, vad, barge, machine, answered, .. } = self;
+        let Self { rate, now, vad, barge, machine, hello, answered, .. } = self;
         let Some(vad) = vad else { return };
         let (rate, now) = (*rate, *now);
         let mut machine = machine.as_mut().filter(|_| *answered);
+        let mut greet = |input| {
+            if let Some(hello) = hello {
+                hello.handle(now, input);
+            }
+        };
         let mut judge = |input| {
             if let Some(judging) = &mut machine {
                 judging.core.handle(input);
@@ -309,16 +362,18 @@ impl Hearing {
                 let end = media(position, rate);
                 barge.handle(now, Input::VoiceStopped { end });
                 judge(machine::Input::VoiceStopped { end });
+                greet(hello::Input::VoiceStopped { end });
             }
         });
         let end = media(position.saturating_add(samples.len() as u64), rate);
         let voice = vad.sounded_until().map(|position| media(position, rate));
         barge.handle(now, Input::Heard { end });
         judge(machine::Input::Heard { end, voice });
+        greet(hello::Input::Heard { end, voice });
     }
 
     fn listen_for_tones(&mut self, position: u64, samples: &[i16]) {
-        let Self { progress, tells_tones, tones, machine, answered, .. } = self;
+        let Self { rate, progress, tells_tones, tones, machine, answered, .. } = self;
         let mut fax = false;
         if let Some(progress) = progress {
             progress.push(position, samples, &mut |tone| {
@@ -331,7 +386,9 @@ impl Hearing {
         }
         if let Some(judging) = machine.as_mut().filter(|_| *answered) {
             let Judging { core, beep } = &mut **judging;
-            beep.push(position, samples, &mut |_| core.handle(machine::Input::Beep));
+            beep.push(position, samples, &mut |beep| {
+                core.handle(machine::Input::Beep { end: media(beep.position, *rate) });
+            });
             if fax {
                 core.handle(machine::Input::Fax);
             }

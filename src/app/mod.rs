@@ -25,7 +25,7 @@ pub(crate) use line::dtmf_command;
 
 use crate::call::control::{HeardBy, Wish, WishError};
 use crate::call::outcome::{Outcome, Utterance};
-use crate::call::record::{AnswererView, EndReason, ToneView};
+use crate::call::record::{AnswererView, BargeView, EndReason, ToneView};
 use crate::media::worker::LegHandle;
 use tokio::sync::oneshot;
 
@@ -86,7 +86,7 @@ pub enum Control {
     },
 }
 
-/// What an application leg tells the call driver.
+/// What an application leg tells the call driver. What is large is boxed: a queue has the memory of 32.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     /// All that was to be played has left (FIXED_* content, or `hangup{after:"playback"}`).
@@ -135,9 +135,16 @@ pub enum Report {
         target: String,
     },
     /// Who answered, as far as can be told; a later one replaces it.
-    Answered(AnswererView),
+    Answered(Box<AnswererView>),
+    /// The beep that was waited for.
+    Beep {
+        /// Where it ended, in the other party's samples since the answer.
+        position_ms: u64,
+    },
+    /// A voice or key came while a prompt was played.
+    BargeIn(Box<BargeView>),
     /// The network said something in tones.
-    Tone(ToneView),
+    Tone(Box<ToneView>),
     /// RTP began to flow from the peer.
     Flowing,
     /// Neither RTP nor RTCP for the configured time.
@@ -145,7 +152,7 @@ pub enum Report {
     /// Whether an engine writes the caller's words down, by its name, or why not.
     Transcribing(Result<String, String>),
     /// Words that will not change.
-    Said(Utterance),
+    Said(Box<Utterance>),
     /// Where the conversation stands.
     Turn(crate::turn::interface::State),
     /// The agent was cut off.

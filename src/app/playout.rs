@@ -368,8 +368,10 @@ impl PlayoutQueue {
             moved += more;
         }
         self.backlog.drain(..moved);
-        if self.backlog.is_empty() && self.backlog.capacity() > 4 * self.sample_rate as usize {
-            self.backlog.shrink_to(self.sample_rate as usize);
+        // What came ahead of time does not come again soon; of 40 ms at once, no memory moves.
+        let kept = self.sample_rate as usize / 25;
+        if self.backlog.is_empty() && self.backlog.capacity() > 4 * kept {
+            self.backlog.shrink_to(kept);
         }
         self.written = writer.position();
         self.look(writer);

@@ -16,6 +16,7 @@
 
 mod budget;
 mod client;
+mod concealed;
 mod dialect;
 mod inlet;
 mod level;
@@ -25,6 +26,7 @@ mod outlet;
 mod paced;
 pub mod seat;
 mod session;
+mod signals;
 mod task;
 pub mod wire;
 
@@ -80,7 +82,7 @@ pub struct StreamSpec {
     /// What the ears are for, unless somebody asks otherwise.
     pub hearing: super::hearing::HearingSpec,
     /// What is done about who answers; its thresholds are in `hearing`.
-    pub amd: Option<super::hearing::AmdSpec>,
+    pub amd: Option<crate::turn::machine::AmdSpec>,
     /// Who may write the caller's words down.
     pub stt: crate::speech::stt::Stt,
     /// What the create request says about that.

@@ -22,6 +22,7 @@ pub mod prompt;
 pub mod rate;
 pub mod resample;
 pub mod sample;
+mod sines;
 pub mod tone;
 pub mod vad;
 pub mod warp;

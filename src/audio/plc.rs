@@ -42,13 +42,15 @@ const VOICED: f32 = 0.7;
 const GLIDE: usize = 24;
 /// By how much the louder side yields, per dB: what rings on is heard, what begins late is not.
 const LEAN: f32 = 0.03;
+/// The largest factor of a sample rate over 8 kHz.
+const FACTOR_MAX: usize = 6;
+
 /// Conceals the holes of one leg. See the module.
 #[derive(Debug, Clone)]
 pub struct Concealer {
     /// Sample rate over 8 kHz.
     factor: usize,
-    history: Box<[f32]>,
-    following: Box<[f32]>,
+    history: Box<[i16]>,
     forward: Extension,
     backward: Extension,
     noise: Noise,
@@ -72,20 +74,19 @@ struct Hole {
 impl Concealer {
     /// A concealer for a sample rate of 8, 16, 24, 32 or 48 kHz; others count as 8 kHz.
     ///
-    /// Cost: allocates under 20 KiB; nothing after it does.
+    /// Cost: allocates 2 KiB at 8 kHz; nothing after it does.
     #[must_use]
     pub fn new(sample_rate: u32) -> Self {
         let factor = match sample_rate {
             16_000 => 2,
             24_000 => 3,
             32_000 => 4,
-            48_000 => 6,
+            48_000 => FACTOR_MAX,
             _ => 1,
         };
         Self {
             factor,
-            history: vec![0.0; HISTORY * factor].into_boxed_slice(),
-            following: vec![0.0; FOLLOWING * factor].into_boxed_slice(),
+            history: vec![0; HISTORY * factor].into_boxed_slice(),
             forward: Extension::new(factor),
             backward: Extension::new(factor),
             noise: Noise::new(factor),
@@ -109,18 +110,18 @@ impl Concealer {
     /// Shape: `following` is used from 10 ms on, and is best with 20 to 40 ms. Cost: two searches
     /// for pitch, some 30,000 multiplications at 8 kHz.
     pub fn begin(&mut self, samples: usize, following: &[i16]) {
-        self.forward.prolong(&self.history, self.factor);
-        let len = following.len().min(self.following.len());
+        let mut room = [0.0; HISTORY * FACTOR_MAX];
+        let past = &mut room[..self.history.len()];
+        widen(self.history.iter(), past);
+        self.forward.prolong(past, self.factor);
+        let len = following.len().min(FOLLOWING * self.factor);
         let closed = len >= LEAST_FOLLOWING * self.factor;
         let (mut glide, mut lean) = (0.0, 0.0);
         if closed {
-            for (to, from) in self.following.iter_mut().zip(following[..len].iter().rev()) {
-                *to = f32::from(*from);
-            }
-            let shift = self.following.len() - len;
-            self.following.copy_within(..len, shift);
             // Reversed, the far side ends where the hole does.
-            self.backward.prolong(&self.following[shift..], self.factor);
+            let near = &mut room[..len];
+            widen(following[..len].iter().rev(), near);
+            self.backward.prolong(near, self.factor);
             glide = self.find_glide(samples);
             lean = LEAN * decibels(self.forward.power() / self.backward.power());
         }
@@ -157,6 +158,12 @@ impl Concealer {
             *sample = to_i16(noise * level);
         }
         self.remember(out);
+        self.hole = None;
+    }
+
+    /// Forgets the sound so far: what comes next does not follow it.
+    pub fn forget(&mut self) {
+        self.history.fill(0);
         self.hole = None;
     }
 
@@ -237,11 +244,13 @@ impl Concealer {
         let len = self.history.len();
         let kept = samples.len().min(len);
         self.history.copy_within(kept.., 0);
-        for (to, from) in
-            self.history[len - kept..].iter_mut().zip(&samples[samples.len() - kept..])
-        {
-            *to = f32::from(*from);
-        }
+        self.history[len - kept..].copy_from_slice(&samples[samples.len() - kept..]);
+    }
+}
+
+fn widen<'a>(samples: impl Iterator<Item = &'a i16>, out: &mut [f32]) {
+    for (to, from) in out.iter_mut().zip(samples) {
+        *to = f32::from(*from);
     }
 }
 

@@ -14,10 +14,11 @@
 mod make;
 mod pitch;
 
-pub use make::{Plan, ProgressTone, Signal};
+pub use make::{Plan, ProgressTone, Signal, Tone};
 
 use super::rate::SampleRate;
-use pitch::{Sums, share};
+use super::sines::Sums;
+use pitch::share;
 
 /// A stretch that is looked at: 20 ms at 8 kHz.
 const BLOCK: usize = 160;

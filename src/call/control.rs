@@ -4,6 +4,7 @@
 //! the driver's.
 
 use super::record::TransferMode;
+use crate::audio::progress::Tone;
 use crate::id::CallId;
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ pub enum Wish {
     Resume,
     /// Send 180 for an incoming call.
     Ring,
-    /// Send 183 for an incoming call, and play.
-    EarlyMedia,
+    /// Send 183 for an incoming call, and play; with this tone of ours, which stops at the answer.
+    /// A second time it changes the tone, or stops it.
+    EarlyMedia(Option<Tone>),
     /// Answer an incoming call.
     Answer,
     /// Refuse an incoming call.

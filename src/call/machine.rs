@@ -12,6 +12,7 @@ use super::cause;
 use super::record::{
     CallRecord, CallStatus, Direction, EndReason, HangupParty, MuteState, StreamState, TransferView,
 };
+use crate::audio::progress::{self, Signal, Tone};
 use crate::id::CallId;
 use crate::sip::interface::{EndCause, Ending, TransferState};
 use middle::Middle;
@@ -68,6 +69,9 @@ pub enum Plan {
     },
     /// Connect an incoming call with somebody who is called for it, and answer it when they do.
     Dial {
+        /// Whose ringing the caller hears from us, with 183, while it rings there; `None`: their own
+        /// network's, with 180.
+        ringback: Option<progress::Plan>,
         /// How long they may ring.
         timeout: Duration,
         /// The final status when they do not answer.
@@ -178,6 +182,8 @@ pub enum Output {
     Reoffer(bool),
     /// Replace this sound by silence, and no other.
     Mute(MuteState),
+    /// Have this tone of ours sound, or none.
+    Tone(Option<Tone>),
     /// A transfer is given up: nobody waits for it any more.
     DropTransfer,
     /// The application leg may play.
@@ -401,12 +407,12 @@ impl Call {
     /// How the call goes to whom this one is to be connected with: the caller hears it ring, and
     /// is answered when they answer.
     fn party(&mut self, now: Now, state: &TransferState) {
-        let Plan::Dial { otherwise, .. } = self.plan else { return };
+        let Plan::Dial { otherwise, ringback, .. } = self.plan else { return };
         match state {
             TransferState::Progress { code } if *code >= 180 => {
                 if self.record.ringing_at.is_none() {
                     self.ringing(now);
-                    self.outputs.push_back(Output::Ring);
+                    self.ring_back(ringback);
                 }
             }
             TransferState::Accepted | TransferState::Progress { .. } => {}
@@ -417,6 +423,13 @@ impl Call {
                 self.reject(now, otherwise, String::new(), why, HangupParty::Gateway);
             }
         }
+    }
+
+    /// The caller is to hear that it rings.
+    fn ring_back(&mut self, ringback: Option<progress::Plan>) {
+        let Some(plan) = ringback else { return self.outputs.push_back(Output::Ring) };
+        self.progress();
+        self.sound(Some(Tone { signal: Signal::Ringback, plan }));
     }
 
     fn progress(&mut self) {
@@ -440,6 +453,7 @@ impl Call {
     fn accept(&mut self, now: Now) {
         let until = self.draining.then(|| now.mono + DRAINING_MAX);
         self.state = State::Accepting { until };
+        self.sound(None);
         self.push_all([Output::Answer, Output::Changed]);
     }
 

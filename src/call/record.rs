@@ -349,7 +349,27 @@ pub struct AnswererView {
     pub confidence: f32,
     /// By what.
     pub reason: String,
+    /// Where the beep ended that was waited for, in the other party's samples since the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beep_ms: Option<u64>,
 }
+
+/// A voice or key of the other party while a prompt was played.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BargeView {
+    /// `speech` or `dtmf`.
+    pub by: String,
+    /// What came of it: `notified`, `cleared` or, after a pause, `resumed`.
+    pub action: String,
+    /// The first sound of a voice, in the other party's samples since the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position_ms: Option<u64>,
+    /// What of the prompt had left by then: at the clear, or during the pause.
+    pub played_ms: u64,
+}
+
+/// Interruptions of one call that are remembered.
+pub const BARGES_MAX: usize = 8;
 
 /// A tone of the network that was heard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -459,6 +479,9 @@ pub struct CallRecord {
     /// The first tones of the network that were heard, at most [`TONES_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tones: Vec<ToneView>,
+    /// The first voices and keys that came while a prompt was played, at most [`BARGES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub barge_ins: Vec<BargeView>,
     /// What an agent brought home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Box<Outcome>>,
@@ -513,6 +536,7 @@ impl CallRecord {
             transcription: None,
             answerer: None,
             tones: Vec::new(),
+            barge_ins: Vec::new(),
             outcome: None,
             identity: None,
             metadata: serde_json::Map::new(),

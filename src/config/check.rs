@@ -332,6 +332,7 @@ fn action(route: &Route, path: &str, reader: &mut Reader<'_>) {
         ("dial", dials),
         ("dial_trunk", dials),
         ("dial_from", dials),
+        ("ringback", dials),
         ("sip_code", asks || dials || route.action == Action::Reject),
         ("repeat", plays),
         ("early_media", plays),

@@ -2,6 +2,7 @@
 
 use super::address::{CallerId, Url};
 use super::declare::{choice, section};
+use super::hearing::{InstanceAmd, InstanceBargeIn};
 use super::secret::Secret;
 use super::value::{Metadata, Name, Pattern};
 use crate::id::InstanceId;
@@ -40,6 +41,10 @@ section! {
         agc: Option<bool> => true, Call;
         /// The `[[background]]` of its calls; without it that of `playout`.
         background: Option<Name> => "office", Restart;
+        /// What a voice or key does to what its calls play, unless a call says otherwise.
+        barge_in: Option<InstanceBargeIn>, Call;
+        /// Who answers its outgoing calls, unless a call says otherwise.
+        amd: Option<InstanceAmd>, Call;
         /// An object of your own, returned as it is.
         metadata: Metadata => {}, Hot;
     }
@@ -66,6 +71,16 @@ choice! {
         Reject = "reject",
         /// Ask a webhook.
         Webhook = "webhook",
+    }
+}
+
+choice! {
+    /// Whose ringing tone.
+    RingbackTone {
+        /// North America's.
+        America = "us",
+        /// That of most of Europe.
+        Europe = "eu",
     }
 }
 
@@ -112,6 +127,11 @@ section! {
         /// `dial`: the number that is shown, one of the trunk's; without it the caller's where the
         /// trunk may show it, else the trunk's `caller_id`.
         dial_from: Option<CallerId> => "+15550100", Call;
+        /// `dial`: the caller hears this ringing tone from us (183) while it rings at the party; without
+        /// it 180 is sent, and their own network makes one.
+        ///
+        /// Costs an RTP port and packets while it rings, and works behind networks that play nothing.
+        ringback: Option<RingbackTone> => "eu", Call;
         /// `reject`: the SIP status; `webhook`: that of a call whose webhook does not answer;
         /// `dial`: that of a call whose party does not answer.
         sip_code: u16 [400..=699] = 486, Call;

@@ -36,9 +36,11 @@ pub mod value;
 pub use address::{CallerId, Cidr, InstanceScope, Listen, PortRange, Prefix, SipUri, Url};
 pub use agent::{Agent, AgentProfile, HttpTool, TransferMode, TransferTarget, Voicemail};
 pub use api::{Api, ApiKey, Scope};
-pub use hearing::{BargeIn, BargeMode, BargeTimeout, Tones, Vad};
+pub use hearing::{
+    AmdDoes, AmdMode, BargeIn, BargeMode, BargeTimeout, InstanceAmd, InstanceBargeIn, Tones, Vad,
+};
 pub use limits::Limits;
-pub use line::{Action, Dedupe, HashName, Instance, Route, RouteAuth, RouteHeader};
+pub use line::{Action, Dedupe, HashName, Instance, RingbackTone, Route, RouteAuth, RouteHeader};
 pub use node::{Level, Log, LogFormat, Node, Webhook};
 pub use reader::Variables;
 pub use renew::Change;

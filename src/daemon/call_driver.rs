@@ -21,8 +21,9 @@ use super::agents::Agent;
 use super::control::{CallAsk, TransferPlan};
 use super::pair::Lend;
 use super::parts::{Parts, Terms, leg_rate};
-use crate::api::gateway::{BackgroundWish, Content};
+use crate::api::gateway::{BackgroundWish, CallStats, Content};
 use crate::app::agent::leg::AgentParts;
+use crate::app::stream::wire::Stages;
 use crate::app::transcribe::Transcribe;
 use crate::app::{self, Control, Report};
 use crate::call::control::{DialWish, HeardBy, Wish, WishError};
@@ -46,12 +47,12 @@ const CONTROLS_MAX: usize = 64;
 /// How long an ended call waits for its application leg to say goodbye to its client.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
-/// What the switchboard tells a call.
+/// What the switchboard tells a call. What is large is boxed: an inbox has the memory of 32.
 pub(super) enum Message {
     /// It is its turn.
     Begin,
     /// Something happened to one of its SIP sessions.
-    Sip(SessionId, Event),
+    Sip(SessionId, Box<Event>),
     /// The API's user ends it.
     Terminate,
     /// Who pays for it has used up the day's minutes.
@@ -63,7 +64,7 @@ pub(super) enum Message {
     /// New metadata; the answer is the record after it.
     SetMetadata(serde_json::Map<String, serde_json::Value>, oneshot::Sender<Option<CallRecord>>),
     /// Somebody wishes something that concerns this call alone.
-    Wish(Wish, ReplyTo),
+    Wish(Box<Wish>, ReplyTo),
     /// A wish that went through the switchboard is fulfilled.
     Granted(ReplyTo),
     /// The switchboard refuses a wish that went through it.
@@ -157,8 +158,8 @@ pub(super) struct CallSetup {
     pub background: Option<BackgroundWish>,
     /// Whether and how the caller's words are written down.
     pub transcribe: Option<Transcribe>,
-    /// What is done about who answers.
-    pub amd: Option<app::hearing::AmdSpec>,
+    /// What is done with what is heard.
+    pub hearing: app::hearing::HearingWish,
     /// For an outgoing call.
     pub dial: Option<Dial>,
     /// For an incoming call: whom it is to be connected with.
@@ -229,6 +230,18 @@ impl CallView {
     }
 }
 
+impl CallView {
+    /// How the call sounds at this moment.
+    pub(super) fn stats(&self) -> CallStats {
+        let media = self.media.get();
+        CallStats {
+            quality: self.snapshot().quality,
+            hole_wait_ms: media.map(|media| media.report().rx_hole_wait_us / 1000),
+            stages: media.map(|media| Stages::of(|stage| media.ledger().spread(stage))),
+        }
+    }
+}
+
 /// One call and its surroundings.
 pub(super) struct CallActor {
     parts: Arc<Parts>,
@@ -270,7 +283,7 @@ impl CallActor {
         parts: Arc<Parts>,
         mut setup: CallSetup,
         desk: mpsc::Sender<CallAsk>,
-    ) -> (Self, CallView) {
+    ) -> (Box<Self>, CallView) {
         let (record, seen) = watch::channel(setup.call.record().clone());
         let media = Arc::new(OnceLock::new());
         let codec = Codec::default();
@@ -307,25 +320,28 @@ impl CallActor {
             keys: Keys::default(),
             finished: false,
         };
-        (actor, view)
+        (Box::new(actor), view)
     }
 
     /// Runs the call to its end; afterwards its record is stored and nothing of it is left.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
-        self.drain().await;
+    ///
+    /// Cost: what it waits for within a message is boxed while that lasts, so that a call that only
+    /// talks holds memory for none of it.
+    pub(super) async fn run(mut self: Box<Self>, mut inbox: mpsc::Receiver<Message>) {
+        Box::pin(self.drain()).await;
         while !self.finished {
             let deadline = [self.deadline, self.keys.deadline()].into_iter().flatten().min();
             tokio::select! {
                 message = inbox.recv() => match message {
-                    Some(message) => self.hear(message).await,
+                    Some(message) => Box::pin(self.hear(message)).await,
                     None => self.feed(Input::Shutdown),
                 },
                 report = next_report(&mut self.app) => self.hear_app(report),
                 report = next_report(&mut self.watchers) => self.hear_watchers(report),
                 () = crate::net::sleep_until(deadline) => self.feed(Input::Timeout),
             }
-            self.send_keys().await;
-            self.drain().await;
+            Box::pin(self.send_keys()).await;
+            Box::pin(self.drain()).await;
         }
     }
 
@@ -336,7 +352,7 @@ impl CallActor {
     async fn hear(&mut self, message: Message) {
         match message {
             Message::Begin => self.feed(Input::Begin),
-            Message::Sip(session, event) => self.hear_sip(session, event).await,
+            Message::Sip(session, event) => self.hear_sip(session, *event).await,
             Message::Terminate => self.feed(Input::Terminate),
             Message::Draining => self.feed(Input::Draining),
             Message::Shutdown => self.feed(Input::Shutdown),
@@ -391,6 +407,7 @@ impl CallActor {
                 }
                 Output::Reoffer(hold) => self.reoffer(hold).await,
                 Output::Mute(muted) => self.mute(muted),
+                Output::Tone(tone) => self.sound_tone(tone),
                 Output::DropTransfer => {
                     self.drop_second();
                     if self.side.is_some() {

@@ -146,7 +146,7 @@ impl Switchboard {
                 Ok(()) => return self.bridge(id, &wish, reply),
                 Err(error) => Message::Denied(error, reply),
             },
-            wish => Message::Wish(wish, reply),
+            wish => Message::Wish(Box::new(wish), reply),
         };
         // A full inbox drops the reply, and whoever waits for it is told so.
         let _ = call.inbox.try_send(message);

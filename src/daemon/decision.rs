@@ -138,14 +138,20 @@ impl Desk {
             Decided::Ring => {
                 (Plan::RingOnly { ring: decision.ring.unwrap_or(RING_MAX) }, silence())
             }
-            Decided::Dial { wish, otherwise } => {
+            Decided::Dial { wish, otherwise, ringback } => {
                 let (timeout, otherwise) = (wish.timeout, otherwise.unwrap_or(sip_code));
                 party = Some(wish);
-                (Plan::Dial { timeout, otherwise, longest: self.longest }, nothing())
+                let longest = self.longest;
+                (Plan::Dial { ringback, timeout, otherwise, longest }, nothing())
             }
             Decided::Reject { code, .. } => (Plan::Reject { code }, silence()),
         };
-        Ok(Verdict { action: InboundAction { plan, content, party }, metadata: decision.metadata })
+        let action = InboundAction {
+            party,
+            barge: Box::new(decision.barge),
+            ..InboundAction::new(plan, content)
+        };
+        Ok(Verdict { action, metadata: decision.metadata })
     }
 
     fn content(&self, asked: RequestedContent) -> Result<Content, String> {
@@ -192,6 +198,7 @@ fn question(call: &CallId, incoming: &Incoming, identity: &CallIdentity, unix_ms
 mod tests {
     use super::*;
     use crate::app::agent::loopback::{Loopback, Reply};
+    use crate::audio::progress;
 
     fn desk() -> Desk {
         Desk {
@@ -260,8 +267,11 @@ mod tests {
         let longest = Duration::from_secs(60);
         let timeout = Duration::from_secs(20);
         // The status of a party that does not answer is the route's, unless the answer names one.
-        assert_eq!(action.plan, Plan::Dial { timeout, otherwise: 480, longest });
+        assert_eq!(action.plan, Plan::Dial { ringback: None, timeout, otherwise: 480, longest });
         assert_eq!(action.party.unwrap().to, "+14155550123");
+        let answer = json!({"action": "dial", "to": "+14155550123", "ringback": "eu"});
+        let plan = ask(Reply::json(200, &answer)).await.0.unwrap().action.plan;
+        assert!(matches!(plan, Plan::Dial { ringback: Some(progress::Plan::Europe), .. }));
         let answer = json!({"action": "dial", "to": "sip:desk@pbx.example", "sipCode": 404});
         let action = ask(Reply::json(200, &answer)).await.0.unwrap().action;
         assert!(matches!(action.plan, Plan::Dial { otherwise: 404, .. }));

@@ -8,6 +8,7 @@ use crate::call::record::CallType;
 use crate::config::{Pattern, Secret};
 use crate::id::InstanceId;
 use crate::sip::interface::{DigestAlgorithm, Incoming};
+use crate::turn::barge::BargeWish;
 use std::sync::Arc;
 
 /// One `[[route]]`, ready to use: prompts are decoded, expressions compiled.
@@ -59,6 +60,15 @@ pub(super) struct InboundAction {
     pub content: Content,
     /// Whom it is connected with, if the plan is to call somebody.
     pub party: Option<DialWish>,
+    /// What a voice or key does to what it hears; the rest is its instance's to say.
+    pub barge: Box<BargeWish>,
+}
+
+impl InboundAction {
+    /// A plan and what goes with it.
+    pub(super) fn new(plan: Plan, content: Content) -> Self {
+        Self { plan, content, party: None, barge: Box::default() }
+    }
 }
 
 /// What a call hears that is connected with somebody: them, and nothing of ours.
@@ -98,7 +108,7 @@ pub(super) mod tests {
     use super::*;
 
     fn route(trunk: Option<&str>, to: &str, code: u16) -> InboundRoute {
-        let action = InboundAction { plan: Plan::Reject { code }, content: silence(), party: None };
+        let action = InboundAction::new(Plan::Reject { code }, silence());
         InboundRoute {
             trunk: trunk.map(str::to_owned),
             to: to.parse().unwrap(),

@@ -12,7 +12,9 @@ mod certificates;
 mod control;
 mod decision;
 mod gate;
+mod gather;
 mod health;
+mod hearing;
 mod identity;
 mod inbound;
 mod overload;
@@ -50,6 +52,7 @@ use crate::store::{DeclaredInstance, Dedupe, InstanceSettings, Store, sha256};
 use crate::time::Rng;
 use agents::AgentDesk;
 use anyhow::Context as _;
+use gather::Gather;
 use parts::{Parts, TrunksDown};
 use reception::Reception;
 pub use reload::Origin;
@@ -82,8 +85,13 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 /// # Errors
 /// As [`run`].
 pub fn run_blocking(config: Config, origin: Origin) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(run(config, origin));
+    let gather = Gather::default();
+    let resting = gather.clone();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_park(move || resting.rest())
+        .build()?;
+    let outcome = runtime.block_on(run(config, origin, &gather));
     runtime.shutdown_timeout(BLOCKING_MAX);
     outcome
 }
@@ -92,7 +100,7 @@ pub fn run_blocking(config: Config, origin: Origin) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Whatever keeps it from starting, with the key or path to look at.
-pub async fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
+async fn run(config: Config, origin: Origin, gather: &Gather) -> anyhow::Result<()> {
     let begun = Instant::now();
     let metrics = metrics::install();
     let mut rng = Rng::from_seed(crate::net::entropy().context("reading random numbers")?);
@@ -119,6 +127,7 @@ pub async fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
         terms: Mutex::new(Arc::new(setup::terms(&config, agents))),
         store: store.clone(),
     });
+    gather.watch(&parts);
     let (renew, renewals) = mpsc::channel(1);
     let board = Switchboard::new(SwitchboardSpec {
         parts: Arc::clone(&parts),
@@ -263,6 +272,7 @@ async fn declare_instances(store: &Store, config: &Config) -> anyhow::Result<()>
                 crate::config::Dedupe::Instance => Dedupe::Instance,
                 crate::config::Dedupe::Target => Dedupe::Target,
             },
+            defaults: hearing::defaults(instance),
         };
         let name = instance.name.clone().unwrap_or_else(|| instance.id.to_string());
         let metadata = instance.metadata.0.clone();

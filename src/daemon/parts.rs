@@ -9,7 +9,7 @@ use super::sign::Signer;
 use super::sound::Sound;
 use crate::api::gateway::{Content, Spoken};
 use crate::app::bridge::PaceSpec;
-use crate::app::hearing::{AmdSpec, HearingSpec};
+use crate::app::hearing::{HearingSpec, HearingWish};
 use crate::app::prompt::{PromptSpec, Source};
 use crate::app::stream::LevelSpec;
 use crate::app::transcribe::Transcribe;
@@ -25,7 +25,7 @@ use crate::sdp::{LocalMedia, SrtpPolicy};
 use crate::sip::interface::{Command, network_holds};
 use crate::speech::tts::{SpeakRequest, Speech, Tts};
 use crate::store::Store;
-use crate::turn::barge::BargeSpec;
+use crate::turn::barge::BargeWish;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
@@ -159,9 +159,16 @@ pub(super) struct StreamDefaults {
     pub level: LevelSpec,
     /// See `level`.
     pub agc: BTreeMap<String, bool>,
+    /// What a voice or key does in the calls of an instance, where it says.
+    pub barges: BTreeMap<String, BargeWish>,
 }
 
 impl StreamDefaults {
+    /// What a voice or key does in an incoming call of an instance, where `asked` is silent.
+    pub(super) fn barge_of(&self, instance: &str, asked: BargeWish) -> BargeWish {
+        asked.or(self.barges.get(instance).copied().unwrap_or_default())
+    }
+
     /// How the sound of an instance's streams is levelled.
     pub(super) fn level_of(&self, instance: &str) -> LevelSpec {
         LevelSpec { agc: self.agc.get(instance).copied().unwrap_or(self.level.agc), ..self.level }
@@ -345,7 +352,7 @@ impl Parts {
         terms: &Terms,
         content: &Content,
         transcribe: Option<&Transcribe>,
-        amd: Option<AmdSpec>,
+        wish: &HearingWish,
         record: &CallRecord,
     ) -> Result<Option<AppLeg>, String> {
         let (source, repeat) = match content {
@@ -360,11 +367,7 @@ impl Parts {
             }
         };
         let transcribe = transcribe.cloned().map(|wanted| (wanted, terms.agents.parts.stt.clone()));
-        let hearing = HearingSpec {
-            machine: amd.map(|amd| amd.machine),
-            barge: BargeSpec::default(),
-            ..terms.stream.hearing
-        };
+        let (hearing, amd) = (wish.of_prompt(terms.stream.hearing), wish.amd);
         let sample_rate = RATE;
         let prompt = PromptSpec { source, repeat, sample_rate, transcribe, hearing, amd };
         Ok(Some(prompt_leg(prompt)))

@@ -14,6 +14,8 @@ use super::identity::{self, Vetting};
 use super::inbound::{InboundAction, InboundRoute, Meets, choose};
 use super::switchboard::Switchboard;
 use super::verify::Verifier;
+use crate::api::gateway::Content;
+use crate::app::hearing::HearingWish;
 use crate::call::identity::Verified;
 use crate::call::queue::Line;
 use crate::call::record::{CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty};
@@ -53,7 +55,7 @@ enum Said {
     /// Who calls.
     Found(Finding),
     /// What a webhook wants.
-    Decided(Result<Verdict, String>),
+    Decided(Box<Result<Verdict, String>>),
 }
 
 /// How inbound calls find their way.
@@ -160,7 +162,7 @@ impl Switchboard {
         let Some(waiting) = self.spec.reception.waiting.remove(&session) else { return };
         match taken.said {
             Said::Found(finding) => self.found(session, waiting, &finding).await,
-            Said::Decided(verdict) => self.decided(session, waiting, verdict).await,
+            Said::Decided(verdict) => self.decided(session, waiting, *verdict).await,
         }
     }
 
@@ -246,7 +248,7 @@ impl Switchboard {
         self.spec.reception.waiting.insert(session, waiting);
         self.spec.reception.asked.spawn(async move {
             let verdict = desk.ask(&hook, &call, (&incoming, &identity), unix_ms).await;
-            Taken { session, said: Said::Decided(verdict) }
+            Taken { session, said: Said::Decided(Box::new(verdict)) }
         });
     }
 
@@ -275,11 +277,12 @@ impl Switchboard {
             self.refused(&waiting, 503, why);
             return self.refuse(session, 503, String::new()).await;
         }
-        let mut record = record(&waiting, instance, action.content.call_type());
+        let (content, hearing) = self.heard(&instance, &action);
+        let mut record = record(&waiting, instance, content.call_type());
         record.metadata = metadata;
         let (app, seats) = match action.plan {
             Plan::Inbound { .. } | Plan::Ask { .. } => {
-                self.stream_leg(&record, &action.content, None, None)
+                self.stream_leg(&record, &content, None, &hearing)
             }
             Plan::Outbound { .. }
             | Plan::Dial { .. }
@@ -290,10 +293,10 @@ impl Switchboard {
             codecs: self.codecs(&trunk),
             call: Call::new(record, action.plan),
             session,
-            content: action.content,
+            content,
             background: None,
             transcribe: None,
-            amd: None,
+            hearing,
             dial: None,
             party: action.party,
             offer: waiting.incoming.sdp,
@@ -303,6 +306,17 @@ impl Switchboard {
         if let Some(call) = self.calls.get(&id) {
             let _ = call.inbox.try_send(Message::Begin);
         }
+    }
+
+    /// What an incoming call plays, and what a voice does to that. Who answered is no question: we do.
+    fn heard(&self, instance: &InstanceId, action: &InboundAction) -> (Content, HearingWish) {
+        let terms = self.spec.parts.terms();
+        let barge = terms.stream.barge_of(instance.as_str(), *action.barge);
+        let mut content = action.content.clone();
+        if let Content::Stream { options, .. } = &mut content {
+            options.barge = barge;
+        }
+        (content, HearingWish { barge, ..HearingWish::default() })
     }
 
     async fn refuse(&self, session: SessionId, code: u16, reason: String) {

@@ -15,6 +15,7 @@ use super::gate;
 use super::pair::{self, End};
 use super::switchboard::Switchboard;
 use crate::api::gateway::Content;
+use crate::app::hearing::HearingWish;
 use crate::call::control::{DialWish, OnPeerHangup, TransferWish, WishError};
 use crate::call::record::{CallRecord, Direction};
 use crate::call::{Call, Plan};
@@ -156,7 +157,7 @@ impl Switchboard {
             content: Content::Party(record.call_type),
             background: None,
             transcribe: None,
-            amd: None,
+            hearing: HearingWish::default(),
             codecs: self.codecs(&dial.trunk),
             dial: Some(dial),
             party: None,

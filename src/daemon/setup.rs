@@ -3,6 +3,7 @@
 use super::agents::AgentDesk;
 use super::certificates::{CertificateDesk, by_https};
 use super::decision::{Desk, Hook};
+use super::hearing;
 use super::identity::Vetting;
 use super::inbound::{Credentials, InboundAction, InboundRoute, Meets, nothing, silence};
 use super::parts::{Parts, StreamDefaults, Terms, TrunkFacts};
@@ -12,8 +13,8 @@ use crate::api::gateway::{Content, Spoken};
 use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::bridge::PaceSpec;
-use crate::app::hearing::HearingSpec;
 use crate::app::stream::{Jitter, LevelSpec, StreamOptions, Timing};
+use crate::audio::progress;
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
 use crate::call::control::{DialWish, PARTY_RINGS};
@@ -21,9 +22,9 @@ use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::{
-    Action, ApiKey as KeyConfig, AttestLevel, BargeMode, BargeTimeout, Config, HashName,
-    IdentityMode, Instance, JitterMode, OfferMode, ReliableMode, Route, RtpBackend, SttEngine,
-    SttKind, ThreadPriority, Trunk, TtsEngine, TtsKind, VerifyMode,
+    Action, ApiKey as KeyConfig, AttestLevel, Config, HashName, IdentityMode, Instance, JitterMode,
+    OfferMode, ReliableMode, RingbackTone, Route, RtpBackend, SttEngine, SttKind, ThreadPriority,
+    Trunk, TtsEngine, TtsKind, VerifyMode,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
@@ -41,7 +42,6 @@ use crate::speech::key::ApiKey;
 use crate::speech::stt::{SttEngineKind, SttEngineSpec, SttSpec};
 use crate::speech::tts::voices::{Voice, pico_alias};
 use crate::speech::tts::{TtsEngineKind, TtsEngineSpec, TtsSpec};
-use crate::turn::barge::{BargeSpec, Mode};
 use anyhow::Context as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -301,9 +301,11 @@ fn pace(config: &Config) -> PaceSpec {
     PaceSpec { min: jitter.paced_min, start: jitter.paced_start, max: jitter.paced_max }
 }
 
-/// Each of a call's two rings; what is longer waits in its application leg, where memory grows and
-/// shrinks. An application leg that is held up for half of it is not heard.
-const RING: Duration = Duration::from_millis(640);
+/// A call's two rings; what is longer waits in its application leg, where memory grows and shrinks.
+/// An application leg that is held up for 320 ms is not heard: the one that it fills is filled again
+/// when half is played, the other one is empty as long as it keeps up.
+const PLAYOUT_RING: Duration = Duration::from_millis(640);
+const CAPTURE_RING: Duration = Duration::from_millis(320);
 /// How long the legs of calls wait for late packets.
 pub(super) fn jitter(config: &Config) -> JitterSpec {
     JitterSpec {
@@ -330,8 +332,8 @@ pub(super) fn media(config: &Config, seed: u64) -> MediaSpec {
         jitter: jitter(config),
         start: start(config),
         legs_max: config.limits.max_calls as usize + SPARE_LEGS,
-        playout: RING,
-        capture: RING,
+        playout: PLAYOUT_RING,
+        capture: CAPTURE_RING,
         seed,
         threads: ThreadWish {
             backend: match rtp.backend {
@@ -392,10 +394,11 @@ fn stream_defaults(config: &Config) -> StreamDefaults {
             live_buffer: config.playout.live_buffer,
         },
         linger: Duration::from_secs(30),
-        hearing: hearing(config),
+        hearing: hearing::usual(config),
         rates: config.instance.iter().map(rate).collect(),
         level: stream_level(config),
         agc: config.instance.iter().filter_map(agc).collect(),
+        barges: hearing::barges(config),
     }
 }
 
@@ -405,29 +408,6 @@ fn stream_level(config: &Config) -> LevelSpec {
         agc: config.playout.agc,
         dc_block: config.playout.dc_block,
         target_dbov: prompt_level(config).unwrap_or(usual.target_dbov),
-    }
-}
-
-/// What the caller's voice does, unless a request says otherwise.
-fn hearing(config: &Config) -> HearingSpec {
-    let barge = &config.barge_in;
-    HearingSpec {
-        barge: BargeSpec {
-            mode: match barge.mode {
-                BargeMode::Off => Mode::Off,
-                BargeMode::Notify => Mode::Notify,
-                BargeMode::Clear => Mode::Clear,
-                BargeMode::Pause => Mode::Pause,
-            },
-            on_speech: barge.speech,
-            on_keys: barge.dtmf,
-            debounce: barge.debounce,
-            decision: barge.decision,
-            confirm_late: barge.on_timeout == BargeTimeout::Confirm,
-        },
-        voice_pause: config.vad.pause,
-        tones: config.tones.detect,
-        machine: None,
     }
 }
 
@@ -576,7 +556,7 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
         Action::Reject => (Plan::Reject { code: route.sip_code }, silence()),
         Action::Agent => (answer, agent(route)?),
     };
-    Ok(taken_by(route, Meets::Action(InboundAction { plan, content, party: None })))
+    Ok(taken_by(route, Meets::Action(InboundAction::new(plan, content))))
 }
 
 fn dial_route(route: &Route, longest: Duration) -> anyhow::Result<InboundRoute> {
@@ -588,8 +568,12 @@ fn dial_route(route: &Route, longest: Duration) -> anyhow::Result<InboundRoute> 
         trunk: route.dial_trunk.as_ref().map(ToString::to_string),
         timeout,
     };
-    let plan = Plan::Dial { timeout, otherwise: route.sip_code, longest };
-    let action = InboundAction { plan, content: nothing(), party: Some(party) };
+    let ringback = route.ringback.map(|tone| match tone {
+        RingbackTone::America => progress::Plan::America,
+        RingbackTone::Europe => progress::Plan::Europe,
+    });
+    let plan = Plan::Dial { ringback, timeout, otherwise: route.sip_code, longest };
+    let action = InboundAction { party: Some(party), ..InboundAction::new(plan, nothing()) };
     Ok(taken_by(route, Meets::Action(action)))
 }
 

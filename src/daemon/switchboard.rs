@@ -18,7 +18,7 @@ use super::reception::Reception;
 use super::trunks::{self, TrunkBoard};
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Content, Created, NewCall, Status};
-use crate::app::hearing::{AmdSpec, HearingSpec};
+use crate::app::hearing::HearingWish;
 use crate::app::stream::{SeatError, StreamOptions, StreamSeats, StreamSpec};
 use crate::app::transcribe::Transcribe;
 use crate::call::queue::{CallQueue, Line, Pace, QueueError};
@@ -188,6 +188,9 @@ impl Switchboard {
             Command::Live(id, reply) => {
                 let _ = reply.send(self.calls.get(&id).map(|call| self.snapshot(&id, call)));
             }
+            Command::Stats(id, reply) => {
+                let _ = reply.send(self.calls.get(&id).map(|call| call.view.stats()));
+            }
             Command::LiveOf(instance, reply) => {
                 let _ = reply.send(self.live_of(instance.as_ref()));
             }
@@ -285,7 +288,8 @@ impl Switchboard {
         let codecs = self.codecs(&line.trunk);
         let session = SessionId(self.next_session);
         self.next_session += 1;
-        let (app, seats) = self.stream_leg(&record, &new.content, new.transcribe.clone(), new.amd);
+        let (app, seats) =
+            self.stream_leg(&record, &new.content, new.transcribe.clone(), &new.hearing);
         let call = Call::new(record, plan);
         let setup = CallSetup {
             call,
@@ -293,7 +297,7 @@ impl Switchboard {
             content: new.content,
             background: new.background,
             transcribe: new.transcribe,
-            amd: new.amd,
+            hearing: new.hearing,
             dial: Some(dial),
             party: None,
             offer: None,
@@ -375,7 +379,7 @@ impl Switchboard {
         record: &CallRecord,
         content: &Content,
         transcribe: Option<Transcribe>,
-        amd: Option<AmdSpec>,
+        wish: &HearingWish,
     ) -> (Option<AppLeg>, Option<StreamSeats>) {
         let (options, wait, observer) = match content {
             Content::Stream { options, wait } => (options.clone(), *wait, false),
@@ -405,8 +409,8 @@ impl Switchboard {
             observer,
             keys_by_call: self.spec.parts.keys_by_info(record.trunk.as_deref()),
             linger: defaults.linger,
-            hearing: HearingSpec { machine: amd.map(|amd| amd.machine), ..defaults.hearing },
-            amd,
+            hearing: wish.of_stream(defaults.hearing),
+            amd: wish.amd,
             parameters: serde_json::Map::new(),
             stt: terms.agents.parts.stt.clone(),
             transcribe,
@@ -494,7 +498,7 @@ impl Switchboard {
             SipEvent::Session(session, event) => {
                 let id = self.sessions.get(&session);
                 let Some(call) = id.and_then(|id| self.calls.get(id)) else { return };
-                if call.inbox.try_send(Message::Sip(session, event)).is_err() {
+                if call.inbox.try_send(Message::Sip(session, Box::new(event))).is_err() {
                     let hangup = SipCommand::Hangup { session, reason: None };
                     let _ = self.spec.parts.sip.send(hangup).await;
                 }

@@ -19,7 +19,8 @@ pub struct CodecSet {
     main: Filters,
     /// Runs ahead of `main`; see [`Codec::look_ahead`].
     scout: Filters,
-    scratch: [i16; FRAME_MAX],
+    /// Samples at the other rate; empty when no codec has it.
+    scratch: Box<[i16]>,
 }
 
 #[derive(Clone, Default)]
@@ -40,13 +41,16 @@ impl CodecSet {
                 wanted.push(*codec);
             }
         }
+        let wide = rate == SampleRate::HZ_16000;
+        let converts = wanted.iter().any(|id| is_wide(*id) != wide);
+        let scratch = vec![0; if converts { FRAME_MAX } else { 0 }].into_boxed_slice();
         Self {
-            wide: rate == SampleRate::HZ_16000,
+            wide,
             codecs: wanted.into_iter().map(|id| (id, id.spec().codec(way))).collect(),
             current: None,
             main: Filters::default(),
             scout: Filters::default(),
-            scratch: [0; FRAME_MAX],
+            scratch,
         }
     }
 
@@ -54,6 +58,12 @@ impl CodecSet {
     #[must_use]
     pub fn has(&self, codec: CodecId) -> bool {
         self.codecs.iter().any(|(id, _)| *id == codec)
+    }
+
+    /// The next packet is decoded as a first one: those before it were passed over.
+    pub fn begin_anew(&mut self) {
+        self.current = None;
+        self.main = Filters::default();
     }
 
     /// Encodes samples of the ring and returns the octets written; 0 for a codec that is not here.
@@ -113,7 +123,7 @@ fn convert(
     wide: bool,
     id: CodecId,
     filters: &mut Filters,
-    scratch: &mut [i16; FRAME_MAX],
+    scratch: &mut [i16],
     samples: &mut [i16],
     decode: impl FnOnce(&mut [i16]) -> usize,
 ) -> usize {

@@ -129,6 +129,8 @@ pub enum Command {
     },
     /// Whether the background of the leg, if it has one, is heard; it fades within 150 ms.
     Background(bool),
+    /// Add a tone of the network, made by us, to what goes out, from its beginning; or none.
+    Tone(Option<crate::audio::progress::Tone>),
     /// Send digits: by RFC 4733 if negotiated, else as tones in the audio (not at all, with an
     /// event, when we may not send).
     Dtmf {

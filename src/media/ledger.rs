@@ -8,6 +8,7 @@
 //! Counts in fixed buckets, four to an octave, from 1 µs to a minute: no allocation, no lock, and
 //! a read disturbs nobody. Does not read a clock: who is at the stage says how long it took.
 
+use super::bucket::{self, upper_edge};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -110,7 +111,10 @@ impl Ledger {
         if let Some(bucket) = durations.buckets.get(bucket_of(us)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
-        durations.max_us.fetch_max(us, Ordering::Relaxed);
+        // Mostly it is not, and a look disturbs nobody.
+        if us > durations.max_us.load(Ordering::Relaxed) {
+            durations.max_us.fetch_max(us, Ordering::Relaxed);
+        }
     }
 
     /// What was counted at a stage. Cost: one pass over its buckets.
@@ -154,7 +158,7 @@ pub fn since<'a>(
     stages.flat_map(|(stage, (now, before))| {
         now.iter().zip(before).enumerate().filter_map(move |(index, (now, before))| {
             let more = now.wrapping_sub(*before);
-            (more > 0).then(|| (stage, Duration::from_micros(upper_edge(index)), more))
+            (more > 0).then(|| (stage, Duration::from_micros(upper_edge::<STEPS>(index)), more))
         })
     })
 }
@@ -169,27 +173,15 @@ fn quantile(counts: &[u64; BUCKETS], count: u64, percent: u64) -> u64 {
     for (index, n) in counts.iter().enumerate() {
         seen += n;
         if seen >= rank {
-            return upper_edge(index);
+            return upper_edge::<STEPS>(index);
         }
     }
     0
 }
 
-/// Below [`STEPS`] the bucket is the value; above, the top bits of the value name it.
+/// The last bucket has no end.
 fn bucket_of(us: u32) -> usize {
-    let Some(octave) = us.checked_ilog2().and_then(|log| log.checked_sub(STEPS.ilog2())) else {
-        return usize::try_from(us).unwrap_or(0);
-    };
-    let step = usize::try_from(us >> octave).unwrap_or(0) & (STEPS - 1);
-    ((octave as usize + 1) * STEPS + step).min(BUCKETS - 1)
-}
-
-fn upper_edge(bucket: usize) -> u64 {
-    let (octave, step) = (bucket / STEPS, (bucket % STEPS) as u64);
-    match octave.checked_sub(1) {
-        None => step,
-        Some(shift) => ((STEPS as u64 + step + 1) << shift) - 1,
-    }
+    bucket::bucket_of::<STEPS>(us.into()).min(BUCKETS - 1)
 }
 
 #[cfg(test)]
@@ -235,7 +227,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_value_lies_below_its_upper_edge_by_a_quarter_at_most(us in 0_u32..60_000_000) {
-            let edge = upper_edge(bucket_of(us));
+            let edge = upper_edge::<STEPS>(bucket_of(us));
             prop_assert!(edge >= u64::from(us), "{us} above {edge}");
             prop_assert!(edge - u64::from(us) <= u64::from(us / 4), "{us} too far below {edge}");
         }

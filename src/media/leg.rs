@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  handle_rtp ──> receive ─────────────────────────────────────> capture ring ──> app
-//!  tick <── seal <── rtp header <── codec <── background, mute, low cut, silence
+//!  tick <── seal <── rtp header <── codec <── background, tone, mute, low cut, silence
 //!                                                 <── playout (fades, marks) <── playout ring <── app
 //!                   └ pacer: seq, ts      └ or RFC 4733 digits, which replace audio
 //!  tick ──> report every 5 s, close ──> BYE          poll_event ──> Event
@@ -27,6 +27,7 @@ use super::ring::{self, CaptureReader, PlayoutWriter};
 use super::secure::{Kind, Secure};
 use super::silence::{COMFORT_NOISE, Due, Silence};
 use super::stats::LegStats;
+use super::tone::NetworkTone;
 use crate::audio::codec::{ClockRate, CodecId, SampleRate, Way};
 use crate::audio::filter::LowCut;
 use crate::audio::tone::DigitTones;
@@ -81,6 +82,8 @@ pub struct Outgoing {
     rtcp: [u8; MAX_REPORT + RTCP_ROOM],
     rtcp_to: Option<(usize, SocketAddr)>,
     muxed: bool,
+    /// The frame that is being made: of all legs, so that it stays in the processor's cache.
+    frame: [i16; FRAME_MAX],
 }
 
 impl Default for Outgoing {
@@ -91,6 +94,7 @@ impl Default for Outgoing {
             rtcp: [0; MAX_REPORT + RTCP_ROOM],
             rtcp_to: None,
             muxed: false,
+            frame: [0; FRAME_MAX],
         }
     }
 }
@@ -135,6 +139,7 @@ pub struct Leg {
     /// What comes out of the playout, on its way to silence or back.
     mute: Level,
     background: Option<Background>,
+    tone: NetworkTone,
     low_cut: Option<LowCut>,
     silence: Silence,
     codecs: CodecSet,
@@ -155,7 +160,6 @@ pub struct Leg {
     ready: bool,
     dropped_told: u64,
     stats: Arc<LegStats>,
-    frame: [i16; FRAME_MAX],
     /// Payload octets of the packet that waits for [`Leg::handle_sent`].
     octets: usize,
 }
@@ -163,7 +167,7 @@ pub struct Leg {
 impl Leg {
     /// Opens a leg that is silent and deaf until its first `Command::Update`.
     ///
-    /// Cost: allocates everything the leg will ever need, about 90 KiB.
+    /// Cost: allocates everything the leg will ever need, about 55 KiB at 8 kHz.
     pub fn open(
         now: Instant,
         config: &LegConfig,
@@ -176,7 +180,8 @@ impl Leg {
         let samples = |time| usize::try_from(rate.samples_in(time)).unwrap_or(0).max(FRAME_MAX);
         let (writer, reader) = ring::playout(samples(config.playout));
         let room = samples(config.capture);
-        let (capture, captured) = ring::capture(room.div_ceil(samples_of(rate, PTIME)), room);
+        // Packets may be half as long as ours.
+        let (capture, captured) = ring::capture(room.div_ceil(samples_of(rate, PTIME / 2)), room);
         let pacer = Pacer::new(config.seed);
         let ssrc = Ssrc(pacer.peek().ssrc);
         let leg = Self {
@@ -188,6 +193,7 @@ impl Leg {
             playout: Playout::new(reader, samples(config.playout), rate, config.start),
             mute: Level::default(),
             background: config.send.background.as_ref().and_then(|b| Background::new(b, rate)),
+            tone: NetworkTone::new(rate),
             low_cut: config.send.low_cut.then(|| LowCut::new(rate)),
             silence: Silence::new(config.send.silence, rate),
             codecs: CodecSet::new(rate, &config.codecs, Way::Encode),
@@ -205,7 +211,6 @@ impl Leg {
             ready: false,
             dropped_told: 0,
             stats,
-            frame: [0; FRAME_MAX],
             octets: 0,
         };
         (leg, writer, captured)
@@ -239,6 +244,10 @@ impl Leg {
                 if let Some(background) = &mut self.background {
                     background.set(on);
                 }
+                true
+            }
+            Command::Tone(tone) => {
+                self.tone.set(tone);
                 true
             }
             Command::Dtmf { digits, duration, gap } => self.queue_digits(&digits, duration, gap),
@@ -487,11 +496,11 @@ impl Leg {
             write_header(stamp, kind, header);
             put(payload, &event.payload)
         } else {
-            match self.next_frame(now, params) {
+            match self.next_frame(now, params, &mut out.frame) {
                 Due::Audio => {
                     write_header(self.pacer.send(units), params.payload_type, header);
                     let samples = frame_len(self.rate, params);
-                    let frame = self.frame.get(..samples).unwrap_or_default();
+                    let frame = out.frame.get(..samples).unwrap_or_default();
                     let payload = payload.get_mut(..PAYLOAD_MAX).unwrap_or_default();
                     self.codecs.encode(params.codec, frame, payload)
                 }
@@ -519,9 +528,14 @@ impl Leg {
     }
 
     /// Makes the next frame, and decides whether it is sent.
-    fn next_frame(&mut self, now: Instant, params: &MediaParams) -> Due {
+    fn next_frame(
+        &mut self,
+        now: Instant,
+        params: &MediaParams,
+        frame: &mut [i16; FRAME_MAX],
+    ) -> Due {
         let samples = frame_len(self.rate, params);
-        let frame = self.frame.get_mut(..samples).unwrap_or_default();
+        let frame = frame.get_mut(..samples).unwrap_or_default();
         let mut digits_ended = false;
         if self.digits.is_active() {
             self.playout.rest();
@@ -538,6 +552,7 @@ impl Leg {
             if let Some(background) = &mut self.background {
                 background.mix(frame);
             }
+            self.tone.mix(frame);
             self.mute.apply(frame);
         }
         if let Some(low_cut) = &mut self.low_cut {

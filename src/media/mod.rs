@@ -10,6 +10,7 @@
 
 pub mod background;
 pub mod bounded;
+mod bucket;
 pub mod codecs;
 pub mod fade;
 pub mod interface;
@@ -27,5 +28,6 @@ pub mod ring;
 pub mod secure;
 pub mod silence;
 pub mod stats;
+pub mod tone;
 pub mod wheel;
 pub mod worker;

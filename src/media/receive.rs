@@ -35,14 +35,19 @@ use std::time::{Duration, Instant};
 
 /// Samples of one frame in a ring at most: 60 ms at 16 kHz.
 pub const FRAME_MAX: usize = 960;
+
+/// Memory for one frame in a ring of this rate: 60 ms.
+fn frame_memory(rate: SampleRate) -> Box<[i16]> {
+    let samples = usize::try_from(rate.samples_in(Duration::from_millis(60))).unwrap_or(FRAME_MAX);
+    vec![0; samples.min(FRAME_MAX)].into_boxed_slice()
+}
+
 /// Frames that are made up, for a hole or for silence, are at most this long, in a fraction of a
 /// second: 20 ms.
 const FILLS_PER_SECOND: usize = 50;
 /// How much of the audio behind a hole is decoded for the concealer, in a fraction of a second:
 /// 40 ms.
 const FOLLOWINGS_PER_SECOND: usize = 25;
-/// The same at 16 kHz.
-const FOLLOWING: usize = 640;
 /// Longest silence that is written out, in a fraction of a second; the position of the next frame
 /// tells the rest.
 const SILENCES_PER_SECOND: usize = 2;
@@ -74,6 +79,8 @@ struct Sound {
     allowed: bool,
     mute: Level,
     fresh: bool,
+    /// Packets were passed over because nobody wanted their sound.
+    passed_over: bool,
     /// A source was heard: the next one is spliced on.
     begun: bool,
     /// Whether digits are listened for, by whom, and which were heard.
@@ -83,14 +90,14 @@ struct Sound {
     losses: Losses,
     /// Samples of the last packet.
     packet: usize,
-    frame: [i16; FRAME_MAX],
-    following: [i16; FOLLOWING],
+    frame: Box<[i16]>,
+    following: Box<[i16]>,
 }
 
 impl Receive {
     /// Opens the receive side; it refuses everything until [`Receive::update`].
     ///
-    /// Cost: allocates about 40 KiB; nothing after it does.
+    /// Cost: allocates about 22 KiB at 8 kHz; nothing after it does.
     #[must_use]
     pub fn new(
         now: Instant,
@@ -99,6 +106,7 @@ impl Receive {
         jitter: JitterSpec,
         capture: CaptureWriter,
     ) -> Self {
+        let following = usize::try_from(rate.hz()).unwrap_or(0) / FOLLOWINGS_PER_SECOND;
         Self {
             lock: SourceLock::new(),
             jitter: JitterBuffer::new(now, rate.hz(), jitter, PayloadTable::standard()),
@@ -117,14 +125,15 @@ impl Receive {
                 allowed: false,
                 mute: Level::default(),
                 fresh: false,
+                passed_over: false,
                 begun: false,
                 inband: false,
                 detector: DtmfDetector::new(rate),
                 heard: Bounded::default(),
                 losses: Losses::default(),
                 packet: usize::try_from(rate.samples_in(Duration::from_millis(20))).unwrap_or(160),
-                frame: [0; FRAME_MAX],
-                following: [0; FOLLOWING],
+                frame: frame_memory(rate),
+                following: vec![0; following].into_boxed_slice(),
             },
         }
     }
@@ -290,7 +299,36 @@ impl Sound {
         }
     }
 
+    /// Whether anybody wants the caller's sound.
+    const fn is_wanted(&self) -> bool {
+        self.allowed && (self.listen || self.inband)
+    }
+
+    /// A packet whose sound nobody wants: it is counted, and not decoded.
+    fn pass_over(&mut self, codec: CodecId, payload: &[u8]) {
+        let samples = self.samples_of(codec, payload);
+        if samples > 0 {
+            self.packet = samples;
+        }
+        self.losses.received();
+        self.passed_over = true;
+    }
+
+    fn samples_of(&self, codec: CodecId, payload: &[u8]) -> usize {
+        let spec = codec.spec();
+        let units = u64::from(spec.clock_units(payload));
+        let samples = units * u64::from(self.rate.hz()) / u64::from(spec.clock_rate.hz());
+        usize::try_from(samples).unwrap_or(0)
+    }
+
     fn packet(&mut self, position: u64, codec: CodecId, payload: &[u8], stats: &LegStats) {
+        if !self.is_wanted() {
+            return self.pass_over(codec, payload);
+        }
+        if std::mem::take(&mut self.passed_over) {
+            self.codecs.begin_anew();
+            self.concealer.forget();
+        }
         let samples = self.codecs.decode(codec, payload, &mut self.frame);
         if samples == 0 {
             return self.undecodable(position, codec, payload, stats);
@@ -310,6 +348,11 @@ impl Sound {
     }
 
     fn hole(&mut self, position: u64, samples: u32, following: Following<'_>, stats: &LegStats) {
+        let samples = usize::try_from(samples).unwrap_or(0);
+        self.losses.lost(samples.div_ceil(self.packet) as u64);
+        if !self.is_wanted() {
+            return;
+        }
         let (mut known, behind) = (0, self.rate_hz() / FOLLOWINGS_PER_SECOND);
         for (n, (codec, payload)) in following.enumerate() {
             let room = self.following.get_mut(known..behind).unwrap_or_default();
@@ -318,18 +361,13 @@ impl Sound {
             }
             known += self.codecs.look_ahead(codec, n == 0, payload, room);
         }
-        let samples = usize::try_from(samples).unwrap_or(0);
-        self.losses.lost(samples.div_ceil(self.packet) as u64);
         self.concealer.begin(samples, self.following.get(..known).unwrap_or_default());
         self.fill(position, samples, FrameKind::Concealed, stats, Concealer::fill);
     }
 
     /// A packet that came but says nothing (damaged Opus): its time is filled as if it was lost.
     fn undecodable(&mut self, position: u64, codec: CodecId, payload: &[u8], stats: &LegStats) {
-        let spec = codec.spec();
-        let units = u64::from(spec.clock_units(payload));
-        let samples = units * u64::from(self.rate.hz()) / u64::from(spec.clock_rate.hz());
-        let samples = usize::try_from(samples).unwrap_or(0);
+        let samples = self.samples_of(codec, payload);
         if samples > 0 {
             self.concealer.begin(samples, &[]);
             self.fill(position, samples, FrameKind::Concealed, stats, Concealer::fill);
@@ -363,7 +401,7 @@ impl Sound {
         stats: &LegStats,
         make: impl Fn(&mut Concealer, &mut [i16]),
     ) {
-        let (mut position, mut left) = (position, samples);
+        let (mut position, mut left) = (position, if self.is_wanted() { samples } else { 0 });
         while left > 0 {
             let samples = left.min(self.rate_hz() / FILLS_PER_SECOND);
             make(&mut self.concealer, self.frame.get_mut(..samples).unwrap_or_default());

@@ -42,10 +42,9 @@ pub fn playout(samples: usize) -> (PlayoutWriter, PlayoutReader) {
 pub fn capture(frames: usize, samples: usize) -> (CaptureWriter, CaptureReader) {
     let (header_producer, header_consumer) = HeapRb::new(frames).split();
     let (producer, consumer) = HeapRb::new(samples).split();
-    let (stamped, stamps) = HeapRb::new(frames).split();
     (
-        CaptureWriter { headers: header_producer, samples: producer, stamps: stamped, now: None },
-        CaptureReader { headers: header_consumer, samples: consumer, stamps, stamped: None },
+        CaptureWriter { headers: header_producer, samples: producer, now: None },
+        CaptureReader { headers: header_consumer, samples: consumer, stamped: None },
     )
 }
 
@@ -138,12 +137,13 @@ impl PlayoutReader {
     }
 }
 
+/// A frame and when it was queued, if its writer says so.
+type Captured = (FrameHeader, Option<Instant>);
+
 /// The worker's end of the capture ring.
 pub struct CaptureWriter {
-    headers: HeapProd<FrameHeader>,
+    headers: HeapProd<Captured>,
     samples: HeapProd<i16>,
-    /// As many as headers, each before its header.
-    stamps: HeapProd<Option<Instant>>,
     now: Option<Instant>,
 }
 
@@ -161,16 +161,14 @@ impl CaptureWriter {
         }
         // Samples first: a header in the ring promises that its samples are there.
         self.samples.push_slice(samples);
-        let _ = self.stamps.try_push(self.now);
-        self.headers.try_push(header).is_ok()
+        self.headers.try_push((header, self.now)).is_ok()
     }
 }
 
 /// The application's end of the capture ring.
 pub struct CaptureReader {
-    headers: HeapCons<FrameHeader>,
+    headers: HeapCons<Captured>,
     samples: HeapCons<i16>,
-    stamps: HeapCons<Option<Instant>>,
     stamped: Option<Instant>,
 }
 
@@ -179,8 +177,8 @@ impl CaptureReader {
     ///
     /// Cost: one copy; `out` grows only if its capacity is short.
     pub fn pop(&mut self, out: &mut Vec<i16>) -> Option<FrameHeader> {
-        let header = self.headers.try_pop()?;
-        self.stamped = self.stamps.try_pop().flatten();
+        let (header, stamped) = self.headers.try_pop()?;
+        self.stamped = stamped;
         let start = out.len();
         out.resize(start + usize::from(header.samples), 0);
         let tail = out.get_mut(start..)?;

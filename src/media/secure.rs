@@ -13,7 +13,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::stats::LegStats;
-use crate::rtp::srtp::{OPEN_MAX, Opener, SrtpError, SrtpPair};
+use crate::rtp::srtp::{Opener, SrtpError, SrtpPair};
 use std::time::{Duration, Instant};
 
 /// How long packets of a replaced key are still opened: longer than any network keeps one.
@@ -33,14 +33,13 @@ pub struct Secure {
     pair: Option<Box<SrtpPair>>,
     /// The pair before, until its last packets must have come.
     retired: Option<(Box<SrtpPair>, Instant)>,
-    opened: Box<[u8; OPEN_MAX]>,
 }
 
 impl Secure {
     /// Lets everything pass as it is, until it gets keys.
     #[must_use]
-    pub fn new() -> Self {
-        Self { pair: None, retired: None, opened: Box::new([0; OPEN_MAX]) }
+    pub const fn new() -> Self {
+        Self { pair: None, retired: None }
     }
 
     /// Takes the keys of an agreement, or that there are none; gives back a pair to be freed.
@@ -90,15 +89,15 @@ impl Secure {
         stats: &LegStats,
     ) -> Option<&'a [u8]> {
         let Some(pair) = &mut self.pair else { return Some(bytes) };
-        let out = &mut self.opened[..];
-        let mut opened = open(&mut pair.opener, kind, bytes, out);
+        let SrtpPair { opener, opened: out, .. } = &mut **pair;
+        let mut opened = open(opener, kind, bytes, out);
         if let (Err(_), Some((old, until))) = (opened, &mut self.retired)
             && now < *until
         {
             opened = open(&mut old.opener, kind, bytes, out);
         }
         match opened {
-            Ok(len) => self.opened.get(..len),
+            Ok(len) => out.get(..len),
             Err(SrtpError::BadTag | SrtpError::Malformed) => {
                 stats.rx_bad_tags.add(1);
                 None

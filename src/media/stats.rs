@@ -4,6 +4,7 @@
 //! and reading never disturbs the beat. A report is a snapshot of each counter, not of all at one
 //! instant. Does not know what the numbers mean to a call.
 
+use super::bucket::{self, upper_edge};
 use super::interface::LegReport;
 use super::ledger::{Ledger, Stage};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -192,7 +193,7 @@ impl Spread {
         let counts = self.0.iter().zip(&before.0).enumerate();
         counts.filter_map(|(index, (now, before))| {
             let more = now.saturating_sub(*before);
-            (more > 0).then(|| (Duration::from_micros(upper_edge(index)), more))
+            (more > 0).then(|| (Duration::from_micros(upper_edge::<STEPS>(index)), more))
         })
     }
 
@@ -217,28 +218,16 @@ impl Spread {
         for (index, n) in self.0.iter().enumerate() {
             seen += n;
             if seen >= rank {
-                return upper_edge(index);
+                return upper_edge::<STEPS>(index);
             }
         }
         0
     }
 }
 
-/// Below [`STEPS`] the bucket is the value; above, the top bits of the value name it.
+/// The last bucket has no end.
 fn bucket_of(us: u64) -> usize {
-    let Some(octave) = us.checked_ilog2().and_then(|log| log.checked_sub(STEPS.ilog2())) else {
-        return usize::try_from(us).unwrap_or(0);
-    };
-    let step = usize::try_from((us >> octave) & (STEPS as u64 - 1)).unwrap_or(0);
-    ((octave as usize + 1) * STEPS + step).min(BUCKETS - 1)
-}
-
-fn upper_edge(bucket: usize) -> u64 {
-    let (octave, step) = (bucket / STEPS, (bucket % STEPS) as u64);
-    match octave.checked_sub(1) {
-        None => step,
-        Some(shift) => ((STEPS as u64 + step + 1) << shift) - 1,
-    }
+    bucket::bucket_of::<STEPS>(us).min(BUCKETS - 1)
 }
 
 #[cfg(test)]
@@ -301,7 +290,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_value_lies_below_its_upper_edge_by_an_eighth_at_most(us in 0_u64..1_000_000) {
-            let edge = upper_edge(bucket_of(us));
+            let edge = upper_edge::<STEPS>(bucket_of(us));
             prop_assert!(edge >= us, "{us} above {edge}");
             prop_assert!(edge - us <= us / 8, "{us} too far below {edge}");
         }

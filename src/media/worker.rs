@@ -33,6 +33,7 @@ use crate::sdp::Negotiated;
 use exchange::{Exchange, Order};
 pub use footing::{Backend, BackendWish, Footing, ThreadWish};
 use pump::{Pump, lock};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use seat::OpenLeg;
 use seat::{LegEnds, LegShared, Place, seat};
 use std::io;
@@ -43,6 +44,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use thread::Worker;
 use tokio::sync::{Notify, mpsc};
+
+/// What a wait that cannot be measured waits.
+const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// Pairs of ports that other programs may hold before an open gives up.
 const BIND_TRIES: usize = 64;
@@ -249,6 +253,8 @@ pub struct Lateness {
 
 struct Desk {
     exchange: Arc<Exchange<SocketPair>>,
+    /// The pump's end of the bell, to be waited at.
+    bell: io::PipeReader,
     seats: Arc<Mutex<Vec<usize>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     pump: Mutex<Option<tokio::task::JoinHandle<io::Result<()>>>>,
@@ -299,7 +305,7 @@ impl MediaPool {
     /// Opens a leg: binds its ports and seats it in the thread with the fewest legs. It is silent
     /// until [`Command::Update`].
     ///
-    /// Cost: two sockets and about 100 kB; call it from a task, never from a media thread.
+    /// Cost: two sockets and about 60 kB; call it from a task, never from a media thread.
     ///
     /// # Errors
     /// [`MediaError::Ports`] and [`MediaError::LegsExhausted`] at the limits, [`MediaError::Busy`]
@@ -349,6 +355,25 @@ impl MediaPool {
     /// What each thread got of what was wished for it.
     pub fn footings(&self) -> impl Iterator<Item = &Footing> {
         self.desks.iter().map(|desk| &desk.footing)
+    }
+
+    /// Legs of the thread that has the most. Cost: one load for each thread.
+    #[must_use]
+    pub fn legs_max_of_a_thread(&self) -> usize {
+        let legs = self.desks.iter().map(|desk| desk.exchange.legs().load(Ordering::Acquire));
+        legs.max().unwrap_or_default()
+    }
+
+    /// Blocks until a media thread has something to tell, or for as long as this.
+    ///
+    /// Cost: one system call; for threads that serve tasks, never in a task.
+    pub fn wait_for_bell(&self, timeout: Duration) {
+        let flags = PollFlags::IN;
+        let mut bells: Vec<PollFd<'_>> =
+            self.desks.iter().map(|desk| PollFd::new(&desk.bell, flags)).collect();
+        // Shorter than asked for is no harm, whatever the reason.
+        let timeout = Timespec::try_from(timeout).ok();
+        let _ = poll(&mut bells, timeout.as_ref().or(Some(&NO_TIME)));
     }
 
     /// How late beats were run, over all threads.
@@ -414,6 +439,7 @@ impl MediaPool {
     fn start_worker(&self, number: usize, seats: usize, mut footing: Footing) -> io::Result<Desk> {
         let (exchange, bell) = Exchange::new(seats, Instant::now())?;
         let exchange = Arc::new(exchange);
+        let heard = bell.try_clone()?;
         let free = Arc::new(Mutex::new((0..seats).rev().collect()));
         let pump = Pump {
             bell,
@@ -440,6 +466,7 @@ impl MediaPool {
         let (thread, footing) = begun;
         Ok(Desk {
             exchange,
+            bell: heard,
             seats: free,
             thread: Mutex::new(Some(thread)),
             pump: Mutex::new(Some(pump)),

@@ -82,11 +82,16 @@ pub trait RtpIo {
     fn poll(&mut self, until: Instant, sink: &mut impl FnMut(Arrival<'_>)) -> io::Result<()>;
 
     /// Sends one datagram; `Ok` means that the system took it, or will with the others of this
-    /// turn: when [`Self::wait`], [`Self::poll`] or [`Self::detach`] is called at the latest.
+    /// turn: when [`Self::submit`], [`Self::wait`], [`Self::poll`] or [`Self::detach`] is called at
+    /// the latest.
     ///
     /// # Errors
     /// What the system said; never fatal for the leg.
     fn send(&mut self, token: usize, wire: Wire, bytes: &[u8], to: SocketAddr) -> io::Result<()>;
+
+    /// Gives the system what [`Self::send`] has kept; an implementation that keeps nothing has
+    /// nothing to do.
+    fn submit(&mut self) {}
 }
 
 /// The two sockets of a leg.

@@ -192,7 +192,7 @@ impl UringIo {
     }
 
     /// Submits what is queued, without waiting; looks for completions as well.
-    fn submit(&mut self) -> io::Result<()> {
+    fn enter_now(&mut self) -> io::Result<()> {
         self.enter(1, Duration::ZERO)
     }
 
@@ -212,7 +212,7 @@ impl UringIo {
     /// To be called before a letter is chosen, since submitting frees them all.
     fn make_room(&mut self) -> io::Result<()> {
         let full = self.posted == self.letters.len() || self.ring.submission().is_full();
-        if full { self.submit() } else { Ok(()) }
+        if full { self.enter_now() } else { Ok(()) }
     }
 
     /// Lets a socket of `token` receive until further notice, from the next submission on.
@@ -231,14 +231,14 @@ impl UringIo {
     fn disarm(&mut self, token: usize, generation: u16) {
         // One that is queued begins first, and what was sent goes out. What cannot be submitted
         // now cannot be cancelled: it ends with its socket's last packet, which is not ours.
-        let _ = self.submit();
+        let _ = self.enter_now();
         for wire in [Wire::Rtp, Wire::Rtcp] {
             let receiver = CancelBuilder::user_data(tag(token, generation, wire)).all();
             // One that is not there is not receiving, as is wanted.
             let _ = self.ring.submitter().register_sync_cancel(None, receiver);
         }
         // The cancelled receivers let go of their sockets.
-        let _ = self.submit();
+        let _ = self.enter_now();
         self.lapsed.retain(|(lapsed, _)| *lapsed != token);
     }
 
@@ -275,7 +275,7 @@ impl UringIo {
         bytes: &[u8],
         to: SocketAddr,
     ) -> io::Result<()> {
-        self.submit()?;
+        self.enter_now()?;
         let pair = self.seats.get(token).and_then(|seat| seat.pair.as_ref());
         let socket = pair.ok_or(io::ErrorKind::NotConnected)?.socket(wire);
         socket.send_to(bytes, to).map(drop)
@@ -369,13 +369,25 @@ impl RtpIo for UringIo {
     fn send(&mut self, token: usize, wire: Wire, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
         self.post(token, wire, bytes, to).inspect_err(|_| self.errors += 1)
     }
+
+    /// Cost: one system call, if there is anything.
+    fn submit(&mut self) {
+        if self.posted > 0 {
+            // What the kernel cannot take now goes with the next wait. It looks for no completions,
+            // which would cost a timer.
+            let _ = self.ring.submit();
+            if self.ring.submission().is_empty() {
+                self.posted = 0;
+            }
+        }
+    }
 }
 
 impl Drop for UringIo {
     fn drop(&mut self) {
         // Errors mean that there is nothing to end: the ring was never used.
         let _ = self.ring.submitter().register_sync_cancel(None, CancelBuilder::any());
-        let _ = self.submit();
+        let _ = self.enter_now();
         let _ = self.ring.submitter().unregister_buf_ring(GROUP);
     }
 }

@@ -481,6 +481,17 @@ happenings! {
         /// By what.
         reason: &'a str,
     }
+    /// A voice or key came while a prompt was played.
+    CallerInterrupted<'a> = INFO "interrupted", counts INTERRUPTED [action] {
+        /// The call.
+        call_id: &'a str,
+        /// `speech` or `dtmf`.
+        by: &'a str,
+        /// `notified`, `cleared` or `resumed`.
+        action: &'a str,
+        /// What of the prompt had left.
+        played_ms: u64,
+    }
     /// The network said something in tones.
     ToneHeard<'a> = INFO "tone", counts TONES_HEARD [kind] {
         /// The call.

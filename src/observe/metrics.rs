@@ -3,6 +3,7 @@
 //! Owns names, help texts, labels and buckets. Names carry their base unit and `_total` for
 //! counters; label values are few and bounded, so never a call id, a number or an address.
 
+use super::folded;
 use metrics::{Label, SharedString};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::sync::OnceLock;
@@ -171,6 +172,8 @@ metrics_catalogue! {
     AGENT_OUTCOMES = Counter "bellwire_agent_outcomes_total" ["status"] NONE;
     /// Verdicts on who answered a call; a call may have more than one.
     ANSWERED_BY = Counter "bellwire_answered_by_total" ["by"] NONE;
+    /// Voices and keys that came while a prompt was played, by what came of it.
+    INTERRUPTED = Counter "bellwire_interruptions_total" ["action"] NONE;
     /// Tones of the network that were heard in calls.
     TONES_HEARD = Counter "bellwire_tones_total" ["kind"] NONE;
     /// Calls whose words could not be written down (any more).
@@ -207,9 +210,10 @@ impl Metric {
         metrics::histogram!(self.name, self.labelled(values)).record(value);
     }
 
-    /// Adds one value that came several times to a histogram.
+    /// Adds one value that came several times to a histogram, which takes no others.
     pub fn observe_many(&self, value: f64, count: usize, values: &[&str]) {
-        metrics::histogram!(self.name, self.labelled(values)).record_many(value, count);
+        debug_assert_eq!(self.labels.len(), values.len(), "{}", self.name);
+        folded::add(self, value, count, values);
     }
 
     /// The value with which another way of counting (a worker's own counters) stands.
@@ -234,7 +238,7 @@ impl Handle {
     /// The text of `/metrics`, in the exposition format of Prometheus.
     #[must_use]
     pub fn render(&self) -> String {
-        self.0.render()
+        self.0.render() + &folded::render()
     }
 
     /// Folds recorded values into the histograms; call it every few seconds, or memory grows with
@@ -294,7 +298,7 @@ pub(super) fn recorded(work: impl FnOnce()) -> String {
         describe();
         work();
     });
-    handle.render()
+    handle.render() + &folded::render()
 }
 
 #[cfg(test)]

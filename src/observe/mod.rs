@@ -9,6 +9,7 @@
 //! they emit outputs, and their shells turn these into events.
 
 pub mod event;
+mod folded;
 pub mod metrics;
 pub mod notify;
 pub mod redact;

@@ -191,6 +191,12 @@ impl SequenceGuard {
         Self { highest: ExtendedSeq::first(first), probation: MIN_SEQUENTIAL - 1, suspect: None }
     }
 
+    /// Starts without probation: the source is valid by its first packet.
+    #[must_use]
+    pub const fn believed(first: Seq16) -> Self {
+        Self { highest: ExtendedSeq::first(first), probation: 0, suspect: None }
+    }
+
     /// Judges the next packet. Cost: O(1).
     ///
     /// RFC 3550 A.1 (`update_seq`).

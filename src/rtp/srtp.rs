@@ -180,19 +180,21 @@ pub enum SrtpError {
 
 /// Both directions of one leg, ready to work.
 ///
-/// Made on the application side: building it derives six keys; about 5 KiB.
+/// Made on the application side: building it derives six keys; about 7 KiB.
 pub struct SrtpPair {
     /// Toward the peer.
     pub sealer: Sealer,
     /// From the peer.
     pub opener: Opener,
+    /// Room for a packet that was opened.
+    pub opened: [u8; OPEN_MAX],
 }
 
 impl SrtpPair {
     /// Derives the session keys of an agreement.
     pub fn new(params: &SrtpParams) -> Box<Self> {
         let sealer = Sealer::new(&params.local);
-        Box::new(Self { sealer, opener: Opener::new(&params.remote) })
+        Box::new(Self { sealer, opener: Opener::new(&params.remote), opened: [0; OPEN_MAX] })
     }
 
     /// Keeps the counters of `running` where its keys are this pair's too: an agreement that

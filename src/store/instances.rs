@@ -2,6 +2,8 @@
 
 use super::{Store, StoreError, from_json, to_json};
 use crate::id::InstanceId;
+use crate::turn::barge::BargeWish;
+use crate::turn::machine::AmdSpec;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
@@ -54,6 +56,16 @@ impl InstanceSource {
     }
 }
 
+/// What a call gets that does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CallDefaults {
+    /// What a voice or key does to what is played.
+    pub barge_in: BargeWish,
+    /// What is done about who answers; outgoing calls only.
+    pub amd: Option<AmdSpec>,
+}
+
 /// How the calls of an instance are made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceSettings {
@@ -67,6 +79,9 @@ pub struct InstanceSettings {
     pub queue_limit: u32,
     /// The single-active-call rule.
     pub dedupe: Dedupe,
+    /// What its calls get that do not say.
+    #[serde(default)]
+    pub defaults: CallDefaults,
 }
 
 impl Default for InstanceSettings {
@@ -78,6 +93,7 @@ impl Default for InstanceSettings {
             max_active_calls: 1,
             queue_limit: 1000,
             dedupe: Dedupe::Instance,
+            defaults: CallDefaults::default(),
         }
     }
 }

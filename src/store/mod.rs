@@ -22,7 +22,9 @@ mod schema;
 pub use calls::{CallCursor, CallFilter};
 pub use digest::sha256;
 pub use idempotency::{Begin, Ticket};
-pub use instances::{DeclaredInstance, Dedupe, Instance, InstanceSettings, InstanceSource};
+pub use instances::{
+    CallDefaults, DeclaredInstance, Dedupe, Instance, InstanceSettings, InstanceSource,
+};
 pub use keys::StoredKey;
 pub use lane::{StoreLimits, StoreStats};
 

@@ -14,6 +14,7 @@
 //! stops nothing: whoever plays has been told of it. Knows neither samples nor queues: others say
 //! what the caller's sound is like and do what is put out.
 
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ const ECHO_RECENT: Duration = Duration::from_millis(1_000);
 const STRETCHES_MAX: usize = 64;
 
 /// What a voice or key does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Nothing, and nobody listens for it.
     #[default]
@@ -94,6 +96,52 @@ impl Default for BargeSpec {
             debounce: Duration::from_millis(150),
             decision: Duration::from_millis(500),
             confirm_late: true,
+        }
+    }
+}
+
+/// What a voice or key of the caller is to do, as far as somebody said; the rest is the
+/// configuration's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BargeWish {
+    /// What happens.
+    pub mode: Option<Mode>,
+    /// Whether a voice does it.
+    pub on_speech: Option<bool>,
+    /// Whether a key does it.
+    pub on_keys: Option<bool>,
+    /// How long a voice must last.
+    pub debounce: Option<Duration>,
+    /// How long a pause waits for a decision.
+    pub decision: Option<Duration>,
+    /// Whether no decision clears.
+    pub confirm_late: Option<bool>,
+}
+
+impl BargeWish {
+    /// This wish, with another's where it is silent.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            mode: self.mode.or(other.mode),
+            on_speech: self.on_speech.or(other.on_speech),
+            on_keys: self.on_keys.or(other.on_keys),
+            debounce: self.debounce.or(other.debounce),
+            decision: self.decision.or(other.decision),
+            confirm_late: self.confirm_late.or(other.confirm_late),
+        }
+    }
+
+    /// The wish with every question answered.
+    #[must_use]
+    pub fn resolve(self, usual: BargeSpec) -> BargeSpec {
+        BargeSpec {
+            mode: self.mode.unwrap_or(usual.mode),
+            on_speech: self.on_speech.unwrap_or(usual.on_speech),
+            on_keys: self.on_keys.unwrap_or(usual.on_keys),
+            debounce: self.debounce.unwrap_or(usual.debounce),
+            decision: self.decision.unwrap_or(usual.decision),
+            confirm_late: self.confirm_late.unwrap_or(usual.confirm_late),
         }
     }
 }
@@ -176,6 +224,8 @@ pub enum Output {
         /// Its last sound.
         end: Duration,
     },
+    /// A key was pressed while something is played, and nothing waits for a decision.
+    KeyPressed,
     /// Playout was paused for a key.
     KeyHolds {
         /// How long it waits for a decision.
@@ -364,8 +414,9 @@ impl BargeCore {
             return;
         }
         match self.spec.mode {
-            Mode::Off | Mode::Notify => {}
-            Mode::Clear => self.outputs.push_back(Output::Clear),
+            Mode::Off => {}
+            Mode::Notify => self.outputs.push_back(Output::KeyPressed),
+            Mode::Clear => self.outputs.extend([Output::KeyPressed, Output::Clear]),
             Mode::Pause if self.held.is_some() => {}
             Mode::Pause => {
                 let decide_within = self.spec.decision;

@@ -12,6 +12,7 @@
 //! waits for it: what is done about a verdict is for others to say.
 
 use super::answerer::AnswererJudge;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -24,8 +25,43 @@ const SHORT: Duration = Duration::from_millis(900);
 /// One that is so long is most surely read out.
 const LONG: Duration = Duration::from_millis(2_400);
 
+/// What becomes of a call that a machine answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AmdAction {
+    /// It is told.
+    Report,
+    /// The call ends.
+    Hangup,
+    /// A prompt begins (anew) behind the greeting.
+    LeaveMessage,
+}
+
+impl AmdAction {
+    /// The name in requests and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Hangup => "hangup",
+            Self::LeaveMessage => "leave_message",
+        }
+    }
+}
+
+/// What a request wants to know of who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AmdSpec {
+    /// A prompt waits for the verdict.
+    pub sync: bool,
+    /// What a machine makes.
+    pub action: AmdAction,
+    /// The thresholds.
+    pub machine: MachineSpec,
+}
+
 /// Thresholds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineSpec {
     /// So much silence from the answer on says nothing.
     pub initial_silence: Duration,
@@ -39,6 +75,8 @@ pub struct MachineSpec {
     pub min_word: Duration,
     /// How long a beep is waited for after a machine was told, unless it goes on speaking.
     pub beep_timeout: Duration,
+    /// A greeting ends with a beep only, or when that time is over; otherwise silence ends it, too.
+    pub beep: bool,
 }
 
 impl Default for MachineSpec {
@@ -52,6 +90,7 @@ impl Default for MachineSpec {
             total: ms(5_000),
             min_word: ms(100),
             beep_timeout: ms(10_000),
+            beep: false,
         }
     }
 }
@@ -111,7 +150,10 @@ pub enum Input<'a> {
         end: Duration,
     },
     /// A mailbox's beep ended.
-    Beep,
+    Beep {
+        /// Behind its last sample.
+        end: Duration,
+    },
     /// A fax calls or answers.
     Fax,
     /// Words of the other party; partials replace one another.
@@ -128,9 +170,14 @@ pub enum Input<'a> {
 pub enum Output {
     /// Who answered; a later one replaces it.
     Verdict(Verdict),
+    /// The beep that was waited for; [`MachineSpec::beep`] only. Once.
+    Beep {
+        /// Behind its last sample.
+        end: Duration,
+    },
     /// A machine has said its greeting: a message may begin. Once, after a verdict of `machine`.
     GreetingEnded {
-        /// `beep` or `silence`.
+        /// `beep` or `silence`; `no beep` where one was waited for in vain.
         by: &'static str,
     },
 }
@@ -194,8 +241,11 @@ impl MachineCore {
                     self.sounded(onset, end);
                 }
             }
-            Input::Beep => {
+            Input::Beep { end } => {
                 self.tell(AnsweredBy::Machine, 0.95, "a beep");
+                if self.spec.beep && self.machine_at.is_some() && !self.ended {
+                    self.outputs.push_back(Output::Beep { end });
+                }
                 self.end("beep");
             }
             Input::Fax => self.tell(AnsweredBy::Machine, 0.95, "a fax tone"),
@@ -271,10 +321,17 @@ impl MachineCore {
 
     /// A machine that has been silent for long has no beep, or we missed it.
     fn wait_for_end(&mut self) {
-        let (Some(told), Some((_, last))) = (self.machine_at, self.greeting) else { return };
-        let silence = self.now.saturating_sub(last);
+        let Some(told) = self.machine_at else { return };
         let waited = self.now.saturating_sub(told) >= self.spec.beep_timeout;
-        if silence >= LONG_SILENCE || (waited && silence >= self.spec.after_greeting_silence) {
+        // Words or a fax tone may have told it without a voice.
+        let last = self.greeting.map_or(told, |(_, last)| last);
+        let silence = self.now.saturating_sub(last);
+        if self.spec.beep {
+            if waited && silence >= self.spec.after_greeting_silence {
+                self.end("no beep");
+            }
+        } else if silence >= LONG_SILENCE || (waited && silence >= self.spec.after_greeting_silence)
+        {
             self.end("silence");
         }
     }
@@ -324,7 +381,7 @@ mod tests {
         let outputs = heard(&mut core, voices, to);
         let by = |(at, output): &(u64, Output)| match output {
             Output::Verdict(verdict) => Some((*at, verdict.by)),
-            Output::GreetingEnded { .. } => None,
+            Output::GreetingEnded { .. } | Output::Beep { .. } => None,
         };
         outputs.iter().filter_map(by).collect()
     }
@@ -350,7 +407,7 @@ mod tests {
         // A beep, after a greeting of 4 s.
         let mut core = MachineCore::new(MachineSpec::default(), "en");
         assert_eq!(heard(&mut core, &[(300, 4_000)], 4_800).len(), 1);
-        core.handle(Input::Beep);
+        core.handle(Input::Beep { end: ms(14_800) });
         assert_eq!(core.poll_output(), Some(Output::GreetingEnded { by: "beep" }));
         assert!(core.is_done());
         // No beep: 3 s of silence.
@@ -364,6 +421,28 @@ mod tests {
     }
 
     #[test]
+    fn who_wants_the_beep_waits_for_it() {
+        let spec = MachineSpec { beep: true, ..MachineSpec::default() };
+        // 6 s of silence are no end, a beep is, and its moment is told.
+        let mut core = MachineCore::new(spec, "en");
+        assert_eq!(heard(&mut core, &[(300, 4_000)], 10_000).len(), 1);
+        core.handle(Input::Beep { end: ms(19_900) });
+        assert_eq!(core.poll_output(), Some(Output::Beep { end: ms(19_900) }));
+        assert_eq!(core.poll_output(), Some(Output::GreetingEnded { by: "beep" }));
+        assert!(core.is_done() && core.poll_output().is_none());
+        // None comes within the time for it, which began with the verdict at 1.8 s.
+        let mut core = MachineCore::new(spec, "en");
+        let outputs = heard(&mut core, &[(300, 4_000)], 14_000);
+        assert_eq!(outputs.last(), Some(&(11_800, Output::GreetingEnded { by: "no beep" })));
+        // A beep makes a machine of whoever seemed to be a person.
+        let mut core = MachineCore::new(spec, "en");
+        heard(&mut core, &[(300, 700)], 3_000);
+        core.handle(Input::Beep { end: ms(13_000) });
+        let told: Vec<_> = std::iter::from_fn(|| core.poll_output()).collect();
+        assert!(matches!(told[..], [Output::Verdict(_), Output::Beep { .. }, _]), "{told:?}");
+    }
+
+    #[test]
     fn words_beeps_and_fax_know_better() {
         let person = |input| {
             let mut core = MachineCore::new(MachineSpec::default(), "en-US");
@@ -374,7 +453,7 @@ mod tests {
         let words = Input::Words { text: "please leave a message", is_final: false };
         for (input, reason) in [
             (words, Some("the words of a mailbox")),
-            (Input::Beep, Some("a beep")),
+            (Input::Beep { end: ms(13_000) }, Some("a beep")),
             (Input::Fax, Some("a fax tone")),
             (Input::Words { text: "how are you", is_final: true }, None),
         ] {
@@ -392,7 +471,7 @@ mod tests {
         // Not after 45 s.
         let mut core = MachineCore::new(MachineSpec::default(), "en-US");
         heard(&mut core, &[(300, 700)], 46_000);
-        core.handle(Input::Beep);
+        core.handle(Input::Beep { end: ms(14_800) });
         assert_eq!(core.poll_output(), None);
         assert!(core.is_done());
     }

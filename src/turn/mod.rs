@@ -8,6 +8,7 @@
 
 pub mod answerer;
 pub mod barge;
+pub mod hello;
 pub mod interface;
 pub mod ledger;
 pub mod machine;

@@ -371,3 +371,22 @@ async fn wrong_queries_are_named() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_stats_of_a_call_are_those_of_its_media() {
+    let rig = Rig::new().await;
+    let body = stream_to("inst_a", "+14155550123");
+    let made = rig.ask("POST", "/v1/calls", Some(&body)).await;
+    let id = made.body["id"].as_str().unwrap();
+    let stats = rig.ask("GET", &format!("/v1/calls/{id}/stats"), None).await;
+    assert_eq!((stats.status.as_u16(), &stats.body["call_id"]), (200, &json!(id)));
+    assert_eq!(stats.body["hole_wait_ms"], 20);
+    let names: Vec<_> = stats.body["stages"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["decode", "order", "queue", "resample", "send", "write"]);
+    let unknown = rig.ask("GET", "/v1/calls/call_ffff/stats", None).await;
+    assert_eq!(unknown.status, 404);
+    // A call that is over has the quality that it had, and no stages any more.
+    assert_eq!(rig.ask("DELETE", &format!("/v1/calls/{id}"), None).await.status, 204);
+    let stats = rig.ask("GET", &format!("/v1/calls/{id}/stats"), None).await;
+    assert_eq!((stats.status.as_u16(), &stats.body["stages"]), (200, &Value::Null));
+}

@@ -226,7 +226,8 @@ async fn each_rule_of_a_create_request_is_checked() {
         (with("/priority", json!(1)), "not_implemented", "/priority not_implemented"),
         (with("/retry", json!({"maxAttempts": 3})), "not_implemented", "/retry not_implemented"),
         (with("/amd", json!({"mode": "maybe"})), "invalid_request", "/amd/mode enum"),
-        (with("/bargeIn", json!({"on": []})), "not_implemented", "/bargeIn not_implemented"),
+        (with("/bargeIn", json!({"on": ["cough"]})), "invalid_request", "/bargeIn/on enum"),
+        (with("/startOn", json!("later")), "invalid_request", "/startOn enum"),
         (
             with("/record", json!({"enabled": true})),
             "not_implemented",

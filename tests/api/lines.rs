@@ -1,6 +1,7 @@
 //! Instances and voices, and the operators' listener.
 
 use crate::rig::{ADMIN, ALPHA, READER, Rig};
+use bellwire::turn::barge::Mode;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -63,6 +64,46 @@ async fn the_status_of_an_instance_follows_its_trunk() {
 }
 
 #[tokio::test]
+async fn an_instance_says_what_its_calls_do_not() {
+    let rig = Rig::new().await;
+    let defaults = json!({"bargeIn": {"mode": "clear", "on": ["dtmf"], "debounceMs": 200},
+                          "amd": {"action": "leave_message", "beep": true}});
+    let body = json!({"name": "n", "trunkId": "carrier", "dedupe": "off", "defaults": defaults});
+    let made = rig.ask("POST", "/v1/instances", Some(&body)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let shown = &made.body["defaults"];
+    let barge = json!({"mode": "clear", "on": ["dtmf"], "debounce_ms": 200, "decision_ms": null,
+                       "on_timeout": null});
+    assert_eq!(shown["barge_in"], barge);
+    assert_eq!(shown["amd"]["action"], "leave_message");
+    assert_eq!((&shown["amd"]["beep"], &shown["amd"]["greeting_ms"]), (&json!(true), &json!(1500)));
+    let call = |own: Value| {
+        let mut call = json!({
+            "instanceId": made.body["id"], "type": "FIXED_TTS",
+            "target": {"phoneNumber": "+14155550123"},
+            "tts": {"text": "Hello", "voiceId": "en-US-001"},
+        });
+        call.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        call
+    };
+    for own in [json!({}), json!({"amd": {"mode": "off"}, "bargeIn": {"mode": "notify"}})] {
+        assert_eq!(rig.ask("POST", "/v1/calls", Some(&call(own))).await.status, 201);
+    }
+    {
+        let daemon = rig.daemon.lock().unwrap();
+        let [usual, own] = [&daemon.created[0].hearing, &daemon.created[1].hearing];
+        assert!(usual.amd.is_some_and(|amd| amd.machine.beep) && own.amd.is_none());
+        assert_eq!((usual.barge.mode, own.barge.mode), (Some(Mode::Clear), Some(Mode::Notify)));
+        assert_eq!((usual.barge.on_keys, own.barge.on_keys), (Some(true), Some(true)));
+    }
+    // It outlives a restart with the rest of the instance, and goes when it is replaced.
+    let path = format!("/v1/instances/{}", made.body["id"].as_str().unwrap());
+    assert_eq!(rig.ask("GET", &path, None).await.body["defaults"], *shown);
+    let changed = rig.ask("PATCH", &path, Some(&json!({"defaults": {}}))).await;
+    assert_eq!(changed.body["defaults"], json!({"barge_in": null, "amd": null}));
+}
+
+#[tokio::test]
 async fn wrong_instances_are_named() {
     let rig = Rig::new().await;
     for (body, code, places) in [
@@ -83,9 +124,9 @@ async fn wrong_instances_are_named() {
             ],
         ),
         (
-            json!({"name": "n", "defaults": {}}),
-            "not_implemented",
-            vec!["/defaults not_implemented"],
+            json!({"name": "n", "defaults": {"record": {}, "bargeIn": {"mode": "loud"}}}),
+            "invalid_request",
+            vec!["/defaults/bargeIn/mode enum", "/defaults/record not_implemented"],
         ),
     ] {
         let reply = rig.ask("POST", "/v1/instances", Some(&body)).await;

@@ -3,19 +3,21 @@
 use bellwire::api::auth::{ConfigKey, hash_secret};
 use bellwire::api::error::{Code, Problem};
 use bellwire::api::gateway::{
-    Command, Content, Created, Gateway, GatewayStatus, NewCall, RegistrationStatus, Status,
-    TrunkStatus,
+    CallStats, Command, Content, Created, Gateway, GatewayStatus, NewCall, RegistrationStatus,
+    Status, TrunkStatus,
 };
 use bellwire::api::rest::{
     AdminParts, ApiLimits, ApiParts, ApiState, PeerAddr, TrunkState, admin_router, router,
 };
 use bellwire::api::types::{AudioProblem, Voice};
 use bellwire::app::agent::request::AgentRequest;
+use bellwire::app::stream::wire::Stages;
 use bellwire::call::control::Wish;
 use bellwire::call::record::{
     CallRecord, CallStatus, Direction, EndReason, StreamState, TransferPhase, TransferView,
 };
 use bellwire::id::CallId;
+use bellwire::media::ledger::StageSpread;
 use bellwire::store::{DeclaredInstance, Dedupe, InstanceSettings, Store};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -349,6 +351,14 @@ impl Daemon {
             Command::Live(id, reply) => {
                 let _ = reply.send(self.active.get(&id).cloned());
             }
+            Command::Stats(id, reply) => {
+                let stats = |call: &CallRecord| CallStats {
+                    quality: call.quality.clone(),
+                    hole_wait_ms: Some(20),
+                    stages: Some(Stages::of(|_| StageSpread::default())),
+                };
+                let _ = reply.send(self.active.get(&id).map(stats));
+            }
             Command::LiveOf(instance, reply) => {
                 let of = |call: &&CallRecord| {
                     instance.as_ref().is_none_or(|instance| call.instance_id == *instance)
@@ -392,7 +402,7 @@ impl Daemon {
         let answered = call.status == CallStatus::InProgress;
         let refused = |detail| Err(Problem::new(Code::Conflict, detail));
         match &wish {
-            Wish::Answer | Wish::Ring | Wish::EarlyMedia | Wish::Reject { .. } if answered => {
+            Wish::Answer | Wish::Ring | Wish::EarlyMedia(_) | Wish::Reject { .. } if answered => {
                 return refused("it is answered");
             }
             Wish::Hold | Wish::Mute(..) | Wish::Transfer(_) | Wish::Bridge(_) if !answered => {

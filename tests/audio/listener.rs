@@ -42,6 +42,8 @@ pub struct Heard {
     pub concealed: f64,
     /// Mean time above the fastest packet that a sample waits, in milliseconds.
     pub delay_ms: f64,
+    /// How long the fastest packet waited, as a paced listener says, every 20 ms. In milliseconds.
+    pub delays_ms: Vec<f64>,
     /// Of a paced listener.
     pub report: PaceReport,
 }
@@ -169,6 +171,7 @@ pub fn paced(speech: &[i16], late: &[Option<u32>], spec: PaceSpec) -> Heard {
     let mut pace = Pace::new(SampleRate::HZ_8000, spec);
     let (mut samples, mut made_up) = (Vec::new(), 0);
     let (mut waited, mut beats, mut begun) = (0.0, 0.0, false);
+    let mut delays_ms = Vec::new();
     let end = speech.len() as u64 * SAMPLE_US;
     for at_us in (0..end + 1_000_000).step_by(BEAT_US as usize) {
         let now = start + Duration::from_micros(at_us);
@@ -191,11 +194,14 @@ pub fn paced(speech: &[i16], late: &[Option<u32>], spec: PaceSpec) -> Heard {
             let spoken_us = (pace.position() + FRAME as u64) * SAMPLE_US;
             waited += (at_us + BEAT_US) as f64 - spoken_us as f64;
             beats += 1000.0;
+            if at_us % (FRAME as u64 * SAMPLE_US) == 0 {
+                delays_ms.push(pace.report(now).delay_ms as f64);
+            }
         }
     }
     let concealed = 100.0 * made_up as f64 / (speech.len() as f64 - (TAIL_US / SAMPLE_US) as f64);
     let report = pace.report(start + Duration::from_micros(end));
-    Heard { samples, concealed, delay_ms: waited / beats, report }
+    Heard { samples, concealed, delay_ms: waited / beats, delays_ms, report }
 }
 
 /// A buffer that keeps every sound for the same time, as most have it.
@@ -223,7 +229,7 @@ pub fn fixed(speech: &[i16], late: &[Option<u32>], delay_ms: f64) -> Heard {
         samples.extend(frame);
     }
     let concealed = 100.0 * f64::from(holes) / count as f64;
-    Heard { samples, concealed, delay_ms, report: PaceReport::default() }
+    Heard { samples, concealed, delay_ms, delays_ms: Vec::new(), report: PaceReport::default() }
 }
 
 /// Where virtual time begins.

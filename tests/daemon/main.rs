@@ -29,6 +29,7 @@ mod exact;
 mod hostile_rtp;
 mod identity;
 mod inbound;
+mod interrupts;
 mod joined;
 mod live;
 mod mute;

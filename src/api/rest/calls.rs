@@ -53,7 +53,11 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
         | RequestedContent::Stream { .. } => None,
     };
     (state.check_agent)(agent, asked.transcribe.as_ref())?;
-    let content = content(state, asked.content).await?;
+    let mut content = content(state, asked.content).await?;
+    let hearing = asked.hearing.resolve(&settings.defaults, content.call_type());
+    if let Content::Stream { options, .. } = &mut content {
+        options.barge = hearing.barge;
+    }
     let call = NewCall {
         id: fresh::call_id(),
         instance: asked.instance,
@@ -69,7 +73,7 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
         key: Some(grant.name.clone()),
         metadata: asked.metadata,
         transcribe: asked.transcribe,
-        amd: asked.amd,
+        hearing,
     };
     let created = state.ask(|reply| Command::Create(Box::new(call), reply)).await??;
     let (status, record) = match created {
@@ -303,6 +307,17 @@ pub(super) async fn transcript(
     grant.require(Scope::CallsRead)?;
     let record = state.find_call(&grant, &id).await?;
     Ok(json(StatusCode::OK, answer::transcript(&record).to_string()))
+}
+
+pub(super) async fn stats(
+    State(state): State<ApiState>,
+    Extension(grant): Extension<Arc<Grant>>,
+    Id(id): Id<CallId>,
+) -> Result<Response, Problem> {
+    grant.require(Scope::CallsRead)?;
+    let record = state.find_call(&grant, &id).await?;
+    let live = state.ask(|reply| Command::Stats(id, reply)).await?;
+    Ok(json(StatusCode::OK, answer::stats(&record, live.as_ref()).to_string()))
 }
 
 pub(super) async fn change(

@@ -12,7 +12,8 @@ use crate::api::error::{Code, Problem};
 use crate::api::gateway::Command;
 use crate::api::types::answer;
 use crate::api::types::control::{
-    parse_bridge, parse_dtmf, parse_mute, parse_nothing, parse_reject, parse_transfer,
+    parse_bridge, parse_dtmf, parse_early_media, parse_mute, parse_nothing, parse_reject,
+    parse_transfer,
 };
 use crate::call::control::Wish;
 use crate::id::CallId;
@@ -49,6 +50,15 @@ pub(super) async fn reject(
     request: Request,
 ) -> Result<Response, Problem> {
     control(state, grant, id, request, StatusCode::OK, parse_reject).await
+}
+
+pub(super) async fn early_media(
+    state: State<ApiState>,
+    grant: Extension<Arc<Grant>>,
+    id: Id<CallId>,
+    request: Request,
+) -> Result<Response, Problem> {
+    control(state, grant, id, request, StatusCode::OK, parse_early_media).await
 }
 
 pub(super) async fn mute(

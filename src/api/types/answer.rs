@@ -2,18 +2,21 @@
 //! for `callQueue`, which the reference API spells so.
 
 use crate::api::auth::Grant;
-use crate::api::gateway::{RegistrationStatus, TrunkStatus};
+use crate::api::gateway::{CallStats, RegistrationStatus, TrunkStatus};
 use crate::api::stamp::iso;
 use crate::call::identity::CallIdentity;
 use crate::call::outcome::{Outcome, TurnLatency};
 use crate::call::record::{
-    AnswererView, CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, HoldState,
-    MuteState, Quality, StreamState, ToneView, TransferView,
+    AnswererView, BargeView, CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty,
+    HoldState, MuteState, Quality, StreamState, ToneView, TransferView,
 };
 use crate::id::{CallId, InstanceId, KeyId};
-use crate::store::{Dedupe, Instance, StoredKey};
+use crate::store::{CallDefaults, Dedupe, Instance, StoredKey};
+use crate::turn::barge::BargeWish;
+use crate::turn::machine::AmdSpec;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 /// A voice that texts can be spoken with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,6 +93,8 @@ struct CallObject<'a> {
     answerer: Option<&'a AnswererView>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     tones: &'a [ToneView],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    barge_ins: &'a [BargeView],
     end_reason: Option<EndReason>,
     end_detail: Option<&'a str>,
     sip_code: Option<u16>,
@@ -140,6 +145,7 @@ pub fn call(record: &CallRecord) -> Value {
         answered_by: record.answerer.as_ref().map(|answerer| answerer.answered_by.as_str()),
         answerer: record.answerer.as_deref(),
         tones: &record.tones,
+        barge_ins: &record.barge_ins,
         end_reason: record.end_reason,
         end_detail: record.end_detail.as_deref(),
         sip_code: record.sip_code,
@@ -211,6 +217,18 @@ pub fn transcript(record: &CallRecord) -> Value {
     })
 }
 
+/// The body of `GET /calls/{id}/stats`; `live`: what its media counts at this moment.
+#[must_use]
+pub fn stats(record: &CallRecord, live: Option<&CallStats>) -> Value {
+    json!({
+        "call_id": record.id,
+        "status": record.status,
+        "quality": live.map_or(record.quality.as_ref(), |live| live.quality.as_ref()),
+        "hole_wait_ms": live.and_then(|live| live.hole_wait_ms),
+        "stages": live.and_then(|live| live.stages),
+    })
+}
+
 /// The trunk object; `whole`: with its registration and gateways.
 #[must_use]
 pub fn trunk(trunk: &TrunkStatus, whole: bool) -> Value {
@@ -255,6 +273,7 @@ struct InstanceObject<'a> {
     max_active_calls: u32,
     queue_limit: u32,
     dedupe: Dedupe,
+    defaults: Value,
     source: &'a str,
     #[serde(rename = "callQueue", skip_serializing_if = "Option::is_none")]
     call_queue: Option<Vec<Value>>,
@@ -285,10 +304,47 @@ pub fn instance(instance: &Instance, status: &str, queue: Option<&[CallRecord]>)
         max_active_calls: instance.settings.max_active_calls,
         queue_limit: instance.settings.queue_limit,
         dedupe: instance.settings.dedupe,
+        defaults: defaults(&instance.settings.defaults),
         source: instance.source.as_str(),
         call_queue: queue.map(|queue| queue.iter().map(queued).collect()),
     };
     serde_json::to_value(object).unwrap_or_default()
+}
+
+/// What an instance says where a call does not; null is as elsewhere.
+fn defaults(defaults: &CallDefaults) -> Value {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let CallDefaults { barge_in, amd } = defaults;
+    let on = barge_in.on_speech.is_some() || barge_in.on_keys.is_some();
+    let kinds = [("speech", barge_in.on_speech), ("dtmf", barge_in.on_keys)];
+    let on = on.then(|| {
+        let named = kinds.into_iter().filter(|(_, on)| *on == Some(true));
+        named.map(|(name, _)| name).collect::<Vec<_>>()
+    });
+    let late = |confirm| if confirm { "confirm" } else { "reject" };
+    let barge = (*barge_in != BargeWish::default()).then(|| {
+        json!({
+            "mode": barge_in.mode,
+            "on": on,
+            "debounce_ms": barge_in.debounce.map(ms),
+            "decision_ms": barge_in.decision.map(ms),
+            "on_timeout": barge_in.confirm_late.map(late),
+        })
+    });
+    let amd = amd.map(|AmdSpec { sync, action, machine }| {
+        json!({
+            "mode": if sync { "sync" } else { "async" },
+            "action": action.as_str(),
+            "beep": machine.beep,
+            "initial_silence_ms": ms(machine.initial_silence),
+            "greeting_ms": ms(machine.greeting),
+            "after_greeting_silence_ms": ms(machine.after_greeting_silence),
+            "total_ms": ms(machine.total),
+            "min_word_ms": ms(machine.min_word),
+            "beep_timeout_ms": ms(machine.beep_timeout),
+        })
+    });
+    json!({"barge_in": barge, "amd": amd})
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 use super::create::{headers, sip_uri};
 use super::fields::{Faults, Object, clip, parse};
 use crate::api::error::{Code, Problem};
+use crate::audio::progress::{Plan, Signal, Tone};
 use crate::call::control::{
     BridgeWish, DtmfMethod, DtmfWish, MuteDirection, OnPeerHangup, PARTY_RINGS, TransferWish, Wish,
 };
@@ -105,6 +106,41 @@ pub fn parse_reject(bytes: &[u8], strict: bool) -> Result<Wish, Problem> {
     faults.into_result()?;
     let code = u16::try_from(code).unwrap_or(603);
     Ok(Wish::Reject { code, reason: reason.to_owned() })
+}
+
+/// `{tone, country}`; none at all is early media without a tone of ours.
+///
+/// # Errors
+/// The problem that names every wrong place.
+pub fn parse_early_media(bytes: &[u8], strict: bool) -> Result<Wish, Problem> {
+    let body = if bytes.is_empty() { Map::new() } else { parse(bytes)? };
+    let mut faults = Faults::default();
+    let mut read = Object::new("", &body);
+    let name = read.text(&mut faults, "tone", Code::InvalidRequest);
+    let signal = name.and_then(Signal::by_name);
+    if name.is_some_and(|name| signal.is_none() && name != "none") {
+        let detail = "tone must be ringback, busy, reorder, sit, dial or none";
+        faults.add(Code::InvalidRequest, "/tone", "enum", detail);
+    }
+    let plan = country(&mut read, &mut faults, "country").unwrap_or(Plan::America);
+    read.finish(&mut faults, strict);
+    faults.into_result()?;
+    Ok(Wish::EarlyMedia(signal.map(|signal| Tone { signal, plan })))
+}
+
+/// Whose tones: `us` or `eu`.
+pub(super) fn country(
+    read: &mut Object<'_>,
+    faults: &mut Faults,
+    field: &'static str,
+) -> Option<Plan> {
+    let name = read.text(faults, field, Code::InvalidRequest)?;
+    let plan = Plan::by_name(name);
+    if plan.is_none() {
+        let detail = format!("{field} must be us or eu");
+        faults.add(Code::InvalidRequest, read.at(field), "enum", detail);
+    }
+    plan
 }
 
 /// `{digits, method, durationMs, gapMs}`.
@@ -229,6 +265,23 @@ mod tests {
 
     fn places(problem: &Problem) -> Vec<(&str, &str)> {
         problem.errors.iter().map(|error| (error.pointer.as_str(), error.code)).collect()
+    }
+
+    #[test]
+    fn early_media_may_have_a_tone() {
+        let tone = |signal, plan| Ok(Wish::EarlyMedia(Some(Tone { signal, plan })));
+        for (body, wanted) in [
+            ("", Ok(Wish::EarlyMedia(None))),
+            (r#"{"tone": "none"}"#, Ok(Wish::EarlyMedia(None))),
+            (r#"{"tone": "ringback"}"#, tone(Signal::Ringback, Plan::America)),
+            (r#"{"tone": "busy", "country": "eu"}"#, tone(Signal::Busy, Plan::Europe)),
+            (r#"{"tone": "song"}"#, Err("/tone")),
+            (r#"{"tone": "busy", "country": "xx"}"#, Err("/country")),
+        ] {
+            let read = parse_early_media(body.as_bytes(), true);
+            let place = |problem: Problem| problem.errors[0].pointer.clone();
+            assert_eq!(read.map_err(place), wanted.map_err(str::to_owned), "{body}");
+        }
     }
 
     #[test]

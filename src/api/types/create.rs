@@ -9,7 +9,6 @@ use super::instance::metadata;
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{BackgroundWish, Spoken};
 use crate::app::agent::request::AgentRequest;
-use crate::app::hearing::AmdSpec;
 use crate::app::stream::{QueryBlame, StreamOptions};
 use crate::app::transcribe::Transcribe;
 use crate::call::record::CallType;
@@ -27,6 +26,10 @@ mod background;
 mod barge;
 mod base64;
 pub mod decision;
+pub(super) mod hearing;
+
+pub use amd::AskedAmd;
+pub use hearing::AskedHearing;
 
 const INSTRUCTIONS_MAX: usize = 64;
 const INSTRUCTION_MAX: usize = 2_000;
@@ -114,8 +117,8 @@ pub struct CreateCall {
     pub metadata: Map<String, Value>,
     /// Whether and how the caller's words are written down.
     pub transcribe: Option<Transcribe>,
-    /// What is done about who answers.
-    pub amd: Option<AmdSpec>,
+    /// What is done with what is heard, as far as the request says.
+    pub hearing: AskedHearing,
 }
 
 /// What a request wants played or done.
@@ -155,10 +158,7 @@ impl CreateCall {
         let instance = instance(&mut read, &mut faults);
         let call_type = call_type(&mut read, &mut faults);
         let target = target(&mut read, &mut faults, context.strict);
-        let mut content = content(&mut read, &mut faults, call_type, context);
-        if let Some(RequestedContent::Stream { options, .. }) = &mut content {
-            options.barge = barge::barge_in(&mut read, &mut faults, context.strict);
-        }
+        let content = content(&mut read, &mut faults, call_type, context);
         let from = from(&mut read, &mut faults);
         let from_name = from_name(&mut read, &mut faults);
         let trunk = read.text(&mut faults, "trunkId", Code::InvalidRequest).map(str::to_owned);
@@ -167,11 +167,7 @@ impl CreateCall {
         let metadata = metadata(&mut read, &mut faults).unwrap_or_default();
         let background = background::background(&mut read, &mut faults, context.strict);
         let transcribe = agent::transcribe(&mut read, &mut faults, context.strict);
-        // An agent judges by itself; its `voicemail` says what becomes of a machine.
-        let agent = call_type == Some(CallType::DynamicAgent);
-        let prompt = call_type != Some(CallType::DynamicStream);
-        let amd =
-            if agent { None } else { amd::amd(&mut read, &mut faults, prompt, context.strict) };
+        let hearing = hearing::hearing(&mut read, &mut faults, call_type, context.strict);
         defaults_only(&mut read, &mut faults, call_type);
         read.finish(&mut faults, context.strict);
         faults.into_result()?;
@@ -192,7 +188,7 @@ impl CreateCall {
             max_duration: longest.map_or(context.defaults.max_duration, seconds),
             metadata,
             transcribe,
-            amd,
+            hearing,
         })
     }
 }
@@ -520,7 +516,7 @@ fn stream(
 }
 
 /// Fields of `stream`, and what the same is called in the query of the upgrade.
-const STREAM_PARAMETERS: [(&str, &str); 14] = [
+const STREAM_PARAMETERS: [(&str, &str); 15] = [
     ("protocol", "protocol"),
     ("format", "format"),
     ("rate", "rate"),
@@ -531,6 +527,7 @@ const STREAM_PARAMETERS: [(&str, &str); 14] = [
     ("playout", "playout"),
     ("bufferMs", "buffer_ms"),
     ("tones", "tones"),
+    ("events", "events"),
     ("agc", "agc"),
     ("dcBlock", "dc_block"),
     ("outAgc", "out_agc"),
@@ -564,7 +561,6 @@ fn defaults_only(read: &mut Object<'_>, faults: &mut Faults, call_type: Option<C
         read.absent(faults, later);
     }
     read.only(faults, "priority", &json!(0));
-    read.only(faults, "startOn", &json!("answer"));
     read.only(faults, "onEndOfPlayback", &json!("hangup"));
     for (section, switch, off) in [
         ("amd", "mode", json!("off")),
@@ -572,11 +568,7 @@ fn defaults_only(read: &mut Object<'_>, faults: &mut Faults, call_type: Option<C
         ("record", "enabled", json!(false)),
     ] {
         // Others have read these.
-        let read_by = match section {
-            "amd" => call_type != Some(CallType::DynamicAgent),
-            "bargeIn" => call_type == Some(CallType::DynamicStream),
-            _ => false,
-        };
+        let read_by = section != "record" && call_type != Some(CallType::DynamicAgent);
         if read_by {
             continue;
         }

@@ -1,9 +1,9 @@
 //! The bodies that make and change an instance.
 
-use super::create::is_caller_number;
+use super::create::{hearing, is_caller_number};
 use super::fields::{Faults, Object, parse};
 use crate::api::error::{Code, Problem};
-use crate::store::{Dedupe, Instance, InstanceSettings};
+use crate::store::{CallDefaults, Dedupe, Instance, InstanceSettings};
 use serde_json::{Map, Value};
 
 /// Longest serialised metadata.
@@ -27,6 +27,8 @@ pub struct InstanceChange {
     pub queue_limit: Option<u32>,
     /// The single-active-call rule.
     pub dedupe: Option<Dedupe>,
+    /// What its calls get that do not say; replaced as a whole.
+    pub defaults: Option<CallDefaults>,
 }
 
 impl InstanceChange {
@@ -46,11 +48,11 @@ impl InstanceChange {
             max_active_calls: read.integer(&mut faults, "maxActiveCalls", 1..=10_000),
             queue_limit: read.integer(&mut faults, "queueLimit", 0..=100_000),
             dedupe: dedupe(&mut read, &mut faults),
+            defaults: hearing::defaults(&mut read, &mut faults, strict),
         };
         if creates && !read.has("name") {
             faults.missing("/name", "an instance needs a name");
         }
-        read.absent(&mut faults, "defaults");
         read.finish(&mut faults, strict);
         faults.into_result()?;
         Ok(change)
@@ -74,6 +76,7 @@ impl InstanceChange {
         settings.max_active_calls = self.max_active_calls.unwrap_or(settings.max_active_calls);
         settings.queue_limit = self.queue_limit.unwrap_or(settings.queue_limit);
         settings.dedupe = self.dedupe.unwrap_or(settings.dedupe);
+        settings.defaults = self.defaults.unwrap_or(settings.defaults);
     }
 }
 

@@ -110,7 +110,7 @@ impl Conversation {
         // What a call can be replayed from; holds what was said, so it is off unless asked for.
         tracing::trace!(call_id = %self.call_id, ?now, ?input, "turn input");
         if let Input::Answerer(answerer) = input {
-            self.report(Report::Answered(answered_by(answerer)));
+            self.report(Report::Answered(Box::new(answered_by(answerer))));
         }
         self.core.handle(now, input);
     }
@@ -161,7 +161,7 @@ impl Conversation {
             Output::Cut => self.voice.cut(),
             Output::Line(line) => {
                 let said = self.notes.line(&line, self.constrained);
-                self.report(Report::Said(said));
+                self.report(Report::Said(Box::new(said)));
                 self.tell_brain(line.turn, BrainInput::Line(line));
             }
             Output::Times(turn, times) => {

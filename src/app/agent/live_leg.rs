@@ -596,7 +596,7 @@ impl LiveLeg {
             interrupted,
         };
         let said = self.notes.line(&line, false);
-        self.report(Report::Said(said));
+        self.report(Report::Said(Box::new(said)));
     }
 
     fn tell(&mut self, input: LiveInput) {

@@ -117,7 +117,7 @@ fn told(caller: &[i16]) -> Vec<(u64, Heard)> {
     };
     let epoch = Instant::now();
     let mut hearing = Hearing::new(&spec, "en", SampleRate::HZ_8000, epoch);
-    hearing.answered();
+    hearing.answered(epoch);
     let mut told = Vec::new();
     for (beat, came) in (0_u64..).zip(caller.chunks_exact(160)) {
         hearing.on_time(epoch + Duration::from_millis(20 * (beat + 1)), 0, false);

@@ -12,7 +12,7 @@
 
 use crate::audio::decode::LiveFormat;
 use crate::media::pace::PaceSpec;
-use crate::turn::barge::{BargeSpec, Mode};
+use crate::turn::barge::{BargeWish, Mode};
 use std::fmt;
 use std::time::Duration;
 
@@ -119,52 +119,6 @@ impl Playout {
     }
 }
 
-/// What a voice or key of the caller is to do, as far as somebody said; the rest is the
-/// configuration's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BargeWish {
-    /// What happens.
-    pub mode: Option<Mode>,
-    /// Whether a voice does it.
-    pub on_speech: Option<bool>,
-    /// Whether a key does it.
-    pub on_keys: Option<bool>,
-    /// How long a voice must last.
-    pub debounce: Option<Duration>,
-    /// How long a pause waits for a decision.
-    pub decision: Option<Duration>,
-    /// Whether no decision clears.
-    pub confirm_late: Option<bool>,
-}
-
-impl BargeWish {
-    /// This wish, with another's where it is silent.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            mode: self.mode.or(other.mode),
-            on_speech: self.on_speech.or(other.on_speech),
-            on_keys: self.on_keys.or(other.on_keys),
-            debounce: self.debounce.or(other.debounce),
-            decision: self.decision.or(other.decision),
-            confirm_late: self.confirm_late.or(other.confirm_late),
-        }
-    }
-
-    /// The wish with every question answered.
-    #[must_use]
-    pub fn resolve(self, usual: BargeSpec) -> BargeSpec {
-        BargeSpec {
-            mode: self.mode.unwrap_or(usual.mode),
-            on_speech: self.on_speech.unwrap_or(usual.on_speech),
-            on_keys: self.on_keys.unwrap_or(usual.on_keys),
-            debounce: self.debounce.unwrap_or(usual.debounce),
-            decision: self.decision.unwrap_or(usual.decision),
-            confirm_late: self.confirm_late.unwrap_or(usual.confirm_late),
-        }
-    }
-}
-
 /// When the caller's sound is sent to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Jitter {
@@ -227,6 +181,8 @@ pub struct StreamOptions {
     pub tones: Option<bool>,
     /// How often `stats` is told, within [`STATS_MS`].
     pub stats_ms: Option<u32>,
+    /// Whether it is told which of the caller's audio was made up.
+    pub concealed: Option<bool>,
     /// Whether the client's audio is levelled.
     pub agc: Option<bool>,
     /// Whether a constant offset is taken out of it.
@@ -361,7 +317,8 @@ impl StreamOptions {
                 });
             }
             "role" => only(name, value, "main", &["listener"])?,
-            "resume" | "since" | "takeover" | "events" => {
+            "events" => self.concealed = Some(events(value)?),
+            "resume" | "since" | "takeover" => {
                 return Err(QueryProblem::unsupported(name, "is not served; leave it out"));
             }
             // A single-use key in the query was looked at before anything here.
@@ -369,8 +326,8 @@ impl StreamOptions {
             _ => {
                 let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, \
                               frame_ms, listen, transcripts, barge_in, tones, buffer_ms, \
-                              stats_ms, playout, envelope, jitter, role, agc, dc_block, \
-                              out_agc, out_dc_block";
+                              stats_ms, events, playout, envelope, jitter, role, agc, \
+                              dc_block, out_agc, out_dc_block";
                 return Err(QueryProblem::invalid(name, detail));
             }
         }
@@ -397,6 +354,7 @@ impl StreamOptions {
             barge: self.barge.or(defaults.barge),
             tones: self.tones.or(defaults.tones),
             stats_ms: self.stats_ms.or(defaults.stats_ms),
+            concealed: self.concealed.or(defaults.concealed),
             agc: self.agc.or(defaults.agc),
             dc_block: self.dc_block.or(defaults.dc_block),
             out_agc: self.out_agc.or(defaults.out_agc),
@@ -432,6 +390,8 @@ pub struct Settings {
     pub pace: Option<PaceSpec>,
     /// How often it is told `stats`; `None`: when it asks.
     pub stats: Option<Duration>,
+    /// Whether it is told which of the caller's audio was made up.
+    pub concealed: bool,
 }
 
 impl Settings {
@@ -478,6 +438,7 @@ impl Settings {
             buffer_ms: options.buffer_ms.unwrap_or(buffer_ms),
             transcripts: options.transcripts.unwrap_or(transcripts),
             stats: options.stats_ms.map(|ms| Duration::from_millis(ms.into())),
+            concealed: options.concealed.unwrap_or(false),
         }
     }
 }
@@ -508,6 +469,17 @@ fn protocol(value: &str) -> Result<Protocol, QueryProblem> {
             Err(QueryProblem::unsupported("protocol", "is not served; use native or cawme"))
         }
         _ => Err(QueryProblem::invalid("protocol", "must be native or cawme")),
+    }
+}
+
+/// The names of `events`, with commas between; the others are told in any case.
+fn events(value: &str) -> Result<bool, QueryProblem> {
+    match value.split(',').find(|name| !["", "concealed"].contains(&name.trim())) {
+        None => Ok(value.contains("concealed")),
+        Some(_) => {
+            let detail = "knows only concealed; all other events are told in any case";
+            Err(QueryProblem::invalid("events", detail))
+        }
     }
 }
 

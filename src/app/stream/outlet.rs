@@ -9,13 +9,14 @@
 //! samples are not touched unless the client asks for a level; a transcriber hears them before. Does
 //! not know sockets: the session asks for a frame when one can go.
 
+use super::concealed::{Concealed, Stretch};
 use super::options::{OutFormat, Settings};
 use super::paced::Paced;
 use crate::audio::agc::HeardLevel;
 use crate::audio::codec::g711;
 use crate::audio::rate::SampleRate;
 use crate::audio::resample::Resampler;
-use crate::media::interface::Due;
+use crate::media::interface::{Due, FrameKind};
 use crate::media::ring::CaptureReader;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -30,7 +31,7 @@ const FADES_PER_S: u32 = 200;
 /// Packets whose way is timed at once; of more, these are enough.
 const STAMPS_MAX: usize = 1024;
 /// Memory for encoded frames that is asked for at once; it comes back as frames are written.
-const BLOCK: usize = 2 * 1024;
+const BLOCK: usize = 640;
 
 /// The way out for one client.
 #[derive(Debug)]
@@ -44,10 +45,12 @@ pub(super) struct Outlet {
     resampler: Option<Resampler>,
     /// What the client asked for.
     level: Option<HeardLevel>,
+    /// Of the leg.
+    rate: u64,
     backlog: VecDeque<i16>,
     backlog_max: usize,
     /// The beat of a client that plays what comes.
-    paced: Option<Paced>,
+    paced: Option<Box<Paced>>,
     fade: usize,
     /// Of one frame, at the leg's rate.
     taken: Vec<i16>,
@@ -65,6 +68,8 @@ pub(super) struct Outlet {
     since: VecDeque<(u64, Instant)>,
     /// Of the packets in the frames that wait for the socket.
     left: Vec<Instant>,
+    /// What was made up, if the client wants to know.
+    concealed: Option<Concealed>,
 }
 
 impl Outlet {
@@ -78,7 +83,7 @@ impl Outlet {
         };
         let samples = |rate: u32| (rate * settings.frame_ms / 1000) as usize;
         let rate = SampleRate::new(leg_rate)?;
-        let paced = settings.pace.map(|spec| Paced::new(rate, spec, settings.frame_ms));
+        let paced = settings.pace.map(|spec| Box::new(Paced::new(rate, spec, settings.frame_ms)));
         let seconds = if paced.is_some() { PACED_BACKLOG_S } else { BACKLOG_S };
         Some(Self {
             format: settings.out_format,
@@ -86,6 +91,7 @@ impl Outlet {
             frame_out: samples(settings.out_rate),
             resampler,
             level: None,
+            rate: u64::from(leg_rate.max(1)),
             backlog: VecDeque::new(),
             backlog_max: seconds * leg_rate as usize,
             paced,
@@ -99,6 +105,7 @@ impl Outlet {
             gone: 0,
             since: VecDeque::new(),
             left: Vec::new(),
+            concealed: settings.concealed.then(|| Concealed::new(leg_rate)),
         })
     }
 
@@ -127,6 +134,14 @@ impl Outlet {
             if let Some(level) = &mut self.level {
                 level.apply(self.taken.get_mut(before..).unwrap_or_default());
             }
+            if let Some(concealed) = self.concealed.as_mut().filter(|_| self.paced.is_none()) {
+                let begin = self.gone + (self.backlog.len() + before) as u64;
+                if header.kind == FrameKind::Concealed {
+                    concealed.add(begin, u64::from(header.samples));
+                } else {
+                    concealed.reached(begin + u64::from(header.samples));
+                }
+            }
             if let Some(paced) = &mut self.paced {
                 paced.push(now, header, self.taken.get(before..).unwrap_or_default());
                 self.taken.truncate(before);
@@ -146,7 +161,12 @@ impl Outlet {
         }
         self.backlog.extend(&self.taken);
         if let Some(paced) = &mut self.paced {
-            paced.beat(now, &mut self.backlog);
+            let (concealed, gone) = (&mut self.concealed, self.gone);
+            paced.beat(now, &mut self.backlog, |from, to, made_up| {
+                let Some(concealed) = concealed else { return };
+                concealed.add(gone + from as u64, made_up.min(to - from) as u64);
+                concealed.reached(gone + to as u64);
+            });
         }
         self.drop_oldest();
     }
@@ -169,7 +189,7 @@ impl Outlet {
 
     /// When the next frame is due that depends on the clock.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.paced.as_ref().and_then(Paced::deadline)
+        self.paced.as_ref().and_then(|paced| paced.deadline())
     }
 
     /// The call is over: what waits goes out without a beat.
@@ -244,6 +264,14 @@ impl Outlet {
                 self.left.push(since);
             }
         }
+    }
+
+    /// The next stretch that was made up: where it begins, counted from the first sample for this
+    /// client, and how long it is; in milliseconds.
+    pub(super) fn next_concealed(&mut self) -> Option<(u64, u64)> {
+        let Stretch { begin, length } = self.concealed.as_mut()?.next()?;
+        let ms = |samples: u64| samples * 1000 / self.rate;
+        Some((ms(begin), ms(length)))
     }
 
     /// Samples dropped since the last call.
@@ -432,6 +460,34 @@ mod tests {
         write(&mut writer, 1460, &[1; 160]);
         outlet.take(now(), &mut reader, || full.get(), |_, _| {});
         assert_eq!(outlet.take_dropped(), 320);
+    }
+
+    #[test]
+    fn what_was_made_up_is_told_to_whoever_wants_to_know() {
+        for (query, wanted) in [
+            ("out_rate=8000&events=concealed", vec![(20, 30), (110, 20)]),
+            ("out_rate=16000&events=concealed", vec![(20, 30), (110, 20)]),
+            ("out_rate=8000", vec![]),
+        ] {
+            let mut outlet = Outlet::new(&settings(query), 8000).unwrap();
+            let (mut writer, mut reader) = ring::capture(64, 8000);
+            let mut position = 700;
+            let mut push = |samples: u16, kind| {
+                let header = FrameHeader { position, samples, kind };
+                assert!(writer.push(header, &vec![1; samples.into()]));
+                position += u64::from(samples);
+                outlet.take(now(), &mut reader, || 0, |_, _| {});
+                outlet.next_concealed()
+            };
+            let mut told = Vec::new();
+            told.extend(push(160, FrameKind::Packet));
+            told.extend(push(80, FrameKind::Concealed));
+            told.extend(push(160, FrameKind::Concealed));
+            told.extend(push(480, FrameKind::Packet));
+            told.extend(push(160, FrameKind::Concealed));
+            told.extend(push(160, FrameKind::Silence));
+            assert_eq!(told, wanted, "{query}");
+        }
     }
 
     #[test]

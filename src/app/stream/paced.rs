@@ -71,8 +71,14 @@ impl Paced {
         self.pace.push(now, header, samples);
     }
 
-    /// Puts what is due by `now` behind `backlog`.
-    pub(super) fn beat(&mut self, now: Instant, backlog: &mut VecDeque<i16>) {
+    /// Puts what is due by `now` behind `backlog`; `made_up` hears between which places there each
+    /// frame went, and how many of its samples were made up.
+    pub(super) fn beat(
+        &mut self,
+        now: Instant,
+        backlog: &mut VecDeque<i16>,
+        mut made_up: impl FnMut(usize, usize, usize),
+    ) {
         while let Some(beat) = self.next
             && beat <= now
             && !self.over
@@ -81,10 +87,12 @@ impl Paced {
                 self.next = Some(now);
                 continue;
             }
-            self.take_frame(beat);
+            let made = self.take_frame(beat);
+            let before = backlog.len();
             let excess = (backlog.len() + self.hurry.held()).saturating_sub(self.samples);
             self.hurry.pass(&self.piece, excess, &mut self.passed, |_| {});
             backlog.extend(self.passed.drain(..));
+            made_up(before, backlog.len(), made);
             self.credit = (self.credit + 1).min(AT_ONCE);
             self.next = Some(beat + self.frame);
         }
@@ -132,14 +140,13 @@ impl Paced {
         }
     }
 
-    /// The sound between the beat before and this one.
-    fn take_frame(&mut self, beat: Instant) {
+    /// The sound between the beat before and this one; returns how much of it was made up.
+    fn take_frame(&mut self, beat: Instant) -> usize {
         let piece = usize::try_from(self.rate.samples_in(PIECE)).unwrap_or(1).max(1);
         self.piece.clear();
         self.piece.resize(self.samples, 0);
-        let Some(begin) = beat.checked_sub(self.frame) else { return };
-        for (out, at) in self.piece.chunks_mut(piece).zip(0_u32..) {
-            self.pace.pull(begin + PIECE * at, out);
-        }
+        let Some(begin) = beat.checked_sub(self.frame) else { return 0 };
+        let pieces = self.piece.chunks_mut(piece).zip(0_u32..);
+        pieces.map(|(out, at)| self.pace.pull(begin + PIECE * at, out)).sum()
     }
 }

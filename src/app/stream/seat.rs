@@ -120,13 +120,14 @@ pub enum SeatError {
 #[derive(Debug, Clone)]
 pub struct StreamSeats {
     main: Arc<Semaphore>,
-    arrivals: mpsc::Sender<Seated>,
+    arrivals: mpsc::Sender<Box<Seated>>,
 }
 
 impl StreamSeats {
     /// Makes the seats and the end at which the call's task awaits who sits down.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Seated>) {
-        // One seat, so one arrival can wait at most.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Box<Seated>>) {
+        // One seat, so one arrival can wait at most; boxed, because the queue's memory is that of
+        // 32 and lives as long as the call.
         let (arrivals, seated) = mpsc::channel(1);
         (Self { main: Arc::new(Semaphore::new(1)), arrivals }, seated)
     }
@@ -157,7 +158,7 @@ pub struct StreamAttachment {
     permit: OwnedSemaphorePermit,
     options: StreamOptions,
     rights: StreamRights,
-    arrivals: mpsc::Sender<Seated>,
+    arrivals: mpsc::Sender<Box<Seated>>,
 }
 
 impl StreamAttachment {
@@ -174,7 +175,7 @@ impl StreamAttachment {
     pub fn attach(self, socket: Arrival) -> Result<(), SeatError> {
         let Self { permit, options, rights, arrivals } = self;
         // The queue holds one and the permit is the only one: full cannot be.
-        let seated = Seated { permit, options, rights, socket };
+        let seated = Box::new(Seated { permit, options, rights, socket });
         arrivals.try_send(seated).map_err(|_| SeatError::Ended)
     }
 

@@ -429,6 +429,7 @@ impl Session {
         self.hear_time(now);
         // First, so that what a voice stops is stopped with the next packet.
         self.capture(now.at);
+        self.tell_concealed(now);
         self.tell_due(now.at);
         self.act_on_hearing(now);
         if let Some(line) = &mut self.line {
@@ -510,15 +511,24 @@ impl Session {
         if std::mem::replace(&mut self.started, true) {
             return;
         }
-        self.queue.start();
         self.start_words();
         if self.client.is_none() {
             self.listen_for_voices(&self.spec.options.clone(), now);
+        }
+        let waits = self.hearing.as_ref().is_some_and(|hearing| hearing.waits_for_hello());
+        if !waits {
+            self.begin_playing(now);
         }
         if self.client.is_none() && !self.spec.observer {
             let patience = if self.was_attached { self.spec.linger } else { self.spec.wait };
             self.lost_at = Some(now.at + patience);
         }
+        self.watch_for_pause(now.at);
+    }
+
+    /// What is queued is played from here on.
+    fn begin_playing(&mut self, now: Moment) {
+        self.queue.start();
         self.watch_for_pause(now.at);
     }
 
@@ -614,6 +624,16 @@ impl Session {
     ) {
         let told = Told::Playback { state, utterance, played_ms, squeezed_ms, discarded_ms };
         self.tell(&told, now);
+    }
+
+    /// Tells which of the caller's audio was made up, if the client wants to know.
+    fn tell_concealed(&mut self, now: Moment) {
+        while let Some(client) = &mut self.client
+            && let Some(outlet) = &mut client.outlet
+            && let Some((position_ms, duration_ms)) = outlet.next_concealed()
+        {
+            client.tell(&Told::Concealed { position_ms, duration_ms }, now);
+        }
     }
 
     fn acknowledge(&mut self, id: Option<CommandId>, now: Moment) {

@@ -9,7 +9,7 @@
 //!          clock      ─┘
 //! ```
 //!
-//! Owns wakers and the order of polling; decides nothing. All that one wake-up brought is taken in
+//! Owns the order of polling, and asks only those that called ([`Signals`]); decides nothing. All that one wake-up brought is taken in
 //! before anything is written, so a tick costs at most one write. A socket that does not take what
 //! was flushed is not given more; everything else goes on.
 
@@ -17,6 +17,7 @@ use super::StreamSpec;
 use super::client::Moment;
 use super::seat::{Arrival, ClientSocket, Seated, StreamRights};
 use super::session::Session;
+use super::signals::{Signals, Source};
 use crate::app::line::{Ears, Line, split, whole};
 use crate::app::{Control, Report};
 use crate::call::control::WishError;
@@ -66,9 +67,10 @@ struct Listening {
 
 /// The task of one call; ready when the call is over and its client has been told.
 pub(super) struct StreamTask {
+    signals: Signals,
     session: Session,
     control: mpsc::Receiver<Control>,
-    seated: mpsc::Receiver<Seated>,
+    seated: mpsc::Receiver<Box<Seated>>,
     reports: mpsc::Sender<Report>,
     leg: Option<Listening>,
     arriving: Option<Arriving>,
@@ -83,10 +85,11 @@ impl StreamTask {
     pub(super) fn new(
         spec: StreamSpec,
         control: mpsc::Receiver<Control>,
-        seated: mpsc::Receiver<Seated>,
+        seated: mpsc::Receiver<Box<Seated>>,
         reports: mpsc::Sender<Report>,
     ) -> Self {
         Self {
+            signals: Signals::new(),
             session: Session::new(spec),
             control,
             seated,
@@ -103,37 +106,38 @@ impl StreamTask {
     pub(super) fn take_line(&mut self, line: Line, ears: Ears) {
         let ready = Box::pin(ears.ready.clone().notified_owned());
         self.leg = Some(Listening { ears, ready, gone: false });
+        self.signals.renew(Source::Events);
+        self.signals.renew(Source::Ready);
         self.session.on_line(line, moment().at);
     }
 
     /// Takes in what has happened, up to [`INPUTS_MAX`] things; how many there were.
     ///
-    /// Every source is asked until it has nothing, and left with a waker then. It is asked again
-    /// only if another one has changed what is wanted of it, since asking is most of the cost.
+    /// Every source that called is asked until it has nothing; what one says may change what is
+    /// wanted of another, so that all have another turn then.
     fn take_inputs(&mut self, context: &mut Context<'_>, now: Moment) -> usize {
+        self.signals.look(context);
         let mut inputs = 0;
         loop {
-            let wanted = self.session.wants_ready();
-            inputs += drain(inputs, || self.poll_leg(context, now));
             let before = inputs;
-            inputs += drain(inputs, || self.poll_control(context, now));
-            inputs += drain(inputs, || self.poll_arrival(context, now));
-            let changed = inputs > before;
-            inputs += drain(inputs, || self.poll_socket(context, now));
+            inputs += drain(inputs, || self.poll_leg(now));
+            inputs += drain(inputs, || self.poll_control(now));
+            inputs += drain(inputs, || self.poll_arrival(now));
+            inputs += drain(inputs, || self.poll_socket(now));
             inputs += drain(inputs, || self.session.poll_words(context, now));
-            let wanted_now = !wanted && self.session.wants_ready();
-            if inputs == INPUTS_MAX || !(changed || wanted_now) {
+            if inputs == INPUTS_MAX || inputs == before {
                 return inputs;
             }
         }
     }
 
-    fn poll_leg(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+    fn poll_leg(&mut self, now: Moment) -> Poll<()> {
         let Some(leg) = self.leg.as_mut().filter(|_| !self.session.is_over()) else {
             return Poll::Pending;
         };
         if !leg.gone
-            && let Poll::Ready(event) = leg.ears.events.poll_recv(context)
+            && let Poll::Ready(event) =
+                self.signals.poll(Source::Events, |context| leg.ears.events.poll_recv(context))
         {
             if let Some(event) = event {
                 self.session.on_leg_event(&event, now);
@@ -146,16 +150,17 @@ impl StreamTask {
         if !self.session.wants_ready() {
             return Poll::Pending;
         }
-        ready!(leg.ready.as_mut().poll(context));
+        ready!(self.signals.poll(Source::Ready, |context| leg.ready.as_mut().poll(context)));
         leg.ready.set(leg.ears.ready.clone().notified_owned());
         Poll::Ready(())
     }
 
-    fn poll_control(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+    fn poll_control(&mut self, now: Moment) -> Poll<()> {
         if self.session.is_over() {
             return Poll::Pending;
         }
-        match ready!(self.control.poll_recv(context)) {
+        let Self { signals, control, .. } = self;
+        match ready!(signals.poll(Source::Control, |context| control.poll_recv(context))) {
             Some(Control::Leg(leg)) => {
                 let (line, ears) = split(*leg);
                 self.take_line(line, ears);
@@ -189,33 +194,44 @@ impl StreamTask {
         }
     }
 
-    fn poll_arrival(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+    fn poll_arrival(&mut self, now: Moment) -> Poll<()> {
         if let Some(arriving) = &mut self.arriving {
-            let socket = match arriving.socket.as_mut().poll(context) {
+            let socket = &mut arriving.socket;
+            let arrived =
+                self.signals.poll(Source::Arrival, |context| socket.as_mut().poll(context));
+            let socket = match arrived {
                 Poll::Ready(socket) => socket,
                 Poll::Pending if arriving.give_up_at <= Instant::from_std(now.at) => None,
                 Poll::Pending => return Poll::Pending,
             };
+            // Who comes next is another future.
+            self.signals.renew(Source::Arrival);
             if let (Some(arriving), Some(socket)) = (self.arriving.take(), socket) {
+                self.signals.renew(Source::Socket);
                 self.session.on_attach(&arriving.options, arriving.rights, now);
                 self.attached = Some(Attached { socket, _seat: arriving.seat, flushing: false });
             }
             return Poll::Ready(());
         }
         // The seat is one, so nobody comes while somebody sits.
-        let Some(seated) = ready!(self.seated.poll_recv(context)) else { return Poll::Pending };
-        let Seated { permit, options, rights, socket } = seated;
+        let Self { signals, seated, .. } = self;
+        let seated = ready!(signals.poll(Source::Arrival, |context| seated.poll_recv(context)));
+        let Some(seated) = seated else { return Poll::Pending };
+        self.signals.renew(Source::Arrival);
+        let Seated { permit, options, rights, socket } = *seated;
         let give_up_at = Instant::from_std(now.at) + ARRIVE_WITHIN;
         self.arriving = Some(Arriving { seat: permit, options, rights, socket, give_up_at });
         Poll::Ready(())
     }
 
-    fn poll_socket(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+    fn poll_socket(&mut self, now: Moment) -> Poll<()> {
         let Some(attached) = &mut self.attached else { return Poll::Pending };
         if !self.session.may_read(now.at) {
             return Poll::Pending;
         }
-        let incoming = ready!(attached.socket.poll_recv(context));
+        let socket = &mut attached.socket;
+        let incoming =
+            ready!(self.signals.poll(Source::Socket, |context| socket.poll_recv(context)));
         self.session.on_incoming(incoming, now);
         self.drop_lost_socket();
         Poll::Ready(())
@@ -279,7 +295,7 @@ impl StreamTask {
     }
 
     /// Sets the alarm to the next thing that is due; ready when it is due already.
-    fn poll_alarm(&mut self, context: &mut Context<'_>, retry: bool, now: Moment) -> Poll<()> {
+    fn poll_alarm(&mut self, retry: bool, now: Moment) -> Poll<()> {
         let present = Instant::from_std(now.at);
         let session = self.session.deadline().map(Instant::from_std);
         let arriving = self.arriving.as_ref().map(|arriving| arriving.give_up_at);
@@ -290,8 +306,10 @@ impl StreamTask {
             if self.alarm_at.is_none_or(|set| set <= present || due < set) {
                 self.alarm.as_mut().reset(due);
                 self.alarm_at = Some(due);
+                self.signals.renew(Source::Alarm);
             }
-            ready!(self.alarm.as_mut().poll(context));
+            let Self { signals, alarm, .. } = self;
+            ready!(signals.poll(Source::Alarm, |context| alarm.as_mut().poll(context)));
             self.alarm_at = None;
             return Poll::Ready(());
         }
@@ -321,7 +339,7 @@ impl Future for StreamTask {
                 return Poll::Pending;
             }
             let retry = !told || this.session.has_orders();
-            if this.poll_alarm(context, retry, now).is_pending() {
+            if this.poll_alarm(retry, now).is_pending() {
                 return Poll::Pending;
             }
         }

@@ -9,6 +9,7 @@
 
 mod moment;
 
+use self::offered::{reject, tone};
 use self::transfer::transfer;
 use super::options::IN_RATES;
 use crate::audio::decode::LiveFormat;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
+mod offered;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -161,6 +163,8 @@ struct Fields {
     #[serde(alias = "onPeerHangup")]
     on_peer_hangup: Option<String>,
     decision: Option<String>,
+    tone: Option<String>,
+    country: Option<String>,
 }
 
 /// Commands of the protocol that are answered with `not_implemented`.
@@ -245,7 +249,7 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
             wish(Wish::Mute(kind == "mute", direction(fields.direction.as_deref())?))
         }
         "ring" => wish(Wish::Ring),
-        "early_media" => wish(Wish::EarlyMedia),
+        "early_media" => wish(Wish::EarlyMedia(tone(&fields)?)),
         "answer" => wish(Wish::Answer),
         "reject" => wish(reject(&fields)?),
         "transfer" => wish(Wish::Transfer(transfer(fields)?)),
@@ -304,15 +308,6 @@ fn method(name: Option<&str>) -> Result<DtmfMethod, Wrong> {
 fn direction(name: Option<&str>) -> Result<MuteDirection, Wrong> {
     let known = name.map_or(Some(MuteDirection::default()), MuteDirection::by_name);
     known.ok_or(("invalid_field", "direction must be playout, capture or both".to_owned()))
-}
-
-fn reject(fields: &Fields) -> Result<Wish, Wrong> {
-    let code = fields.sip_code.unwrap_or(603);
-    if !(400..=699).contains(&code) {
-        return Err(("invalid_field", "sip_code must be 400 to 699".to_owned()));
-    }
-    let reason = fields.reason.as_deref().map(plain).unwrap_or_default();
-    Ok(Wish::Reject { code, reason })
 }
 
 fn call(field: &str, id: Option<String>) -> Result<CallId, Wrong> {
@@ -426,6 +421,16 @@ pub enum Told {
         #[serde(flatten)]
         answerer: AnswererView,
     },
+    /// The beep of whoever answered; a `call_event`, too.
+    #[serde(rename = "call_event")]
+    Beep {
+        /// `amd`.
+        event: &'static str,
+        /// `beep`.
+        detail: &'static str,
+        /// Where it ended, in the caller's samples since the answer.
+        position_ms: u64,
+    },
     /// Playout was paused for a key.
     BargeIn {
         /// `dtmf`.
@@ -447,6 +452,13 @@ pub enum Told {
         squeezed_ms: u64,
         /// How much never will be.
         discarded_ms: u64,
+    },
+    /// Some of the caller's audio is not theirs: a packet was missing, and was concealed.
+    Concealed {
+        /// Where it begins, in the audio of the binary messages of this client.
+        position_ms: u64,
+        /// How long it is.
+        duration_ms: u64,
     },
     /// A mark was reached or cleared.
     Mark {
@@ -740,6 +752,7 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         Told::Answerer { event, answerer } => {
             ("call_event", None, Some(*event), Some(answerer.answered_by.as_str()))
         }
+        Told::Beep { event, detail, .. } => ("call_event", None, Some(*event), Some(*detail)),
         Told::Transcript(heard) if heard.is_final => {
             ("transcript", Some(heard.text.as_str()), None, None)
         }
@@ -756,6 +769,7 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         | Told::Tone(_)
         | Told::BargeIn { .. }
         | Told::Playback { .. }
+        | Told::Concealed { .. }
         | Told::Mark { .. }
         | Told::Flow { .. }
         | Told::Warning { .. }

@@ -34,6 +34,18 @@ impl Kind {
             _ => 0,
         }
     }
+
+    /// Reads whole samples behind `out`; the question of what they are is asked once for all.
+    fn read_all(self, octets: &[u8], out: &mut Vec<i16>) {
+        let samples = octets.chunks_exact(self.width());
+        match self {
+            Self::S16Le => out.extend(samples.map(|octets| Self::S16Le.read(octets))),
+            Self::S16Be => out.extend(samples.map(|octets| Self::S16Be.read(octets))),
+            Self::F32Le => out.extend(samples.map(|octets| Self::F32Le.read(octets))),
+            Self::Ulaw => out.extend(samples.map(|octets| Self::Ulaw.read(octets))),
+            Self::Alaw => out.extend(samples.map(|octets| Self::Alaw.read(octets))),
+        }
+    }
 }
 
 /// A stream of raw samples.
@@ -51,7 +63,7 @@ const BLOCK: usize = 1_024;
 
 impl Raw {
     pub(super) fn new(kind: Kind) -> Self {
-        Self { kind, carry: [0; 4], carried: 0, samples: Vec::with_capacity(BLOCK) }
+        Self { kind, carry: [0; 4], carried: 0, samples: Vec::new() }
     }
 
     /// Takes octets and emits the samples that they complete.
@@ -68,13 +80,13 @@ impl Raw {
             }
             self.samples.push(self.kind.read(&self.carry[..width]));
         }
-        let whole = bytes.chunks_exact(width);
-        let rest = whole.remainder();
+        let rest = bytes.chunks_exact(width).remainder();
         self.carry[..rest.len()].copy_from_slice(rest);
         self.carried = rest.len();
-        for octets in whole {
-            self.samples.push(self.kind.read(octets));
-            if self.samples.len() == BLOCK {
+        let whole = bytes.get(..bytes.len() - rest.len()).unwrap_or_default();
+        for block in whole.chunks(BLOCK * width) {
+            self.kind.read_all(block, &mut self.samples);
+            if self.samples.len() >= BLOCK {
                 emit(&self.samples);
                 self.samples.clear();
             }

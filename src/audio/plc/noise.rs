@@ -59,6 +59,12 @@ impl ComfortNoise {
     }
 }
 
+/// Sum of the squares: of whole numbers, which are added several at a time.
+#[expect(clippy::cast_precision_loss, reason = "a level")]
+fn energy(samples: &[i16]) -> f32 {
+    samples.iter().map(|sample| i64::from(i32::from(*sample).pow(2))).sum::<i64>() as f32
+}
+
 /// A noise source with a learnt level.
 #[derive(Debug, Clone)]
 pub(super) struct Noise {
@@ -88,9 +94,12 @@ impl Noise {
 
     /// Learns from decoded sound.
     pub(super) fn learn(&mut self, samples: &[i16]) {
-        for &sample in samples {
-            self.power += f32::from(sample) * f32::from(sample);
-            self.measured += 1;
+        let mut left = samples;
+        while !left.is_empty() {
+            let (now, later) = left.split_at(left.len().min(self.stretch - self.measured));
+            left = later;
+            self.power += energy(now);
+            self.measured += now.len();
             if self.measured == self.stretch {
                 let power = self.power / super::extend::ratio(self.measured, 1);
                 self.floor = if power < self.floor { power } else { self.floor.max(1.0) * RISE };

@@ -34,6 +34,42 @@ pub enum Signal {
     Dial,
 }
 
+/// A tone and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tone {
+    /// What it means.
+    pub signal: Signal,
+    /// Whose ears know it so.
+    pub plan: Plan,
+}
+
+impl Plan {
+    /// By its name in requests and the configuration: `us` or `eu`.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "us" => Some(Self::America),
+            "eu" => Some(Self::Europe),
+            _ => None,
+        }
+    }
+}
+
+impl Signal {
+    /// By its name in requests.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "ringback" => Some(Self::Ringback),
+            "busy" => Some(Self::Busy),
+            "reorder" => Some(Self::Reorder),
+            "sit" => Some(Self::SpecialInformation),
+            "dial" => Some(Self::Dial),
+            _ => None,
+        }
+    }
+}
+
 /// A stretch of a cadence: pitches in Hz (0: none), and milliseconds.
 type Step = (f32, f32, u32);
 

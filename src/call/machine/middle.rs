@@ -10,6 +10,7 @@
 //! waits: it counts again when the call is left to itself.
 
 use super::{Call, Input, Now, Output, Plan, State};
+use crate::audio::progress::Tone;
 use crate::call::control::{MuteDirection, TransferWish, Wish, WishError};
 use crate::call::record::{
     EndReason, HangupParty, MuteState, TransferMode, TransferPhase, TransferView,
@@ -62,6 +63,8 @@ pub(super) struct Middle {
     deferred: Option<EndReason>,
     /// Early media was told of.
     pub(super) early: bool,
+    /// A tone of ours sounds.
+    pub(super) tone: bool,
 }
 
 impl Middle {
@@ -88,12 +91,15 @@ impl Call {
                 self.ringing(now);
                 Ok(())
             }
-            Wish::EarlyMedia => {
+            Wish::EarlyMedia(tone) => {
                 self.offered()?;
-                if self.playing {
+                if self.playing && tone.is_none() && !self.middle.tone {
                     return Err(conflict("early media flows already"));
                 }
-                self.progress();
+                if !self.playing {
+                    self.progress();
+                }
+                self.sound(*tone);
                 Ok(())
             }
             Wish::Answer => {
@@ -185,6 +191,13 @@ impl Call {
         match self.state {
             State::Offered { .. } => Ok(()),
             _ => Err(self.wrong("it is no incoming call that waits for an answer")),
+        }
+    }
+
+    /// Has a tone of ours sound, or none.
+    pub(super) fn sound(&mut self, tone: Option<Tone>) {
+        if std::mem::replace(&mut self.middle.tone, tone.is_some()) || tone.is_some() {
+            self.outputs.push_back(Output::Tone(tone));
         }
     }
 

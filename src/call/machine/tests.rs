@@ -283,8 +283,13 @@ fn a_caller_who_gives_up_is_a_cancel() {
 
 /// An incoming call for whom somebody is being called.
 fn dialling() -> Rig {
+    dialling_with(None)
+}
+
+fn dialling_with(ringback: Option<progress::Plan>) -> Rig {
     let (timeout, longest) = (Duration::from_secs(30), Duration::from_secs(600));
-    let mut rig = Rig::new(Direction::Inbound, Plan::Dial { timeout, otherwise: 480, longest });
+    let plan = Plan::Dial { ringback, timeout, otherwise: 480, longest };
+    let mut rig = Rig::new(Direction::Inbound, plan);
     assert!(rig.feed(Input::Begin).contains(&Output::CallParty));
     rig
 }
@@ -308,6 +313,20 @@ fn an_incoming_call_is_answered_when_its_party_answers() {
     rig.feed(ending(EndCause::LocalHangup, None));
     let gateway = Some(HangupParty::Gateway);
     assert_eq!(result(&rig), (CallStatus::Completed, Some(EndReason::Completed), gateway));
+}
+
+#[test]
+fn a_caller_may_hear_our_ringing_until_the_party_answers() {
+    let mut rig = dialling_with(Some(progress::Plan::Europe));
+    let progress = |code| Input::Transfer(TransferState::Progress { code });
+    let rang = rig.feed(progress(180));
+    let tone = Tone { signal: Signal::Ringback, plan: progress::Plan::Europe };
+    let at = |wanted: &Output| rang.iter().position(|output| output == wanted);
+    assert!(at(&Output::Progress) < at(&Output::Tone(Some(tone))), "{rang:?}");
+    assert!(at(&Output::Progress).is_some() && at(&Output::Ring).is_none(), "{rang:?}");
+    assert!(!rig.feed(progress(180)).contains(&Output::Progress), "once");
+    let answered = rig.feed(Input::Transfer(TransferState::Succeeded));
+    assert!(answered.contains(&Output::Tone(None)) && answered.contains(&Output::Answer));
 }
 
 #[test]
@@ -547,10 +566,18 @@ fn a_call_that_asks_is_decided_by_its_client() {
     let mut rig = asking();
     assert!(rig.feed(Input::Begin).contains(&Output::Tell("offered", None)));
     assert!(rig.ask(&Wish::Ring).unwrap().contains(&Output::Ring));
-    let early = rig.ask(&Wish::EarlyMedia).unwrap();
+    let early = rig.ask(&Wish::EarlyMedia(None)).unwrap();
     assert!(early.contains(&Output::Progress) && early.contains(&Output::Play));
-    assert!(matches!(rig.ask(&Wish::EarlyMedia), Err(WishError::Conflict(_))));
-    assert!(rig.ask(&Wish::Answer).unwrap().contains(&Output::Answer));
+    assert!(matches!(rig.ask(&Wish::EarlyMedia(None)), Err(WishError::Conflict(_))));
+    // A tone begins, changes and stops; what sounds at the answer stops with it.
+    let tone = |signal| Some(Tone { signal, plan: progress::Plan::America });
+    for tone in [tone(Signal::Ringback), tone(Signal::Busy), None, tone(Signal::Ringback)] {
+        let outputs = rig.ask(&Wish::EarlyMedia(tone)).unwrap();
+        assert_eq!(outputs[0], Output::Tone(tone));
+        assert!(!outputs.contains(&Output::Progress));
+    }
+    let answer = rig.ask(&Wish::Answer).unwrap();
+    assert!(answer.contains(&Output::Tone(None)) && answer.contains(&Output::Answer));
     rig.feed(Input::Answered);
     assert_eq!(rig.call.record().status, CallStatus::InProgress);
     assert!(matches!(rig.ask(&Wish::Answer), Err(WishError::Conflict(_))));

@@ -5,6 +5,7 @@
 
 use super::CallActor;
 use crate::app::Control;
+use crate::audio::progress::Tone;
 use crate::call::Input;
 use crate::call::record::MuteState;
 use crate::daemon::parts::leg_rate;
@@ -101,6 +102,13 @@ impl CallActor {
         }
     }
 
+    /// Has a tone of ours sound, or none.
+    pub(super) fn sound_tone(&self, tone: Option<Tone>) {
+        if let Some(media) = self.media.get() {
+            media.send(MediaCommand::Tone(tone));
+        }
+    }
+
     /// Takes the peer's answer to our offer; `false` when it cannot be used.
     pub(super) fn accept(&mut self, answer: &[u8]) -> bool {
         let Some(desk) = &mut self.description else { return false };
@@ -180,8 +188,8 @@ impl CallActor {
         if self.app.is_none() {
             let record = self.setup.call.record();
             let transcribe = self.setup.transcribe.as_ref();
-            let (amd, content) = (self.setup.amd, &self.setup.content);
-            match self.parts.start_content(&self.terms, content, transcribe, amd, record) {
+            let (hearing, content) = (&self.setup.hearing, &self.setup.content);
+            match self.parts.start_content(&self.terms, content, transcribe, hearing, record) {
                 Ok(Some(leg)) => self.app = Some(leg),
                 Ok(None) => {}
                 Err(detail) => {

@@ -6,7 +6,7 @@ use crate::app::{Control, Report};
 use crate::call::Input;
 use crate::call::control::{Wish, WishError};
 use crate::call::outcome::{Transcription, TranscriptionStatus};
-use crate::call::record::TONES_MAX;
+use crate::call::record::{BARGES_MAX, CallRecord, TONES_MAX};
 use crate::daemon::control::CallAsk;
 use crate::observe::event::{self, Happening as _};
 use crate::speech::stt::SttUnavailable;
@@ -81,32 +81,32 @@ impl CallActor {
             Report::Transcribing(Ok(engine)) => {
                 record.transcription = Some(Box::new(Transcription::available(&engine)));
             }
-            Report::Transcribing(Err(reason)) => {
-                let had = record
-                    .transcription
-                    .as_ref()
-                    .is_some_and(|known| known.status == TranscriptionStatus::Available);
-                // A node without any engine is no news.
-                if had || reason != SttUnavailable::NoEngine.to_string() {
-                    let call_id = record.id.as_str();
-                    event::TranscriptionLost { call_id, reason: &reason }.report();
-                }
-                let lost = Transcription::unavailable(&reason);
-                let known = record.transcription.get_or_insert_with(|| Box::new(lost));
-                known.status = TranscriptionStatus::Unavailable;
-                known.reason = Some(reason);
-            }
-            Report::Answered(answerer) => {
+            Report::Transcribing(Err(reason)) => lose_words(record, reason),
+            Report::Answered(mut answerer) => {
                 let call_id = record.id.as_str();
                 let (by, reason) = (answerer.answered_by.as_str(), answerer.reason.as_str());
                 event::CallJudged { call_id, by, reason }.report();
-                record.answerer = Some(Box::new(answerer));
+                answerer.beep_ms = record.answerer.as_ref().and_then(|known| known.beep_ms);
+                record.answerer = Some(answerer);
+            }
+            Report::Beep { position_ms } => {
+                if let Some(answerer) = &mut record.answerer {
+                    answerer.beep_ms = Some(position_ms);
+                }
+            }
+            Report::BargeIn(barge) => {
+                let (call_id, played_ms) = (record.id.as_str(), barge.played_ms);
+                let (by, action) = (barge.by.as_str(), barge.action.as_str());
+                event::CallerInterrupted { call_id, by, action, played_ms }.report();
+                if record.barge_ins.len() < BARGES_MAX {
+                    record.barge_ins.push(*barge);
+                }
             }
             Report::Tone(tone) => {
                 let call_id = record.id.as_str();
                 event::ToneHeard { call_id, kind: &tone.kind, reason: &tone.reason }.report();
                 if record.tones.len() < TONES_MAX {
-                    record.tones.push(tone);
+                    record.tones.push(*tone);
                 }
             }
             Report::Turn(state) => return self.show_told(Told::Turn { state }),
@@ -123,7 +123,7 @@ impl CallActor {
                 }
                 // An agent's words are known also when nobody transcribes the caller.
                 let unheard = || Box::new(Transcription::unavailable("nobody listens"));
-                record.transcription.get_or_insert_with(unheard).add(line);
+                record.transcription.get_or_insert_with(unheard).add(*line);
             }
             Report::Outcome(outcome) => {
                 crate::daemon::tell::outcome(record.id.as_str(), &outcome);
@@ -147,4 +147,19 @@ impl CallActor {
             wish => self.grant(&wish, reply),
         }
     }
+}
+
+/// Nobody writes the words of a call down (any more).
+fn lose_words(record: &mut CallRecord, reason: String) {
+    let known = record.transcription.as_ref();
+    let had = known.is_some_and(|known| known.status == TranscriptionStatus::Available);
+    // A node without any engine is no news.
+    if had || reason != SttUnavailable::NoEngine.to_string() {
+        let call_id = record.id.as_str();
+        event::TranscriptionLost { call_id, reason: &reason }.report();
+    }
+    let lost = Transcription::unavailable(&reason);
+    let known = record.transcription.get_or_insert_with(|| Box::new(lost));
+    known.status = TranscriptionStatus::Unavailable;
+    known.reason = Some(reason);
 }

@@ -82,7 +82,7 @@ impl CallActor {
             | Wish::Resume
             | Wish::Mute(..)
             | Wish::Ring
-            | Wish::EarlyMedia
+            | Wish::EarlyMedia(_)
             | Wish::Answer
             | Wish::Reject { .. } => self.setup.call.ask(now(), wish),
         };

@@ -46,6 +46,8 @@ pub fn fuzz_history(bytes: &[u8]) {
     history.now += Duration::from_secs(1);
     history.drain();
     assert_eq!(history.buffer.position(), history.reached, "position of the buffer");
+    let JitterBuffer { slots, parked, beyond, .. } = &history.buffer;
+    assert!(slots.is_balanced(parked.slots.iter().chain([beyond])), "blocks of payload");
 }
 
 struct History {

@@ -58,7 +58,11 @@ impl JitterBuffer {
         let (payload_type, payload) = (block.payload_type, block.payload);
         let repeated =
             Packet { seq: seq.wire(), timestamp, payload_type, marker: false, payload, ..*packet };
-        self.slots.fill(now, seq, kind, &repeated);
-        self.slots.mark_repeated(seq);
+        // A payload without room is of no use here: the place stays empty, and is concealed.
+        if self.slots.fill(now, seq, kind, &repeated) {
+            self.slots.mark_repeated(seq);
+        } else {
+            self.slots.clear(seq.slot(SLOTS));
+        }
     }
 }

@@ -201,7 +201,7 @@ fn told_after_two(packets: &[Sent]) -> Vec<String> {
     let mut all = vec![plain(0), plain(1)];
     all.extend_from_slice(packets);
     let lines = told(&all);
-    assert_eq!(lines[..3], ["20 source 1", "20 p0+160", "20 p160+160"]);
+    assert_eq!(lines[..3], ["0 source 1", "0 p0+160", "20 p160+160"]);
     lines[3..].to_vec()
 }
 
@@ -347,8 +347,8 @@ fn numbers_and_timestamps_wrap() {
         packets[3] = packets[3].late(25);
         packets.remove(6);
         let want = [
-            "20 source 1",
-            "20 p0+160",
+            "0 source 1",
+            "0 p0+160",
             "20 p160+160",
             "40 p320+160",
             "85 p480+160",
@@ -544,23 +544,26 @@ fn events_take_no_time_and_pause_the_audio() {
 }
 
 #[test]
-fn probation_keeps_its_packets() {
-    assert_eq!(told(&[plain(0)]), Vec::<String>::new());
-    assert_eq!(told(&[plain(5), plain(5)]), Vec::<String>::new());
+fn the_first_source_is_believed_by_its_first_packet() {
+    assert_eq!(told(&[plain(5), plain(5)]), ["100 source 1", "100 p0+160"]);
     let after_loss = told(&[plain(0), plain(2), plain(3), plain(4)]);
     assert_eq!(
         after_loss,
         [
-            "60 source 1",
-            "60 p0+160",
+            "0 source 1",
+            "0 p0+160",
             "80 hole 160+160, 320 follow",
             "80 p320+160",
             "80 p480+160",
             "80 p640+160"
         ]
     );
+    // What was sent before the first that came is not waited for.
     let swapped = told(&[plain(1).at(0), plain(0).at(1), plain(2), plain(3)]);
-    assert_eq!(swapped, ["60 source 1", "60 p0+160", "60 p160+160", "60 p320+160", "60 p480+160"]);
+    assert_eq!(swapped, ["0 source 1", "0 p0+160", "40 p160+160", "60 p320+160"]);
+    // Of what cannot be heard nothing is believed.
+    let unknown = plain(0).pt(99);
+    assert_eq!(told(&[unknown]), Vec::<String>::new());
 }
 
 #[test]
@@ -611,6 +614,24 @@ fn a_caller_that_does_not_poll_loses_packets_but_no_sense() {
     rig.run_to(rig.now + Duration::from_secs(1));
     assert_eq!(rig.buffer.counters().overflow, 1);
     assert_eq!(rig.expected, 203 * 160);
+}
+
+#[test]
+fn long_packets_wait_for_more_than_a_second() {
+    let long = |i: u16| Sent { ts: u32::from(i) * 480, len: 480, at_ms: 60, ..plain(i) };
+    let mut rig = Rig::new();
+    rig.play(&[long(0), long(1)]);
+    for i in 3..24 {
+        assert_eq!(rig.insert(&long(i)), Inserted::Stored);
+    }
+    assert_eq!(rig.buffer.counters().overflow, 0);
+    // One more than 21 keeps its number, but not its sound.
+    assert_eq!(rig.insert(&long(24)), Inserted::Stored);
+    assert_eq!(rig.buffer.counters().overflow, 1);
+    rig.run_to(rig.now + Duration::from_secs(1));
+    assert_eq!(rig.insert(&long(25)), Inserted::Stored);
+    rig.drain();
+    assert_eq!((rig.buffer.counters().packets, rig.expected), (24, 26 * 480));
 }
 
 #[test]

@@ -276,7 +276,7 @@ impl Timeline {
     }
 
     /// Passes a packet, and says where it begins.
-    pub(super) fn pass(&mut self, slot: &Slot) -> u64 {
+    pub(super) fn pass(&mut self, slot: &Slot, payload: &[u8]) -> u64 {
         let position = self.position;
         let timestamp = self.expected.near(slot.timestamp);
         let ahead = timestamp.offset(self.expected);
@@ -296,7 +296,7 @@ impl Timeline {
             }
             PayloadKind::ComfortNoise => {
                 self.paused |= ahead >= 0;
-                self.noise = ComfortNoise::parse(slot.payload());
+                self.noise = ComfortNoise::parse(payload);
                 position
             }
             PayloadKind::TelephoneEvent => {

@@ -1,12 +1,14 @@
 //! A whole leg against a virtual clock, with the peer played by the test.
 
 use super::*;
+use crate::audio::codec::g711;
 use crate::media::interface::{FrameHeader, FrameKind};
 use crate::rtp::packet::Packet;
 use crate::rtp::rtcp::{self, Item};
 use crate::sdp::Accepts;
 use std::net::{IpAddr, Ipv4Addr};
 
+mod clicks;
 mod mute;
 mod pair;
 mod sealed;
@@ -569,6 +571,27 @@ fn nothing_is_captured_when_nobody_listens_but_the_clock_runs() {
     rig.tell(Command::Update(MediaParams { receive: false, ..agreement() }));
     rig.speak(true);
     assert_eq!(rig.heard(), []);
+}
+
+#[test]
+fn what_nobody_listens_to_is_counted_all_the_same() {
+    let mut rig = Rig::agreed();
+    rig.tell(Command::Listen(false));
+    for n in 0..10 {
+        rig.speak(n != 5);
+        rig.now += TICK;
+    }
+    rig.now += Duration::from_millis(100);
+    rig.leg.handle_timeout(rig.now);
+    let report = rig.stats.report();
+    assert_eq!((report.rx_packets, report.rx_due, report.rx_missing), (9, 10, 1));
+    assert_eq!((report.rx_lost, report.rx_concealed_ms), (1, 20));
+    assert_eq!(rig.heard(), []);
+    rig.tell(Command::Listen(true));
+    let payload = rig.speak(true);
+    let (header, samples) = rig.heard().remove(0);
+    let said: Vec<i16> = payload.iter().map(|octet| g711::decode_ulaw(*octet)).collect();
+    assert_eq!((header.position, samples), (1_600, said));
 }
 
 #[test]

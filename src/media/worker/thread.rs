@@ -44,6 +44,8 @@ pub struct Worker<I: RtpIo> {
     base: Instant,
     cursor: u64,
     outgoing: Outgoing,
+    /// Whose packets were sent in this turn, and when they were due; as many as there are seats.
+    sent: Vec<(usize, Instant)>,
 }
 
 impl<I: RtpIo> Worker<I> {
@@ -59,6 +61,7 @@ impl<I: RtpIo> Worker<I> {
             armed: vec![false; legs].into(),
             cursor: 0,
             outgoing: Outgoing::default(),
+            sent: Vec::with_capacity(legs),
         }
     }
 
@@ -78,6 +81,7 @@ impl<I: RtpIo> Worker<I> {
     pub fn turn(&mut self) {
         self.take_orders();
         self.run_due_slots();
+        self.submit();
         self.exchange.beat(self.io.now());
         self.exchange.ring();
         self.receive();
@@ -178,13 +182,16 @@ impl<I: RtpIo> Worker<I> {
         if seat.closing() {
             return self.leave(number);
         }
-        let (io, out) = (&mut self.io, &mut self.outgoing);
+        let (io, out, sent) = (&mut self.io, &mut self.outgoing, &mut self.sent);
         seat.guarded(|leg| {
             leg.tick(due, now, out);
             if let Some((packet, to)) = out.rtp() {
                 let taken = io.send(number, Wire::Rtp, packet, to).is_ok();
                 leg.handle_sent(taken);
-                leg.note_left(due, io.now());
+                // Of a leg that catches up with several beats in one turn, the last may stay out.
+                if taken && sent.len() < sent.capacity() {
+                    sent.push((number, due));
+                }
             }
             if let Some((packet, to)) = out.rtcp() {
                 // A lost report is replaced by the next one.
@@ -196,6 +203,20 @@ impl<I: RtpIo> Worker<I> {
         }
         tell(&self.exchange, seat);
         self.wheel.insert(self.cursor + slots(seat.leg.period()), number);
+    }
+
+    /// Gives the network what this turn has sent, and tells the legs that it is out.
+    fn submit(&mut self) {
+        if self.sent.is_empty() {
+            return;
+        }
+        self.io.submit();
+        let now = self.io.now();
+        for (number, due) in self.sent.drain(..) {
+            if let Some(seat) = self.seats.get_mut(number).and_then(Option::as_mut) {
+                seat.leg.note_left(due, now);
+            }
+        }
     }
 
     /// A leg asked to be looked at; by now someone else may sit there, whom it does not hurt.

@@ -25,6 +25,7 @@ macro_rules! tests {
             what_is_too_long_arrives_cut
             a_pair_of_ipv6_is_told_from_whom
             waiting_leaves_datagrams_where_they_are
+            what_was_submitted_is_out
             a_port_is_free_when_its_pair_is_dropped
         );
     };
@@ -172,6 +173,18 @@ pub fn a_pair_of_ipv6_is_told_from_whom<B: Backend>() {
         io.poll(give_up, &mut |a| came = Some((a.token, a.from, a.bytes.to_vec()))).unwrap();
     }
     assert_eq!(came, Some((1, from, b"six".to_vec())));
+}
+
+/// Without a wait or a poll.
+pub fn what_was_submitted_is_out<B: Backend>() {
+    let mut io = B::make(1);
+    let listener = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    io.attach(0, pair()).unwrap();
+    io.submit();
+    io.send(0, Wire::Rtp, b"out", listener.local_addr().unwrap()).unwrap();
+    io.submit();
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.recv(&mut [0; 9]).unwrap(), 3);
 }
 
 /// Also when the wait is one that gathers.

@@ -121,8 +121,8 @@ fn keys_stop_only_what_plays() {
     let holds = Output::KeyHolds { decide_within: MS(500) };
     for (mode, wanted) in [
         (Mode::Off, vec![]),
-        (Mode::Notify, vec![]),
-        (Mode::Clear, vec![Output::Clear]),
+        (Mode::Notify, vec![Output::KeyPressed]),
+        (Mode::Clear, vec![Output::KeyPressed, Output::Clear]),
         (Mode::Pause, vec![Output::Pause, holds]),
     ] {
         assert_eq!(Rig::playing(mode).say(Input::Key), wanted, "{mode:?}");

@@ -3,21 +3,73 @@
 use super::agent::word;
 use crate::api::error::Code;
 use crate::api::types::fields::{Faults, Object};
-use crate::app::hearing::{AmdAction, AmdSpec};
-use crate::turn::machine::MachineSpec;
+use crate::turn::machine::{AmdAction, AmdSpec, MachineSpec};
+use serde_json::Value;
 use std::time::Duration;
 
-/// Reads `amd`; `None` where it is off. `prompt`: there is one that can wait.
+/// What a call says of who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AskedAmd {
+    /// Nothing: its instance says.
+    #[default]
+    Unsaid,
+    /// It does not matter, whatever the instance says.
+    Off,
+    /// This is wanted.
+    Wanted(AmdSpec),
+}
+
+impl AskedAmd {
+    /// With what the instance says where the call is silent.
+    #[must_use]
+    pub fn or(self, usual: Option<AmdSpec>) -> Option<AmdSpec> {
+        match self {
+            Self::Unsaid => usual,
+            Self::Off => None,
+            Self::Wanted(amd) => Some(amd),
+        }
+    }
+}
+
+/// Reads `amd` of a call. `prompt`: there is one that can wait.
 pub(super) fn amd(
     read: &mut Object<'_>,
     faults: &mut Faults,
     prompt: bool,
     strict: bool,
-) -> Option<AmdSpec> {
+) -> AskedAmd {
+    let Some(mut section) = read.object(faults, "amd") else { return AskedAmd::Unsaid };
+    let (at_action, at_mode) = (section.at("action"), section.at("mode"));
+    let wanted = spec(&mut section, faults);
+    section.finish(faults, strict);
+    let asked = wanted.map_or(AskedAmd::Off, AskedAmd::Wanted);
+    let Some(AmdSpec { sync, action, .. }) = wanted.filter(|_| !prompt) else {
+        return asked;
+    };
+    if action == AmdAction::LeaveMessage {
+        let detail = "leave_message is for FIXED_TTS and FIXED_AUDIO; a stream is told and decides";
+        faults.add(Code::InvalidRequest, at_action, "not_for_type", detail);
+    }
+    if sync {
+        let detail = "sync is for FIXED_TTS and FIXED_AUDIO; a stream is told and decides";
+        faults.add(Code::InvalidRequest, at_mode, "not_for_type", detail);
+    }
+    asked
+}
+
+/// Reads `amd` of an instance's defaults; `None` where it is off or absent.
+pub(super) fn usual(read: &mut Object<'_>, faults: &mut Faults, strict: bool) -> Option<AmdSpec> {
     let mut section = read.object(faults, "amd")?;
-    let mode = word(&mut section, faults, "mode", &["off", "async", "sync"]);
+    let wanted = spec(&mut section, faults);
+    section.finish(faults, strict);
+    wanted
+}
+
+/// What the fields of the section say; `None` where it is off.
+fn spec(section: &mut Object<'_>, faults: &mut Faults) -> Option<AmdSpec> {
+    let mode = word(section, faults, "mode", &["off", "async", "sync"]);
     let actions = ["report", "hangup", "leave_message"];
-    let action = word(&mut section, faults, "action", &actions);
+    let action = word(section, faults, "action", &actions);
     let action = match action.as_deref() {
         Some("hangup") => AmdAction::Hangup,
         Some("leave_message") => AmdAction::LeaveMessage,
@@ -44,16 +96,8 @@ pub(super) fn amd(
         total: ms("totalMs", 1_000..=60_000, usual.total),
         min_word: ms("minWordMs", 50..=1_000, usual.min_word),
         beep_timeout: ms("beepTimeoutMs", 1_000..=60_000, usual.beep_timeout),
+        beep: beep.and_then(Value::as_bool).unwrap_or(false),
     };
-    if !prompt && action == AmdAction::LeaveMessage {
-        let detail = "leave_message is for FIXED_TTS and FIXED_AUDIO; a stream is told and decides";
-        faults.add(Code::InvalidRequest, section.at("action"), "not_for_type", detail);
-    }
-    if !prompt && mode.as_deref() == Some("sync") {
-        let detail = "sync is for FIXED_TTS and FIXED_AUDIO; a stream is told and decides";
-        faults.add(Code::InvalidRequest, section.at("mode"), "not_for_type", detail);
-    }
-    section.finish(faults, strict);
     // Written out without a mode, it is wanted.
     let sync = mode.as_deref() == Some("sync");
     (mode.as_deref() != Some("off")).then_some(AmdSpec { sync, action, machine })
@@ -63,9 +107,9 @@ pub(super) fn amd(
 mod tests {
     use super::*;
     use crate::api::types::create::{CreateCall, CreateContext, CreateDefaults};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    fn asked(call_type: &str, amd: &Value) -> Result<Option<AmdSpec>, String> {
+    fn asked(call_type: &str, amd: &Value) -> Result<AskedAmd, String> {
         let context = CreateContext {
             defaults: CreateDefaults::default(),
             strict: true,
@@ -82,7 +126,7 @@ mod tests {
             body["tts"] = json!({"text": "Hello.", "voiceId": "pico:en-US"});
         }
         let call = CreateCall::parse(body.to_string().as_bytes(), &context);
-        call.map(|call| call.amd).map_err(|problem| format!("{problem:?}"))
+        call.map(|call| call.hearing.amd).map_err(|problem| format!("{problem:?}"))
     }
 
     #[test]
@@ -91,16 +135,16 @@ mod tests {
         let wanted = AmdSpec {
             sync: true,
             action: AmdAction::LeaveMessage,
-            machine: MachineSpec { greeting: ms(2_000), ..MachineSpec::default() },
+            machine: MachineSpec { greeting: ms(2_000), beep: true, ..MachineSpec::default() },
         };
         let all = json!({"mode": "sync", "action": "leave_message", "beep": true,
                          "greetingMs": 2000});
-        assert_eq!(asked("FIXED_TTS", &all), Ok(Some(wanted)));
+        assert_eq!(asked("FIXED_TTS", &all), Ok(AskedAmd::Wanted(wanted)));
         let usual =
             AmdSpec { sync: false, action: AmdAction::Report, machine: MachineSpec::default() };
-        assert_eq!(asked("DYNAMIC_STREAM", &json!({"mode": "async"})), Ok(Some(usual)));
-        assert_eq!(asked("FIXED_TTS", &json!({"mode": "off"})), Ok(None));
-        assert_eq!(asked("FIXED_TTS", &Value::Null), Ok(None));
+        assert_eq!(asked("DYNAMIC_STREAM", &json!({"mode": "async"})), Ok(AskedAmd::Wanted(usual)));
+        assert_eq!(asked("FIXED_TTS", &json!({"mode": "off"})), Ok(AskedAmd::Off));
+        assert_eq!(asked("FIXED_TTS", &Value::Null), Ok(AskedAmd::Unsaid));
     }
 
     #[test]

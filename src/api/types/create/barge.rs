@@ -3,11 +3,10 @@
 use super::agent::word;
 use crate::api::error::Code;
 use crate::api::types::fields::{Faults, Object};
-use crate::app::stream::options::BargeWish;
-use crate::turn::barge::Mode;
+use crate::turn::barge::{BargeWish, Mode};
 use std::time::Duration;
 
-/// Reads `bargeIn` of a stream; what it does not say is the configuration's.
+/// Reads `bargeIn`; what it does not say is the instance's and the configuration's to say.
 pub(super) fn barge_in(read: &mut Object<'_>, faults: &mut Faults, strict: bool) -> BargeWish {
     let Some(mut section) = read.object(faults, "bargeIn") else { return BargeWish::default() };
     let mode = word(&mut section, faults, "mode", &Mode::ALL.map(Mode::as_str));
@@ -34,7 +33,7 @@ pub(super) fn barge_in(read: &mut Object<'_>, faults: &mut Faults, strict: bool)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::types::create::{CreateCall, CreateContext, CreateDefaults, RequestedContent};
+    use crate::api::types::create::{CreateCall, CreateContext, CreateDefaults};
     use serde_json::{Value, json};
 
     fn wish(call_type: &str, barge_in: &Value) -> Result<BargeWish, String> {
@@ -42,7 +41,7 @@ mod tests {
             defaults: CreateDefaults::default(),
             strict: true,
             voices: &[],
-            engines: &[],
+            engines: &["pico".to_owned()],
         };
         let mut body = json!({
             "instanceId": "inst_demo",
@@ -53,16 +52,15 @@ mod tests {
         if call_type == "DYNAMIC_AGENT" {
             body["agent"] = json!({"instructions": ["x"]});
         }
-        let call = CreateCall::parse(body.to_string().as_bytes(), &context);
-        match call.map(|call| call.content) {
-            Ok(RequestedContent::Stream { options, .. }) => Ok(options.barge),
-            Ok(_) => Ok(BargeWish::default()),
-            Err(problem) => Err(format!("{problem:?}")),
+        if call_type == "FIXED_TTS" {
+            body["tts"] = json!({"text": "Hello.", "voiceId": "pico:en-US"});
         }
+        let call = CreateCall::parse(body.to_string().as_bytes(), &context);
+        call.map(|call| call.hearing.barge).map_err(|problem| format!("{problem:?}"))
     }
 
     #[test]
-    fn a_stream_says_what_a_voice_does() {
+    fn a_call_says_what_a_voice_does() {
         let ms = Duration::from_millis;
         let all = json!({"mode": "pause", "on": ["speech"], "debounceMs": 120, "decisionMs": 800,
                          "onTimeout": "reject"});
@@ -74,7 +72,9 @@ mod tests {
             decision: Some(ms(800)),
             confirm_late: Some(false),
         };
-        assert_eq!(wish("DYNAMIC_STREAM", &all), Ok(wanted));
+        for call_type in ["DYNAMIC_STREAM", "FIXED_TTS"] {
+            assert_eq!(wish(call_type, &all), Ok(wanted));
+        }
         assert_eq!(wish("DYNAMIC_STREAM", &Value::Null), Ok(BargeWish::default()));
         assert_eq!(wish("DYNAMIC_AGENT", &json!({"mode": "off"})), Ok(BargeWish::default()));
     }

@@ -3,11 +3,15 @@
 //! The sections are those of a create request: `{"action": "say", "tts": {…}}`. Does not ask the
 //! webhook: the daemon does.
 
-use super::{CreateContext, RequestedContent, agent, audio, from, metadata, seconds, stream, tts};
+use super::{
+    CreateContext, RequestedContent, agent, audio, barge, from, metadata, seconds, stream, tts,
+};
 use crate::api::error::{Code, Problem};
-use crate::api::types::control::{ring, target};
+use crate::api::types::control::{country, ring, target};
 use crate::api::types::fields::{Faults, Object, clip, parse};
+use crate::audio::progress;
 use crate::call::control::DialWish;
+use crate::turn::barge::BargeWish;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -31,6 +35,8 @@ pub enum Decided {
         wish: DialWish,
         /// The status when they do not answer, 400 to 699; `None`: the route's.
         otherwise: Option<u16>,
+        /// Whose ringing the caller hears from us meanwhile.
+        ringback: Option<progress::Plan>,
     },
     /// Rings and is never answered.
     Ring,
@@ -54,6 +60,8 @@ pub struct Decision {
     pub early_media: bool,
     /// Ends it this long after the answer.
     pub hangup_after: Option<Duration>,
+    /// What a voice or key does to what is played.
+    pub barge: BargeWish,
     /// The user's own object.
     pub metadata: Map<String, Value>,
 }
@@ -76,11 +84,18 @@ impl Decision {
         let ring = read.integer(&mut faults, "ring", 0..=180).map(seconds);
         let early_media = flag(&mut read, &mut faults, "earlyMedia");
         let hangup_after = read.integer(&mut faults, "hangupAfter", 1..=86_400).map(seconds);
+        let agent = matches!(action, Some("agent"));
+        let barge = if agent {
+            BargeWish::default()
+        } else {
+            barge::barge_in(&mut read, &mut faults, context.strict)
+        };
+        no_amd(&mut read, &mut faults);
         let metadata = metadata(&mut read, &mut faults).unwrap_or_default();
         read.finish(&mut faults, context.strict);
         faults.into_result()?;
         let decided = decided.ok_or_else(|| Problem::internal("a wrong field was not reported"))?;
-        Ok(Self { decided, ring, early_media, hangup_after, metadata })
+        Ok(Self { decided, ring, early_media, hangup_after, barge, metadata })
     }
 }
 
@@ -129,8 +144,9 @@ fn dial(read: &mut Object<'_>, faults: &mut Faults) -> Option<Decided> {
     let timeout = ring(read, faults);
     let otherwise = read.integer(faults, "sipCode", 400..=699);
     let otherwise = otherwise.and_then(|code| u16::try_from(code).ok());
+    let ringback = country(read, faults, "ringback");
     let (to, _) = to?;
-    Some(Decided::Dial { wish: DialWish { to, from, trunk, timeout }, otherwise })
+    Some(Decided::Dial { wish: DialWish { to, from, trunk, timeout }, otherwise, ringback })
 }
 
 fn reject(read: &mut Object<'_>, faults: &mut Faults) -> Option<Decided> {
@@ -142,6 +158,15 @@ fn reject(read: &mut Object<'_>, faults: &mut Faults) -> Option<Decided> {
         return None;
     }
     Some(Decided::Reject { code: u16::try_from(code).ok()?, reason: reason.to_owned() })
+}
+
+/// Of an incoming call it is known who answers: we do.
+fn no_amd(read: &mut Object<'_>, faults: &mut Faults) {
+    let Some(amd) = read.value(faults, "amd") else { return };
+    if amd.get("mode").and_then(Value::as_str) != Some("off") {
+        let detail = "amd is for outgoing calls: an incoming one is answered by us";
+        faults.add(Code::InvalidRequest, read.at("amd"), "not_for_type", detail);
+    }
 }
 
 fn flag(read: &mut Object<'_>, faults: &mut Faults, name: &'static str) -> bool {
@@ -185,6 +210,8 @@ mod tests {
         assert!(matches!(&said.decided, Decided::Content(RequestedContent::Tts(spoken))
             if spoken.voice == "en-US-001"));
         assert_eq!((said.ring, said.metadata.len()), (Some(Duration::from_secs(2)), 1));
+        let barge = r#"{"action":"answer","bargeIn":{"mode":"clear"},"amd":{"mode":"off"}}"#;
+        assert_eq!(read(barge).unwrap().barge.mode, Some(crate::turn::barge::Mode::Clear));
         let rejected = read(r#"{"action":"reject","sipCode":486,"reason":"Later"}"#).unwrap();
         assert!(
             matches!(rejected.decided, Decided::Reject { code: 486, reason } if reason == "Later")
@@ -200,11 +227,14 @@ mod tests {
         let dialled = read(
             r#"{"action":"dial","to":"+14155550123","from":"+15550100","trunk":"b","timeout":20}"#,
         );
-        let Decided::Dial { wish, otherwise: None } = dialled.unwrap().decided else { panic!() };
+        let Decided::Dial { wish, otherwise: None, ringback: None } = dialled.unwrap().decided
+        else {
+            panic!()
+        };
         assert_eq!((wish.to.as_str(), wish.timeout.as_secs()), ("+14155550123", 20));
         assert_eq!((wish.from.as_deref(), wish.trunk.as_deref()), (Some("+15550100"), Some("b")));
         let dialled = read(r#"{"action":"dial","to":"sip:desk@pbx.example","sipCode":404}"#);
-        let Decided::Dial { wish, otherwise } = dialled.unwrap().decided else { panic!() };
+        let Decided::Dial { wish, otherwise, .. } = dialled.unwrap().decided else { panic!() };
         assert_eq!((wish.timeout.as_secs(), otherwise), (45, Some(404)));
         let agent = read(r#"{"action":"agent","agent":{"instructions":["Be kind."]}}"#).unwrap();
         assert!(matches!(agent.decided, Decided::Content(RequestedContent::Agent(_))));
@@ -220,11 +250,14 @@ mod tests {
             (r#"{"action":"dial","to":"desk"}"#, "/to"),
             (r#"{"action":"dial","to":"+14155550123","timeout":1}"#, "/timeout"),
             (r#"{"action":"dial","to":"+14155550123","sipCode":200}"#, "/sipCode"),
+            (r#"{"action":"dial","to":"+14155550123","ringback":"xx"}"#, "/ringback"),
             (r#"{"action":"reject","sipCode":200}"#, "/sipCode"),
             (r#"{"action":"reject","reason":"a\nb"}"#, "/reason"),
             (r#"{"action":"answer","ring":-1}"#, "/ring"),
             (r#"{"action":"answer","earlyMedia":1}"#, "/earlyMedia"),
             (r#"{"action":"answer","extra":1}"#, "/extra"),
+            (r#"{"action":"say","tts":{"text":"x"},"amd":{"mode":"async"}}"#, "/amd"),
+            (r#"{"action":"stream","bargeIn":{"mode":"loud"}}"#, "/bargeIn/mode"),
         ] {
             let problem = read(text).unwrap_err();
             assert_eq!(problem.errors[0].pointer, pointer, "{text}");

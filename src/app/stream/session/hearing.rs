@@ -2,14 +2,14 @@
 
 use super::{Moment, Session};
 use crate::app::Report;
-use crate::app::hearing::{AmdAction, Heard, Hearing, answerer};
+use crate::app::hearing::{Heard, Hearing, answerer};
 use crate::app::stream::options::StreamOptions;
 use crate::app::stream::wire::{Refused, Speech, Told};
 use crate::audio::rate::SampleRate;
 use crate::call::record::{EndReason, ToneView};
 use crate::media::interface::Command;
 use crate::turn::barge::{self, Input, Mode};
-use crate::turn::machine::{AnsweredBy, Output, Verdict};
+use crate::turn::machine::{AmdAction, AnsweredBy, Output, Verdict};
 use std::time::Duration;
 
 impl Session {
@@ -47,7 +47,7 @@ impl Session {
             self.listen_for_voices(&self.spec.options.clone(), now);
         }
         if let Some(hearing) = &mut self.hearing {
-            hearing.answered();
+            hearing.answered(now.at);
         }
     }
 
@@ -101,9 +101,17 @@ impl Session {
                 Heard::Tone(tone, position_ms) => {
                     let told = ToneView::new(&tone, position_ms);
                     self.tell(&Told::Tone(told.clone()), now);
-                    self.report(Report::Tone(told));
+                    self.report(Report::Tone(Box::new(told)));
                 }
                 Heard::Machine(Output::Verdict(verdict)) => self.on_verdict(&verdict, now),
+                Heard::Machine(Output::Beep { end }) => {
+                    let position_ms = hearing.ms(end);
+                    let told = Told::Beep { event: "amd", detail: "beep", position_ms };
+                    self.tell(&told, now);
+                    self.remember(told, now);
+                    self.report(Report::Beep { position_ms });
+                }
+                Heard::HelloOver { .. } => self.begin_playing(now),
                 Heard::Machine(Output::GreetingEnded { by }) => {
                     let detail = format!("the greeting has ended: {by}");
                     self.tell(&Told::CallEvent { event: "amd", detail: Some(detail) }, now);
@@ -117,7 +125,7 @@ impl Session {
         let told = Told::Answerer { event: "amd", answerer: view.clone() };
         self.tell(&told, now);
         self.remember(told, now);
-        self.report(Report::Answered(view));
+        self.report(Report::Answered(Box::new(view)));
         let hangs_up = self.spec.amd.is_some_and(|amd| amd.action == AmdAction::Hangup);
         if hangs_up && verdict.by == AnsweredBy::Machine {
             let detail = Some(format!("a machine answered: {}", verdict.reason));
@@ -159,7 +167,8 @@ impl Session {
             Of::Clear => drop(self.clear(None, None, None, now)),
             Of::Resume => self.pause(false, now),
             Of::Release if std::mem::take(&mut self.paused) => self.order(Command::Pause(false)),
-            Of::Release => {}
+            // A key itself is told in any case.
+            Of::Release | Of::KeyPressed => {}
         }
     }
 }

@@ -160,7 +160,7 @@ impl Session {
             self.tell(&Told::Transcript(heard), now);
         }
         if let Some(line) = line {
-            self.report(Report::Said(line));
+            self.report(Report::Said(Box::new(line)));
         }
     }
 

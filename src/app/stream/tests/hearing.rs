@@ -176,8 +176,7 @@ async fn tones_are_told_where_they_are_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_told_who_answered() {
-    use crate::app::hearing::{AmdAction, AmdSpec};
-    use crate::turn::machine::MachineSpec;
+    use crate::turn::machine::{AmdAction, AmdSpec, MachineSpec};
     for (sentence, action, by, ends) in [
         (1, AmdAction::Hangup, "human", false),
         (3, AmdAction::Report, "machine", false),
@@ -211,4 +210,59 @@ async fn a_stream_is_told_who_answered() {
         let ended = reports.iter().any(|report| matches!(report, Report::Ended { .. }));
         assert_eq!(ended, ends, "{by}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_told_of_the_beep_it_waits_for() {
+    use crate::turn::machine::MachineSpec;
+    let mut spec = spec();
+    spec.hearing.machine = Some(MachineSpec { beep: true, ..MachineSpec::default() });
+    let mut rig = Rig::with(spec);
+    let mut client = rig.attach("protocol=native&listen=none").await;
+    rig.event("answered");
+    rig.start();
+    rig.beats(1).await;
+    client.told();
+    let mut sound = sentences()[3].clone();
+    sound.extend(vec![0; 32_000]);
+    let end = sound.len() as u64 / 8 + 400;
+    sound.extend(crate::audio::vad::tests::tones(&[1_000.0], -15.0, 3_200));
+    sound.extend([0; 3_200]);
+    for frame in sound.chunks_exact(160) {
+        rig.leg.hear(frame);
+        rig.beats(1).await;
+    }
+    let told = client.told();
+    let amd: Vec<_> = told.iter().filter(|told| told["event"] == "amd").collect();
+    assert_eq!(amd.len(), 3, "{told:?}");
+    assert_eq!((&amd[0]["answered_by"], &amd[1]["detail"]), (&"machine".into(), &"beep".into()));
+    let at = amd[1]["position_ms"].as_u64().unwrap();
+    assert!(at.abs_diff(end) <= 20, "{at} for {end}");
+    assert_eq!(amd[2]["detail"], "the greeting has ended: beep");
+    let told = |report: &Report| *report == Report::Beep { position_ms: at };
+    assert!(rig.reports().iter().any(told));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_wait_for_the_end_of_a_hello() {
+    let mut spec = spec();
+    spec.hearing.after_hello = true;
+    let mut rig = Rig::with(spec);
+    let mut client = rig.attach("protocol=native&listen=none").await;
+    client.pcm(&vec![1_000; 16_000]);
+    rig.event("answered");
+    rig.start();
+    let hello = &sentences()[4];
+    let spoken = hello.iter().rposition(|sample| sample.abs() > 300).unwrap();
+    for frame in hello[..spoken].chunks_exact(160) {
+        rig.leg.hear(frame);
+        rig.beats(1).await;
+    }
+    assert!(rig.leg.sent.is_empty());
+    for _ in 0..50 {
+        rig.leg.hear(&[0; 160]);
+        rig.beats(1).await;
+    }
+    assert!(rig.leg.sent.len() > 1_600, "{}", rig.leg.sent.len());
+    assert!(!client.told().is_empty());
 }

@@ -40,7 +40,8 @@ pub struct Stages {
 
 impl Stages {
     /// What is counted at each.
-    pub(in crate::app::stream) fn of(spread: impl Fn(Stage) -> StageSpread) -> Self {
+    #[must_use]
+    pub fn of(spread: impl Fn(Stage) -> StageSpread) -> Self {
         let of = |stage| Spread::from(spread(stage));
         Self {
             decode: of(Stage::Decode),

@@ -1,6 +1,7 @@
 //! What clients may write, and what they are told, letter by letter.
 
 use super::*;
+use crate::audio::progress::{Plan, Signal, Tone};
 use crate::call::control::TransferWish;
 use crate::call::record::TransferMode;
 use proptest::prelude::*;
@@ -43,7 +44,11 @@ fn every_command_of_the_protocol_is_read() {
         (r#"{"type":"mute"}"#, wish(Wish::Mute(true, MuteDirection::Playout))),
         (r#"{"type":"unmute","direction":"both"}"#, wish(Wish::Mute(false, MuteDirection::Both))),
         (r#"{"type":"ring"}"#, wish(Wish::Ring)),
-        (r#"{"type":"early_media"}"#, wish(Wish::EarlyMedia)),
+        (r#"{"type":"early_media"}"#, wish(Wish::EarlyMedia(None))),
+        (
+            r#"{"type":"early_media","tone":"ringback","country":"eu"}"#,
+            wish(Wish::EarlyMedia(Some(Tone { signal: Signal::Ringback, plan: Plan::Europe }))),
+        ),
         (r#"{"type":"answer"}"#, wish(Wish::Answer)),
         (
             r#"{"type":"reject","sip_code":486,"reason":"At\r\nlunch"}"#,

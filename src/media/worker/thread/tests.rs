@@ -3,6 +3,7 @@
 use super::*;
 use crate::audio::codec::{CodecId, SampleRate};
 use crate::media::interface::{Command, Event, FrameKind, JitterSpec, SendSpec};
+use crate::media::ledger::Stage;
 use crate::media::leg::LegConfig;
 use crate::media::playout::StartRule;
 use crate::media::worker::seat::{LegEnds, Place, seat};
@@ -34,6 +35,8 @@ struct Simulated {
     cursed: Option<usize>,
     /// When the machine stands still, and for how long.
     stalls: VecDeque<(Instant, Duration)>,
+    /// How long the system takes to take over what was sent.
+    submitting: Duration,
 }
 
 impl RtpIo for Simulated {
@@ -74,6 +77,10 @@ impl RtpIo for Simulated {
         assert_ne!(self.cursed, Some(token), "cursed");
         self.sent.push(Sent { at: self.now, token, wire, bytes: bytes.to_vec() });
         Ok(())
+    }
+
+    fn submit(&mut self) {
+        self.now += self.submitting;
     }
 }
 
@@ -129,6 +136,7 @@ impl Rig {
             inbox: VecDeque::new(),
             cursed: None,
             stalls: VecDeque::new(),
+            submitting: Duration::ZERO,
         };
         let worker = Worker::new(legs, io, Arc::clone(&exchange));
         let mut rig = Self { worker, exchange, ends: Vec::new(), start, _bell: bell };
@@ -202,6 +210,17 @@ fn every_leg_sends_each_20_ms_and_legs_are_spread() {
     assert!(per_ms.iter().all(|n| *n <= 5), "more than five in a slot: {per_ms:?}");
     assert_eq!(rig.exchange.late.snapshot().quantile_us(1.0), 0);
     assert!(rig.exchange.since_beat(rig.worker.io.now) <= MS);
+}
+
+#[test]
+fn a_packet_is_out_when_it_was_submitted() {
+    let mut rig = Rig::new(2);
+    rig.worker.io.submitting = Duration::from_micros(700);
+    rig.run_for(MS * 100);
+    for ends in rig.ends.iter().flatten() {
+        let send = ends.open.shared().stats().ledger.spread(Stage::Send);
+        assert_eq!((send.count, send.max_us), (5, 700));
+    }
 }
 
 #[test]
