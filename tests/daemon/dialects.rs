@@ -3,8 +3,8 @@
 
 use super::exact::{check_exact, coded, framed, noise, wav};
 use super::rig::{Daemon, Phone, SOON, read_wav};
-use bellwire::audio::codec::g711::{decode_ulaw, encode_ulaw};
 use bellwire::audio::codec::CodecId;
+use bellwire::audio::codec::g711::{decode_ulaw, encode_ulaw};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -121,7 +121,8 @@ async fn converse(vendor: Vendor) {
     let heard = dir.path().join("heard.wav");
     let (spoken, answer) = (noise(11, 4000), noise(12, 8000));
     let file = wav(dir.path(), "spoken.wav", &spoken);
-    let phone = Phone::start(&["--ring", "1s", "--record", heard.to_str().unwrap(), "--play", &file]);
+    let phone =
+        Phone::start(&["--ring", "1s", "--record", heard.to_str().unwrap(), "--play", &file]);
     let daemon = Daemon::start(&phone.address, "").await;
     let id = daemon.create("DYNAMIC_STREAM", "stream", json!({})).await;
     let mut bot = Bot::attach(&daemon, &id, &vendor).await;
@@ -156,7 +157,8 @@ fn check(vendor: &Vendor, spoken: &[i16], answer: &[i16], bot: &Bot, heard: &[i1
     let begin = heard.iter().position(|sample| sample.unsigned_abs() > 100).unwrap();
     assert!(heard[begin..].starts_with(&expected), "{}: the answer is not exact", vendor.path);
     let behind = &heard[begin + expected.len()..];
-    let loud: Vec<usize> = (0..behind.len()).filter(|at| behind[*at].unsigned_abs() > 4000).collect();
+    let loud: Vec<usize> =
+        (0..behind.len()).filter(|at| behind[*at].unsigned_abs() > 4000).collect();
     // What was sent until the clear, one packet, and what a shared machine takes for the way of
     // the mark and of the clear.
     let ms = loud.len() / 8;

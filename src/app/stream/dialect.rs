@@ -14,6 +14,7 @@ mod asterisk;
 mod bare;
 pub mod fuzz;
 mod jambonz;
+pub mod measure;
 mod native;
 mod news;
 mod pipecat;

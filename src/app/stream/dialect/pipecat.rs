@@ -145,7 +145,7 @@ impl Dialect for Pipecat {
             }
             told => Kind::Message(MessageFrame { data: wire::encode(told, stamp) }),
         };
-        out.push_back(encode(Frame { kind: Some(kind) }));
+        out.push_back(encode(&Frame { kind: Some(kind) }));
     }
 
     fn frame(&mut self, octets: Bytes, _: Stamp) -> Outgoing {
@@ -158,7 +158,7 @@ impl Dialect for Pipecat {
             num_channels: 1,
             pts: None,
         };
-        encode(Frame { kind: Some(Kind::Audio(audio)) })
+        encode(&Frame { kind: Some(Kind::Audio(audio)) })
     }
 }
 
@@ -190,7 +190,7 @@ impl Pipecat {
 }
 
 /// Writes a frame.
-pub(super) fn encode(frame: Frame) -> Outgoing {
+pub(super) fn encode(frame: &Frame) -> Outgoing {
     let mut octets = BytesMut::with_capacity(frame.encoded_len());
     // The memory is there: it cannot fail.
     let _ = frame.encode(&mut octets);

@@ -18,7 +18,7 @@ fn kind(message: &Outgoing) -> Kind {
 
 /// What a bot sends.
 fn frame(kind: Kind) -> Vec<u8> {
-    match encode(Frame { kind: Some(kind) }) {
+    match encode(&Frame { kind: Some(kind) }) {
         Outgoing::Binary(octets) => octets.to_vec(),
         other => panic!("{other:?}"),
     }
