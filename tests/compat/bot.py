@@ -17,18 +17,17 @@ import sys
 
 from loguru import logger
 from pipecat.frames.frames import (
-    EndFrame,
+    EndWorkerFrame,
     Frame,
     InputAudioRawFrame,
     InputDTMFFrame,
-    InterruptionFrame,
     OutputAudioRawFrame,
     StartFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.runner import PipelineRunner
-from pipecat.pipeline.task import PipelineParams, PipelineTask
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.workers.runner import WorkerRunner
 
 RATE = 16000
 LOUD = 1500
@@ -92,22 +91,22 @@ class Mind(FrameProcessor):
         await asyncio.sleep(0.5)
         await self.speak(700, 0.5, "answer")
         say("ends", heard_ms=self.heard * 1000 // (2 * RATE))
-        await self.push_frame(EndFrame())
+        await self.push_frame(EndWorkerFrame())
 
 
 async def run(transport) -> None:
     pipeline = Pipeline([transport.input(), Mind(), transport.output()])
     params = PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE)
-    task = PipelineTask(pipeline, params=params, idle_timeout_secs=60)
+    worker = PipelineWorker(pipeline, params=params, idle_timeout_secs=60)
 
-    @transport.event_handler(
-        "on_client_disconnected" if hasattr(transport, "_client") and serves() else "on_disconnected"
-    )
+    @transport.event_handler("on_client_disconnected" if serves() else "on_disconnected")
     async def gone(*_):
         say("disconnected")
-        await task.cancel()
+        await worker.cancel()
 
-    await PipelineRunner(handle_sigint=False).run(task)
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    await runner.run()
     say("done")
 
 

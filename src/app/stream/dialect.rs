@@ -14,7 +14,6 @@ mod asterisk;
 mod bare;
 pub mod fuzz;
 mod jambonz;
-pub mod measure;
 mod native;
 mod news;
 mod pipecat;
