@@ -24,6 +24,8 @@ struct Vendor {
     reached: fn(&str) -> String,
     audio: fn(&[u8]) -> Message,
     clear: fn() -> Message,
+    /// What is in a binary message: audio, or a text.
+    binary: fn(&[u8]) -> Result<Vec<u8>, String>,
 }
 
 struct Bot {
@@ -32,6 +34,7 @@ struct Bot {
     texts: Vec<String>,
     audio: Vec<u8>,
     closed: Option<u16>,
+    binary: fn(&[u8]) -> Result<Vec<u8>, String>,
 }
 
 impl Bot {
@@ -45,7 +48,8 @@ impl Bot {
         let (socket, response) = tokio_tungstenite::connect_async(request).await.unwrap();
         let chosen = response.headers().get("sec-websocket-protocol");
         assert_eq!(chosen.map(|name| name.to_str().unwrap()), vendor.subprotocol);
-        Self { socket, texts: Vec::new(), audio: Vec::new(), closed: None }
+        let (texts, audio, binary) = (Vec::new(), Vec::new(), vendor.binary);
+        Self { socket, texts, audio, closed: None, binary }
     }
 
     async fn send(&mut self, message: Message) {
@@ -93,7 +97,10 @@ impl Bot {
                 }
                 Ok(_) | Err(_) => self.texts.push(text.to_string()),
             },
-            Message::Binary(octets) => self.audio.extend_from_slice(&octets),
+            Message::Binary(octets) => match (self.binary)(&octets) {
+                Ok(audio) => self.audio.extend(audio),
+                Err(text) => self.texts.push(text),
+            },
             Message::Close(frame) => self.closed = frame.map(|frame| frame.code.into()),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
@@ -166,6 +173,16 @@ fn check(vendor: &Vendor, spoken: &[i16], answer: &[i16], bot: &Bot, heard: &[i1
     let (first, last) = (loud[0], loud[loud.len() - 1]);
     assert_eq!(last - first + 1, loud.len(), "{}: one stretch, then silence", vendor.path);
     assert!(behind.len() - last > 160, "{}: silence was recorded", vendor.path);
+    // Where positions are told: what was played before, and this.
+    let told = bot.texts.iter().filter_map(|text| serde_json::from_str::<Value>(text).ok());
+    let mark = told.filter(|told| told["type"] == "mark" && told["name"] == "silent").last();
+    if let Some(played) = mark.and_then(|mark| mark["played_ms"].as_u64()) {
+        let before = framed(answer).len() / 8;
+        assert!(
+            played.abs_diff((before + ms) as u64) <= 20,
+            "{played} told, {before} + {ms} heard"
+        );
+    }
 }
 
 fn twilio() -> Vendor {
@@ -177,6 +194,7 @@ fn twilio() -> Vendor {
         reached: |name| format!(r#""mark":{{"name":"{name}"}}"#),
         audio: |octets| text(&json!({ "event": "media", "media": { "payload": payload(octets) } })),
         clear: || text(&json!({ "event": "clear" })),
+        binary: |octets| Ok(octets.to_vec()),
     }
 }
 
@@ -212,12 +230,12 @@ async fn plivo_audio_streaming() {
 async fn vonage_websockets() {
     converse(Vendor {
         path: "?protocol=vonage&rate=8000",
-        subprotocol: None,
         law: false,
         mark: |name| text(&json!({ "action": "notify", "payload": { "name": name } })),
         reached: |name| format!(r#""payload":{{"name":"{name}"}}"#),
         audio: |octets| Message::binary(octets.to_vec()),
         clear: || text(&json!({ "action": "clear" })),
+        ..twilio()
     })
     .await;
 }
@@ -232,6 +250,7 @@ async fn jambonz_listen() {
         reached: |name| format!(r#""name":"{name}""#),
         audio: |octets| Message::binary(octets.to_vec()),
         clear: || text(&json!({ "type": "killAudio" })),
+        ..twilio()
     })
     .await;
 }
@@ -246,8 +265,85 @@ async fn asterisk_websocket_channels() {
         reached: |name| format!("MEDIA_MARK_PROCESSED {name}"),
         audio: |octets| Message::binary(octets.to_vec()),
         clear: || Message::text("FLUSH_MEDIA"),
+        ..twilio()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipecat_frames() {
+    converse(Vendor {
+        path: "?protocol=pipecat&rate=8000",
+        law: false,
+        mark: |name| message_frame(&json!({ "type": "mark", "name": name })),
+        reached: |name| format!(r#""name":"{name}""#),
+        audio: |octets| {
+            let rate = [vec![0x20], varint(8000), vec![0x28, 1]].concat();
+            Message::binary(field(2, &[field(3, octets), rate].concat()))
+        },
+        clear: || Message::binary(field(5, &[])),
+        binary: pipecat_frame,
+        ..twilio()
+    })
+    .await;
+}
+
+fn message_frame(message: &Value) -> Message {
+    Message::binary(field(4, &field(1, message.to_string().as_bytes())))
+}
+
+/// A protobuf field of octets.
+fn field(number: u8, octets: &[u8]) -> Vec<u8> {
+    [vec![number << 3 | 2], varint(octets.len()), octets.to_vec()].concat()
+}
+
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut octets = Vec::new();
+    while number > 0x7f {
+        octets.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    octets.push(number as u8);
+    octets
+}
+
+/// The first field of octets that has this number.
+fn find(mut octets: &[u8], number: u8) -> Option<&[u8]> {
+    let mut take = |octets: &mut &[u8]| {
+        let (mut number, mut shift) = (0_usize, 0);
+        loop {
+            let (first, rest) = octets.split_first()?;
+            *octets = rest;
+            number |= usize::from(first & 0x7f) << shift;
+            shift += 7;
+            if first & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+    };
+    while !octets.is_empty() {
+        let key = take(&mut octets)?;
+        let length = take(&mut octets)?;
+        if key & 7 != 2 {
+            continue;
+        }
+        let (value, rest) = octets.split_at_checked(length)?;
+        if key >> 3 == usize::from(number) {
+            return Some(value);
+        }
+        octets = rest;
+    }
+    None
+}
+
+fn pipecat_frame(octets: &[u8]) -> Result<Vec<u8>, String> {
+    match find(octets, 2) {
+        Some(audio) => Ok(find(audio, 3).unwrap().to_vec()),
+        None => {
+            let message = find(octets, 4).and_then(|message| find(message, 1)).unwrap();
+            Err(String::from_utf8(message.to_vec()).unwrap())
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -370,7 +370,8 @@ impl Session {
             None => {
                 // Another vendor's client has no other word for that it is done.
                 let done = client.settings.protocol.is_dialect() && !client.is_closing();
-                if done && !self.over {
+                // Who only watched an agent, or was parted from the call, is missed by nobody.
+                if done && !self.over && !self.spec.observer && !self.lent {
                     self.hang_up(Some("the client closed the stream".to_owned()), self.started);
                 }
                 self.on_gone(now);
