@@ -100,8 +100,8 @@ pub(super) fn from(start: &Start) -> &str {
 
 /// What frames are called and when they were spoken: counted in samples from the first one.
 ///
-/// Silence that was not written out shows as a jump: when the clock is ahead by more than a second,
-/// the count goes on there. A client that reads late sees no jump, since its frames wait in order.
+/// When the clock is ahead by more than a second the count goes on there: silence was not written
+/// out, or the client read late. It is never ahead of the clock by more than that.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     /// Octets of a millisecond.
@@ -110,11 +110,13 @@ pub(super) struct Frames {
     count: u64,
     /// When the next one begins, in milliseconds of the stream.
     next_ms: Option<u64>,
+    /// When the last one began.
+    last_ms: u64,
     /// Of the last millisecond, in octets.
     rest: u64,
 }
 
-/// How far the clock must be ahead of the count before it is believed.
+/// How far the clock must be from the count before it is believed.
 const JUMP_MS: u64 = 1000;
 
 impl Frames {
@@ -130,7 +132,9 @@ impl Frames {
     /// The number of the next frame, from 1, and when its first sample was spoken.
     pub(super) fn next(&mut self, octets: usize, t_ms: u64) -> (u64, u64) {
         let counted = self.next_ms.unwrap_or(t_ms);
-        let begins = if t_ms > counted + JUMP_MS { t_ms } else { counted };
+        let near = t_ms.abs_diff(counted) <= JUMP_MS;
+        let begins = if near { counted } else { t_ms.max(self.last_ms) };
+        self.last_ms = begins;
         let length = self.rest + octets as u64;
         self.rest = length % self.octets_per_ms.max(1);
         self.next_ms = Some(begins + length / self.octets_per_ms.max(1));

@@ -51,6 +51,23 @@ fn media_is_numbered_in_texts_and_counted_in_milliseconds() {
 }
 
 #[test]
+fn a_client_that_reads_late_is_not_a_second_ahead_for_ever() {
+    let mut talk = talk();
+    talk.told();
+    talk.frame(&[0x7f; 160], 0);
+    // Three seconds waited, and come at once; then all is in time again.
+    let mut last = 0;
+    for n in 0..400_u64 {
+        let t_ms = 3000.max(n * 20);
+        let told = text(&talk.frame(&[0x7f; 160], t_ms))["media"]["timestamp"].clone();
+        let told: u64 = told.as_str().unwrap().parse().unwrap();
+        assert!(told >= last && told <= t_ms + 1000, "{told} at {t_ms}");
+        last = told;
+    }
+    assert!(last.abs_diff(399 * 20) <= 1000, "{last}");
+}
+
+#[test]
 fn keys_marks_and_the_end_are_told() {
     let mut talk = talk();
     talk.told();
