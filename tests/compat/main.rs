@@ -175,7 +175,7 @@ async fn serve(kind: &str, mode: &str, query: &str) {
     let call_id = connected["call"]["call_id"].as_str().unwrap_or_default().replace('-', "");
     assert!(kind == "vonage" || call_id.ends_with(tail), "{connected}");
     if kind == "twilio" {
-        assert_eq!(connected["call"]["to"], rig::NUMBER, "{connected}");
+        assert_eq!(connected["call"]["to_number"], rig::NUMBER, "{connected}");
     }
     bot.wait_for("interrupted");
     bot.wait_for("ends");

@@ -12,6 +12,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+/// What is sent behind a clear, so that its silence is recorded.
+const SILENT_MS: usize = 400;
+
 /// How a vendor's client writes.
 struct Vendor {
     /// Behind `/stream`, and the subprotocol, if any.
@@ -145,6 +148,7 @@ async fn converse(vendor: Vendor) {
     bot.say(&vendor, &loud[3200..]).await;
     bot.reached(&vendor, "cut").await;
     bot.send((vendor.clear)()).await;
+    bot.say(&vendor, &[0; 8 * SILENT_MS]).await;
     bot.send((vendor.mark)("silent")).await;
     bot.reached(&vendor, "silent").await;
     assert_eq!(daemon.delete(&format!("/v1/calls/{id}")).await, 204);
@@ -172,7 +176,7 @@ fn check(vendor: &Vendor, spoken: &[i16], answer: &[i16], bot: &Bot, heard: &[i1
     assert!((400..=400 + 40 + 160).contains(&ms), "{}: {ms} ms were heard", vendor.path);
     let (first, last) = (loud[0], loud[loud.len() - 1]);
     assert_eq!(last - first + 1, loud.len(), "{}: one stretch, then silence", vendor.path);
-    assert!(behind.len() - last > 160, "{}: silence was recorded", vendor.path);
+    assert!(behind.len() - last > 4 * SILENT_MS, "{}: silence was recorded", vendor.path);
     // Where positions are told: what was played before, and this.
     let told = bot.texts.iter().filter_map(|text| serde_json::from_str::<Value>(text).ok());
     let mark = told.filter(|told| told["type"] == "mark" && told["name"] == "silent").last();
@@ -309,7 +313,7 @@ fn varint(mut number: usize) -> Vec<u8> {
 
 /// The first field of octets that has this number.
 fn find(mut octets: &[u8], number: u8) -> Option<&[u8]> {
-    let mut take = |octets: &mut &[u8]| {
+    let take = |octets: &mut &[u8]| {
         let (mut number, mut shift) = (0_usize, 0);
         loop {
             let (first, rest) = octets.split_first()?;

@@ -1,16 +1,18 @@
 //! Pipecat's frames: one protobuf message in each binary message of the socket.
 //!
 //! Written after `frames.proto` of Pipecat 1.14 (`ProtobufFrameSerializer`). What Pipecat has no
-//! frame for goes both ways as a `MessageFrame` with a text of our own protocol. Does not know
-//! RTVI.
+//! frame for goes both ways as a `MessageFrame` with a text of our own protocol. RTVI is not
+//! answered.
 
 use super::super::seat::{Incoming, Outgoing};
-use super::super::wire::{self, INVALID, Stamp, Told};
+use super::super::wire::{self, Stamp, Told};
 use super::words::{self, Tuning};
 use super::{Dialect, Heard};
 use crate::audio::decode::LiveFormat;
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// A conversation in Pipecat's frames.
@@ -175,12 +177,10 @@ impl Pipecat {
                 }
             },
             Kind::Interruption(_) => heard.push_back(Heard::request(words::clear())),
+            // Pipecat's own messages (RTVI) are for a program with a face.
+            Kind::Message(frame) if is_rtvi(&frame.data) => {}
             Kind::Message(frame) => heard.push_back(match wire::decode(&frame.data) {
                 Ok((id, request)) => Heard::Request(id, Box::new(request)),
-                // Pipecat's own messages (RTVI) come here, too, and are not for us.
-                Err(refused) if refused.code == INVALID => {
-                    words::refused("unknown_message", refused.detail)
-                }
                 Err(refused) => Heard::Refused(refused),
             }),
             // What a bot writes beside what it says.
@@ -195,6 +195,16 @@ pub(super) fn encode(frame: &Frame) -> Outgoing {
     // The memory is there: it cannot fail.
     let _ = frame.encode(&mut octets);
     Outgoing::Binary(octets.freeze())
+}
+
+/// Whether a message is of RTVI.
+fn is_rtvi(data: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Labelled<'a> {
+        #[serde(borrow)]
+        label: Cow<'a, str>,
+    }
+    serde_json::from_str::<Labelled<'_>>(data).is_ok_and(|message| message.label == "rtvi-ai")
 }
 
 /// Samples of 16 bits on one channel: of two, the mean.

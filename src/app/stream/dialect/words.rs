@@ -67,13 +67,20 @@ pub(super) fn tail(call: &str) -> &str {
     call.strip_prefix("call_").unwrap_or(call)
 }
 
-/// The call's id as a UUID, where it has the digits of one.
-pub(super) fn uuid(call: &str) -> String {
-    let digits = tail(call);
-    match uuid::Uuid::try_parse(digits) {
-        Ok(uuid) if digits.len() == 32 => uuid.hyphenated().to_string(),
-        Ok(_) | Err(_) => digits.to_owned(),
+/// The digits of an id as a UUID, where they are those of one.
+pub(super) fn uuid(id: &str) -> String {
+    let digits = tail(id);
+    if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return digits.to_owned();
     }
+    let mut text = String::with_capacity(36);
+    for (at, digit) in digits.chars().enumerate() {
+        if [8, 12, 16, 20].contains(&at) {
+            text.push('-');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Twilio's form of an id: a prefix and 32 digits, filled up where ours has fewer.

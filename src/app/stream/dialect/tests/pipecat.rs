@@ -75,8 +75,9 @@ fn messages_carry_our_own_protocol_both_ways() {
     let heard = message(json!({ "type": "mark", "name": "m", "id": "1" }));
     assert_eq!(heard, [asked("1", Request::Mark("m".to_owned()))]);
     let rtvi = json!({ "label": "rtvi-ai", "type": "bot-ready", "id": "0" });
-    assert_eq!(refused(&message(rtvi)), ["unknown_type"]);
-    assert_eq!(refused(&message(json!([]))), ["unknown_message"], "not a fault");
+    assert_eq!(message(rtvi), [], "nothing for us");
+    assert_eq!(refused(&message(json!([]))), ["invalid_message"]);
+    assert_eq!(refused(&message(json!({ "type": "dance" }))), ["unknown_type"]);
 }
 
 #[test]
