@@ -330,6 +330,7 @@ fn v1(state: &ApiState) -> Router<ApiState> {
         .route("/calls/{id}/stats", get(calls::stats))
         .route("/calls/{id}/tickets", post(calls::issue_ticket))
         .route("/calls/{id}/stream", get(calls::attach))
+        .route("/calls/{id}/stream/{protocol}", get(calls::attach_as))
         .route("/calls/{id}/hold", post(control::hold))
         .route("/calls/{id}/resume", post(control::resume))
         .route("/calls/{id}/answer", post(control::answer))

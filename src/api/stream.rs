@@ -13,7 +13,8 @@ use super::error::{Code, Problem};
 use super::gateway::{Command, Gateway};
 use crate::app::stream::seat::{Incoming, Outgoing, SocketError};
 use crate::app::stream::{
-    ClientSocket, QueryBlame, QueryProblem, SUBPROTOCOL, SeatError, StreamOptions, StreamRights,
+    ClientSocket, Protocol, QueryBlame, QueryProblem, SUBPROTOCOL, SeatError, StreamOptions,
+    StreamRights,
 };
 use crate::id::CallId;
 use bytes::Bytes;
@@ -31,8 +32,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
-/// Largest binary message of a client; text is held to 256 KiB by the session.
-const MESSAGE_MAX: usize = 1 << 20;
+/// Largest message of a client: 30 s of sound in base64. What each protocol takes, the session
+/// holds it to.
+const MESSAGE_MAX: usize = 2 << 20;
 /// What is read from a connection at once: some 100 ms of sound. It is filled with zeros before each
 /// read, and every connection has one.
 const READ_BUFFER: usize = 2 * 1024;
@@ -72,12 +74,12 @@ impl From<SeatError> for Problem {
 
 impl From<QueryProblem> for Problem {
     fn from(error: QueryProblem) -> Self {
-        let rule = match error.blame {
-            QueryBlame::Invalid => "invalid",
-            QueryBlame::Unsupported => "not_implemented",
+        let (code, rule) = match error.blame {
+            QueryBlame::Invalid => (Code::InvalidRequest, "invalid"),
+            QueryBlame::Unsupported => (Code::NotImplemented, "not_implemented"),
         };
         let pointer = format!("?{}", error.parameter);
-        Self::new(Code::InvalidRequest, error.to_string()).with_pointer(pointer, rule)
+        Self::new(code, error.to_string()).with_pointer(pointer, rule)
     }
 }
 
@@ -149,13 +151,14 @@ impl Handshake {
         Ok(Self { accept: derive_accept_key(key), offered: offered.take(16).collect() })
     }
 
-    /// The 101. Of the subprotocols ours is chosen; a browser that only brought its key hears
-    /// that back, since it closes unless one of its own is chosen.
+    /// The 101. Of the subprotocols ours is chosen, or another one that is known; a browser that
+    /// only brought its key hears that back, since it closes unless one of its own is chosen.
     fn accept(self) -> Response<()> {
         let chosen = self
             .offered
             .iter()
             .find(|name| *name == SUBPROTOCOL)
+            .or_else(|| self.offered.iter().find(|name| Protocol::by_subprotocol(name).is_some()))
             .or_else(|| self.offered.iter().find(|name| name.starts_with(BEARER)));
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -9,7 +9,7 @@
 //!            └──────── Control ──> │ ──> Report ────────────┘
 //! ```
 //!
-//! `options` is what may be asked, `seat` who may sit down, `wire` the text messages, `dialect` how
+//! `options` is what may be asked, `protocol` in whose words, `seat` who may sit down, `wire` the text messages, `dialect` how
 //! else they may be written, `session` what they mean, `inlet` and `outlet` the two ways of sound, `live` and `paced` how they catch up,
 //! `task` the polling. One task lives from the call's first
 //! moment to its end, whether a client is attached or not; playout never waits for a socket.
@@ -17,13 +17,14 @@
 mod budget;
 mod client;
 mod concealed;
-mod dialect;
+pub mod dialect;
 mod inlet;
 mod level;
 mod live;
 pub mod options;
 mod outlet;
 mod paced;
+mod protocol;
 pub mod seat;
 mod session;
 mod signals;
@@ -31,7 +32,7 @@ mod task;
 pub mod wire;
 
 pub use level::LevelSpec;
-pub use options::{Jitter, QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions, Timing};
+pub use options::{Jitter, Protocol, QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions, Timing};
 pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamRights, StreamSeats};
 
 use super::{Control, Report};

@@ -265,7 +265,7 @@ async fn each_rule_of_the_sections_is_checked() {
         (stream(json!({"rate": 11025})), "invalid_request", "/stream/rate invalid"),
         (stream(json!({"listen": "stereo"})), "not_implemented", "/stream/listen not_implemented"),
         (
-            stream(json!({"protocol": "twilio"})),
+            stream(json!({"protocol": "exotel"})),
             "not_implemented",
             "/stream/protocol not_implemented",
         ),

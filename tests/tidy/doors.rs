@@ -33,6 +33,8 @@ const DOORS: &[(&str, &[&str])] = &[
             "src/speech/base64.rs",
             "src/sdp/crypto.rs",
             "src/sip/stir/",
+            // And vendors who wrap it in theirs.
+            "src/app/stream/dialect/words.rs",
         ],
     ),
     ("clap", &["src/cli/"]),
@@ -62,6 +64,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("metrics_exporter_prometheus", &["src/observe/metrics.rs"]),
     // The error queue of a socket, which names the peer that cannot be reached.
     ("nix", &["src/net/sip/icmp.rs"]),
+    ("prost", &["src/app/stream/dialect/pipecat.rs"]),
     ("quick_xml", &["src/speech/tts/"]),
     // The seeded generator of the cores; entropy for ids and keys of the API.
     ("rand", &["src/time.rs", "src/api/fresh.rs"]),

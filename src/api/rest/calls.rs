@@ -16,7 +16,7 @@ use crate::call::record::{CallRecord, CallStatus, Direction};
 use crate::id::{CallId, InstanceId};
 use crate::store::{CallCursor, CallFilter, InstanceSettings};
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, Uri};
@@ -407,11 +407,33 @@ pub(super) async fn attach(
     State(state): State<ApiState>,
     Extension(grant): Extension<Arc<Grant>>,
     Id(id): Id<CallId>,
+    request: Request,
+) -> Result<Response, Problem> {
+    attach_to(&state, &grant, id, None, request).await
+}
+
+/// The same in the words of the protocol that the path names.
+pub(super) async fn attach_as(
+    State(state): State<ApiState>,
+    Extension(grant): Extension<Arc<Grant>>,
+    Path((id, protocol)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = id.parse().map_err(|_| Problem::not_found("the path holds no valid id"))?;
+    attach_to(&state, &grant, id, Some(protocol), request).await
+}
+
+async fn attach_to(
+    state: &ApiState,
+    grant: &Arc<Grant>,
+    id: CallId,
+    protocol: Option<String>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    guard::may_stream(&grant)?;
-    let query = pairs(request.uri())?;
-    let record = state.find_call(&grant, &id).await?;
+    guard::may_stream(grant)?;
+    let mut query = pairs(request.uri())?;
+    query.extend(protocol.map(|protocol| ("protocol".to_owned(), protocol)));
+    let record = state.find_call(grant, &id).await?;
     if !record.status.is_active() {
         return Err(Problem::new(Code::CallEnded, format!("the call {id} is over")));
     }

@@ -178,7 +178,11 @@ fn ticket(state: &ApiState, uri: &Uri) -> Option<Result<Arc<Grant>, Problem>> {
 
 /// The call whose stream this path is.
 fn stream_of(path: &str) -> Option<CallId> {
-    let head = path.strip_suffix("/stream")?;
+    // The path may name a protocol behind it: `…/stream/twilio`.
+    let head = path.strip_suffix("/stream").or_else(|| {
+        let (head, protocol) = path.rsplit_once("/stream/")?;
+        (!protocol.contains('/')).then_some(head)
+    })?;
     let (before, id) = head.rsplit_once('/')?;
     before.ends_with("/calls").then(|| id.parse().ok()).flatten()
 }
@@ -309,6 +313,8 @@ mod tests {
         let call = "call_1".parse().ok();
         assert_eq!(stream_of("/v1/calls/call_1/stream"), call);
         assert_eq!(stream_of("/api/v1/calls/call_1/stream"), call);
+        assert_eq!(stream_of("/v1/calls/call_1/stream/twilio"), call);
+        assert_eq!(stream_of("/v1/calls/call_1/stream/a/b"), None);
         for other in
             ["/v1/calls/call_1", "/v1/x/call_1/stream", "/v1/calls/inst_1/stream", "/stream"]
         {

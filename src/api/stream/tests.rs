@@ -82,7 +82,7 @@ fn problems_of_seats_and_parameters_have_their_codes() {
     let pairs = [("listen".to_owned(), "stereo".to_owned())];
     let wrong = StreamOptions::from_query::<&str>(&pairs, &[]).unwrap_err();
     let problem = Problem::from(wrong);
-    assert_eq!((problem.status, problem.code), (400, Code::InvalidRequest));
+    assert_eq!((problem.status, problem.code), (501, Code::NotImplemented));
     assert_eq!(
         (problem.errors[0].pointer.as_str(), problem.errors[0].code),
         ("?listen", "not_implemented")

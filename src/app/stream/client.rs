@@ -53,8 +53,8 @@ const OCTETS_PER_S: u32 = 4 << 20;
 struct Farewell {
     code: CloseCode,
     reason: &'static str,
-    /// What goes behind the last frame.
-    last: VecDeque<Outgoing>,
+    /// What goes behind the last frame; written then, since some number their messages.
+    last: VecDeque<(Told, Stamp)>,
     give_up_at: Instant,
     closed: bool,
 }
@@ -177,16 +177,15 @@ impl Client {
 
     /// Ends the conversation in order: all frames, then `last`, then close 1000.
     pub(super) fn finish(&mut self, last: &[Told], now: Moment) {
-        let mut texts = VecDeque::new();
+        let mut words = VecDeque::new();
         for told in last {
-            let stamp = self.stamp(now.at, now.unix_ms);
-            self.dialect.tell(told, stamp, &mut texts);
+            words.push_back((told.clone(), self.stamp(now.at, now.unix_ms)));
             self.seq += 1;
         }
         if let Some(outlet) = &mut self.outlet {
             outlet.finish();
         }
-        self.say_farewell(CloseCode::Normal, "", texts, now.at);
+        self.say_farewell(CloseCode::Normal, "", words, now.at);
     }
 
     /// Whether the conversation is being ended.
@@ -213,10 +212,16 @@ impl Client {
         if let Some(frame) = self.outlet.as_mut().and_then(Outlet::last_frame) {
             return Some(self.frame(frame, now));
         }
-        let farewell = self.farewell.as_mut()?;
-        if let Some(text) = farewell.last.pop_front() {
-            return Some(text);
+        while let Some((told, stamp)) = self.farewell.as_mut()?.last.pop_front() {
+            let mut texts = VecDeque::new();
+            self.dialect.tell(&told, stamp, &mut texts);
+            if let Some(text) = texts.pop_front() {
+                self.text_octets += texts.iter().map(Outgoing::octets).sum::<usize>();
+                self.texts.append(&mut texts);
+                return Some(text);
+            }
         }
+        let farewell = self.farewell.as_mut()?;
         farewell.closed = true;
         Some(Outgoing::Close(farewell.code, farewell.reason))
     }
@@ -274,7 +279,7 @@ impl Client {
         &mut self,
         code: CloseCode,
         reason: &'static str,
-        last: VecDeque<Outgoing>,
+        last: VecDeque<(Told, Stamp)>,
         now: Instant,
     ) {
         self.pending = Bytes::new();

@@ -7,16 +7,32 @@
 //!
 //! Each dialect is a pair of pure functions with what little they must remember: names, counters.
 //! Owns no time, no audio beyond the message at hand, and no meaning: what a request does is the
-//! session's, whatever the words it came in.
+//! session's, whatever the words it came in. What each vendor has words for is in
+//! `docs/dialects.md`.
 
+mod asterisk;
 mod bare;
+pub mod fuzz;
+mod jambonz;
 mod native;
+mod news;
+mod pipecat;
+mod plivo;
+mod telnyx;
+#[cfg(test)]
+mod tests;
+mod twilio;
+mod vonage;
+mod words;
 
 use super::options::Protocol;
 use super::seat::{CloseCode, Incoming, Outgoing};
 use super::wire::{CommandId, Refused, Request, Stamp, TEXT_MAX, Told};
 use bytes::Bytes;
 use std::collections::VecDeque;
+
+/// Longest text message of a dialect that carries audio in text, in octets: what the socket takes.
+const AUDIO_TEXT_MAX: usize = 2 << 20;
 
 /// What a message of the client means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +44,14 @@ pub(super) enum Heard {
     /// It cannot be taken; said to the client where the dialect has words for it.
     Refused(Refused),
     /// It is not of this dialect at all: the conversation ends.
-    #[expect(dead_code, reason = "for dialects that are strict")]
     Fatal(CloseCode, &'static str),
+}
+
+impl Heard {
+    /// A request whose outcome nobody asks for.
+    fn request(request: Request) -> Self {
+        Self::Request(None, Box::new(request))
+    }
 }
 
 /// One way to write a conversation; see the module.
@@ -56,5 +78,13 @@ pub(super) fn open(protocol: Protocol) -> Box<dyn Dialect> {
     match protocol {
         Protocol::Bare => Box::new(bare::Bare),
         Protocol::Native => Box::new(native::Native),
+        Protocol::Twilio => Box::new(twilio::Twilio::default()),
+        Protocol::Vonage => Box::new(vonage::Vonage),
+        Protocol::Telnyx => Box::new(telnyx::Telnyx::default()),
+        Protocol::Plivo => Box::new(plivo::Plivo::default()),
+        Protocol::Jambonz => Box::new(jambonz::Jambonz::default()),
+        Protocol::Asterisk => Box::new(asterisk::Asterisk::plain()),
+        Protocol::AsteriskJson => Box::new(asterisk::Asterisk::json()),
+        Protocol::Pipecat => Box::new(pipecat::Pipecat::default()),
     }
 }

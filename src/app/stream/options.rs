@@ -10,6 +10,8 @@
 //! protocol. Reads no HTTP: pairs come in decoded. Parameters that the protocol names and this
 //! build does not serve are refused with what is served, never ignored.
 
+pub use super::protocol::Protocol;
+
 use crate::audio::decode::LiveFormat;
 use crate::media::pace::PaceSpec;
 use crate::turn::barge::{BargeWish, Mode};
@@ -28,26 +30,6 @@ pub const BUFFER_MS: std::ops::RangeInclusive<u32> = 100..=600_000;
 pub const STATS_MS: std::ops::RangeInclusive<u32> = 1000..=600_000;
 /// The subprotocol that selects the full protocol.
 pub const SUBPROTOCOL: &str = "bellwire.stream.v1";
-
-/// Which conversation the socket carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// The bare URL of the reference API: text only toward the client, binary sniffed.
-    Bare,
-    /// `bellwire.stream.v1`.
-    Native,
-}
-
-impl Protocol {
-    /// The name in queries and in the call object.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bare => "cawme",
-            Self::Native => "native",
-        }
-    }
-}
 
 /// How caller audio is written into binary messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,11 +197,11 @@ pub struct QueryProblem {
 }
 
 impl QueryProblem {
-    fn invalid(parameter: &str, detail: impl Into<String>) -> Self {
+    pub(super) fn invalid(parameter: &str, detail: impl Into<String>) -> Self {
         Self { parameter: clip(parameter), blame: QueryBlame::Invalid, detail: detail.into() }
     }
 
-    fn unsupported(parameter: &str, detail: impl Into<String>) -> Self {
+    pub(super) fn unsupported(parameter: &str, detail: impl Into<String>) -> Self {
         Self { parameter: clip(parameter), blame: QueryBlame::Unsupported, detail: detail.into() }
     }
 }
@@ -233,23 +215,28 @@ impl StreamOptions {
     /// Reads the decoded pairs of a query (or of a `stream` object, names in snake case).
     ///
     /// `subprotocols` are the names that the client offered. The full protocol is chosen by
-    /// [`SUBPROTOCOL`], by `protocol=native`, or by any parameter that only it has.
+    /// [`SUBPROTOCOL`], by `protocol=native`, or by any parameter that the bare URL does not have;
+    /// the others by their name or their subprotocol.
     ///
     /// # Errors
     /// [`QueryProblem`] for the first parameter that is unknown, given twice, out of its bounds,
-    /// or not served.
+    /// not served, or not of the protocol.
     pub fn from_query<S: AsRef<str>>(
         pairs: &[(String, String)],
         subprotocols: &[S],
     ) -> Result<Self, QueryProblem> {
         let mut options = Self::default();
-        let mut native = subprotocols.iter().any(|name| name.as_ref() == SUBPROTOCOL);
+        let offered = |name: &S| Protocol::by_subprotocol(name.as_ref());
+        let offered = subprotocols.iter().find_map(offered);
+        let mut native = offered == Some(Protocol::Native);
         for (index, (name, value)) in pairs.iter().enumerate() {
             if pairs.iter().take(index).any(|(earlier, _)| earlier == name) {
                 return Err(QueryProblem::invalid(name, "is given twice"));
             }
             native |= options.read(name, value)?;
         }
+        let offered = offered.filter(|protocol| protocol.is_dialect());
+        options.protocol = options.protocol.or(offered);
         match options.protocol {
             None if native => options.protocol = Some(Protocol::Native),
             Some(Protocol::Bare) if native => {
@@ -258,13 +245,16 @@ impl StreamOptions {
             }
             None | Some(_) => {}
         }
+        if let Some(protocol) = options.protocol {
+            protocol.check(&options)?;
+        }
         Ok(options)
     }
 
     /// Takes one pair; `true` when only the full protocol has it.
     fn read(&mut self, name: &str, value: &str) -> Result<bool, QueryProblem> {
         match name {
-            "protocol" => self.protocol = Some(protocol(value)?),
+            "protocol" => self.protocol = Some(Protocol::by_name(value)?),
             "format" => self.format = Some(in_format(value)?),
             "rate" => self.rate = Some(one_of(name, value, &IN_RATES)?),
             "buffer_ms" => self.buffer_ms = Some(within(name, value, &BUFFER_MS)?),
@@ -336,15 +326,21 @@ impl StreamOptions {
         Ok(!shared || self.protocol == Some(Protocol::Native))
     }
 
-    /// These options, with `defaults` where they are silent.
+    /// These options, with `defaults` where they are silent; what those say of formats is for
+    /// their own protocol, where another one is a vendor's.
     #[must_use]
     pub fn or(&self, defaults: &Self) -> Self {
+        let other = self.protocol.filter(|protocol| Some(*protocol) != defaults.protocol);
+        let sound = match other.filter(|protocol| protocol.is_dialect()) {
+            Some(_) => &Self::default(),
+            None => defaults,
+        };
         Self {
             protocol: self.protocol.or(defaults.protocol),
-            format: self.format.or(defaults.format),
-            rate: self.rate.or(defaults.rate),
-            out_format: self.out_format.or(defaults.out_format),
-            out_rate: self.out_rate.or(defaults.out_rate),
+            format: self.format.or(sound.format),
+            rate: self.rate.or(sound.rate),
+            out_format: self.out_format.or(sound.out_format),
+            out_rate: self.out_rate.or(sound.out_rate),
             frame_ms: self.frame_ms.or(defaults.frame_ms),
             listen: self.listen.or(defaults.listen),
             buffer_ms: self.buffer_ms.or(defaults.buffer_ms),
@@ -405,17 +401,25 @@ impl Settings {
     #[must_use]
     pub fn timed(options: &StreamOptions, rate: u32, buffer_ms: u32, timing: &Timing) -> Self {
         let protocol = options.protocol.unwrap_or(Protocol::Bare);
-        let rate = options.rate.unwrap_or(rate);
-        // The reference API tells transcripts without being asked.
-        let (format, listen, transcripts) = match protocol {
-            Protocol::Bare => (LiveFormat::Auto, Listen::None, Transcripts::Final),
-            Protocol::Native => {
-                let listen = options.listen.unwrap_or(Listen::Caller);
-                (LiveFormat::PcmS16Le, listen, Transcripts::Off)
-            }
+        let usual = protocol.usual();
+        let rate = options.rate.or(usual.rate).unwrap_or(rate);
+        let format = options.format.unwrap_or(usual.format);
+        let listen = match protocol {
+            // Audio would be no text.
+            Protocol::Bare => usual.listen,
+            Protocol::Native
+            | Protocol::Twilio
+            | Protocol::Vonage
+            | Protocol::Telnyx
+            | Protocol::Plivo
+            | Protocol::Jambonz
+            | Protocol::Asterisk
+            | Protocol::AsteriskJson
+            | Protocol::Pipecat => options.listen.unwrap_or(usual.listen),
         };
+        let (out_format, out_rate) = protocol.outward(options, format, rate);
         let (live, buffer_ms) = match options.playout.unwrap_or_default() {
-            Playout::Queue => (None, buffer_ms),
+            Playout::Queue => (None, usual.buffer_ms.unwrap_or(buffer_ms)),
             Playout::Live => {
                 let buffer = u32::try_from(timing.live_buffer.as_millis()).unwrap_or(u32::MAX);
                 (Some(timing.live_lead), buffer)
@@ -429,46 +433,17 @@ impl Settings {
             live,
             pace,
             protocol,
-            format: options.format.unwrap_or(format),
+            format,
             rate,
-            out_format: options.out_format.unwrap_or(OutFormat::PcmS16le),
-            out_rate: options.out_rate.unwrap_or_else(|| out_rate_for(rate)),
+            out_format,
+            out_rate,
             frame_ms: options.frame_ms.unwrap_or(20),
             listen,
             buffer_ms: options.buffer_ms.unwrap_or(buffer_ms),
-            transcripts: options.transcripts.unwrap_or(transcripts),
+            transcripts: options.transcripts.unwrap_or(usual.transcripts),
             stats: options.stats_ms.map(|ms| Duration::from_millis(ms.into())),
             concealed: options.concealed.unwrap_or(false),
         }
-    }
-}
-
-/// The highest rate toward the client that does not exceed the rate from it.
-fn out_rate_for(rate: u32) -> u32 {
-    OUT_RATES.into_iter().rev().find(|out| *out <= rate).unwrap_or(8000)
-}
-
-fn protocol(value: &str) -> Result<Protocol, QueryProblem> {
-    const LATER: [&str; 11] = [
-        "twilio",
-        "telnyx",
-        "vonage",
-        "plivo",
-        "exotel",
-        "jambonz",
-        "asterisk",
-        "conversationrelay",
-        "pipecat",
-        "openai",
-        "auto",
-    ];
-    match value {
-        "native" => Ok(Protocol::Native),
-        "cawme" => Ok(Protocol::Bare),
-        _ if LATER.contains(&value) => {
-            Err(QueryProblem::unsupported("protocol", "is not served; use native or cawme"))
-        }
-        _ => Err(QueryProblem::invalid("protocol", "must be native or cawme")),
     }
 }
 
@@ -612,7 +587,7 @@ mod tests {
             ("listen=stereo", QueryBlame::Unsupported, "none or caller"),
             ("format=opus", QueryBlame::Unsupported, "mp3 or wav"),
             ("format=flac", QueryBlame::Invalid, "mp3 or wav"),
-            ("protocol=twilio", QueryBlame::Unsupported, "native or cawme"),
+            ("protocol=exotel", QueryBlame::Unsupported, "native, cawme"),
             ("protocol=cawme&listen=caller", QueryBlame::Invalid, "text only"),
             ("envelope=json", QueryBlame::Unsupported, "binary"),
             ("playout=dead", QueryBlame::Invalid, "queue or live"),
@@ -657,7 +632,8 @@ mod tests {
     #[test]
     fn the_rate_toward_the_client_follows_the_rate_from_it() {
         for (rate, out) in [(8000, 8000), (16_000, 16_000), (22_050, 16_000), (48_000, 24_000)] {
-            assert_eq!(out_rate_for(rate), out);
+            let asked = query(&format!("protocol=native&rate={rate}")).unwrap();
+            assert_eq!(settings(&asked).out_rate, out);
         }
     }
 }

@@ -52,6 +52,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// Wishes to the call that may wait for its answer.
 const WISHES_MAX: usize = 16;
+/// Longest binary message of a client, in octets.
+const BINARY_MAX: usize = 1 << 20;
 /// Slices of a binary message that are decoded in one go; the rest waits a turn.
 const SLICES: usize = 16;
 
@@ -304,6 +306,8 @@ impl Session {
             settings.listen = Listen::None;
         }
         self.queue.set_buffer(settings.buffer_ms);
+        let (high, low) = settings.protocol.water().unwrap_or(self.spec.water);
+        self.queue.set_water(high, low);
         let (level, leg_rate) = (self.spec.level, self.spec.sample_rate);
         self.inlet.settle(&mut self.queue);
         self.inlet = Inlet::new(settings.format, settings.rate, leg_rate)
@@ -340,6 +344,9 @@ impl Session {
             Some(Ok(Incoming::Text(text))) if text.len() > client.text_max() => {
                 client.close(CloseCode::TooBig, "the text message is too long", now.at);
             }
+            Some(Ok(Incoming::Binary(octets))) if octets.len() > BINARY_MAX => {
+                client.close(CloseCode::TooBig, "a message is limited to 1 MiB", now.at);
+            }
             Some(Ok(message)) => {
                 let (octets, is_text) = match &message {
                     Incoming::Text(text) => (text.len(), true),
@@ -359,7 +366,16 @@ impl Session {
             Some(Err(SocketError::Protocol(_))) => {
                 client.close(CloseCode::Protocol, "broken framing", now.at);
             }
-            Some(Err(SocketError::Lost(_))) | None => self.on_gone(now),
+            Some(Err(SocketError::Lost(_))) => self.on_gone(now),
+            None => {
+                // Another vendor's client has no other word for that it is done.
+                let done = client.settings.protocol.is_dialect() && !client.is_closing();
+                // Who only watched an agent, or was parted from the call, is missed by nobody.
+                if done && !self.over && !self.spec.observer && !self.lent {
+                    self.hang_up(Some("the client closed the stream".to_owned()), self.started);
+                }
+                self.on_gone(now);
+            }
         }
     }
 

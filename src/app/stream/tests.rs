@@ -2,6 +2,7 @@
 
 mod bare;
 
+mod dialects;
 mod hearing;
 mod hostile;
 mod level;

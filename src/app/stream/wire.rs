@@ -17,7 +17,7 @@ use crate::call::control::{BridgeWish, DtmfMethod, MuteDirection, OnPeerHangup, 
 use crate::call::outcome::Utterance;
 use crate::call::record::{AnswererView, ToneView, TransferView};
 use crate::id::CallId;
-use moment::rfc3339;
+pub(super) use moment::rfc3339;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub use stats::{Spread, Stages, Stats};
 /// Longest text message that a client may send, in octets.
 pub const TEXT_MAX: usize = 256 * 1024;
 /// Longest name of an utterance or a mark, and longest command id, in octets.
-const NAME_MAX: usize = 256;
+pub(super) const NAME_MAX: usize = 256;
 /// Code of a text that is no message at all.
 pub(super) const INVALID: &str = "invalid_message";
 /// Digits that one `dtmf` may send.
@@ -206,7 +206,7 @@ fn command_id(object: &mut Map<String, Value>) -> Result<Option<CommandId>, Refu
     id.map(Some).ok_or(Refused { id: None, code: "invalid_field", detail })
 }
 
-type Wrong = (&'static str, String);
+pub(super) type Wrong = (&'static str, String);
 
 fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request, Wrong> {
     Ok(match kind {
@@ -337,7 +337,7 @@ fn short(field: &str, value: Option<String>) -> Result<String, Wrong> {
     }
 }
 
-fn digits(value: Option<String>) -> Result<String, Wrong> {
+pub(super) fn digits(value: Option<String>) -> Result<String, Wrong> {
     let text = value.ok_or(("missing_field", "digits is missing".to_owned()))?;
     let text = text.to_ascii_uppercase();
     let good = |digit: u8| matches!(digit, b'0'..=b'9' | b'A'..=b'D' | b'*' | b'#');

@@ -3,7 +3,7 @@
 /// Writes a moment as RFC 3339 in UTC, with or without milliseconds.
 ///
 /// Days are counted as in the proleptic Gregorian calendar, in eras of 400 years from March.
-pub(super) fn rfc3339(unix_ms: i64, with_ms: bool) -> String {
+pub(in crate::app::stream) fn rfc3339(unix_ms: i64, with_ms: bool) -> String {
     let (seconds, ms) = (unix_ms.div_euclid(1000), unix_ms.rem_euclid(1000));
     let (days, time) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let shifted = days + 719_468;
