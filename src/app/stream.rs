@@ -17,6 +17,8 @@
 mod budget;
 mod client;
 mod dialect;
+pub mod dialer;
+mod dialling;
 mod inlet;
 mod level;
 mod live;
@@ -81,6 +83,8 @@ pub struct StreamSpec {
     pub hearing: super::hearing::HearingSpec,
     /// What is done about who answers; its thresholds are in `hearing`.
     pub amd: Option<super::hearing::AmdSpec>,
+    /// How its client is dialled, where it does not come by itself.
+    pub dial: Option<dialer::DialPlan>,
     /// Who may write the caller's words down.
     pub stt: crate::speech::stt::Stt,
     /// What the create request says about that.
@@ -108,7 +112,8 @@ pub fn prepare(
     reports: mpsc::Sender<Report>,
 ) -> (StreamSeats, impl Future<Output = ()> + Send + 'static) {
     let (seats, seated) = StreamSeats::new();
-    (seats, task::StreamTask::new(spec, control, seated, reports))
+    let dialled_seat = spec.dial.is_some().then(|| seats.keep()).flatten();
+    (seats, task::StreamTask::new(spec, control, (seated, dialled_seat), reports))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod call_driver;
 mod certificates;
 mod control;
 mod decision;
+mod dialer;
 mod gate;
 mod health;
 mod identity;
@@ -99,6 +100,7 @@ pub async fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
     let store = open_store(&config).await?;
     let agents = start_speech(&config);
     let routes = setup::routes(&config, &agents)?;
+    let dial = dialer::DialDesk::new(&config)?;
     let verifier = setup::verifier(&config)?;
     let mut toll = setup::toll(&config);
     enter_used(&store, &mut toll).await.context("reading the minutes of this day")?;
@@ -116,7 +118,7 @@ pub async fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
         overloaded: AtomicBool::new(false),
         seeds: Mutex::new(rng),
         tts: agents.parts.tts.clone(),
-        terms: Mutex::new(Arc::new(setup::terms(&config, agents))),
+        terms: Mutex::new(Arc::new(setup::terms(&config, agents, dial))),
         store: store.clone(),
     });
     let (renew, renewals) = mpsc::channel(1);

@@ -12,7 +12,7 @@ use super::call_driver::{CallSetup, Message, now};
 use super::decision::{Desk, Hook, Verdict};
 use super::identity::{self, Vetting};
 use super::inbound::{InboundAction, InboundRoute, Meets, choose};
-use super::switchboard::Switchboard;
+use super::switchboard::{Switchboard, dialled_state};
 use super::verify::Verifier;
 use crate::call::identity::Verified;
 use crate::call::queue::Line;
@@ -53,7 +53,7 @@ enum Said {
     /// Who calls.
     Found(Finding),
     /// What a webhook wants.
-    Decided(Result<Verdict, String>),
+    Decided(Result<Box<Verdict>, String>),
 }
 
 /// How inbound calls find their way.
@@ -208,10 +208,11 @@ impl Switchboard {
         &mut self,
         session: SessionId,
         waiting: Waiting,
-        verdict: Result<Verdict, String>,
+        verdict: Result<Box<Verdict>, String>,
     ) {
         match verdict {
-            Ok(Verdict { action, metadata }) => {
+            Ok(verdict) => {
+                let Verdict { action, metadata } = *verdict;
                 self.admit(session, waiting, action, metadata).await;
             }
             Err(detail) => {
@@ -246,6 +247,7 @@ impl Switchboard {
         self.spec.reception.waiting.insert(session, waiting);
         self.spec.reception.asked.spawn(async move {
             let verdict = desk.ask(&hook, &call, (&incoming, &identity), unix_ms).await;
+            let verdict = verdict.map(Box::new);
             Taken { session, said: Said::Decided(verdict) }
         });
     }
@@ -268,6 +270,19 @@ impl Switchboard {
         });
         let line = Line { trunk: trunk.clone(), ..line };
         let needs_port = !matches!(action.plan, Plan::RingOnly { .. } | Plan::Reject { .. });
+        let settled = {
+            let parts = &self.spec.parts;
+            parts.terms().dial.settle(&instance, &action.content, parts)
+        };
+        let settled = match settled {
+            Ok(settled) => settled,
+            Err(refused) => {
+                // A webhook named the client: a route's was looked at when it was read.
+                tracing::warn!(call_id = %id, %refused, "stream client refused");
+                self.refused(&waiting, 480, &refused.to_string());
+                return self.refuse(session, 480, String::new()).await;
+            }
+        };
         let no_port = needs_port && self.spec.parts.media.status().ports_free == 0;
         let room = !no_port && self.draining.is_none();
         if !room || !self.spec.queue.enter_inbound(&id, &instance, line) {
@@ -277,9 +292,10 @@ impl Switchboard {
         }
         let mut record = record(&waiting, instance, action.content.call_type());
         record.metadata = metadata;
+        record.stream = dialled_state(&settled);
         let (app, seats) = match action.plan {
             Plan::Inbound { .. } | Plan::Ask { .. } => {
-                self.stream_leg(&record, &action.content, None, None)
+                self.stream_leg(&record, &action.content, settled, (None, None))
             }
             Plan::Outbound { .. }
             | Plan::Dial { .. }

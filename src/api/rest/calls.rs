@@ -53,7 +53,11 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
         | RequestedContent::Stream { .. } => None,
     };
     (state.check_agent)(agent, asked.transcribe.as_ref())?;
-    let content = content(state, asked.content).await?;
+    let mut content = content(state, asked.content).await?;
+    if let Content::Stream { ask, .. } = &mut content {
+        // A client that is dialled for somebody may do what they may.
+        ask.rights = StreamRights { sip_uris: grant.require(Scope::CallsSip).is_ok() };
+    }
     let call = NewCall {
         id: fresh::call_id(),
         instance: asked.instance,
@@ -151,7 +155,9 @@ async fn content(state: &ApiState, asked: RequestedContent) -> Result<Content, P
             (state.check_speech)(&spoken)?;
             Ok(Content::Tts(spoken))
         }
-        RequestedContent::Stream { options, wait } => Ok(Content::Stream { options, wait }),
+        RequestedContent::Stream { options, wait, ask } => {
+            Ok(Content::Stream { options, wait, ask })
+        }
         RequestedContent::Audio { bytes, repeat } => {
             let samples = decode(state, bytes).await?;
             Ok(Content::Audio { samples, repeat })

@@ -8,6 +8,7 @@ use super::fields::{Faults, Object, clip, parse};
 use super::instance::metadata;
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{BackgroundWish, Spoken};
+use crate::api::stream::ask::StreamAsk;
 use crate::app::agent::request::AgentRequest;
 use crate::app::hearing::AmdSpec;
 use crate::app::stream::{QueryBlame, StreamOptions};
@@ -27,6 +28,7 @@ mod background;
 mod barge;
 mod base64;
 pub mod decision;
+mod dial;
 
 const INSTRUCTIONS_MAX: usize = 64;
 const INSTRUCTION_MAX: usize = 2_000;
@@ -136,6 +138,8 @@ pub enum RequestedContent {
         options: StreamOptions,
         /// How long an answered call waits for its first client.
         wait: Duration,
+        /// Where the client comes from, and what it is told.
+        ask: Box<StreamAsk>,
     },
     /// DYNAMIC_AGENT.
     Agent(Box<AgentRequest>),
@@ -489,7 +493,8 @@ fn stream(
 ) -> Option<RequestedContent> {
     let (strict, wait) = (context.strict, context.defaults.stream_wait);
     if !read.has("stream") {
-        return Some(RequestedContent::Stream { options: StreamOptions::default(), wait });
+        let (options, ask) = Default::default();
+        return Some(RequestedContent::Stream { options, wait, ask });
     }
     let mut stream = read.object(faults, "stream")?;
     let mut pairs = Vec::new();
@@ -508,15 +513,13 @@ fn stream(
             }
         }
     }
-    for later in ["url", "auth", "reconnect"] {
-        stream.absent(faults, later);
-    }
-    stream.only(faults, "parameters", &json!({}));
+    stream.absent(faults, "reconnect");
+    let ask = Box::new(dial::ask(&mut stream, faults, strict));
     let wait_ms = stream.integer(faults, "waitMs", 0..=3_600_000);
     stream.finish(faults, strict);
     let options = stream_options(&pairs, faults)?;
     let wait = wait_ms.map_or(wait, |ms| Duration::from_millis(u64::from(ms)));
-    Some(RequestedContent::Stream { options, wait })
+    Some(RequestedContent::Stream { options, wait, ask })
 }
 
 /// Fields of `stream`, and what the same is called in the query of the upgrade.

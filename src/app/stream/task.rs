@@ -15,6 +15,8 @@
 
 use super::StreamSpec;
 use super::client::Moment;
+use super::dialer::Dialled;
+use super::dialling::Dialling;
 use super::seat::{Arrival, ClientSocket, Seated, StreamRights};
 use super::session::Session;
 use crate::app::line::{Ears, Line, split, whole};
@@ -42,8 +44,8 @@ const RETRY: Duration = Duration::from_millis(20);
 /// A client's socket while it is attached.
 struct Attached {
     socket: Box<dyn ClientSocket>,
-    /// Frees the seat when dropped.
-    _seat: OwnedSemaphorePermit,
+    /// Frees the seat when dropped; that of a dialled client is kept beside.
+    seat: Option<OwnedSemaphorePermit>,
     /// The last flush is not through.
     flushing: bool,
 }
@@ -72,6 +74,7 @@ pub(super) struct StreamTask {
     reports: mpsc::Sender<Report>,
     leg: Option<Listening>,
     arriving: Option<Arriving>,
+    dialling: Option<Dialling>,
     attached: Option<Attached>,
     alarm: Pin<Box<Sleep>>,
     /// What the alarm is set to, if anything.
@@ -83,10 +86,13 @@ impl StreamTask {
     pub(super) fn new(
         spec: StreamSpec,
         control: mpsc::Receiver<Control>,
-        seated: mpsc::Receiver<Seated>,
+        (seated, seat): (mpsc::Receiver<Seated>, Option<OwnedSemaphorePermit>),
         reports: mpsc::Sender<Report>,
     ) -> Self {
+        let (plan, direction) = (spec.dial.clone(), spec.direction);
+        let dialling = plan.map(|plan| Dialling::new(plan, direction, seat, moment().at));
         Self {
+            dialling,
             session: Session::new(spec),
             control,
             seated,
@@ -118,6 +124,7 @@ impl StreamTask {
             let before = inputs;
             inputs += drain(inputs, || self.poll_control(context, now));
             inputs += drain(inputs, || self.poll_arrival(context, now));
+            inputs += drain(inputs, || self.poll_dialling(context, now));
             let changed = inputs > before;
             inputs += drain(inputs, || self.poll_socket(context, now));
             inputs += drain(inputs, || self.session.poll_words(context, now));
@@ -155,7 +162,11 @@ impl StreamTask {
         if self.session.is_over() {
             return Poll::Pending;
         }
-        match ready!(self.control.poll_recv(context)) {
+        let control = ready!(self.control.poll_recv(context));
+        if let (Some(dialling), Some(control)) = (&mut self.dialling, &control) {
+            dialling.on_control(control, now.at);
+        }
+        match control {
             Some(Control::Leg(leg)) => {
                 let (line, ears) = split(*leg);
                 self.take_line(line, ears);
@@ -173,6 +184,9 @@ impl StreamTask {
             self.leg = None;
             self.arriving = None;
             self.seated.close();
+            if let Some(dialling) = &mut self.dialling {
+                dialling.stop();
+            }
         }
         Poll::Ready(())
     }
@@ -198,7 +212,8 @@ impl StreamTask {
             };
             if let (Some(arriving), Some(socket)) = (self.arriving.take(), socket) {
                 self.session.on_attach(&arriving.options, arriving.rights, now);
-                self.attached = Some(Attached { socket, _seat: arriving.seat, flushing: false });
+                let seat = Some(arriving.seat);
+                self.attached = Some(Attached { socket, seat, flushing: false });
             }
             return Poll::Ready(());
         }
@@ -210,6 +225,21 @@ impl StreamTask {
         Poll::Ready(())
     }
 
+    /// Opens the socket of a client that is dialled.
+    fn poll_dialling(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+        let Some(dialling) = &mut self.dialling else { return Poll::Pending };
+        let session = &self.session;
+        let opened = ready!(dialling.poll(context, now.at, || session.resume_point()));
+        match opened {
+            Ok(Dialled { socket, since }) => {
+                self.session.on_dialled(dialling.rights(), since, now);
+                self.attached = Some(Attached { socket, seat: None, flushing: false });
+            }
+            Err(fault) => self.session.on_dial_failed(&fault, dialling.tries(), now),
+        }
+        Poll::Ready(())
+    }
+
     fn poll_socket(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
         let Some(attached) = &mut self.attached else { return Poll::Pending };
         if !self.session.may_read(now.at) {
@@ -217,7 +247,7 @@ impl StreamTask {
         }
         let incoming = ready!(attached.socket.poll_recv(context));
         self.session.on_incoming(incoming, now);
-        self.drop_lost_socket();
+        self.drop_lost_socket(now);
         Poll::Ready(())
     }
 
@@ -252,15 +282,21 @@ impl StreamTask {
                     break;
                 }
             }
-            self.drop_lost_socket();
+            self.drop_lost_socket(now);
         }
-        self.drop_lost_socket();
+        self.drop_lost_socket(now);
     }
 
     /// A client that the session gave up has no use for its socket.
-    fn drop_lost_socket(&mut self) {
-        if !self.session.has_client() {
-            self.attached = None;
+    fn drop_lost_socket(&mut self, now: Moment) {
+        if self.session.has_client() {
+            return;
+        }
+        let Some(attached) = self.attached.take() else { return };
+        if let Some(dialling) = self.dialling.as_mut().filter(|_| attached.seat.is_none()) {
+            let code = attached.socket.closed_with();
+            let ending = self.session.on_dialled_gone(code, dialling.tries(), now);
+            dialling.lost(ending, now.at);
         }
     }
 
@@ -283,8 +319,9 @@ impl StreamTask {
         let present = Instant::from_std(now.at);
         let session = self.session.deadline().map(Instant::from_std);
         let arriving = self.arriving.as_ref().map(|arriving| arriving.give_up_at);
+        let dialling = self.dialling.as_ref().and_then(Dialling::deadline).map(Instant::from_std);
         let retry = retry.then(|| present + RETRY);
-        let due = [session, arriving, retry].into_iter().flatten().min();
+        let due = [session, arriving, dialling, retry].into_iter().flatten().min();
         if let Some(due) = due {
             // An alarm that is early is harmless, and cheaper than one set anew each tick.
             if self.alarm_at.is_none_or(|set| set <= present || due < set) {
@@ -308,7 +345,7 @@ impl Future for StreamTask {
             let now = moment();
             let inputs = this.take_inputs(context, now);
             this.session.on_time(now);
-            this.drop_lost_socket();
+            this.drop_lost_socket(now);
             let more = this.session.pump(now);
             this.write(context, now);
             let told = this.send_reports();

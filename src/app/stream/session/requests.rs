@@ -251,7 +251,7 @@ impl Session {
         self.order(Command::Background(on));
     }
 
-    fn hang_up(&mut self, reason: Option<String>, after_playback: bool) {
+    pub(super) fn hang_up(&mut self, reason: Option<String>, after_playback: bool) {
         if after_playback && !self.hanging {
             self.inlet.flush(&mut self.queue);
             self.queue.when_drained();
