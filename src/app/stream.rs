@@ -16,7 +16,7 @@
 
 mod budget;
 mod client;
-mod dialect;
+pub mod dialect;
 pub mod dialer;
 mod dialling;
 mod inlet;

@@ -265,6 +265,8 @@ async fn declare_instances(store: &Store, config: &Config) -> anyhow::Result<()>
                 crate::config::Dedupe::Instance => Dedupe::Instance,
                 crate::config::Dedupe::Target => Dedupe::Target,
             },
+            // Of the file's lines the daemon itself knows it; secrets stay out of the store.
+            stream: None,
         };
         let name = instance.name.clone().unwrap_or_else(|| instance.id.to_string());
         let metadata = instance.metadata.0.clone();

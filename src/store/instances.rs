@@ -67,6 +67,10 @@ pub struct InstanceSettings {
     pub queue_limit: u32,
     /// The single-active-call rule.
     pub dedupe: Dedupe,
+    /// What its stream calls get that do not say otherwise, as a request's `stream` says it. It may
+    /// hold secrets of the user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Map<String, serde_json::Value>>,
 }
 
 impl Default for InstanceSettings {
@@ -78,6 +82,7 @@ impl Default for InstanceSettings {
             max_active_calls: 1,
             queue_limit: 1000,
             dedupe: Dedupe::Instance,
+            stream: None,
         }
     }
 }

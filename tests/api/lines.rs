@@ -83,9 +83,9 @@ async fn wrong_instances_are_named() {
             ],
         ),
         (
-            json!({"name": "n", "defaults": {}}),
-            "not_implemented",
-            vec!["/defaults not_implemented"],
+            json!({"name": "n", "defaults": {"voiceId": "v", "stream": {"url": "https://x"}}}),
+            "invalid_request",
+            vec!["/defaults/stream/url invalid", "/defaults/voiceId not_implemented"],
         ),
     ] {
         let reply = rig.ask("POST", "/v1/instances", Some(&body)).await;

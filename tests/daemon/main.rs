@@ -25,6 +25,7 @@ mod bad_input;
 #[cfg(feature = "sphinx")]
 mod closed_loop;
 mod dial;
+mod dialled;
 mod exact;
 mod hostile_rtp;
 mod identity;

@@ -19,6 +19,18 @@ pub struct StreamAsk {
     pub rights: StreamRights,
 }
 
+impl StreamAsk {
+    /// Fills in what is not said; the rights stay those of whoever asks.
+    pub fn fill(&mut self, usual: Self) {
+        if matches!(self.client, ClientAsk::Usual) {
+            self.client = usual.client;
+        }
+        if self.parameters.is_empty() {
+            self.parameters = usual.parameters;
+        }
+    }
+}
+
 /// Where a stream's client comes from.
 #[derive(Debug, Clone, Default)]
 pub enum ClientAsk {

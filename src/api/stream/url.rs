@@ -143,6 +143,20 @@ impl fmt::Debug for StreamUrl {
     }
 }
 
+/// Feeds foreign bytes to the reader of URLs and checks what it accepts.
+///
+/// # Panics
+/// When an accepted URL could break a request line, or shows a secret.
+pub fn fuzz_url(bytes: &[u8]) {
+    let Ok(url) = StreamUrl::parse(&String::from_utf8_lossy(bytes)) else { return };
+    let visible = |text: &str| text.bytes().all(|octet| octet > b' ' && octet != 0x7f);
+    let path = url.path_with(&[("resume", "t")]);
+    assert!(path.starts_with('/') && visible(&path), "{path:?}");
+    assert!(visible(url.authority()) && !url.authority().contains(['@', '/']), "{url}");
+    assert!(!url.host().is_empty() && url.port() > 0, "{url}");
+    assert!(!url.to_string().contains('?'), "{url}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -256,6 +256,8 @@ struct InstanceObject<'a> {
     queue_limit: u32,
     dedupe: Dedupe,
     source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    defaults: Option<Value>,
     #[serde(rename = "callQueue", skip_serializing_if = "Option::is_none")]
     call_queue: Option<Vec<Value>>,
 }
@@ -286,9 +288,17 @@ pub fn instance(instance: &Instance, status: &str, queue: Option<&[CallRecord]>)
         queue_limit: instance.settings.queue_limit,
         dedupe: instance.settings.dedupe,
         source: instance.source.as_str(),
+        defaults: instance.settings.stream.as_ref().map(shown_defaults),
         call_queue: queue.map(|queue| queue.iter().map(queued).collect()),
     };
     serde_json::to_value(object).unwrap_or_default()
+}
+
+/// What an instance says of its streams, without what its clients are authenticated with.
+fn shown_defaults(stream: &Map<String, Value>) -> Value {
+    let mut stream = stream.clone();
+    stream.remove("auth");
+    serde_json::json!({ "stream": stream })
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,6 @@
 //! The bodies that make and change an instance.
 
-use super::create::is_caller_number;
+use super::create::{is_caller_number, stream_said};
 use super::fields::{Faults, Object, parse};
 use crate::api::error::{Code, Problem};
 use crate::store::{Dedupe, Instance, InstanceSettings};
@@ -27,6 +27,8 @@ pub struct InstanceChange {
     pub queue_limit: Option<u32>,
     /// The single-active-call rule.
     pub dedupe: Option<Dedupe>,
+    /// What its stream calls get that do not say otherwise; within, `None` takes it away.
+    pub stream: Option<Option<Map<String, Value>>>,
 }
 
 impl InstanceChange {
@@ -46,11 +48,11 @@ impl InstanceChange {
             max_active_calls: read.integer(&mut faults, "maxActiveCalls", 1..=10_000),
             queue_limit: read.integer(&mut faults, "queueLimit", 0..=100_000),
             dedupe: dedupe(&mut read, &mut faults),
+            stream: defaults(&mut read, &mut faults, strict),
         };
         if creates && !read.has("name") {
             faults.missing("/name", "an instance needs a name");
         }
-        read.absent(&mut faults, "defaults");
         read.finish(&mut faults, strict);
         faults.into_result()?;
         Ok(change)
@@ -74,6 +76,32 @@ impl InstanceChange {
         settings.max_active_calls = self.max_active_calls.unwrap_or(settings.max_active_calls);
         settings.queue_limit = self.queue_limit.unwrap_or(settings.queue_limit);
         settings.dedupe = self.dedupe.unwrap_or(settings.dedupe);
+        if let Some(stream) = self.stream {
+            settings.stream = stream;
+        }
+    }
+}
+
+/// `defaults`, of which `stream` is served.
+fn defaults(
+    read: &mut Object<'_>,
+    faults: &mut Faults,
+    strict: bool,
+) -> Option<Option<Map<String, Value>>> {
+    let mut defaults = read.object(faults, "defaults")?;
+    let removed = defaults.is_null("stream");
+    let stream = defaults.value(faults, "stream");
+    if let Some(mut said) = defaults.object(faults, "stream") {
+        stream_said(&mut said, faults);
+        said.finish(faults, strict);
+    }
+    for later in ["voiceId", "bargeIn", "record", "webhook"] {
+        defaults.absent(faults, later);
+    }
+    defaults.finish(faults, strict);
+    match stream.and_then(Value::as_object) {
+        Some(stream) => Some(Some(stream.clone())),
+        None => removed.then_some(None),
     }
 }
 

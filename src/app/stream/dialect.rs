@@ -10,6 +10,7 @@
 //! session's, whatever the words it came in.
 
 mod bare;
+pub mod cost;
 mod native;
 
 use super::options::Protocol;

@@ -39,6 +39,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Every protocol that is served.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Bare];
+
     /// The name in queries and in the call object.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -15,10 +15,10 @@ const SECRET_MAX: usize = 4096;
 const PARAMETERS_MAX: usize = 16 * 1024;
 
 /// Reads `url`, `auth`, `connect` and `parameters` of a `stream` object.
-pub(super) fn ask(stream: &mut Object<'_>, faults: &mut Faults, strict: bool) -> StreamAsk {
+pub(super) fn ask(stream: &mut Object<'_>, faults: &mut Faults) -> StreamAsk {
     let attaches = stream.is_null("url");
     let url = url(stream, faults);
-    let (headers, tls) = auth(stream, faults, strict).unwrap_or_default();
+    let (headers, tls) = auth(stream, faults).unwrap_or_default();
     let at = connect(stream, faults);
     let parameters = parameters(stream, faults);
     let lonely = [("auth", stream.has("auth")), ("connect", stream.has("connect"))];
@@ -55,11 +55,7 @@ fn url(stream: &mut Object<'_>, faults: &mut Faults) -> Option<StreamUrl> {
 type Fields = Vec<(String, String)>;
 
 /// The header fields of the handshake, and the name of a TLS profile.
-fn auth(
-    stream: &mut Object<'_>,
-    faults: &mut Faults,
-    strict: bool,
-) -> Option<(Fields, Option<String>)> {
+fn auth(stream: &mut Object<'_>, faults: &mut Faults) -> Option<(Fields, Option<String>)> {
     let mut auth = stream.object(faults, "auth")?;
     let mut fields = Vec::new();
     if let Some(bearer) = auth.text(faults, "bearer", Code::InvalidRequest) {
@@ -72,7 +68,8 @@ fn auth(
     }
     headers(&mut auth, faults, &mut fields);
     let tls = auth.text(faults, "mtls", Code::InvalidRequest).map(str::to_owned);
-    auth.finish(faults, strict);
+    // A field that is not known here would be a way to authenticate that is not used.
+    auth.finish(faults, true);
     Some((fields, tls))
 }
 
@@ -156,7 +153,7 @@ mod tests {
     fn read(body: &Value) -> Result<StreamAsk, Problem> {
         let mut faults = Faults::default();
         let mut stream = Object::new("/stream", body.as_object().unwrap());
-        let asked = ask(&mut stream, &mut faults, true);
+        let asked = ask(&mut stream, &mut faults);
         stream.finish(&mut faults, true);
         faults.into_result().map(|()| asked)
     }

@@ -104,8 +104,8 @@ impl Session {
         tries: u32,
         now: Moment,
     ) -> Ending {
-        if self.over {
-            return Ending::Useless;
+        if self.over || self.hanging {
+            return Ending::Done;
         }
         if let Some(ours) = self.left_by.take() {
             if matches!(ours, CloseCode::Protocol | CloseCode::TooBig) {
