@@ -9,7 +9,8 @@
 //!            └──────── Control ──> │ ──> Report ────────────┘
 //! ```
 //!
-//! `options` is what may be asked, `seat` who may sit down, `wire` the text messages, `dialect` how
+//! `options` is what may be asked, `seat` who may sit down, `dialer` and `dialling` when a client is
+//! fetched instead, `wire` the text messages, `dialect` how
 //! else they may be written, `session` what they mean, `inlet` and `outlet` the two ways of sound, `live` and `paced` how they catch up,
 //! `task` the polling. One task lives from the call's first
 //! moment to its end, whether a client is attached or not; playout never waits for a socket.

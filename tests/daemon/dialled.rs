@@ -1,6 +1,7 @@
 //! Client mode: the gateway dials the stream's client, over real sockets.
 
 use super::client::Client;
+use super::engines::HookServer;
 use super::rig::{Daemon, NUMBER, Phone, SOON, read_wav, share_at, tone, tone_wav};
 use futures_util::future::poll_fn;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -371,4 +372,53 @@ async fn an_instance_names_the_client_of_calls_that_do_not() {
     let id = call(&daemon, json!({"url": null})).await;
     let _client = Client::attach(&daemon, &id, "?rate=8000").await;
     assert_eq!(server.asked(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_names_the_client_of_a_call_within_reach() {
+    let mut server = Server::start(None).await;
+    let url = server.url("/hooked");
+    let hook = HookServer::start(move |_| {
+        (200, json!({"action": "stream", "stream": {"url": url, "parameters": {"by": "hook"}}}))
+    })
+    .await;
+    let route = format!(
+        "[[route]]\ninstance = \"inst_demo\"\naction = \"webhook\"\nurl = \"{}\"\n",
+        hook.url
+    );
+    let guarded = Daemon::start("127.0.0.1:9", &route).await;
+    let ended = Phone::start(&["--call", &format!("sip:a@{}", guarded.sip)]).wait_for("ended");
+    assert_eq!(ended["code"], 480, "{ended}");
+    assert_eq!(server.asked(), 0);
+    let daemon = Daemon::start("127.0.0.1:9", &format!("{PRIVATE}{route}")).await;
+    let phone = Phone::start(&["--call", &format!("sip:a@{}", daemon.sip)]);
+    let mut bot = server.bot().await;
+    assert_eq!(bot.path, "/hooked");
+    assert_eq!(bot.client.next("start").await["parameters"], json!({"by": "hook"}));
+    phone.wait_for("answered");
+    bot.client.close(1000).await;
+    phone.wait_for("ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_of_the_api_keeps_its_client_and_shows_no_secret() {
+    let phone = Phone::start(&[]);
+    let mut server = Server::start(None).await;
+    let daemon = Daemon::start(&phone.address, PRIVATE).await;
+    let stream = json!({"url": server.url("/own"), "rate": 8000, "auth": {"bearer": "t0ken"}});
+    let body = json!({"name": "bots", "trunkId": "carrier", "defaults": {"stream": stream}});
+    let (status, line) = daemon.post("/v1/instances", &body).await;
+    assert_eq!(status, 201, "{line}");
+    assert_eq!(line["defaults"]["stream"]["rate"], 8000, "{line}");
+    assert!(!line.to_string().contains("t0ken"), "{line}");
+    let body = json!({
+        "instanceId": line["id"], "type": "DYNAMIC_STREAM", "target": {"phoneNumber": NUMBER},
+    });
+    let (status, call) = daemon.post("/v1/calls", &body).await;
+    assert_eq!(status, 201, "{call}");
+    let mut bot = server.bot().await;
+    assert_eq!((bot.path.as_str(), bot.header("authorization")), ("/own", Some("Bearer t0ken")));
+    assert_eq!(bot.client.next("start").await["in"]["rate"], 8000);
+    bot.client.send(json!({"type": "hangup"})).await;
+    bot.client.next("stop").await;
 }

@@ -27,8 +27,20 @@ pub struct InstanceChange {
     pub queue_limit: Option<u32>,
     /// The single-active-call rule.
     pub dedupe: Option<Dedupe>,
-    /// What its stream calls get that do not say otherwise; within, `None` takes it away.
-    pub stream: Option<Option<Map<String, Value>>>,
+    /// What its stream calls get that do not say otherwise.
+    pub stream: StreamChange,
+}
+
+/// What a request does to the `stream` of an instance's defaults.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum StreamChange {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// Takes it away.
+    Remove,
+    /// Puts this in its place.
+    Set(Map<String, Value>),
 }
 
 impl InstanceChange {
@@ -76,19 +88,17 @@ impl InstanceChange {
         settings.max_active_calls = self.max_active_calls.unwrap_or(settings.max_active_calls);
         settings.queue_limit = self.queue_limit.unwrap_or(settings.queue_limit);
         settings.dedupe = self.dedupe.unwrap_or(settings.dedupe);
-        if let Some(stream) = self.stream {
-            settings.stream = stream;
+        match self.stream {
+            StreamChange::Keep => {}
+            StreamChange::Remove => settings.stream = None,
+            StreamChange::Set(stream) => settings.stream = Some(stream),
         }
     }
 }
 
 /// `defaults`, of which `stream` is served.
-fn defaults(
-    read: &mut Object<'_>,
-    faults: &mut Faults,
-    strict: bool,
-) -> Option<Option<Map<String, Value>>> {
-    let mut defaults = read.object(faults, "defaults")?;
+fn defaults(read: &mut Object<'_>, faults: &mut Faults, strict: bool) -> StreamChange {
+    let Some(mut defaults) = read.object(faults, "defaults") else { return StreamChange::Keep };
     let removed = defaults.is_null("stream");
     let stream = defaults.value(faults, "stream");
     if let Some(mut said) = defaults.object(faults, "stream") {
@@ -100,8 +110,9 @@ fn defaults(
     }
     defaults.finish(faults, strict);
     match stream.and_then(Value::as_object) {
-        Some(stream) => Some(Some(stream.clone())),
-        None => removed.then_some(None),
+        Some(stream) => StreamChange::Set(stream.clone()),
+        None if removed => StreamChange::Remove,
+        None => StreamChange::Keep,
     }
 }
 

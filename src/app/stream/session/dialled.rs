@@ -121,7 +121,8 @@ impl Session {
             // RFC 6455 §7.4.1: a normal closure, and a close frame without a code.
             Some(1000 | 1005) => {
                 self.lost_at = None;
-                self.hang_up(Some("the stream's server closed it".to_owned()), self.started);
+                let plays = self.started && !self.lent;
+                self.hang_up(Some("the stream's server closed it".to_owned()), plays);
                 Ending::Done
             }
             Some(code) => {
