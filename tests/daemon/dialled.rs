@@ -3,7 +3,6 @@
 use super::client::Client;
 use super::engines::HookServer;
 use super::rig::{Daemon, NUMBER, Phone, SOON, read_wav, share_at, tone, tone_wav};
-use futures_util::future::poll_fn;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
@@ -92,8 +91,8 @@ impl Server {
     }
 
     async fn bot(&mut self) -> Bot {
-        let bot = tokio::time::timeout(SOON, poll_fn(|context| self.bots.poll_recv(context)));
-        bot.await.expect("the gateway dials").unwrap()
+        let bot = tokio::time::timeout(SOON, self.bots.recv()).await;
+        bot.expect("the gateway dials").unwrap()
     }
 }
 

@@ -11,7 +11,7 @@
 use super::url::StreamUrl;
 use super::{Socket, config};
 use crate::app::stream::ClientSocket;
-use crate::app::stream::dialer::{Attempt, DialFault, Dialled};
+use crate::app::stream::dialer::{Attempt, DialFault, Dialled, Had};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::Fuse;
@@ -34,6 +34,8 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 pub const RESUME: &str = "bellwire-resume";
 /// The field with the last message: ours says what was sent, the server's what it has.
 pub const SINCE: &str = "bellwire-since";
+/// The field in which a server says how many samples of binary audio it has.
+pub const HEARD: &str = "bellwire-heard";
 /// Characters of a refusal's body that are told.
 const EXCERPT: usize = 120;
 /// Octets of it that are read.
@@ -72,7 +74,7 @@ where
 {
     let key = generate_key();
     let request = request(url, ask, attempt, &key)?;
-    let broken = |error: hyper::Error| fault(format!("{url} broke off the handshake: {error}"));
+    let broken = |error| fault(format!("{url} broke off the handshake: {}", innermost(&error)));
     let shaken = http1::handshake(TokioIo::new(connection)).await;
     let (mut sender, connection) = shaken.map_err(broken)?;
     let mut connection = std::pin::pin!(connection.with_upgrades().fuse());
@@ -82,12 +84,12 @@ where
         return Err(beside(connection, refusal(url, response)).await);
     }
     examine(url, ask, &key, response.headers())?;
-    let since = number(response.headers(), SINCE);
+    let (since, heard) = (number(response.headers(), SINCE), number(response.headers(), HEARD));
     let upgraded = beside(connection, hyper::upgrade::on(response)).await;
     let upgraded = TokioIo::new(upgraded.map_err(broken)?);
     let inner = WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config())).await;
     let socket: Box<dyn ClientSocket> = Box::new(Socket::over(inner));
-    Ok(Dialled { socket, since })
+    Ok(Dialled { socket, had: Had { since, heard } })
 }
 
 /// Does some work while the connection is driven, which nobody else would do.
@@ -191,6 +193,15 @@ async fn refusal(url: &StreamUrl, response: Response<Incoming>) -> DialFault {
     DialFault { retry_after, ..fault(detail) }
 }
 
+/// The cause of causes: what the library says by itself has no details.
+fn innermost(error: &hyper::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
@@ -253,8 +264,11 @@ mod tests {
     async fn the_request_says_who_asks_and_what_goes_on() {
         let resume = Some(ResumePoint { token: "tok".to_owned(), since: 41 });
         let attempt = Attempt { number: 2, resume };
-        let (seen, opened) = ask(&attempt, |key| switched(key, "Bellwire-Since: 40\r\n")).await;
-        assert_eq!(opened.ok().unwrap().since, Some(40));
+        let (seen, opened) =
+            ask(&attempt, |key| switched(key, "Bellwire-Since: 40\r\nBellwire-Heard: 8000\r\n"))
+                .await;
+        let had = Had { since: Some(40), heard: Some(8000) };
+        assert_eq!(opened.ok().unwrap().had, had);
         for line in [
             "GET /a?b=c&resume=tok&since=41 HTTP/1.1",
             "host: bot.example",

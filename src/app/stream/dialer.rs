@@ -59,8 +59,17 @@ pub struct Attempt {
 pub struct Dialled {
     /// The conversation's.
     pub socket: Box<dyn ClientSocket>,
-    /// The last message that the server says it has, if it said so.
+    /// What its server has of the conversation.
+    pub had: Had,
+}
+
+/// What a server says that it has of the conversation that goes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Had {
+    /// The last message.
     pub since: Option<u64>,
+    /// Samples of audio since the first `start`.
+    pub heard: Option<u64>,
 }
 
 /// Why an attempt failed.

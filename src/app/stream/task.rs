@@ -45,7 +45,9 @@ const RETRY: Duration = Duration::from_millis(20);
 struct Attached {
     socket: Box<dyn ClientSocket>,
     /// Frees the seat when dropped; that of a dialled client is kept beside.
-    seat: Option<OwnedSemaphorePermit>,
+    _seat: Option<OwnedSemaphorePermit>,
+    /// It was dialled, and did not come by itself.
+    dialled: bool,
     /// The last flush is not through.
     flushing: bool,
 }
@@ -213,7 +215,8 @@ impl StreamTask {
             if let (Some(arriving), Some(socket)) = (self.arriving.take(), socket) {
                 self.session.on_attach(&arriving.options, arriving.rights, now);
                 let seat = Some(arriving.seat);
-                self.attached = Some(Attached { socket, seat, flushing: false });
+                let dialled = false;
+                self.attached = Some(Attached { socket, _seat: seat, dialled, flushing: false });
             }
             return Poll::Ready(());
         }
@@ -231,9 +234,10 @@ impl StreamTask {
         let session = &self.session;
         let opened = ready!(dialling.poll(context, now.at, || session.resume_point()));
         match opened {
-            Ok(Dialled { socket, since }) => {
-                self.session.on_dialled(dialling.rights(), since, now);
-                self.attached = Some(Attached { socket, seat: None, flushing: false });
+            Ok(Dialled { socket, had }) => {
+                self.session.on_dialled(dialling.rights(), had, now);
+                let (seat, dialled) = (None, true);
+                self.attached = Some(Attached { socket, _seat: seat, dialled, flushing: false });
             }
             Err(fault) => self.session.on_dial_failed(&fault, dialling.tries(), now),
         }
@@ -293,7 +297,7 @@ impl StreamTask {
             return;
         }
         let Some(attached) = self.attached.take() else { return };
-        if let Some(dialling) = self.dialling.as_mut().filter(|_| attached.seat.is_none()) {
+        if let Some(dialling) = self.dialling.as_mut().filter(|_| attached.dialled) {
             let code = attached.socket.closed_with();
             let ending = self.session.on_dialled_gone(code, dialling.tries(), now);
             dialling.lost(ending, now.at);

@@ -3,7 +3,7 @@
 use super::{Moment, Session};
 use crate::app::Report;
 use crate::app::stream::StreamRights;
-use crate::app::stream::dialer::{DialFault, DialPlan, Ending, ResumePoint};
+use crate::app::stream::dialer::{DialFault, DialPlan, Ending, Had, ResumePoint};
 use crate::app::stream::options::StreamOptions;
 use crate::app::stream::seat::CloseCode;
 use crate::time::Rng;
@@ -66,11 +66,11 @@ impl Session {
         }
     }
 
-    /// The dialled client is there; `since` is what it says it has of an earlier conversation.
+    /// The dialled client is there; `_had` is what its server says it has of the conversation.
     pub(in crate::app::stream) fn on_dialled(
         &mut self,
         rights: StreamRights,
-        _since: Option<u64>,
+        _had: Had,
         now: Moment,
     ) {
         self.dial.trouble = None;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::app::stream::SeatError;
 use crate::app::stream::dialer::{
-    Attempt, ConnectAt, Connector, DialFault, DialPlan, Dialled, Opening,
+    Attempt, ConnectAt, Connector, DialFault, DialPlan, Dialled, Had, Opening,
 };
 use std::collections::VecDeque;
 use tokio::time::Instant;
@@ -68,7 +68,7 @@ impl Connector for Arc<Server> {
         match self.ready.lock().unwrap().pop_front() {
             Some(Fate::Opens(client, socket)) => {
                 self.clients.lock().unwrap().push_back(client);
-                Box::pin(std::future::ready(Ok(Dialled { socket, since: None })))
+                Box::pin(std::future::ready(Ok(Dialled { socket, had: Had::default() })))
             }
             Some(Fate::Fails(fault)) => Box::pin(std::future::ready(Err(fault))),
             Some(Fate::Hangs) | None => Box::pin(std::future::pending()),
