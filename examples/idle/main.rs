@@ -22,12 +22,11 @@ use bellwire::net::dial::{self, Range};
 use futures_util::StreamExt as _;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
@@ -44,11 +43,19 @@ fn main() -> Result<()> {
             runtime.block_on(attach(port, args.next().context("count")?.parse()?))
         }
         Some("serve") => runtime.block_on(serve()),
+        Some("attached") => runtime.block_on(attached(args.next().context("count")?.parse()?)),
+        Some("dialled") => runtime.block_on(dialled_ones(args.next().context("count")?.parse()?)),
         count => {
-            let count = count.map_or(Ok(COUNT), str::parse)?;
+            let count: usize = count.map_or(Ok(COUNT), str::parse)?;
             println!("{count} idle streams, resident memory of each");
-            runtime.block_on(attached(count))?;
-            runtime.block_on(dialled_ones(count))
+            // In a process each: what one has freed, the other would be given for nothing.
+            for mode in ["attached", "dialled"] {
+                let measure = std::process::Command::new(std::env::current_exe()?)
+                    .args([mode, &count.to_string()])
+                    .status()?;
+                ensure!(measure.success(), "{mode}: {measure}");
+            }
+            Ok(())
         }
     }
 }
@@ -65,8 +72,7 @@ async fn attach(port: u16, count: usize) -> Result<()> {
         clients.push(client);
     }
     println!("ready");
-    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
-    Ok(())
+    until_left().await
 }
 
 /// The other way: a server that takes whoever dials, and says where it is.
@@ -82,22 +88,46 @@ async fn serve() -> Result<()> {
             });
         }
     });
-    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    until_left().await
+}
+
+/// Waits until whoever started this program closes its standard input.
+async fn until_left() -> Result<()> {
+    let read = || std::io::stdin().read_to_end(&mut Vec::new());
+    tokio::task::spawn_blocking(read).await??;
     Ok(())
 }
 
-/// This program once more, its standard input, and the first line that it says.
-async fn helper(args: &[&str]) -> Result<(Child, ChildStdin, String)> {
-    let mut child = tokio::process::Command::new(std::env::current_exe()?)
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let stdin = child.stdin.take().context("stdin")?;
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().context("stdout")?).read_line(&mut line).await?;
-    Ok((child, stdin, line.trim().to_owned()))
+/// This program once more; it ends when this is dropped.
+struct Helper {
+    child: Child,
+    /// The first line that it said.
+    said: String,
+}
+
+impl Helper {
+    async fn start(args: &[&str]) -> Result<Self> {
+        let mut child = std::process::Command::new(std::env::current_exe()?)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("stdout")?);
+        let first = move || {
+            let mut line = String::new();
+            lines.read_line(&mut line).map(|_| line)
+        };
+        let said = tokio::task::spawn_blocking(first).await??.trim().to_owned();
+        Ok(Self { child, said })
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // It may have ended by itself.
+        let _ = self.child.wait();
+    }
 }
 
 /// Streams whose clients attach, as through the API.
@@ -113,11 +143,10 @@ async fn attached(count: usize) -> Result<()> {
             tokio::spawn(async move { upgraded(tcp, &seats).await });
         }
     });
-    let (_child, mut stdin, said) =
-        helper(&["attach", &port.to_string(), &count.to_string()]).await?;
-    ensure!(said == "ready", "the clients said {said:?}");
+    let clients = Helper::start(&["attach", &port.to_string(), &count.to_string()]).await?;
+    ensure!(clients.said == "ready", "the clients said {:?}", clients.said);
     report("attached", count, idle).await?;
-    stdin.shutdown().await?;
+    drop(calls);
     Ok(())
 }
 
@@ -157,8 +186,8 @@ async fn upgraded(tcp: TcpStream, seats: &Arc<[StreamSeats]>) {
 
 /// Streams whose clients are dialled.
 async fn dialled_ones(count: usize) -> Result<()> {
-    let (_child, mut stdin, port) = helper(&["serve"]).await?;
-    let url = StreamUrl::parse(&format!("ws://127.0.0.1:{port}/"))?;
+    let server = Helper::start(&["serve"]).await?;
+    let url = StreamUrl::parse(&format!("ws://127.0.0.1:{}/", server.said))?;
     let idle = settled().await?;
     let mut calls = Vec::new();
     for _ in 0..count {
@@ -170,14 +199,13 @@ async fn dialled_ones(count: usize) -> Result<()> {
             seed: [1; 32],
         };
         let mut call = Call::begin(Some(plan));
-        call.control.send(Control::CallEvent { event: "answered", detail: None }).await?;
+        let answered = Control::CallEvent { event: "answered", detail: None };
+        ensure!(call.control.send(answered).await.is_ok(), "the stream is gone");
         let attached = call.reports.recv().await;
         ensure!(matches!(attached, Some(Report::Attached { .. })), "{attached:?}");
         calls.push(call);
     }
-    report("dialled", count, idle).await?;
-    stdin.shutdown().await?;
-    Ok(())
+    report("dialled", count, idle).await
 }
 
 struct Dials(StreamUrl);
