@@ -66,6 +66,7 @@ async fn attach(port: u16, count: usize) -> Result<()> {
     for number in 0..count {
         let url = format!("ws://127.0.0.1:{port}/{number}?protocol=native&rate=8000");
         let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+        tcp.set_nodelay(true)?;
         let (mut client, _) =
             tokio_tungstenite::client_async(url.into_client_request()?, tcp).await?;
         client.next().await.context("no start")??;
@@ -82,7 +83,10 @@ async fn serve() -> Result<()> {
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             tokio::spawn(async move {
-                if let Ok(mut client) = tokio_tungstenite::accept_async(tcp).await {
+                // Else each handshake waits for a delayed acknowledgement.
+                if tcp.set_nodelay(true).is_ok()
+                    && let Ok(mut client) = tokio_tungstenite::accept_async(tcp).await
+                {
                     while client.next().await.is_some_and(|message| message.is_ok()) {}
                 }
             });
@@ -140,7 +144,11 @@ async fn attached(count: usize) -> Result<()> {
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             let seats = Arc::clone(&seats);
-            tokio::spawn(async move { upgraded(tcp, &seats).await });
+            tokio::spawn(async move {
+                if tcp.set_nodelay(true).is_ok() {
+                    upgraded(tcp, &seats).await;
+                }
+            });
         }
     });
     let clients = Helper::start(&["attach", &port.to_string(), &count.to_string()]).await?;
