@@ -48,8 +48,9 @@ soak: ## CASES=20000: the property tests with that many cases, new ones at each 
 fuzz: ## TARGET=sip_message SECONDS_MAX=60: needs a nightly toolchain and cargo-fuzz
 	$(CARGO) +nightly fuzz run $(TARGET) -- -max_total_time=$(SECONDS_MAX)
 
-bench: ## one benchmark per hop
+bench: ## one benchmark per hop, octets of each dialect, memory of 1,000 idle streams
 	$(CARGO) bench
+	$(CARGO) run --release --example idle
 
 load: ## what calls cost beside the floor, 8 min: target/load/report.md; N=200: only so many stream calls
 	$(CARGO) build --release --bin bellwire --example load

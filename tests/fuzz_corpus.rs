@@ -24,6 +24,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("audio_file", bellwire::audio::decode::fuzz_file),
     ("mp3_live", bellwire::audio::decode::fuzz_live),
     ("rest_create", bellwire::api::types::fuzz_create),
+    ("stream_url", bellwire::api::stream::url::fuzz_url),
     ("ws_text", bellwire::app::stream::wire::fuzz_ws_text),
     ("dialect_twilio", bellwire::app::stream::dialect::fuzz::twilio),
     ("dialect_vonage", bellwire::app::stream::dialect::fuzz::vonage),

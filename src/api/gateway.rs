@@ -4,6 +4,7 @@
 //! answers 503 `capacity_exceeded`. Tests put a small loop at the other end.
 
 use crate::api::error::Problem;
+use crate::api::stream::ask::StreamAsk;
 use crate::app::agent::request::AgentRequest;
 use crate::app::stream::wire::Stages;
 use crate::app::stream::{StreamAttachment, StreamOptions};
@@ -97,6 +98,8 @@ pub enum Content {
         options: StreamOptions,
         /// How long an answered call waits for its first client.
         wait: Duration,
+        /// Where the client comes from, and what it is told.
+        ask: Box<StreamAsk>,
     },
     /// The other party of a call of this type: plays nothing of its own, and is joined with it.
     Party(CallType),

@@ -9,6 +9,10 @@
 //! before the 101, as a problem that HTTP clients can read. Does not know what the messages mean
 //! (`app::stream` does) nor who may come in (the key was checked before).
 
+pub mod ask;
+pub mod dialled;
+pub mod url;
+
 use super::error::{Code, Problem};
 use super::gateway::{Command, Gateway};
 use crate::app::stream::seat::{Incoming, Outgoing, SocketError};
@@ -42,6 +46,8 @@ const READ_BUFFER: usize = 2 * 1024;
 const WRITE_BUFFER: usize = 64 * 1024;
 /// What may never be buffered.
 const WRITE_BUFFER_MAX: usize = 512 * 1024;
+/// What stands for a close frame without a code (RFC 6455 §7.1.5).
+const NO_CODE: u16 = 1005;
 /// Offered by browsers, which can send no other header, to carry their key.
 const BEARER: &str = "bearer.";
 /// Reads of unwanted octets before others may run.
@@ -204,21 +210,30 @@ struct Socket<T> {
     /// The client broke the rules: what still comes is thrown away, so that the close frame is
     /// not lost to a reset.
     draining: bool,
+    /// The code of its close frame, once one came.
+    closed: Option<u16>,
+}
+
+/// What a WebSocket of a stream may hold, in either role.
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(WRITE_BUFFER_MAX)
+        .max_message_size(Some(MESSAGE_MAX))
+        .max_frame_size(Some(MESSAGE_MAX))
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     /// The server's end of an upgraded connection, of which `unread` has been read already.
     async fn server(connection: T, unread: Vec<u8>) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(WRITE_BUFFER)
-            .max_write_buffer_size(WRITE_BUFFER_MAX)
-            .max_message_size(Some(MESSAGE_MAX))
-            .max_frame_size(Some(MESSAGE_MAX));
-        let inner =
-            WebSocketStream::from_partially_read(connection, unread, Role::Server, Some(config))
-                .await;
-        Self { inner, draining: false }
+        let (role, config) = (Role::Server, Some(config()));
+        Self::over(WebSocketStream::from_partially_read(connection, unread, role, config).await)
+    }
+
+    /// Either end of a WebSocket that is open.
+    fn over(inner: WebSocketStream<T>) -> Self {
+        Self { inner, draining: false, closed: None }
     }
 
     /// Reads and forgets until the client hangs up.
@@ -249,8 +264,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ClientSocket for Socket<T> {
                 Ok(Message::Text(text)) => Ok(Incoming::Text(text.as_str().to_owned())),
                 Ok(Message::Binary(octets)) => Ok(Incoming::Binary(octets)),
                 Ok(Message::Ping(_) | Message::Pong(_)) => Ok(Incoming::Alive),
-                // The answer to a close goes out with the next poll, which is the last.
-                Ok(Message::Close(_) | Message::Frame(_)) => continue,
+                Ok(Message::Close(frame)) => {
+                    // The answer to it goes out with the next poll, which is the last.
+                    self.closed = Some(frame.map_or(NO_CODE, |frame| frame.code.into()));
+                    continue;
+                }
+                Ok(Message::Frame(_)) => continue,
                 Err(error) => {
                     let error = socket_error(error);
                     self.draining = !matches!(error, SocketError::Lost(_));
@@ -278,6 +297,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ClientSocket for Socket<T> {
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         Pin::new(&mut self.inner).poll_flush(context).map_err(socket_error)
+    }
+
+    fn closed_with(&self) -> Option<u16> {
+        self.closed
     }
 }
 

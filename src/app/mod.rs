@@ -108,6 +108,13 @@ pub enum Report {
     },
     /// The stream client went away.
     Detached,
+    /// The stream client that we dial was not reached this time.
+    DialFailed {
+        /// Why, in words.
+        detail: String,
+        /// Attempts so far.
+        tries: u32,
+    },
     /// No client came in time, or none came back: the call ends with `stream_lost`.
     StreamLost {
         /// For the log and the call object.

@@ -9,7 +9,8 @@
 //!            └──────── Control ──> │ ──> Report ────────────┘
 //! ```
 //!
-//! `options` is what may be asked, `protocol` in whose words, `seat` who may sit down, `wire` the text messages, `dialect` how
+//! `options` is what may be asked, `protocol` in whose words, `seat` who may sit down, `dialer` and
+//! `dialling` when a client is fetched instead, `wire` the text messages, `dialect` how
 //! else they may be written, `session` what they mean, `inlet` and `outlet` the two ways of sound, `live` and `paced` how they catch up,
 //! `task` the polling. One task lives from the call's first
 //! moment to its end, whether a client is attached or not; playout never waits for a socket.
@@ -18,6 +19,8 @@ mod budget;
 mod client;
 mod concealed;
 pub mod dialect;
+pub mod dialer;
+mod dialling;
 mod inlet;
 mod level;
 mod live;
@@ -84,6 +87,8 @@ pub struct StreamSpec {
     pub hearing: super::hearing::HearingSpec,
     /// What is done about who answers; its thresholds are in `hearing`.
     pub amd: Option<crate::turn::machine::AmdSpec>,
+    /// How its client is dialled, where it does not come by itself.
+    pub dial: Option<dialer::DialPlan>,
     /// Who may write the caller's words down.
     pub stt: crate::speech::stt::Stt,
     /// What the create request says about that.
@@ -111,7 +116,8 @@ pub fn prepare(
     reports: mpsc::Sender<Report>,
 ) -> (StreamSeats, impl Future<Output = ()> + Send + 'static) {
     let (seats, seated) = StreamSeats::new();
-    (seats, task::StreamTask::new(spec, control, seated, reports))
+    let dialled_seat = spec.dial.is_some().then(|| seats.keep()).flatten();
+    (seats, task::StreamTask::new(spec, control, (seated, dialled_seat), reports))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub use middle::{Joint, Reoffered};
 
 use super::cause;
 use super::record::{
-    CallRecord, CallStatus, Direction, EndReason, HangupParty, MuteState, StreamState, TransferView,
+    CallRecord, CallStatus, Direction, EndReason, HangupParty, MuteState, TransferView,
 };
 use crate::audio::progress::{self, Signal, Tone};
 use crate::id::CallId;
@@ -295,9 +295,9 @@ impl Call {
             Input::ContentFailed => self.content_over(now, EndReason::Error),
             Input::Quiet => self.end(now, EndReason::MediaTimeout, HangupParty::Gateway),
             Input::StreamAttached { protocol, rate } => {
-                let connected = true;
-                let protocol = Some(protocol.to_owned());
-                self.record.stream = Some(StreamState { connected, protocol, rate });
+                let stream = self.record.stream.get_or_insert_default();
+                (stream.connected, stream.rate) = (true, rate);
+                stream.protocol = Some(protocol.to_owned());
                 self.outputs.push_back(Output::Changed);
             }
             Input::StreamDetached => {

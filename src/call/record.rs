@@ -242,6 +242,12 @@ pub struct StreamState {
     pub protocol: Option<String>,
     /// Rate of the caller audio sent to the client.
     pub rate: Option<u32>,
+    /// Where the client is dialled, without the query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Why it was not reached, or what it broke off with, the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
 /// Quality of the call's media, both directions.

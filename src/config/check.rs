@@ -5,6 +5,7 @@
 
 mod sip;
 mod speech;
+mod stream;
 
 use super::declare::Setting;
 use super::line::{Action, Route};
@@ -32,7 +33,7 @@ const STREAM_RATES: [u32; 6] = [8000, 16_000, 24_000, 32_000, 44_100, 48_000];
 /// Completes the configuration and reports what does not go together.
 pub(super) fn check(config: &mut Config, reader: &mut Reader<'_>) {
     complete(config);
-    unavailable(config, reader);
+    stream::check(config, reader);
     duplicates(config, reader);
     api(config, reader);
     media(config, reader);
@@ -71,24 +72,13 @@ fn name(text: &str) -> Name {
         .unwrap_or_else(<Name as Setting>::stand_in)
 }
 
-/// Refuses what is recognised but not built: nothing is ignored in silence.
-fn unavailable(config: &Config, reader: &mut Reader<'_>) {
-    let mut refuse = |path: &str, what: &str| {
-        reader.error_at(path, format!("{what} is not available in this version"));
-    };
-    for (index, route) in config.route.iter().enumerate() {
-        if route.url.is_some() && route.action == Action::Stream {
-            refuse(&format!("route[{index}].url"), "dialling a stream client");
-        }
-    }
-}
-
 /// Names must tell their objects apart.
 fn duplicates(config: &Config, reader: &mut Reader<'_>) {
     unique(reader, "trunk", "name", config.trunk.iter().map(|trunk| &*trunk.name));
     unique(reader, "instance", "id", config.instance.iter().map(|line| line.id.as_str()));
     unique(reader, "api.key", "name", config.api.key.iter().map(|key| &*key.name));
     unique(reader, "voice", "id", config.voice.iter().map(|voice| &*voice.id));
+    unique(reader, "tls_profile", "name", config.tls_profile.iter().map(|one| &*one.name));
     unique(reader, "background", "name", config.background.iter().map(|track| &*track.name));
     unique(reader, "engine.tts", "name", config.engine.tts.iter().map(|tts| &*tts.name));
     unique(reader, "engine.stt", "name", config.engine.stt.iter().map(|stt| &*stt.name));
@@ -321,6 +311,7 @@ fn action(route: &Route, path: &str, reader: &mut Reader<'_>) {
     let asks = route.action == Action::Webhook;
     let idle = [
         ("url", matches!(route.action, Action::Webhook | Action::Stream)),
+        ("stream", route.action == Action::Stream),
         ("timeout", asks),
         ("secret", asks),
         ("ask", route.action == Action::Stream),

@@ -4,6 +4,7 @@ use super::address::{CallerId, Url};
 use super::declare::{choice, section};
 use super::hearing::{InstanceAmd, InstanceBargeIn};
 use super::secret::Secret;
+use super::stream::StreamClient;
 use super::value::{Metadata, Name, Pattern};
 use crate::id::InstanceId;
 use std::path::PathBuf;
@@ -45,6 +46,9 @@ section! {
         barge_in: Option<InstanceBargeIn>, Call;
         /// Who answers its outgoing calls, unless a call says otherwise.
         amd: Option<InstanceAmd>, Call;
+        /// What its stream calls get that do not say otherwise: a client that is dialled, or what is
+        /// agreed with one that attaches.
+        stream: Option<StreamClient>, Call;
         /// An object of your own, returned as it is.
         metadata: Metadata => {}, Hot;
     }
@@ -110,9 +114,11 @@ section! {
         script: Option<PathBuf> => "/etc/bellwire/reminder.json", Call;
         /// `say`, `agent`: the voice; without it the first one.
         voice: Option<Name> => "en-US-001", Call;
-        /// `webhook`: what is asked. `stream`: where we find the client; without it the client
-        /// attaches through the API.
+        /// `webhook`: what is asked. `stream`: where we find the client, as `stream.url`; without it
+        /// the client attaches through the API.
         url: Option<Url> => "https://bot.example/calls", Call;
+        /// `stream`: more about the client, in the place of what the instance says.
+        stream: Option<StreamClient>, Call;
         /// `webhook`: how long it may take; then the call is refused with `sip_code`.
         timeout: Duration ["100ms"..="30s"] = "3s", Call;
         /// `webhook`: signs the request as Standard Webhooks does.

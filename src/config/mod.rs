@@ -30,6 +30,7 @@ pub mod secret;
 pub mod sip;
 mod source;
 pub mod speech;
+pub mod stream;
 pub mod tree;
 pub mod value;
 
@@ -54,6 +55,7 @@ pub use sip::{
     SrtpMode, Trunk, VerifyMode,
 };
 pub use speech::{Engine, LlmEngine, LlmKind, SttEngine, SttKind, TtsEngine, TtsKind, Voice};
+pub use stream::{ConnectWhen, StreamClient, StreamHeader, TlsProfile};
 pub use value::{ByteSize, DataDir, Metadata, Name, Pattern, Switch};
 
 use declare::{Scalar, Setting, section};
@@ -108,6 +110,8 @@ section! {
         voice: Vec<Voice>, Restart;
         /// Calls that conduct themselves.
         agent: Agent, Call;
+        /// TLS of connections to stream clients.
+        tls_profile: Vec<TlsProfile>, Call;
         /// Webhooks and other connections that Bellwire opens on behalf of its users.
         webhook: Webhook, Hot;
         /// Log lines on standard error.

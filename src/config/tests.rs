@@ -301,14 +301,37 @@ fn impossible_combinations_are_refused() {
 }
 
 #[test]
-fn what_is_not_built_is_refused_not_ignored() {
-    let route = "[[instance]]\nid=\"inst_a\"\ntrunk=\"t\"\n[[trunk]]\nname=\"t\"\n\
-                 [[route]]\ninstance=\"inst_a\"\n";
-    let text = format!("{route}action=\"stream\"\nurl=\"wss://bot.example\"");
-    let found = errors(&text);
-    let said = found.iter().any(|found| found.contains("not available in this version"));
-    assert!(said && found.len() == 1, "{text}\n{found:#?}");
-    assert!(warnings("[jitter]\nmode=\"paced\"").is_empty(), "this is built");
+fn a_stream_client_that_is_dialled_must_be_complete() {
+    let file = std::env::current_dir().unwrap().join("Cargo.toml");
+    let file = file.display();
+    let head = "[[trunk]]\nname=\"t\"\n[[instance]]\nid=\"inst_a\"\ntrunk=\"t\"\n";
+    let route = format!("{head}[[route]]\ninstance=\"inst_a\"\naction=\"stream\"\n");
+    let profile = format!("[[tls_profile]]\nname=\"bots\"\nca=\"{file}\"\n");
+    let good = format!(
+        "{route}url=\"wss://bot.example\"\nstream={{tls=\"bots\", options=\"rate=8000\", \
+         header=[{{name=\"X-A\", value=\"b\"}}]}}\n{profile}"
+    );
+    assert!(!warnings(&good).is_empty(), "a secret in plain sight, and nothing wrong");
+    for (text, message) in [
+        (format!("{route}url=\"https://bot.example\""), "begins with ws:// or wss://"),
+        (format!("{route}stream={{tls=\"bot\"}}\n{profile}"), "did you mean \"bots\""),
+        (format!("{route}url=\"ws://a\"\nstream={{url=\"ws://b\"}}"), "has a url already"),
+        (format!("{route}stream={{header=[{{name=\"Host\", value=\"b\"}}]}}"), "X-"),
+        (format!("{route}stream={{bearer=\"a\\nb\"}}"), "in one line"),
+        (
+            format!(
+                "{route}stream={{bearer=\"a\", header=[{{name=\"authorization\", value=\"b\"}}]}}"
+            ),
+            "given twice",
+        ),
+        (format!("{head}stream={{url=\"http://bot.example\"}}"), "begins with ws:// or wss://"),
+        ("[[tls_profile]]\nname=\"a\"\nonly_ca=true".to_owned(), "needs ca"),
+        (format!("[[tls_profile]]\nname=\"a\"\ncertificate=\"{file}\""), "needs key"),
+        ("[[tls_profile]]\nname=\"a\"\nca=\"/dev/null/x\"".to_owned(), "is not a file"),
+    ] {
+        let found = errors(&text);
+        assert!(found.iter().any(|found| found.contains(message)), "{text}\n{found:#?}");
+    }
 }
 
 #[test]

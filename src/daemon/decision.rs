@@ -157,7 +157,9 @@ impl Desk {
     fn content(&self, asked: RequestedContent) -> Result<Content, String> {
         Ok(match asked {
             RequestedContent::Tts(spoken) => Content::Tts(spoken),
-            RequestedContent::Stream { options, wait } => Content::Stream { options, wait },
+            RequestedContent::Stream { options, wait, ask } => {
+                Content::Stream { options, wait, ask }
+            }
             RequestedContent::Agent(agent) => Content::Agent(agent),
             RequestedContent::Audio { bytes, repeat } => {
                 let samples = prepare_prompt(&bytes, &self.limits, self.level);

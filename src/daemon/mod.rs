@@ -11,6 +11,7 @@ mod call_driver;
 mod certificates;
 mod control;
 mod decision;
+mod dialer;
 mod gate;
 mod gather;
 mod health;
@@ -107,6 +108,7 @@ async fn run(config: Config, origin: Origin, gather: &Gather) -> anyhow::Result<
     let store = open_store(&config).await?;
     let agents = start_speech(&config);
     let routes = setup::routes(&config, &agents)?;
+    let dial = dialer::DialDesk::new(&config)?;
     let verifier = setup::verifier(&config)?;
     let mut toll = setup::toll(&config);
     enter_used(&store, &mut toll).await.context("reading the minutes of this day")?;
@@ -124,7 +126,7 @@ async fn run(config: Config, origin: Origin, gather: &Gather) -> anyhow::Result<
         overloaded: AtomicBool::new(false),
         seeds: Mutex::new(rng),
         tts: agents.parts.tts.clone(),
-        terms: Mutex::new(Arc::new(setup::terms(&config, agents))),
+        terms: Mutex::new(Arc::new(setup::terms(&config, agents, dial))),
         store: store.clone(),
     });
     gather.watch(&parts);
@@ -273,6 +275,8 @@ async fn declare_instances(store: &Store, config: &Config) -> anyhow::Result<()>
                 crate::config::Dedupe::Target => Dedupe::Target,
             },
             defaults: hearing::defaults(instance),
+            // Of the file's lines the daemon itself knows it; secrets stay out of the store.
+            stream: None,
         };
         let name = instance.name.clone().unwrap_or_else(|| instance.id.to_string());
         let metadata = instance.metadata.0.clone();

@@ -3,6 +3,7 @@
 
 use super::agents::AgentDesk;
 use super::call_driver::{AppLeg, agent_leg, now, prompt_leg};
+use super::dialer::DialDesk;
 use super::gate;
 use super::identity::Vetting;
 use super::sign::Signer;
@@ -135,6 +136,8 @@ pub(super) struct Terms {
     pub pace: PaceSpec,
     /// Agents, and who writes words down.
     pub agents: AgentDesk,
+    /// How stream clients are dialled.
+    pub dial: DialDesk,
 }
 
 /// The trunks that answer no OPTIONS, shared with the API.

@@ -12,7 +12,7 @@ use super::call_driver::{CallSetup, Message, now};
 use super::decision::{Desk, Hook, Verdict};
 use super::identity::{self, Vetting};
 use super::inbound::{InboundAction, InboundRoute, Meets, choose};
-use super::switchboard::Switchboard;
+use super::switchboard::{Switchboard, dialled_state};
 use super::verify::Verifier;
 use crate::api::gateway::Content;
 use crate::app::hearing::HearingWish;
@@ -210,10 +210,11 @@ impl Switchboard {
         &mut self,
         session: SessionId,
         waiting: Waiting,
-        verdict: Result<Verdict, String>,
+        verdict: Result<Box<Verdict>, String>,
     ) {
         match verdict {
-            Ok(Verdict { action, metadata }) => {
+            Ok(verdict) => {
+                let Verdict { action, metadata } = *verdict;
                 self.admit(session, waiting, action, metadata).await;
             }
             Err(detail) => {
@@ -270,6 +271,20 @@ impl Switchboard {
         });
         let line = Line { trunk: trunk.clone(), ..line };
         let needs_port = !matches!(action.plan, Plan::RingOnly { .. } | Plan::Reject { .. });
+        let (content, hearing) = self.heard(&instance, &action);
+        let settled = {
+            let parts = &self.spec.parts;
+            parts.terms().dial.settle(&instance, &content, parts)
+        };
+        let settled = match settled {
+            Ok(settled) => settled,
+            Err(refused) => {
+                // A webhook named the client: a route's was looked at when it was read.
+                tracing::warn!(call_id = %id, %refused, "stream client refused");
+                self.refused(&waiting, 480, &refused.to_string());
+                return self.refuse(session, 480, String::new()).await;
+            }
+        };
         let no_port = needs_port && self.spec.parts.media.status().ports_free == 0;
         let room = !no_port && self.draining.is_none();
         if !room || !self.spec.queue.enter_inbound(&id, &instance, line) {
@@ -277,12 +292,12 @@ impl Switchboard {
             self.refused(&waiting, 503, why);
             return self.refuse(session, 503, String::new()).await;
         }
-        let (content, hearing) = self.heard(&instance, &action);
         let mut record = record(&waiting, instance, content.call_type());
         record.metadata = metadata;
+        record.stream = dialled_state(&settled);
         let (app, seats) = match action.plan {
             Plan::Inbound { .. } | Plan::Ask { .. } => {
-                self.stream_leg(&record, &content, None, &hearing)
+                self.stream_leg(&record, &content, settled, None, &hearing)
             }
             Plan::Outbound { .. }
             | Plan::Dial { .. }

@@ -10,6 +10,7 @@
 //! first. Calls that are there keep what they began with; see `parts::Terms`.
 
 use super::agents::AgentDesk;
+use super::dialer::DialDesk;
 use super::parts::Parts;
 use super::setup;
 use super::switchboard::Renewed;
@@ -143,6 +144,7 @@ impl Shared {
         let shared = self.parts.terms().agents.parts.clone();
         let agents = AgentDesk::new(&config, shared.tts, shared.stt);
         let routes = setup::routes(&config, &agents).map_err(|error| format!("{error:#}"))?;
+        let dial = DialDesk::new(&config).map_err(|error| format!("{error:#}"))?;
         let certificate = match self.tls.as_ref().zip(setup::tls(&config)) {
             Some((tls, spec)) => Some(tls.reload(&spec).map_err(|error| error.to_string())?),
             None => None,
@@ -156,14 +158,14 @@ impl Shared {
             lines: setup::lines(&config),
             paces: setup::trunk_paces(&config).collect(),
         };
-        self.apply(&config, agents);
+        self.apply(&config, agents, dial);
         // Both tasks live as long as the daemon takes calls.
         let _ = self.parts.sip.blocking_send(Command::Watch(setup::watched(&config)));
         let _ = self.board.blocking_send(Box::new(renewed));
         Ok(Done { config, changes, certificate })
     }
 
-    fn apply(&self, config: &Config, agents: AgentDesk) {
+    fn apply(&self, config: &Config, agents: AgentDesk, dial: DialDesk) {
         if let Some(level) = &self.origin.level
             && let Err(error) = level.set(config.log.level.as_str())
         {
@@ -173,7 +175,7 @@ impl Shared {
             api.set_create_defaults(setup::create_defaults(config));
         }
         self.parts.media.set_timing(setup::jitter(config), setup::start(config));
-        self.parts.set_terms(setup::terms(config, agents));
+        self.parts.set_terms(setup::terms(config, agents, dial));
     }
 }
 

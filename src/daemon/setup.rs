@@ -3,6 +3,7 @@
 use super::agents::AgentDesk;
 use super::certificates::{CertificateDesk, by_https};
 use super::decision::{Desk, Hook};
+use super::dialer::{self, DialDesk};
 use super::hearing;
 use super::identity::Vetting;
 use super::inbound::{Credentials, InboundAction, InboundRoute, Meets, nothing, silence};
@@ -13,7 +14,7 @@ use crate::api::gateway::{Content, Spoken};
 use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::bridge::PaceSpec;
-use crate::app::stream::{Jitter, LevelSpec, StreamOptions, Timing};
+use crate::app::stream::{Jitter, LevelSpec, Timing};
 use crate::audio::progress;
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
@@ -21,10 +22,11 @@ use crate::call::control::{DialWish, PARTY_RINGS};
 use crate::call::destination::Destinations;
 use crate::call::queue::{CallQueue, Line, Pace};
 use crate::call::toll::{Caps, Payer, TollGuard};
+use crate::config::declare::Setting as _;
 use crate::config::{
     Action, ApiKey as KeyConfig, AttestLevel, Config, HashName, IdentityMode, Instance, JitterMode,
-    OfferMode, ReliableMode, RingbackTone, Route, RtpBackend, SttEngine, SttKind, ThreadPriority,
-    Trunk, TtsEngine, TtsKind, VerifyMode,
+    OfferMode, ReliableMode, RingbackTone, Route, RtpBackend, StreamClient, SttEngine, SttKind,
+    ThreadPriority, Trunk, TtsEngine, TtsKind, VerifyMode,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
@@ -284,7 +286,7 @@ fn proxy_domain(trunk: &Trunk) -> String {
 }
 
 /// What calls get that begin from here on.
-pub(super) fn terms(config: &Config, agents: AgentDesk) -> Terms {
+pub(super) fn terms(config: &Config, agents: AgentDesk, dial: DialDesk) -> Terms {
     Terms {
         trunks: trunk_facts(config),
         ptime: config.rtp.ptime,
@@ -292,6 +294,7 @@ pub(super) fn terms(config: &Config, agents: AgentDesk) -> Terms {
         stream: stream_defaults(config),
         pace: pace(config),
         agents,
+        dial,
     }
 }
 
@@ -545,7 +548,10 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
             let ring = if zero { Duration::from_secs(60) } else { route.ring };
             let asks = Plan::Ask { timeout: ring, otherwise: 480, longest };
             let plan = if route.ask { asks } else { answer };
-            (plan, Content::Stream { options: StreamOptions::default(), wait })
+            let usual = StreamClient::stand_in();
+            let client = route.stream.as_ref().unwrap_or(&usual);
+            let (options, ask) = dialer::said(client, route.url.as_deref()).context("stream")?;
+            (plan, Content::Stream { options, wait, ask: Box::new(ask) })
         }
         Action::Ring => {
             let forever = route.ring.is_zero();

@@ -184,6 +184,7 @@ mod tests {
         let stream = Content::Stream {
             options: crate::app::stream::StreamOptions::default(),
             wait: std::time::Duration::ZERO,
+            ask: Box::default(),
         };
         let agent = Content::Agent(Box::default());
         let wish = |source: Option<&str>| BackgroundWish {

@@ -12,6 +12,7 @@
 use super::call_driver::{AppLeg, CallActor, CallSetup, CallView, Dial, Message, app_leg, now};
 use super::control::CallAsk;
 use super::decision::Desk;
+use super::dialer::Settled;
 use super::inbound::InboundRoute;
 use super::parts::{Parts, leg_rate};
 use super::reception::Reception;
@@ -22,7 +23,7 @@ use crate::app::hearing::HearingWish;
 use crate::app::stream::{SeatError, StreamOptions, StreamSeats, StreamSpec};
 use crate::app::transcribe::Transcribe;
 use crate::call::queue::{CallQueue, Line, Pace, QueueError};
-use crate::call::record::{CallRecord, CallStatus, Direction, EndReason, HangupParty};
+use crate::call::record::{CallRecord, CallStatus, Direction, EndReason, HangupParty, StreamState};
 use crate::call::toll::TollError;
 use crate::call::{Call, Plan};
 use crate::id::{CallId, InstanceId, SessionId};
@@ -115,6 +116,12 @@ pub(super) struct Switchboard {
 enum Wanted {
     ByApi(Command),
     ByCall(CallAsk),
+}
+
+/// What the call object says of a client that is going to be dialled.
+pub(super) fn dialled_state(settled: &Settled) -> Option<StreamState> {
+    let url = settled.url.clone()?;
+    Some(StreamState { url: Some(url), ..StreamState::default() })
 }
 
 impl Switchboard {
@@ -264,11 +271,13 @@ impl Switchboard {
         }
         let (line, dial) = self.plan_dial(&new)?;
         let parts = &self.spec.parts;
+        let settled = parts.terms().dial.settle(&new.instance, &new.content, parts)?;
         if parts.overloaded.load(Ordering::Relaxed) {
             return Err(Problem::capacity_exceeded("the media threads are at their limit"));
         }
         parts.admit_toll(&new.id, &line.trunk, new.key.as_deref()).map_err(|error| toll(&error))?;
-        let record = outgoing_record(&new, &line.trunk, &dial);
+        let mut record = outgoing_record(&new, &line.trunk, &dial);
+        record.stream = dialled_state(&settled);
         let terms = parts.terms();
         let facts = terms.trunks.get(&line.trunk);
         let trunk_longest = facts.and_then(|facts| facts.longest).unwrap_or(Duration::MAX);
@@ -288,8 +297,9 @@ impl Switchboard {
         let codecs = self.codecs(&line.trunk);
         let session = SessionId(self.next_session);
         self.next_session += 1;
+        let transcribe = new.transcribe.clone();
         let (app, seats) =
-            self.stream_leg(&record, &new.content, new.transcribe.clone(), &new.hearing);
+            self.stream_leg(&record, &new.content, settled, transcribe, &new.hearing);
         let call = Call::new(record, plan);
         let setup = CallSetup {
             call,
@@ -378,11 +388,12 @@ impl Switchboard {
         &self,
         record: &CallRecord,
         content: &Content,
+        settled: Settled,
         transcribe: Option<Transcribe>,
         wish: &HearingWish,
     ) -> (Option<AppLeg>, Option<StreamSeats>) {
         let (options, wait, observer) = match content {
-            Content::Stream { options, wait } => (options.clone(), *wait, false),
+            Content::Stream { wait, .. } => (settled.options, *wait, false),
             // Its clients watch an agent at work.
             Content::Agent(_) => (StreamOptions::default(), Duration::ZERO, true),
             Content::Tts(_) | Content::Audio { .. } | Content::Party(_) => return (None, None),
@@ -411,7 +422,8 @@ impl Switchboard {
             linger: defaults.linger,
             hearing: wish.of_stream(defaults.hearing),
             amd: wish.amd,
-            parameters: serde_json::Map::new(),
+            parameters: settled.parameters,
+            dial: settled.dial,
             stt: terms.agents.parts.stt.clone(),
             transcribe,
         };

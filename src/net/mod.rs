@@ -1,6 +1,7 @@
 //! Sockets: SIP, RTP, and connections to other people's servers. The only place, with the API's
 //! listeners, where bytes enter and leave.
 
+pub mod dial;
 pub mod dns;
 pub mod epoll;
 pub mod http;

@@ -1,13 +1,16 @@
-//! The door to `rustls`: one client setup for HTTP and WebSocket, and [`Tls`] for SIP.
+//! The door to `rustls`: one client setup for HTTP and WebSocket, [`ClientTls`] for servers with a
+//! profile of their own, and [`Tls`] for SIP.
 //!
 //! Trusts the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others). Does not
 //! open sockets.
 
+mod client;
 mod setup;
 #[cfg(test)]
 pub(crate) mod testing;
 mod validity;
 
+pub use client::{ClientTls, ClientTlsSpec};
 pub use setup::{Tls, TlsConnection, TlsError, TlsFacts, TlsSpec};
 
 use std::sync::{Arc, OnceLock};

@@ -564,6 +564,15 @@ happenings! {
         /// The close code of the WebSocket; 1006 without one.
         code: u16,
     }
+    /// A stream client that is dialled was not reached, or broke off.
+    StreamUnreached<'a> = INFO "stream disconnected", counts STREAMS_UNREACHED [] {
+        /// The call.
+        call_id: &'a str,
+        /// Why, in words.
+        detail: &'a str,
+        /// Attempts so far in this call.
+        tries: u32,
+    }
     /// A stream client was warned.
     StreamWarned<'a> = DEBUG "stream client warned", counts STREAM_WARNINGS [code] {
         /// The call.

@@ -160,6 +160,8 @@ metrics_catalogue! {
     STREAMS_ATTACHED = Counter "bellwire_streams_attached_total" ["protocol"] NONE;
     /// Stream clients that went away, by close code.
     STREAMS_CLOSED = Counter "bellwire_streams_closed_total" ["code"] NONE;
+    /// Attempts to dial a stream client that failed, and dialled clients that broke off.
+    STREAMS_UNREACHED = Counter "bellwire_streams_unreached_total" [] NONE;
     /// Warnings and errors told to stream clients.
     STREAM_WARNINGS = Counter "bellwire_stream_warnings_total" ["code"] NONE;
     /// From a text to its first sound.

@@ -82,6 +82,10 @@ pub struct InstanceSettings {
     /// What its calls get that do not say.
     #[serde(default)]
     pub defaults: CallDefaults,
+    /// What its stream calls get that do not say otherwise, as a request's `stream` says it. It may
+    /// hold secrets of the user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Map<String, serde_json::Value>>,
 }
 
 impl Default for InstanceSettings {
@@ -94,6 +98,7 @@ impl Default for InstanceSettings {
             queue_limit: 1000,
             dedupe: Dedupe::Instance,
             defaults: CallDefaults::default(),
+            stream: None,
         }
     }
 }

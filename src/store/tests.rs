@@ -13,7 +13,12 @@ fn record(id: &str, created_at: i64) -> CallRecord {
         answered_at: Some(created_at + 1),
         sip_code: Some(200),
         sip_reason: Some("OK".into()),
-        stream: Some(StreamState { connected: true, protocol: None, rate: Some(16_000) }),
+        stream: Some(StreamState {
+            connected: true,
+            rate: Some(16_000),
+            url: Some("wss://bot.example/s".into()),
+            ..StreamState::default()
+        }),
         metadata: serde_json::Map::from_iter([("k".to_owned(), serde_json::json!("é\u{0}"))]),
         ..CallRecord::new(
             CallId::from_tail(id).unwrap(),

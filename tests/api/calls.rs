@@ -129,7 +129,7 @@ async fn stream_options_and_audio_reach_the_daemon() {
     });
     assert_eq!(rig.ask("POST", "/v1/calls", Some(&audio)).await.status, 201);
     let daemon = rig.daemon.lock().unwrap();
-    let Content::Stream { options, wait } = &daemon.created[0].content else { panic!() };
+    let Content::Stream { options, wait, .. } = &daemon.created[0].content else { panic!() };
     assert_eq!((options.rate, options.out_rate), (Some(24_000), Some(16_000)));
     assert_eq!(*wait, Duration::from_millis(2500));
     let Content::Audio { samples, repeat } = &daemon.created[1].content else { panic!() };

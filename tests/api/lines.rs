@@ -124,9 +124,15 @@ async fn wrong_instances_are_named() {
             ],
         ),
         (
-            json!({"name": "n", "defaults": {"record": {}, "bargeIn": {"mode": "loud"}}}),
+            json!({"name": "n", "defaults": {
+                "record": {}, "bargeIn": {"mode": "loud"}, "stream": {"url": "https://x"},
+            }}),
             "invalid_request",
-            vec!["/defaults/bargeIn/mode enum", "/defaults/record not_implemented"],
+            vec![
+                "/defaults/bargeIn/mode enum",
+                "/defaults/stream/url invalid",
+                "/defaults/record not_implemented",
+            ],
         ),
     ] {
         let reply = rig.ask("POST", "/v1/instances", Some(&body)).await;

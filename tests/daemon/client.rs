@@ -4,14 +4,16 @@ use super::rig::{Daemon, SOON};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// An attached client.
-pub struct Client {
-    socket: WebSocketStream<TcpStream>,
+/// An attached client, or one that the gateway dialled.
+pub struct Client<S = TcpStream> {
+    socket: WebSocketStream<S>,
     /// Octets of all binary messages.
     pub audio: Vec<u8>,
     /// Text messages that came before the one that was waited for.
@@ -61,7 +63,20 @@ impl Client {
         let tcp = tcp.connect(host.parse().unwrap()).await.unwrap();
         tcp.set_nodelay(true).unwrap();
         let (socket, _) = tokio_tungstenite::client_async(request, tcp).await?;
-        Ok(Self { socket, audio: Vec::new(), before: Vec::new() })
+        Ok(Self::over(socket))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// One end of a socket that is open.
+    pub fn over(socket: WebSocketStream<S>) -> Self {
+        Self { socket, audio: Vec::new(), before: Vec::new() }
+    }
+
+    /// Closes with this code.
+    pub async fn close(&mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        self.socket.close(Some(frame)).await.unwrap();
     }
 
     pub async fn send(&mut self, message: Value) {

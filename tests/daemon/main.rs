@@ -26,6 +26,7 @@ mod bad_input;
 mod closed_loop;
 mod dial;
 mod dialects;
+mod dialled;
 mod exact;
 mod hostile_rtp;
 mod identity;

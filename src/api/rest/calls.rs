@@ -8,6 +8,7 @@ use crate::api::auth::{Grant, Scope};
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Content, Created, NewCall};
 use crate::api::tickets::TICKET_LIFE;
+use crate::api::types::create::stream_defaults;
 use crate::api::types::instance::parse_call_change;
 use crate::api::types::{AudioProblem, CreateCall, CreateContext, RequestedContent, answer};
 use crate::api::{fresh, stamp};
@@ -55,8 +56,14 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
     (state.check_agent)(agent, asked.transcribe.as_ref())?;
     let mut content = content(state, asked.content).await?;
     let hearing = asked.hearing.resolve(&settings.defaults, content.call_type());
-    if let Content::Stream { options, .. } = &mut content {
+    if let Content::Stream { ask, options, .. } = &mut content {
+        if let Some((usual, client)) = settings.stream.as_ref().and_then(stream_defaults) {
+            *options = options.or(&usual);
+            ask.fill(client);
+        }
         options.barge = hearing.barge;
+        // A client that is dialled for somebody may do what they may.
+        ask.rights = StreamRights { sip_uris: grant.require(Scope::CallsSip).is_ok() };
     }
     let call = NewCall {
         id: fresh::call_id(),
@@ -155,7 +162,9 @@ async fn content(state: &ApiState, asked: RequestedContent) -> Result<Content, P
             (state.check_speech)(&spoken)?;
             Ok(Content::Tts(spoken))
         }
-        RequestedContent::Stream { options, wait } => Ok(Content::Stream { options, wait }),
+        RequestedContent::Stream { options, wait, ask } => {
+            Ok(Content::Stream { options, wait, ask })
+        }
         RequestedContent::Audio { bytes, repeat } => {
             let samples = decode(state, bytes).await?;
             Ok(Content::Audio { samples, repeat })

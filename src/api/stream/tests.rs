@@ -123,6 +123,7 @@ impl Server {
             keys_by_call: false,
             hearing: crate::app::hearing::HearingSpec::default(),
             amd: None,
+            dial: None,
             stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
             transcribe: None,
         };

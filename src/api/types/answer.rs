@@ -11,7 +11,7 @@ use crate::call::record::{
     HoldState, MuteState, Quality, StreamState, ToneView, TransferView,
 };
 use crate::id::{CallId, InstanceId, KeyId};
-use crate::store::{CallDefaults, Dedupe, Instance, StoredKey};
+use crate::store::{CallDefaults, Dedupe, Instance, InstanceSettings, StoredKey};
 use crate::turn::barge::BargeWish;
 use crate::turn::machine::AmdSpec;
 use serde::Serialize;
@@ -304,7 +304,7 @@ pub fn instance(instance: &Instance, status: &str, queue: Option<&[CallRecord]>)
         max_active_calls: instance.settings.max_active_calls,
         queue_limit: instance.settings.queue_limit,
         dedupe: instance.settings.dedupe,
-        defaults: defaults(&instance.settings.defaults),
+        defaults: defaults(&instance.settings),
         source: instance.source.as_str(),
         call_queue: queue.map(|queue| queue.iter().map(queued).collect()),
     };
@@ -312,9 +312,9 @@ pub fn instance(instance: &Instance, status: &str, queue: Option<&[CallRecord]>)
 }
 
 /// What an instance says where a call does not; null is as elsewhere.
-fn defaults(defaults: &CallDefaults) -> Value {
+fn defaults(settings: &InstanceSettings) -> Value {
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let CallDefaults { barge_in, amd } = defaults;
+    let CallDefaults { barge_in, amd } = settings.defaults;
     let on = barge_in.on_speech.is_some() || barge_in.on_keys.is_some();
     let kinds = [("speech", barge_in.on_speech), ("dtmf", barge_in.on_keys)];
     let on = on.then(|| {
@@ -322,7 +322,7 @@ fn defaults(defaults: &CallDefaults) -> Value {
         named.map(|(name, _)| name).collect::<Vec<_>>()
     });
     let late = |confirm| if confirm { "confirm" } else { "reject" };
-    let barge = (*barge_in != BargeWish::default()).then(|| {
+    let barge = (barge_in != BargeWish::default()).then(|| {
         json!({
             "mode": barge_in.mode,
             "on": on,
@@ -344,7 +344,18 @@ fn defaults(defaults: &CallDefaults) -> Value {
             "beep_timeout_ms": ms(machine.beep_timeout),
         })
     });
-    json!({"barge_in": barge, "amd": amd})
+    let mut shown = json!({"barge_in": barge, "amd": amd});
+    if let Some(stream) = &settings.stream {
+        shown["stream"] = shown_stream(stream);
+    }
+    shown
+}
+
+/// What an instance says of its streams, without what its clients are authenticated with.
+fn shown_stream(stream: &Map<String, Value>) -> Value {
+    let mut stream = stream.clone();
+    stream.remove("auth");
+    Value::Object(stream)
 }
 
 #[derive(Serialize)]

@@ -8,6 +8,7 @@ use super::fields::{Faults, Object, clip, parse};
 use super::instance::metadata;
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{BackgroundWish, Spoken};
+use crate::api::stream::ask::StreamAsk;
 use crate::app::agent::request::AgentRequest;
 use crate::app::stream::{QueryBlame, StreamOptions};
 use crate::app::transcribe::Transcribe;
@@ -26,6 +27,7 @@ mod background;
 mod barge;
 mod base64;
 pub mod decision;
+mod dial;
 pub(super) mod hearing;
 
 pub use amd::AskedAmd;
@@ -139,6 +141,8 @@ pub enum RequestedContent {
         options: StreamOptions,
         /// How long an answered call waits for its first client.
         wait: Duration,
+        /// Where the client comes from, and what it is told.
+        ask: Box<StreamAsk>,
     },
     /// DYNAMIC_AGENT.
     Agent(Box<AgentRequest>),
@@ -483,11 +487,32 @@ fn stream(
     faults: &mut Faults,
     context: &CreateContext<'_>,
 ) -> Option<RequestedContent> {
-    let (strict, wait) = (context.strict, context.defaults.stream_wait);
+    let wait = context.defaults.stream_wait;
     if !read.has("stream") {
-        return Some(RequestedContent::Stream { options: StreamOptions::default(), wait });
+        let (options, ask) = Default::default();
+        return Some(RequestedContent::Stream { options, wait, ask });
     }
     let mut stream = read.object(faults, "stream")?;
+    let said = stream_said(&mut stream, faults);
+    let wait_ms = stream.integer(faults, "waitMs", 0..=3_600_000);
+    stream.finish(faults, context.strict);
+    let (options, ask) = said?;
+    let wait = wait_ms.map_or(wait, |ms| Duration::from_millis(u64::from(ms)));
+    Some(RequestedContent::Stream { options, wait, ask: Box::new(ask) })
+}
+
+/// What the `stream` of an instance says that was accepted when it was made.
+#[must_use]
+pub fn stream_defaults(said: &Map<String, Value>) -> Option<(StreamOptions, StreamAsk)> {
+    let mut faults = Faults::default();
+    stream_said(&mut Object::new("", said), &mut faults).filter(|_| faults.is_empty())
+}
+
+/// What is agreed with a stream's client, and where it comes from.
+pub(super) fn stream_said(
+    stream: &mut Object<'_>,
+    faults: &mut Faults,
+) -> Option<(StreamOptions, StreamAsk)> {
     let mut pairs = Vec::new();
     for (name, parameter) in STREAM_PARAMETERS {
         match stream.value(faults, name) {
@@ -504,15 +529,9 @@ fn stream(
             }
         }
     }
-    for later in ["url", "auth", "reconnect"] {
-        stream.absent(faults, later);
-    }
-    stream.only(faults, "parameters", &json!({}));
-    let wait_ms = stream.integer(faults, "waitMs", 0..=3_600_000);
-    stream.finish(faults, strict);
-    let options = stream_options(&pairs, faults)?;
-    let wait = wait_ms.map_or(wait, |ms| Duration::from_millis(u64::from(ms)));
-    Some(RequestedContent::Stream { options, wait })
+    stream.absent(faults, "reconnect");
+    let ask = dial::ask(stream, faults);
+    Some((stream_options(&pairs, faults)?, ask))
 }
 
 /// Fields of `stream`, and what the same is called in the query of the upgrade.

@@ -120,6 +120,12 @@ impl<'a> Object<'a> {
         there(name) || there(&snake_case(name))
     }
 
+    /// Whether a field is there and null.
+    #[must_use]
+    pub fn is_null(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_null)
+    }
+
     /// A field by its camelCase name, or its snake_case one; null is absent.
     pub fn value(&mut self, faults: &mut Faults, name: &'static str) -> Option<&'a Value> {
         self.known.push(name);

@@ -1,6 +1,6 @@
 //! The bodies that make and change an instance.
 
-use super::create::{hearing, is_caller_number};
+use super::create::{hearing, is_caller_number, stream_said};
 use super::fields::{Faults, Object, parse};
 use crate::api::error::{Code, Problem};
 use crate::store::{CallDefaults, Dedupe, Instance, InstanceSettings};
@@ -29,6 +29,20 @@ pub struct InstanceChange {
     pub dedupe: Option<Dedupe>,
     /// What its calls get that do not say; replaced as a whole.
     pub defaults: Option<CallDefaults>,
+    /// What its stream calls get that do not say otherwise.
+    pub stream: StreamChange,
+}
+
+/// What a request does to the `stream` of an instance's defaults.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum StreamChange {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// Takes it away.
+    Remove,
+    /// Puts this in its place.
+    Set(Map<String, Value>),
 }
 
 impl InstanceChange {
@@ -40,6 +54,7 @@ impl InstanceChange {
         let body = parse(bytes)?;
         let mut faults = Faults::default();
         let mut read = Object::new("", &body);
+        let (defaults, stream) = defaults(&mut read, &mut faults, strict);
         let change = Self {
             name: name(&mut read, &mut faults),
             metadata: metadata(&mut read, &mut faults),
@@ -48,7 +63,8 @@ impl InstanceChange {
             max_active_calls: read.integer(&mut faults, "maxActiveCalls", 1..=10_000),
             queue_limit: read.integer(&mut faults, "queueLimit", 0..=100_000),
             dedupe: dedupe(&mut read, &mut faults),
-            defaults: hearing::defaults(&mut read, &mut faults, strict),
+            defaults,
+            stream,
         };
         if creates && !read.has("name") {
             faults.missing("/name", "an instance needs a name");
@@ -77,6 +93,44 @@ impl InstanceChange {
         settings.queue_limit = self.queue_limit.unwrap_or(settings.queue_limit);
         settings.dedupe = self.dedupe.unwrap_or(settings.dedupe);
         settings.defaults = self.defaults.unwrap_or(settings.defaults);
+        match self.stream {
+            StreamChange::Keep => {}
+            StreamChange::Remove => settings.stream = None,
+            StreamChange::Set(stream) => settings.stream = Some(stream),
+        }
+    }
+}
+
+/// `defaults`: what is replaced together, and what becomes of `stream`, whose secrets nobody can
+/// read and send back.
+fn defaults(
+    read: &mut Object<'_>,
+    faults: &mut Faults,
+    strict: bool,
+) -> (Option<CallDefaults>, StreamChange) {
+    let Some(mut defaults) = read.object(faults, "defaults") else {
+        return (None, StreamChange::Keep);
+    };
+    let usual = hearing::defaults(&mut defaults, faults, strict);
+    let stream = stream_change(&mut defaults, faults, strict);
+    for later in ["voiceId", "record", "webhook"] {
+        defaults.absent(faults, later);
+    }
+    defaults.finish(faults, strict);
+    (Some(usual), stream)
+}
+
+fn stream_change(defaults: &mut Object<'_>, faults: &mut Faults, strict: bool) -> StreamChange {
+    let removed = defaults.is_null("stream");
+    let stream = defaults.value(faults, "stream");
+    if let Some(mut said) = defaults.object(faults, "stream") {
+        stream_said(&mut said, faults);
+        said.finish(faults, strict);
+    }
+    match stream.and_then(Value::as_object) {
+        Some(stream) => StreamChange::Set(stream.clone()),
+        None if removed => StreamChange::Remove,
+        None => StreamChange::Keep,
     }
 }
 

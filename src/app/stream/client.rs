@@ -193,6 +193,16 @@ impl Client {
         self.farewell.is_some()
     }
 
+    /// The number of the last message that was handed to the socket.
+    pub(super) fn handed_over(&self) -> u64 {
+        self.seq - self.texts.len() as u64
+    }
+
+    /// How we end the conversation, if we do.
+    pub(super) fn farewell(&self) -> Option<CloseCode> {
+        self.farewell.as_ref().map(|farewell| farewell.code)
+    }
+
     /// The next message for the socket, while there is one.
     pub(super) fn next_message(&mut self, now: Moment) -> Option<Outgoing> {
         if self.farewell.as_ref().is_some_and(|farewell| farewell.closed) {

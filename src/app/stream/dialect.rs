@@ -12,6 +12,7 @@
 
 mod asterisk;
 mod bare;
+pub mod cost;
 pub mod fuzz;
 mod jambonz;
 mod native;

@@ -100,6 +100,11 @@ pub trait ClientSocket: Send {
 
     /// Writes everything that was handed in; ready once the transport took all of it.
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SocketError>>;
+
+    /// The code of the peer's close frame, once one came; 1005 for one without a code.
+    fn closed_with(&self) -> Option<u16> {
+        None
+    }
 }
 
 /// A socket that is still on its way (the upgrade is not through); `None`: it never came.
@@ -130,6 +135,11 @@ impl StreamSeats {
         // 32 and lives as long as the call.
         let (arrivals, seated) = mpsc::channel(1);
         (Self { main: Arc::new(Semaphore::new(1)), arrivals }, seated)
+    }
+
+    /// Takes the main client's place for one that is dialled.
+    pub(super) fn keep(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.main).try_acquire_owned().ok()
     }
 
     /// Takes the place of the main client for as long as the attachment or its client lives.

@@ -11,6 +11,7 @@
 //! call; clients come and go. Playout depends on no socket. Owns the meaning of every message;
 //! does not poll, write or read the clock.
 
+mod dialled;
 mod digits;
 mod greeting;
 mod hearing;
@@ -110,6 +111,10 @@ pub(super) struct Session {
     /// Wishes that the call has not answered.
     wishes: VecDeque<(u64, Option<CommandId>)>,
     client: Option<Client>,
+    /// The client that we dial, where we do.
+    dial: dialled::DialState,
+    /// How we closed on the last client, if we did.
+    left_by: Option<CloseCode>,
     history: Vec<Past>,
     started: bool,
     over: bool,
@@ -150,6 +155,7 @@ impl Session {
         let settings = timing::settings_of(&spec, &spec.options);
         let mut queue = PlayoutQueue::new(spec.sample_rate, settings.buffer_ms);
         queue.set_water(spec.water.0, spec.water.1);
+        let dial = dialled::DialState::new(spec.dial.as_ref());
         Self {
             queue,
             accepted: stats::Accepted::default(),
@@ -165,6 +171,8 @@ impl Session {
             was_lent: false,
             wishes: VecDeque::new(),
             client: None,
+            dial,
+            left_by: None,
             history: Vec::new(),
             started: false,
             over: false,
@@ -381,7 +389,10 @@ impl Session {
 
     /// The client's socket is of no more use.
     pub(super) fn on_gone(&mut self, now: Moment) {
-        if self.client.take().is_none() || self.over {
+        let Some(client) = self.client.take() else { return };
+        self.left_by = client.farewell();
+        self.dial.note_gone(client.handed_over());
+        if self.over {
             return;
         }
         self.inlet.flush(&mut self.queue);
@@ -402,12 +413,7 @@ impl Session {
     pub(super) fn on_time(&mut self, now: Moment) {
         if self.lost_at.is_some_and(|at| at <= now.at) {
             self.lost_at = None;
-            let detail = if self.was_attached {
-                format!("no client came back within {} ms", self.spec.linger.as_millis())
-            } else {
-                format!("no client came within {} ms", self.spec.wait.as_millis())
-            };
-            self.report(Report::StreamLost { detail });
+            self.report(Report::StreamLost { detail: self.why_lost() });
         }
         if self.pause_at.is_some_and(|at| at <= now.at) {
             self.end_nameless(now.at);
@@ -536,8 +542,7 @@ impl Session {
             self.begin_playing(now);
         }
         if self.client.is_none() && !self.spec.observer {
-            let patience = if self.was_attached { self.spec.linger } else { self.spec.wait };
-            self.lost_at = Some(now.at + patience);
+            self.lost_at = Some(now.at + self.patience());
         }
         self.watch_for_pause(now.at);
     }

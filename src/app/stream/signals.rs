@@ -24,17 +24,20 @@ pub(super) enum Source {
     Control,
     /// Somebody who sits down, or whose upgrade is under way.
     Arrival,
+    /// The socket that is dialled.
+    Dialling,
     /// The client's messages.
     Socket,
     /// The clock.
     Alarm,
 }
 
-const SOURCES: [Source; 6] = [
+const SOURCES: [Source; 7] = [
     Source::Events,
     Source::Ready,
     Source::Control,
     Source::Arrival,
+    Source::Dialling,
     Source::Socket,
     Source::Alarm,
 ];
@@ -110,12 +113,13 @@ impl Signals {
         if self.due & source.bit() == 0 {
             return Poll::Pending;
         }
-        let [events, ready, control, arrival, socket, alarm] = &self.wakers;
+        let [events, ready, control, arrival, dialling, socket, alarm] = &self.wakers;
         let waker = match source {
             Source::Events => events,
             Source::Ready => ready,
             Source::Control => control,
             Source::Arrival => arrival,
+            Source::Dialling => dialling,
             Source::Socket => socket,
             Source::Alarm => alarm,
         };
@@ -168,7 +172,7 @@ mod tests {
         // Twice is once, for the task as well.
         wakers[1].wake_by_ref();
         wakers[1].wake_by_ref();
-        wakers[4].wake_by_ref();
+        wakers[5].wake_by_ref();
         signals.look(&context);
         assert_eq!(asked(&mut signals, &mut wakers), [Source::Ready, Source::Socket]);
         assert!((1..=2).contains(&count.0.load(Ordering::Relaxed)));

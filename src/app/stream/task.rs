@@ -15,6 +15,8 @@
 
 use super::StreamSpec;
 use super::client::Moment;
+use super::dialer::Dialled;
+use super::dialling::Dialling;
 use super::seat::{Arrival, ClientSocket, Seated, StreamRights};
 use super::session::Session;
 use super::signals::{Signals, Source};
@@ -43,8 +45,10 @@ const RETRY: Duration = Duration::from_millis(20);
 /// A client's socket while it is attached.
 struct Attached {
     socket: Box<dyn ClientSocket>,
-    /// Frees the seat when dropped.
-    _seat: OwnedSemaphorePermit,
+    /// Frees the seat when dropped; that of a dialled client is kept beside.
+    _seat: Option<OwnedSemaphorePermit>,
+    /// It was dialled, and did not come by itself.
+    dialled: bool,
     /// The last flush is not through.
     flushing: bool,
 }
@@ -74,6 +78,7 @@ pub(super) struct StreamTask {
     reports: mpsc::Sender<Report>,
     leg: Option<Listening>,
     arriving: Option<Arriving>,
+    dialling: Option<Dialling>,
     attached: Option<Attached>,
     alarm: Pin<Box<Sleep>>,
     /// What the alarm is set to, if anything.
@@ -85,11 +90,14 @@ impl StreamTask {
     pub(super) fn new(
         spec: StreamSpec,
         control: mpsc::Receiver<Control>,
-        seated: mpsc::Receiver<Box<Seated>>,
+        (seated, seat): (mpsc::Receiver<Box<Seated>>, Option<OwnedSemaphorePermit>),
         reports: mpsc::Sender<Report>,
     ) -> Self {
+        let (plan, direction) = (spec.dial.clone(), spec.direction);
+        let dialling = plan.map(|plan| Dialling::new(plan, direction, seat, moment().at));
         Self {
             signals: Signals::new(),
+            dialling,
             session: Session::new(spec),
             control,
             seated,
@@ -123,6 +131,7 @@ impl StreamTask {
             inputs += drain(inputs, || self.poll_leg(now));
             inputs += drain(inputs, || self.poll_control(now));
             inputs += drain(inputs, || self.poll_arrival(now));
+            inputs += drain(inputs, || self.poll_dialling(now));
             inputs += drain(inputs, || self.poll_socket(now));
             inputs += drain(inputs, || self.session.poll_words(context, now));
             if inputs == INPUTS_MAX || inputs == before {
@@ -160,7 +169,12 @@ impl StreamTask {
             return Poll::Pending;
         }
         let Self { signals, control, .. } = self;
-        match ready!(signals.poll(Source::Control, |context| control.poll_recv(context))) {
+        let control =
+            ready!(signals.poll(Source::Control, |context| control.poll_recv(context)));
+        if let (Some(dialling), Some(control)) = (&mut self.dialling, &control) {
+            dialling.on_control(control, now.at);
+        }
+        match control {
             Some(Control::Leg(leg)) => {
                 let (line, ears) = split(*leg);
                 self.take_line(line, ears);
@@ -178,6 +192,9 @@ impl StreamTask {
             self.leg = None;
             self.arriving = None;
             self.seated.close();
+            if let Some(dialling) = &mut self.dialling {
+                dialling.stop();
+            }
         }
         Poll::Ready(())
     }
@@ -209,7 +226,9 @@ impl StreamTask {
             if let (Some(arriving), Some(socket)) = (self.arriving.take(), socket) {
                 self.signals.renew(Source::Socket);
                 self.session.on_attach(&arriving.options, arriving.rights, now);
-                self.attached = Some(Attached { socket, _seat: arriving.seat, flushing: false });
+                let seat = Some(arriving.seat);
+                let dialled = false;
+                self.attached = Some(Attached { socket, _seat: seat, dialled, flushing: false });
             }
             return Poll::Ready(());
         }
@@ -224,6 +243,28 @@ impl StreamTask {
         Poll::Ready(())
     }
 
+    /// Opens the socket of a client that is dialled.
+    fn poll_dialling(&mut self, now: Moment) -> Poll<()> {
+        let Self { signals, session, dialling, .. } = self;
+        let Some(dialling) = dialling else { return Poll::Pending };
+        if dialling.open_due(now.at, || session.resume_point()) {
+            // It is another future than before.
+            signals.renew(Source::Dialling);
+        }
+        let opened =
+            ready!(signals.poll(Source::Dialling, |context| dialling.poll(context, now.at)));
+        match opened {
+            Ok(Dialled { socket, had }) => {
+                signals.renew(Source::Socket);
+                session.on_dialled(dialling.rights(), had, now);
+                let (seat, dialled) = (None, true);
+                self.attached = Some(Attached { socket, _seat: seat, dialled, flushing: false });
+            }
+            Err(fault) => session.on_dial_failed(&fault, dialling.tries(), now),
+        }
+        Poll::Ready(())
+    }
+
     fn poll_socket(&mut self, now: Moment) -> Poll<()> {
         let Some(attached) = &mut self.attached else { return Poll::Pending };
         if !self.session.may_read(now.at) {
@@ -233,7 +274,7 @@ impl StreamTask {
         let incoming =
             ready!(self.signals.poll(Source::Socket, |context| socket.poll_recv(context)));
         self.session.on_incoming(incoming, now);
-        self.drop_lost_socket();
+        self.drop_lost_socket(now);
         Poll::Ready(())
     }
 
@@ -268,15 +309,21 @@ impl StreamTask {
                     break;
                 }
             }
-            self.drop_lost_socket();
+            self.drop_lost_socket(now);
         }
-        self.drop_lost_socket();
+        self.drop_lost_socket(now);
     }
 
     /// A client that the session gave up has no use for its socket.
-    fn drop_lost_socket(&mut self) {
-        if !self.session.has_client() {
-            self.attached = None;
+    fn drop_lost_socket(&mut self, now: Moment) {
+        if self.session.has_client() {
+            return;
+        }
+        let Some(attached) = self.attached.take() else { return };
+        if let Some(dialling) = self.dialling.as_mut().filter(|_| attached.dialled) {
+            let code = attached.socket.closed_with();
+            let ending = self.session.on_dialled_gone(code, dialling.tries(), now);
+            dialling.lost(ending, now.at);
         }
     }
 
@@ -299,8 +346,9 @@ impl StreamTask {
         let present = Instant::from_std(now.at);
         let session = self.session.deadline().map(Instant::from_std);
         let arriving = self.arriving.as_ref().map(|arriving| arriving.give_up_at);
+        let dialling = self.dialling.as_ref().and_then(Dialling::deadline).map(Instant::from_std);
         let retry = retry.then(|| present + RETRY);
-        let due = [session, arriving, retry].into_iter().flatten().min();
+        let due = [session, arriving, dialling, retry].into_iter().flatten().min();
         if let Some(due) = due {
             // An alarm that is early is harmless, and cheaper than one set anew each tick.
             if self.alarm_at.is_none_or(|set| set <= present || due < set) {
@@ -326,7 +374,7 @@ impl Future for StreamTask {
             let now = moment();
             let inputs = this.take_inputs(context, now);
             this.session.on_time(now);
-            this.drop_lost_socket();
+            this.drop_lost_socket(now);
             let more = this.session.pump(now);
             this.write(context, now);
             let told = this.send_reports();

@@ -1,6 +1,7 @@
 //! The stream's task against a leg stepped by hand and sockets in memory, in virtual time.
 
 mod bare;
+mod dialled;
 
 mod dialects;
 mod hearing;
@@ -35,6 +36,7 @@ struct Wire {
     stalled: AtomicBool,
     blocked: Mutex<Option<Waker>>,
     flushes: AtomicUsize,
+    closed: Mutex<Option<u16>>,
 }
 
 /// The server's end of a socket in memory.
@@ -70,6 +72,10 @@ impl ClientSocket for MemorySocket {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn closed_with(&self) -> Option<u16> {
+        *self.wire.closed.lock().unwrap()
     }
 }
 
@@ -114,6 +120,11 @@ impl Client {
     fn pcm(&self, samples: &[i16]) {
         let octets: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         self.binary(octets);
+    }
+
+    /// Ends the conversation with a close frame.
+    fn close_with(self, code: u16) {
+        *self.wire.closed.lock().unwrap() = Some(code);
     }
 
     fn stall(&self, stalled: bool) {
@@ -194,6 +205,7 @@ fn spec() -> StreamSpec {
         keys_by_call: false,
         hearing: crate::app::hearing::HearingSpec::default(),
         amd: None,
+        dial: None,
         stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
         transcribe: None,
     }
@@ -208,7 +220,8 @@ impl Rig {
         let (control, from_driver) = mpsc::channel(64);
         let (to_driver, reports) = mpsc::channel(64);
         let (seats, seated) = StreamSeats::new();
-        let mut task = StreamTask::new(spec, from_driver, seated, to_driver);
+        let seat = spec.dial.is_some().then(|| seats.keep()).flatten();
+        let mut task = StreamTask::new(spec, from_driver, (seated, seat), to_driver);
         let (mut leg, line, ears) = FakeLeg::line();
         leg.running = false;
         task.take_line(line, ears);

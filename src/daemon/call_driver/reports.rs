@@ -109,6 +109,11 @@ impl CallActor {
                     record.tones.push(*tone);
                 }
             }
+            Report::DialFailed { detail, tries } => {
+                let call_id = record.id.as_str();
+                event::StreamUnreached { call_id, detail: &detail, tries }.report();
+                record.stream.get_or_insert_default().last_error = Some(detail);
+            }
             Report::Turn(state) => return self.show_told(Told::Turn { state }),
             Report::Dtmf { digit, duration_ms, method } => {
                 let (digit, method) = (char::from(digit), method.as_str());

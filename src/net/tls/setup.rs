@@ -221,7 +221,7 @@ impl Setup {
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(file)?).collect();
     let found = found.map_err(|error| broken(file, &error))?;
     if found.is_empty() {
@@ -230,7 +230,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(found)
 }
 
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| match error {
         pem::Error::NoItemsFound => content(file, "has no private key in it that is not encrypted"),
         error => broken(file, &error),
@@ -246,7 +246,7 @@ fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(file).map_err(failed)
 }
 
-fn content(file: &Path, why: &'static str) -> TlsError {
+pub(super) fn content(file: &Path, why: &'static str) -> TlsError {
     TlsError::Content { file: file.to_owned(), why }
 }
 

@@ -66,20 +66,15 @@ pub(super) fn hearing(
     }
 }
 
-/// Reads the `defaults` of an instance.
+/// Reads what the `defaults` of an instance say of it.
 pub(in crate::api::types) fn defaults(
-    read: &mut Object<'_>,
+    section: &mut Object<'_>,
     faults: &mut Faults,
     strict: bool,
-) -> Option<CallDefaults> {
-    let mut section = read.object(faults, "defaults")?;
-    let barge_in = barge::barge_in(&mut section, faults, strict);
-    let amd = amd::usual(&mut section, faults, strict);
-    for later in ["voiceId", "record", "stream", "webhook"] {
-        section.absent(faults, later);
-    }
-    section.finish(faults, strict);
-    Some(CallDefaults { barge_in, amd })
+) -> CallDefaults {
+    let barge_in = barge::barge_in(section, faults, strict);
+    let amd = amd::usual(section, faults, strict);
+    CallDefaults { barge_in, amd }
 }
 
 /// `startOn`; `true` for `speech_end`.

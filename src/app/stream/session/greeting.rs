@@ -37,7 +37,7 @@ impl Session {
             transcription: self.transcribing(settings),
             parameters: self.spec.parameters.clone(),
             linger_ms: u64::try_from(self.spec.linger.as_millis()).unwrap_or(u64::MAX),
-            resumed: false,
+            resumed: self.dial.is_resumed(),
         }
     }
 
