@@ -40,3 +40,4 @@ pub mod speech;
 pub mod store;
 pub mod time;
 pub mod turn;
+pub mod twiml;

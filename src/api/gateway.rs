@@ -97,6 +97,8 @@ pub enum Content {
         /// How long an answered call waits for its first client.
         wait: Duration,
     },
+    /// A call that obeys TwiML.
+    Twiml(Box<crate::app::twiml::TwimlRequest>),
     /// The other party of a call of this type: plays nothing of its own, and is joined with it.
     Party(CallType),
 }
@@ -109,7 +111,7 @@ impl Content {
             Self::Tts(_) => CallType::FixedTts,
             Self::Agent(_) => CallType::DynamicAgent,
             Self::Audio { .. } => CallType::FixedAudio,
-            Self::Stream { .. } => CallType::DynamicStream,
+            Self::Stream { .. } | Self::Twiml(_) => CallType::DynamicStream,
             Self::Party(of) => *of,
         }
     }

@@ -336,6 +336,7 @@ impl PromptTask {
                 Control::CallEvent { .. }
                 | Control::Dtmf { .. }
                 | Control::Tell(_)
+                | Control::Instruct(_)
                 | Control::Granted { .. }
                 | Control::TransferOver(_),
             ) => {}

@@ -15,6 +15,7 @@ pub mod address;
 pub mod agent;
 pub mod api;
 mod check;
+pub mod compat;
 pub mod declare;
 pub mod hearing;
 mod layers;
@@ -36,6 +37,7 @@ pub mod value;
 pub use address::{CallerId, Cidr, InstanceScope, Listen, PortRange, Prefix, SipUri, Url};
 pub use agent::{Agent, AgentProfile, HttpTool, TransferMode, TransferTarget, Voicemail};
 pub use api::{Api, ApiKey, Scope};
+pub use compat::{Compat, CompatAccount};
 pub use hearing::{BargeIn, BargeMode, BargeTimeout, Tones, Vad};
 pub use limits::Limits;
 pub use line::{Action, Dedupe, HashName, Instance, Route, RouteAuth, RouteHeader};
@@ -76,6 +78,8 @@ section! {
         node: Node, Restart;
         /// REST and WebSocket.
         api: Api, Restart;
+        /// Interfaces of other vendors.
+        compat: Compat, Restart;
         /// Signalling.
         sip: Sip, Restart;
         /// RTP sockets and the media threads.
