@@ -44,3 +44,4 @@ mod stopping;
 mod stream;
 mod tls;
 mod trunk;
+mod twiml;

@@ -265,11 +265,16 @@ impl Leg {
                 self.verb_failed("a stream of a document failed", &detail);
                 self.feed(Input::StreamEnded(ticket));
             }
-            // The vendor's socket is not opened again: the document goes on.
+            // The vendor's server ends a stream by closing it, and is not asked again: the document
+            // goes on.
             (Some(Report::Detached), Purpose::Stream(ticket)) => {
                 self.report(Report::Detached);
                 self.feed(Input::StreamEnded(ticket));
             }
+            (
+                Some(Report::HangupRequested { .. } | Report::PlaybackDone { .. }),
+                Purpose::Stream(ticket),
+            ) => self.feed(Input::StreamEnded(ticket)),
             (Some(report), _) => {
                 if let Report::Dtmf { digit, .. } = &report {
                     self.feed(Input::Digit(char::from(*digit)));

@@ -125,7 +125,11 @@ impl Leg {
 
     async fn connect(&mut self, ticket: u64, stream: &Stream) {
         match (self.spec.parts.open_stream)(stream) {
-            Ok(leg) => self.seat(Child::stream(ticket, leg)).await,
+            Ok(leg) => {
+                self.seat(Child::stream(ticket, leg)).await;
+                // It was not there to hear it; a client is dialled at the answer.
+                self.tell_child(Control::CallEvent { event: "answered", detail: None });
+            }
             Err(detail) => {
                 self.verb_failed("a stream of a document cannot be opened", &detail);
                 self.feed(Input::StreamEnded(ticket));
