@@ -93,7 +93,7 @@ impl Leg {
                     Some(control) => self.on_control(control),
                     None => return self.child.dismiss(),
                 },
-                report = self.child.report() => self.on_report(report),
+                report = self.child.report(), if !self.over => self.on_report(report),
                 Some(done) = self.work.join_next() => self.on_done(done).await,
                 () = until(self.deadline) => self.feed(Input::Timeout),
             }
