@@ -39,8 +39,8 @@ struct Leg {
     control: mpsc::Receiver<Control>,
     reports: mpsc::Sender<Report>,
     child: Child,
-    /// The child has the media leg, and it is not lent.
-    has_leg: bool,
+    /// The child has the media leg: it is there, and not lent.
+    seated: bool,
     /// Sound may be played.
     started: bool,
     begun: bool,
@@ -67,7 +67,7 @@ pub(super) async fn run(
         control,
         reports,
         child,
-        has_leg: false,
+        seated: false,
         started: false,
         begun: false,
         work: JoinSet::new(),
@@ -143,11 +143,11 @@ impl Leg {
                     // It comes back from whom was called: nobody rings any more.
                     self.replace_child(self.idle());
                 }
-                self.has_leg = true;
+                self.seated = true;
                 self.tell_child(Control::Leg(leg));
             }
             Control::Yield(reply) => {
-                self.has_leg = false;
+                self.seated = false;
                 self.tell_child(Control::Yield(reply));
             }
             Control::Start => {
@@ -252,7 +252,7 @@ impl Leg {
                 self.feed(Input::Played(ticket));
             }
             (Some(Report::PlaybackDone { .. }), Purpose::Idle | Purpose::Ring) => {}
-            (Some(Report::Failed { detail }), Purpose::Prompt(ticket)) if self.has_leg => {
+            (Some(Report::Failed { detail }), Purpose::Prompt(ticket)) if self.seated => {
                 self.verb_failed("what a document says cannot be played", &detail);
                 self.child.purpose = Purpose::Idle;
                 self.feed(Input::PlayFailed(ticket));

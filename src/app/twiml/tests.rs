@@ -58,7 +58,7 @@ impl Rig {
         let (control, controlled) = mpsc::channel(64);
         let (report, reports) = mpsc::channel(64);
         // Ends with its queue.
-        let _ = spawn(spec, controlled, report);
+        drop(spawn(spec, controlled, report));
         Self { control, reports, _dir: dir }
     }
 

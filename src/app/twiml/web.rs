@@ -118,7 +118,7 @@ impl Web {
                 let url = to.ok_or_else(|| WebError::Redirected(shown(&at.url)))?;
                 at.url = url;
                 if !matches!(status, 307 | 308) && at.method == Method::Post {
-                    //= RFC 9110 §15.4: a POST may become a GET.
+                    // RFC 9110 §15.4: a POST may become a GET.
                     (at.method, said) = (Method::Get, &[]);
                 }
                 continue;

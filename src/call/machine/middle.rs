@@ -118,7 +118,7 @@ impl Call {
                 Ok(())
             }
             Wish::Mute(on, direction) => self.mute(*on, *direction),
-            Wish::Dtmf(_) => self.talking(),
+            Wish::Dtmf(_) | Wish::Instruct(_) => self.talking(),
             Wish::Transfer(transfer) => self.begin_transfer(now, transfer),
             Wish::Bridge(_) => self.joinable(),
             Wish::Unbridge if self.record.bridged => Ok(()),
@@ -128,7 +128,6 @@ impl Call {
                 Ok(())
             }
             Wish::Unbridge => Err(self.wrong("it is not joined with another call")),
-            Wish::Instruct(_) => self.talking(),
         }
     }
 

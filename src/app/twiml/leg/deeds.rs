@@ -181,9 +181,9 @@ impl Leg {
 
     /// Gives the media leg to another child.
     async fn seat(&mut self, next: Child) {
-        let leg = if self.has_leg { self.child.give_back().await } else { None };
-        if self.has_leg && leg.is_none() {
-            self.has_leg = false;
+        let leg = if self.seated { self.child.give_back().await } else { None };
+        if self.seated && leg.is_none() {
+            self.seated = false;
             self.lost("the media leg was not given back");
         }
         self.replace_child(next);

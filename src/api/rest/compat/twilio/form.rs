@@ -363,11 +363,7 @@ mod tests {
             ),
         ] {
             let fault = asked(text).unwrap_err();
-            assert_eq!(
-                format!("{fault:?}").contains(&format!("code: {code}")),
-                true,
-                "{text}: {fault:?}"
-            );
+            assert!(format!("{fault:?}").contains(&format!("code: {code}")), "{text}: {fault:?}");
         }
     }
 
