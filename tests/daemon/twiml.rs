@@ -443,7 +443,8 @@ async fn a_stream_has_the_call_until_its_server_closes_it() {
     phone.wait_for("ended");
     let heard = read_wav(&heard);
     let loud = heard.iter().filter(|sample| sample.unsigned_abs() > 20_000).count();
-    assert!(loud > 8000, "the bot was not heard: {loud}");
+    // It closes after a second: what it had sent ahead is not played.
+    assert!((6000..=10_000).contains(&loud), "the bot was heard for {loud} samples");
     assert!(rms(&heard[heard.len() - 8000..]) > 100.0, "the document did not go on");
     daemon.wait_until_clean(u64::MAX).await;
 }
