@@ -11,7 +11,7 @@
 //!  5  cli  phone                                          command line, test phone
 //!  4  daemon                                              wiring
 //!  3  net  media::worker  app  speech  api  store  observe  config   shells and edges
-//!  2  sip  media::{leg,jitter,pacer}  call  turn           pure machines
+//!  2  sip  media::{leg,jitter,pacer}  call  turn  twiml    pure machines
 //!  1  sip::message  sdp  rtp  audio                        pure bytes and samples
 //!  0  time  id                                             vocabulary
 //! ```
@@ -40,3 +40,4 @@ pub mod speech;
 pub mod store;
 pub mod time;
 pub mod turn;
+pub mod twiml;

@@ -49,6 +49,8 @@ const TARGETS: &[(&str, Target)] = &[
     ("agent_live", bellwire::app::agent::live::fuzz_live),
     ("agent_playbook", bellwire::app::agent::script::fuzz_playbook),
     ("agent_schema", bellwire::app::agent::schema::fuzz_schema),
+    ("twiml", bellwire::twiml::fuzz_document),
+    ("twilio_form", bellwire::twiml::fuzz_form),
 ];
 
 /// Directories of test data that are worth a target's time too.

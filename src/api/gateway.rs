@@ -101,6 +101,8 @@ pub enum Content {
         /// Where the client comes from, and what it is told.
         ask: Box<StreamAsk>,
     },
+    /// A call that obeys TwiML.
+    Twiml(Box<crate::app::twiml::TwimlRequest>),
     /// The other party of a call of this type: plays nothing of its own, and is joined with it.
     Party(CallType),
 }
@@ -113,7 +115,7 @@ impl Content {
             Self::Tts(_) => CallType::FixedTts,
             Self::Agent(_) => CallType::DynamicAgent,
             Self::Audio { .. } => CallType::FixedAudio,
-            Self::Stream { .. } => CallType::DynamicStream,
+            Self::Stream { .. } | Self::Twiml(_) => CallType::DynamicStream,
             Self::Party(of) => *of,
         }
     }

@@ -12,6 +12,7 @@
 mod admin;
 mod body;
 mod calls;
+mod compat;
 mod control;
 mod guard;
 mod instances;
@@ -22,6 +23,7 @@ mod serve;
 mod trunks;
 
 pub use admin::{AdminParts, admin_router};
+pub use compat::{CompatAccount, CompatSpec};
 pub use serve::{ServeLimits, serve};
 
 use crate::api::auth::{ConfigKey, Grant, GrantError, Keyring};
@@ -141,6 +143,8 @@ pub struct ApiParts {
     pub check_agent: CheckAgent,
     /// Says whether a text can be spoken.
     pub check_speech: CheckSpeech,
+    /// Interfaces of other vendors.
+    pub compat: CompatSpec,
     /// Whether unknown fields of requests are wrong.
     pub strict: bool,
     /// Limits.
@@ -176,6 +180,7 @@ pub struct Shared {
     voice_sample: VoiceSample,
     check_agent: CheckAgent,
     check_speech: CheckSpeech,
+    compat: compat::Compat,
     strict: bool,
     limits: ApiLimits,
     /// As in `limits` until a reload.
@@ -213,6 +218,7 @@ impl ApiState {
     pub async fn new(parts: ApiParts) -> Result<Self, StartError> {
         let keyring = Keyring::new(&parts.keys, &parts.store.list_keys().await?)?;
         let limits = parts.limits;
+        let compat = compat::Compat::new(parts.compat, &keyring);
         Ok(Self(Arc::new(Shared {
             gateway: parts.gateway,
             store: parts.store,
@@ -225,6 +231,7 @@ impl ApiState {
             voice_sample: parts.voice_sample,
             check_agent: parts.check_agent,
             check_speech: parts.check_speech,
+            compat,
             strict: parts.strict,
             limits,
             create: Mutex::new(limits.create),
@@ -312,7 +319,7 @@ fn store_failed(error: &StoreError) {
 /// The users' routes.
 pub fn router(state: ApiState) -> Router {
     let v1 = v1(&state);
-    let routes = Router::new()
+    let routes = compat::routes(&state)
         .route("/problems/{code}", get(guard::problem_page))
         .nest("/v1", v1.clone())
         .nest("/api/v1", v1)

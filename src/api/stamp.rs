@@ -14,6 +14,13 @@ pub fn iso(ms: i64) -> String {
     Timestamp::from_millisecond(ms).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// How Twilio writes a moment: RFC 2822 in UTC.
+#[must_use]
+pub fn rfc2822(ms: i64) -> String {
+    let at = Timestamp::from_millisecond(ms).unwrap_or_default();
+    at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
 /// Reads an RFC 3339 moment with any offset; `None` when it is none.
 #[must_use]
 pub fn parse(text: &str) -> Option<i64> {
@@ -29,6 +36,7 @@ mod tests {
         assert_eq!(iso(0), "1970-01-01T00:00:00Z");
         assert_eq!(iso(1_767_323_045_999), "2026-01-02T03:04:05Z");
         assert_eq!(iso(i64::MAX), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc2822(1_767_323_045_999), "Fri, 02 Jan 2026 03:04:05 +0000");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod playout;
 pub mod prompt;
 pub mod stream;
 pub mod transcribe;
+pub mod twiml;
 
 pub(crate) use line::dtmf_command;
 
@@ -66,6 +67,8 @@ pub enum Control {
     /// A stream tells its client something that somebody else knows (an agent's words, its
     /// outcome).
     Tell(Box<stream::wire::Told>),
+    /// A call that obeys TwiML goes on with this.
+    Instruct(Box<crate::twiml::Entry>),
     /// Send digits to the far end.
     SendDtmf {
         /// `0-9*#A-D`.

@@ -270,6 +270,7 @@ impl PromptTask {
             Some(
                 Control::CallEvent { .. }
                 | Control::Tell(_)
+                | Control::Instruct(_)
                 | Control::Granted { .. }
                 | Control::TransferOver(_),
             ) => {}

@@ -37,8 +37,10 @@ pub enum Wish {
     Transfer(TransferWish),
     /// Join it with another call.
     Bridge(BridgeWish),
-    /// Part them.
+    /// Part them, or call no longer whom it is to be joined with.
     Unbridge,
+    /// Go on with another document, in a call that obeys TwiML.
+    Instruct(Box<crate::twiml::Entry>),
 }
 
 /// Which sound of a call is replaced by silence.
@@ -135,6 +137,8 @@ pub struct DtmfWish {
 pub struct TransferWish {
     /// E.164 number or SIP URI.
     pub to: String,
+    /// Bridge: our number that is shown; `None`: as for [`DialWish::from`].
+    pub from: Option<String>,
     /// How.
     pub mode: TransferMode,
     /// Attended: the call whose place the new one takes.

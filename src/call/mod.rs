@@ -20,5 +20,6 @@ pub mod queue;
 pub mod record;
 pub mod target;
 pub mod toll;
+pub mod vendor;
 
 pub use machine::{Call, Input, Now, Output, Plan};

@@ -3,6 +3,7 @@
 //! Owns every rule between options, and the fallbacks that depend on more than one (the built-in
 //! engine and its voices). Does not read values.
 
+mod compat;
 mod sip;
 mod speech;
 mod stream;
@@ -41,6 +42,7 @@ pub(super) fn check(config: &mut Config, reader: &mut Reader<'_>) {
     sip::check(config, reader);
     instances(config, reader);
     routes(config, reader);
+    compat::check(config, reader);
     speech::check(config, reader);
 }
 
@@ -301,8 +303,9 @@ fn action(route: &Route, path: &str, reader: &mut Reader<'_>) {
     if route.action == Action::Say && route.text.as_deref().is_none_or(|t| t.trim().is_empty()) {
         reader.error_at(path, "action \"say\" needs text");
     }
-    if route.action == Action::Webhook && route.url.is_none() {
-        reader.error_at(path, "action \"webhook\" needs a url");
+    if matches!(route.action, Action::Webhook | Action::Twiml) && route.url.is_none() {
+        let action = route.action.as_str();
+        reader.error_at(path, format!("action \"{action}\" needs a url"));
     }
     let dials = route.action == Action::Dial;
     if dials && route.dial.as_deref().is_none_or(|to| !is_e164(to) && check_sip_uri(to).is_err()) {
@@ -310,8 +313,9 @@ fn action(route: &Route, path: &str, reader: &mut Reader<'_>) {
     }
     let asks = route.action == Action::Webhook;
     let idle = [
-        ("url", matches!(route.action, Action::Webhook | Action::Stream)),
+        ("url", matches!(route.action, Action::Webhook | Action::Stream | Action::Twiml)),
         ("stream", route.action == Action::Stream),
+        ("account", route.action == Action::Twiml),
         ("timeout", asks),
         ("secret", asks),
         ("ask", route.action == Action::Stream),

@@ -75,6 +75,8 @@ choice! {
         Reject = "reject",
         /// Ask a webhook.
         Webhook = "webhook",
+        /// Obey the TwiML of a URL.
+        Twiml = "twiml",
     }
 }
 
@@ -114,11 +116,13 @@ section! {
         script: Option<PathBuf> => "/etc/bellwire/reminder.json", Call;
         /// `say`, `agent`: the voice; without it the first one.
         voice: Option<Name> => "en-US-001", Call;
-        /// `webhook`: what is asked. `stream`: where we find the client, as `stream.url`; without it
-        /// the client attaches through the API.
+        /// `webhook`: what is asked. `twiml`: where the document comes from. `stream`: where we find
+        /// the client, as `stream.url`; without it the client attaches through the API.
         url: Option<Url> => "https://bot.example/calls", Call;
         /// `stream`: more about the client, in the place of what the instance says.
         stream: Option<StreamClient>, Call;
+        /// `twiml`: the `[[compat.account]]` whose call it is; without it the first one.
+        account: Option<Name> => "AC0123456789abcdef0123456789abcdef", Call;
         /// `webhook`: how long it may take; then the call is refused with `sip_code`.
         timeout: Duration ["100ms"..="30s"] = "3s", Call;
         /// `webhook`: signs the request as Standard Webhooks does.

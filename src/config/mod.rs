@@ -15,6 +15,7 @@ pub mod address;
 pub mod agent;
 pub mod api;
 mod check;
+pub mod compat;
 pub mod declare;
 pub mod hearing;
 mod layers;
@@ -37,6 +38,7 @@ pub mod value;
 pub use address::{CallerId, Cidr, InstanceScope, Listen, PortRange, Prefix, SipUri, Url};
 pub use agent::{Agent, AgentProfile, HttpTool, TransferMode, TransferTarget, Voicemail};
 pub use api::{Api, ApiKey, Scope};
+pub use compat::{Compat, CompatAccount};
 pub use hearing::{
     AmdDoes, AmdMode, BargeIn, BargeMode, BargeTimeout, InstanceAmd, InstanceBargeIn, Tones, Vad,
 };
@@ -80,6 +82,8 @@ section! {
         node: Node, Restart;
         /// REST and WebSocket.
         api: Api, Restart;
+        /// Interfaces of other vendors.
+        compat: Compat, Restart;
         /// Signalling.
         sip: Sip, Restart;
         /// RTP sockets and the media threads.

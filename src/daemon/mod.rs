@@ -31,6 +31,7 @@ mod sound;
 mod switchboard;
 mod tell;
 mod trunks;
+mod twiml;
 mod verify;
 
 use crate::api::error::{Code, Problem};
@@ -309,6 +310,7 @@ async fn start_api(
         voice_sample: voice_sample(&parts.tts),
         check_agent: check_agent(Arc::clone(parts)),
         check_speech: check_speech(parts.tts.clone()),
+        compat: setup::compat(config),
         strict: config.api.strict_requests,
         limits: ApiLimits {
             body_max: config.limits.max_body.as_usize(),

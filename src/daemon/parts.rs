@@ -8,6 +8,7 @@ use super::gate;
 use super::identity::Vetting;
 use super::sign::Signer;
 use super::sound::Sound;
+use super::twiml::TwimlDesk;
 use crate::api::gateway::{Content, Spoken};
 use crate::app::bridge::PaceSpec;
 use crate::app::hearing::{HearingSpec, HearingWish};
@@ -138,6 +139,8 @@ pub(super) struct Terms {
     pub agents: AgentDesk,
     /// How stream clients are dialled.
     pub dial: DialDesk,
+    /// What TwiML is obeyed with.
+    pub twiml: TwimlDesk,
 }
 
 /// The trunks that answer no OPTIONS, shared with the API.
@@ -236,6 +239,12 @@ impl Parts {
             },
         };
         Ok((leg, local))
+    }
+
+    /// Codecs of a trunk, in order of preference.
+    pub(super) fn codecs(&self, trunk: &str) -> Vec<CodecId> {
+        let terms = self.terms();
+        terms.trunks.get(trunk).map(|facts| facts.codecs.clone()).unwrap_or_default()
     }
 
     /// Whether a trunk wants digits by SIP INFO, which a media leg cannot send.
@@ -361,7 +370,7 @@ impl Parts {
         let (source, repeat) = match content {
             Content::Tts(spoken) => (Source::Speech(self.speak(spoken)?), 1),
             Content::Audio { samples, repeat } => (Source::Samples(samples.clone()), *repeat),
-            Content::Stream { .. } | Content::Party(_) => return Ok(None),
+            Content::Stream { .. } | Content::Twiml(_) | Content::Party(_) => return Ok(None),
             Content::Agent(request) => {
                 let keys_by_call = self.keys_by_info(record.trunk.as_deref());
                 let agent = terms.agents.agent(request, transcribe, record, keys_by_call);
@@ -407,6 +416,7 @@ pub(super) fn leg_rate(content: &Content, codecs: &[CodecId]) -> SampleRate {
         | Content::Tts(_)
         | Content::Audio { .. }
         | Content::Agent(_)
+        | Content::Twiml(_)
         | Content::Party(_) => SampleRate::HZ_8000,
     }
 }

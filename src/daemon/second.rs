@@ -27,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 /// How long the two calls may talk at most.
 const SECOND_LONGEST: Duration = Duration::from_secs(4 * 3600);
 
+/// Why a number is not shown.
+const NOT_SHOWN: &str = "`caller_id` and `caller_ids` of the trunk do not list the number to show";
+
 /// Whom to call, and how.
 struct Party {
     /// As it is shown.
@@ -55,10 +58,16 @@ impl Switchboard {
         let Some(a) = self.end(id, wish.on_peer_hangup) else { return };
         let record = a.record.borrow().clone();
         let trunk = record.trunk.clone().unwrap_or_default();
+        let shown = self.shown(&record, &trunk);
+        // The caller's own number may be named, too.
+        let named = wish.from.as_ref().filter(|from| shown.as_ref() != Some(*from));
+        if named.is_some_and(|from| !self.may_show(&trunk, from)) {
+            return refuse(&a, (403, NOT_SHOWN.to_owned()));
+        }
         let party = Party {
             to: wish.to.clone(),
             uri,
-            from: self.shown(&record, &trunk),
+            from: wish.from.clone().or(shown),
             trunk,
             headers: wish.headers.clone(),
             ring: wish.timeout,
@@ -99,11 +108,16 @@ impl Switchboard {
             (403, error.to_string())
         })?;
         if from.as_ref().is_some_and(|from| !facts.may_show(None, from)) {
-            let detail = "`caller_id` and `caller_ids` of the trunk do not list the number to show";
-            return Err((403, detail.to_owned()));
+            return Err((403, NOT_SHOWN.to_owned()));
         }
         let from = from.or_else(|| self.shown(record, &trunk));
         Ok(Party { to, uri, trunk, from, headers: Vec::new(), ring: timeout })
+    }
+
+    /// Whether a trunk may show a number.
+    fn may_show(&self, trunk: &str, from: &str) -> bool {
+        let terms = self.spec.parts.terms();
+        terms.trunks.get(trunk).is_some_and(|facts| facts.may_show(None, from))
     }
 
     /// The number that is shown to the other party: that of an inbound call's caller, if the trunk

@@ -9,12 +9,15 @@ use super::identity::Vetting;
 use super::inbound::{Credentials, InboundAction, InboundRoute, Meets, nothing, silence};
 use super::parts::{Parts, StreamDefaults, Terms, TrunkFacts};
 use super::sign::Signer;
+use super::twiml::TwimlDesk;
 use super::verify::Verifier;
 use crate::api::gateway::{Content, Spoken};
+use crate::api::rest::{CompatAccount, CompatSpec};
 use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::bridge::PaceSpec;
 use crate::app::stream::{Jitter, LevelSpec, Timing};
+use crate::app::twiml::{Account, TwimlRequest};
 use crate::audio::progress;
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
@@ -25,8 +28,8 @@ use crate::call::toll::{Caps, Payer, TollGuard};
 use crate::config::declare::Setting as _;
 use crate::config::{
     Action, ApiKey as KeyConfig, AttestLevel, Config, HashName, IdentityMode, Instance, JitterMode,
-    OfferMode, ReliableMode, RingbackTone, Route, RtpBackend, StreamClient, SttEngine, SttKind,
-    ThreadPriority, Trunk, TtsEngine, TtsKind, VerifyMode,
+    Name, OfferMode, ReliableMode, RingbackTone, Route, RtpBackend, StreamClient, SttEngine,
+    SttKind, ThreadPriority, Trunk, TtsEngine, TtsKind, VerifyMode,
 };
 use crate::id::InstanceId;
 use crate::media::interface::JitterSpec;
@@ -44,6 +47,7 @@ use crate::speech::key::ApiKey;
 use crate::speech::stt::{SttEngineKind, SttEngineSpec, SttSpec};
 use crate::speech::tts::voices::{Voice, pico_alias};
 use crate::speech::tts::{TtsEngineKind, TtsEngineSpec, TtsSpec};
+use crate::twiml::{Entry, Link, Method};
 use anyhow::Context as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -277,6 +281,23 @@ pub(super) fn create_defaults(config: &Config) -> CreateDefaults {
     }
 }
 
+/// Interfaces of other vendors, and who may use them.
+pub(super) fn compat(config: &Config) -> CompatSpec {
+    let account = |account: &crate::config::CompatAccount| CompatAccount {
+        sid: account.sid.to_string(),
+        token: ApiKey::new(account.auth_token.expose()),
+        instance: account.instance.clone(),
+        key: account.key.as_ref().map(ToString::to_string),
+    };
+    let compat = &config.compat;
+    CompatSpec {
+        twilio: compat.twilio,
+        telnyx: compat.telnyx,
+        plivo: compat.plivo,
+        accounts: compat.account.iter().map(account).collect(),
+    }
+}
+
 /// Host and port of the first proxy, for the Request-URI of a number.
 fn proxy_domain(trunk: &Trunk) -> String {
     let first = trunk.proxy.first().map(ToString::to_string).unwrap_or_default();
@@ -293,6 +314,7 @@ pub(super) fn terms(config: &Config, agents: AgentDesk, dial: DialDesk) -> Terms
         quiet_after: config.rtp.timeout.get().unwrap_or(Duration::ZERO),
         stream: stream_defaults(config),
         pace: pace(config),
+        twiml: TwimlDesk::new(config, &agents.parts.tts),
         agents,
         dial,
     }
@@ -379,6 +401,9 @@ pub(super) fn lines(config: &Config) -> BTreeMap<InstanceId, Line> {
     };
     config.instance.iter().map(|instance| (instance.id.clone(), line(instance))).collect()
 }
+
+/// How long an incoming call rings while its first documents are fetched.
+const TWIML_RING: Duration = Duration::from_secs(30);
 
 /// What streams get unless they ask otherwise.
 fn stream_defaults(config: &Config) -> StreamDefaults {
@@ -561,6 +586,12 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
         Action::Dial => return dial_route(route, longest),
         Action::Reject => (Plan::Reject { code: route.sip_code }, silence()),
         Action::Agent => (answer, agent(route)?),
+        Action::Twiml => {
+            let content = twiml(config, route)?;
+            // Long enough for the slowest document.
+            let timeout = if route.ring.is_zero() { TWIML_RING } else { route.ring };
+            (Plan::Ask { timeout, otherwise: 480, longest }, content)
+        }
     };
     Ok(taken_by(route, Meets::Action(InboundAction::new(plan, content))))
 }
@@ -652,6 +683,30 @@ fn agent(route: &Route) -> anyhow::Result<Content> {
         agent_first: true,
         script,
         ..AgentRequest::default()
+    })))
+}
+
+/// The TwiML of a route: where its first document comes from.
+fn twiml(config: &Config, route: &Route) -> anyhow::Result<Content> {
+    let url = route.url.as_ref().context("route action \"twiml\" needs a url")?;
+    let named = |sid: &Name| config.compat.account.iter().find(|known| known.sid == *sid);
+    let account = match &route.account {
+        Some(sid) => named(sid),
+        None => config.compat.account.first(),
+    };
+    let account = account.context("route action \"twiml\" needs a [[compat.account]]")?;
+    let link = Link { url: url.to_string(), method: Method::Post };
+    Ok(Content::Twiml(Box::new(TwimlRequest {
+        account: Account {
+            sid: account.sid.to_string(),
+            token: ApiKey::new(account.auth_token.expose()),
+            // The operator has named the URL, and the trunk says what may be dialled.
+            sip_uris: true,
+        },
+        entry: Entry::Fetch(link),
+        fallback: None,
+        press: None,
+        callback: None,
     })))
 }
 

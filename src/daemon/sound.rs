@@ -94,9 +94,10 @@ impl Sound {
     ) -> SendSpec {
         let background = match content {
             Content::Party(_) => None,
-            Content::Tts(_) | Content::Audio { .. } | Content::Stream { .. } => {
-                self.background(wish, self.lines.get(instance.as_str()), hz)
-            }
+            Content::Tts(_)
+            | Content::Audio { .. }
+            | Content::Stream { .. }
+            | Content::Twiml(_) => self.background(wish, self.lines.get(instance.as_str()), hz),
             Content::Agent(_) => {
                 let line = self.lines.get(instance.as_str());
                 self.background(wish, self.agents.as_ref().or(line), hz)

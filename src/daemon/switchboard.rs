@@ -48,6 +48,9 @@ const ASKS_MAX: usize = 256;
 /// How often the minutes of the day are looked at.
 const BILL_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a node that stops waits for the last callbacks.
+const CALLBACKS_MAX: Duration = Duration::from_secs(3);
+
 /// The first id of our own sessions; the endpoint numbers incoming ones from the other end.
 const OUTGOING_SESSIONS: u64 = 1;
 
@@ -101,6 +104,8 @@ pub(super) struct Switchboard {
     tasks: HashMap<Id, CallId>,
     /// Joined calls, and requests that wait for their call; each ends with its calls.
     pub(super) pairs: JoinSet<()>,
+    /// Who is told how calls are doing; one task for each such call, and a little longer.
+    callbacks: JoinSet<()>,
     asks: (mpsc::Sender<CallAsk>, mpsc::Receiver<CallAsk>),
     pub(super) trunks: TrunkBoard,
     pub(super) next_session: u64,
@@ -135,6 +140,7 @@ impl Switchboard {
             actors: JoinSet::new(),
             tasks: HashMap::new(),
             pairs: JoinSet::new(),
+            callbacks: JoinSet::new(),
             asks: mpsc::channel(ASKS_MAX),
             trunks: TrunkBoard::default(),
             next_session: OUTGOING_SESSIONS,
@@ -166,12 +172,14 @@ impl Switchboard {
                 () = crate::net::sleep_until(wake) => {}
             }
             while self.pairs.try_join_next().is_some() {}
+            while self.callbacks.try_join_next().is_some() {}
             self.dial_next();
             self.end_spent();
             if self.draining.is_some_and(|until| until <= Instant::now()) {
                 self.end_all();
             }
             if self.draining.is_some() && self.calls.is_empty() {
+                self.last_callbacks().await;
                 drained.cancel();
                 return self.cut;
             }
@@ -314,7 +322,9 @@ impl Switchboard {
             codecs,
             app,
         };
+        let callback = super::twiml::callback(&self.spec.parts, &setup);
         self.enter(setup, seats);
+        self.tell_status(&new.id, callback);
         let call = self.calls.get(&new.id).map(|call| self.snapshot(&new.id, call));
         call.map(Created::New).ok_or_else(|| Problem::internal("the call vanished"))
     }
@@ -379,8 +389,7 @@ impl Switchboard {
     }
 
     pub(super) fn codecs(&self, trunk: &str) -> Vec<crate::audio::codec::CodecId> {
-        let terms = self.spec.parts.terms();
-        terms.trunks.get(trunk).map(|facts| facts.codecs.clone()).unwrap_or_default()
+        self.spec.parts.codecs(trunk)
     }
 
     /// Starts the application leg of a stream call, so that a client can come before the answer.
@@ -392,15 +401,33 @@ impl Switchboard {
         transcribe: Option<Transcribe>,
         wish: &HearingWish,
     ) -> (Option<AppLeg>, Option<StreamSeats>) {
+        let parts = &self.spec.parts;
+        if let Content::Twiml(request) = content {
+            return (Some(super::twiml::leg(parts, record, request)), None);
+        }
+        Self::stream_leg_of(parts, record, content, settled, transcribe, wish)
+    }
+
+    /// The same for a call that has one only now.
+    pub(super) fn stream_leg_of(
+        parts: &Parts,
+        record: &CallRecord,
+        content: &Content,
+        settled: Settled,
+        transcribe: Option<Transcribe>,
+        wish: &HearingWish,
+    ) -> (Option<AppLeg>, Option<StreamSeats>) {
         let (options, wait, observer) = match content {
             Content::Stream { wait, .. } => (settled.options, *wait, false),
             // Its clients watch an agent at work.
             Content::Agent(_) => (StreamOptions::default(), Duration::ZERO, true),
-            Content::Tts(_) | Content::Audio { .. } | Content::Party(_) => return (None, None),
+            Content::Tts(_) | Content::Audio { .. } | Content::Twiml(_) | Content::Party(_) => {
+                return (None, None);
+            }
         };
-        let terms = self.spec.parts.terms();
+        let terms = parts.terms();
         let defaults = &terms.stream;
-        let codecs = self.codecs(record.trunk.as_deref().unwrap_or_default());
+        let codecs = parts.codecs(record.trunk.as_deref().unwrap_or_default());
         let rate = defaults.rates.get(record.instance_id.as_str());
         let spec = StreamSpec {
             call: record.id.clone(),
@@ -418,7 +445,7 @@ impl Switchboard {
             level: defaults.level_of(record.instance_id.as_str()),
             wait,
             observer,
-            keys_by_call: self.spec.parts.keys_by_info(record.trunk.as_deref()),
+            keys_by_call: parts.keys_by_info(record.trunk.as_deref()),
             linger: defaults.linger,
             hearing: wish.of_stream(defaults.hearing),
             amd: wish.amd,
@@ -430,6 +457,20 @@ impl Switchboard {
         let spawn = |control, reports| crate::app::stream::spawn(spec, control, reports);
         let (seats, leg) = app_leg(spawn);
         (Some(leg), Some(seats))
+    }
+
+    /// Tells somebody how a call is doing, if they want to know.
+    fn tell_status(&mut self, id: &CallId, callback: Option<super::twiml::Callback>) {
+        let call = self.calls.get(id);
+        if let Some((call, callback)) = call.zip(callback) {
+            self.callbacks.spawn(callback(call.view.record.clone()));
+        }
+    }
+
+    /// Waits a little for what is still to be told of calls that are over.
+    async fn last_callbacks(&mut self) {
+        let told = async { while self.callbacks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(CALLBACKS_MAX, told).await;
     }
 
     /// Starts a call's actor and remembers it.

@@ -5,6 +5,7 @@
 
 mod access;
 mod calls;
+mod compat;
 mod control;
 mod docs;
 mod errors;

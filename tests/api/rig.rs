@@ -7,7 +7,8 @@ use bellwire::api::gateway::{
     Status, TrunkStatus,
 };
 use bellwire::api::rest::{
-    AdminParts, ApiLimits, ApiParts, ApiState, PeerAddr, TrunkState, admin_router, router,
+    AdminParts, ApiLimits, ApiParts, ApiState, CompatSpec, PeerAddr, TrunkState, admin_router,
+    router,
 };
 use bellwire::api::types::{AudioProblem, Voice};
 use bellwire::app::agent::request::AgentRequest;
@@ -68,13 +69,15 @@ pub struct Setup {
     pub keys: bool,
     pub strict: bool,
     pub limits: ApiLimits,
+    pub compat: CompatSpec,
     /// A daemon that never answers, with a queue this long.
     pub deaf: Option<usize>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { keys: true, strict: true, limits: ApiLimits::default(), deaf: None }
+        let (limits, compat) = (ApiLimits::default(), CompatSpec::default());
+        Self { keys: true, strict: true, limits, compat, deaf: None }
     }
 }
 
@@ -126,6 +129,7 @@ impl Rig {
                 }
                 Ok(())
             }),
+            compat: setup.compat,
             strict: setup.strict,
             limits: setup.limits,
         };

@@ -47,3 +47,4 @@ mod stopping;
 mod stream;
 mod tls;
 mod trunk;
+mod twiml;

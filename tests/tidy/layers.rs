@@ -5,7 +5,7 @@
 use crate::source::Source;
 
 /// The layer of each module; the longest prefix counts.
-const LAYERS: [(&str, u8); 23] = [
+const LAYERS: [(&str, u8); 24] = [
     ("main", 6),
     ("cli", 5),
     ("phone", 5),
@@ -22,6 +22,7 @@ const LAYERS: [(&str, u8); 23] = [
     ("media", 2),
     ("call", 2),
     ("turn", 2),
+    ("twiml", 2),
     ("sip::message", 1),
     ("sdp", 1),
     ("rtp", 1),
@@ -32,7 +33,7 @@ const LAYERS: [(&str, u8); 23] = [
 ];
 
 /// Who may use whom within a layer, and why. The first is empty for everybody.
-const MEETINGS: [(&str, &str, &str); 23] = [
+const MEETINGS: [(&str, &str, &str); 26] = [
     ("cli", "phone", "`bellwire phone` runs it"),
     ("", "observe", "every shell reports; nothing in `observe` calls back"),
     ("media::worker", "net::rtp", "the worker owns the RTP sockets"),
@@ -45,6 +46,9 @@ const MEETINGS: [(&str, &str, &str); 23] = [
     ("app::agent", "net::http", "brains and tools ask other people's servers"),
     ("app::agent", "net::sleep_until", "and wait for a deadline that may not be there"),
     ("app::agent", "net::ws", "or hold a socket to them"),
+    ("app::twiml", "net::http", "documents and files come from other people's servers"),
+    ("call", "twiml", "a call may be asked to obey another document"),
+    ("api", "speech", "an account's token is a key of another vendor's client"),
     ("speech", "net::http", "engines are other people's servers"),
     ("speech", "net::ws", "or sockets"),
     ("app", "api::stream", "the stream task owns the client's socket (ADR 7)"),

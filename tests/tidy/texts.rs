@@ -3,12 +3,13 @@
 use crate::source::Source;
 
 /// The directories and files of the pure cores.
-const CORES: [&str; 7] = [
+const CORES: [&str; 8] = [
     "src/sip/mod.rs",
     "src/sdp/mod.rs",
     "src/rtp/mod.rs",
     "src/audio/mod.rs",
     "src/call/mod.rs",
+    "src/twiml/mod.rs",
     "src/media/leg.rs",
     "src/media/jitter.rs",
 ];

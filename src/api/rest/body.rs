@@ -23,8 +23,37 @@ pub(super) struct Held<'a> {
     _share: Option<SemaphorePermit<'a>>,
 }
 
-/// Reads a body of at most `most` bytes.
+/// Reads a body of JSON of at most `most` bytes.
 pub(super) async fn read<'a>(
+    state: &'a ApiState,
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<Held<'a>, Problem> {
+    let held = whole(state, headers, body, most).await?;
+    if !held.bytes.is_empty() && !is_json(headers) {
+        let detail = "the body must be JSON, with the header Content-Type: application/json";
+        return Err(Problem::new(Code::InvalidRequest, detail).with_status(415));
+    }
+    Ok(held)
+}
+
+/// Reads the body of a form of at most `most` bytes, as other vendors' clients send it.
+pub(super) async fn read_form<'a>(
+    state: &'a ApiState,
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<Held<'a>, Problem> {
+    let held = whole(state, headers, body, most).await?;
+    if !held.bytes.is_empty() && kind(headers) != "application/x-www-form-urlencoded" {
+        let detail = "the body must be application/x-www-form-urlencoded";
+        return Err(Problem::new(Code::InvalidRequest, detail).with_status(415));
+    }
+    Ok(held)
+}
+
+async fn whole<'a>(
     state: &'a ApiState,
     headers: &HeaderMap,
     body: Body,
@@ -45,12 +74,7 @@ pub(super) async fn read<'a>(
         let detail = "the body took too long to arrive";
         return Err(Problem::new(Code::InvalidRequest, detail).with_status(408));
     };
-    let held = held?;
-    if !held.bytes.is_empty() && !is_json(headers) {
-        let detail = "the body must be JSON, with the header Content-Type: application/json";
-        return Err(Problem::new(Code::InvalidRequest, detail).with_status(415));
-    }
-    Ok(held)
+    held
 }
 
 fn too_large(most: usize) -> Problem {
@@ -100,9 +124,14 @@ async fn collect(mut body: Body, expected: usize, most: usize) -> Result<Bytes, 
     if seen > most { Err(too_large(most)) } else { Ok(bytes.freeze()) }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// The content type, in lower case and without its parameters.
+fn kind(headers: &HeaderMap) -> String {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let Some(value) = value else { return false };
-    let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let value = value.unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = kind(headers);
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }

@@ -105,7 +105,7 @@ pub(super) async fn guard(
 ) -> Result<Response, Problem> {
     let grant = match authenticate(&state, &request) {
         Ok(grant) => grant,
-        Err(problem) => return Err(slowed_down(&state, &request, problem)),
+        Err(problem) => return Err(slowed_down(&state, request.extensions(), problem)),
     };
     let verdict = state.requests.take(&grant.key, Instant::now());
     let mut response = if verdict.allowed {
@@ -119,7 +119,7 @@ pub(super) async fn guard(
     Ok(response)
 }
 
-fn authenticate(state: &ApiState, request: &Request) -> Result<Arc<Grant>, Problem> {
+pub(super) fn authenticate(state: &ApiState, request: &Request) -> Result<Arc<Grant>, Problem> {
     let upgrade = request.headers().contains_key(header::UPGRADE);
     if let Some(secret) = bearer(request.headers(), upgrade)? {
         let now = stamp::now_ms();
@@ -208,8 +208,12 @@ pub(super) fn stays_local(headers: &HeaderMap) -> bool {
 
 /// A failed attempt; too many of them from one address are told to slow down. A good key is never
 /// held up by the bad ones of its neighbours.
-fn slowed_down(state: &ApiState, request: &Request, problem: Problem) -> Problem {
-    let peer = request.extensions().get::<PeerAddr>().map(|peer| peer.0.ip());
+pub(super) fn slowed_down(
+    state: &ApiState,
+    extensions: &http::Extensions,
+    problem: Problem,
+) -> Problem {
+    let peer = extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
     let address = match peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) {
         IpAddr::V6(address) if address.to_ipv4_mapped().is_none() => {
             // One subscriber has a /64.

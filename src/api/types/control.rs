@@ -65,7 +65,7 @@ pub fn parse_transfer(bytes: &[u8], strict: bool) -> Result<TransferBody, Proble
     read.finish(&mut faults, strict);
     faults.into_result()?;
     let (to, is_sip) = to.unwrap_or_default();
-    let wish = TransferWish { to, mode, replaces, headers, timeout, on_peer_hangup };
+    let wish = TransferWish { to, from: None, mode, replaces, headers, timeout, on_peer_hangup };
     Ok(TransferBody { wish, is_sip })
 }
 

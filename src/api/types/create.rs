@@ -534,6 +534,22 @@ pub(super) fn stream_said(
     Some((stream_options(&pairs, faults)?, ask))
 }
 
+/// Reads a `stream` object that somebody else than a client of the API has written, by the same
+/// rules: the one of a TwiML document.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn stream_content(
+    stream: &Value,
+    context: &CreateContext<'_>,
+) -> Result<RequestedContent, String> {
+    let body = Map::from_iter([("stream".to_owned(), stream.clone())]);
+    let mut faults = Faults::default();
+    let content = self::stream(&mut Object::new("", &body), &mut faults, context);
+    faults.into_result().map_err(|problem| problem.in_words())?;
+    content.ok_or_else(|| "a wrong field was not reported".to_owned())
+}
+
 /// Fields of `stream`, and what the same is called in the query of the upgrade.
 const STREAM_PARAMETERS: [(&str, &str); 15] = [
     ("protocol", "protocol"),

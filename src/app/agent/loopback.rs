@@ -50,6 +50,10 @@ impl Reply {
         Self::whole(status, "text/plain", "", body)
     }
 
+    pub(crate) fn xml(body: &str) -> Self {
+        Self::whole(200, "text/xml; charset=utf-8", "", body)
+    }
+
     /// A status with more header lines, each ended by CR LF.
     pub(crate) fn status(status: u16, headers: &str) -> Self {
         Self::whole(status, "text/plain", headers, "no")

@@ -242,7 +242,10 @@ impl Session {
     pub(super) fn on_control(&mut self, control: Control, now: Moment) {
         match control {
             // These are the task's, or an agent's.
-            Control::Leg(_) | Control::Yield(_) | Control::TransferOver(_) => {}
+            Control::Leg(_)
+            | Control::Yield(_)
+            | Control::TransferOver(_)
+            | Control::Instruct(_) => {}
             Control::Granted { ticket, result } => self.granted(ticket, result, now),
             Control::Start => self.start(now),
             Control::CallEvent { event, detail } => {

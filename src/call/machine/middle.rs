@@ -124,10 +124,15 @@ impl Call {
                 Ok(())
             }
             Wish::Mute(on, direction) => self.mute(*on, *direction),
-            Wish::Dtmf(_) => self.talking(),
+            Wish::Dtmf(_) | Wish::Instruct(_) => self.talking(),
             Wish::Transfer(transfer) => self.begin_transfer(now, transfer),
             Wish::Bridge(_) => self.joinable(),
             Wish::Unbridge if self.record.bridged => Ok(()),
+            Wish::Unbridge if self.is_calling_for() => {
+                self.outputs.push_back(Output::DropTransfer);
+                self.transfer_failed(now, 487);
+                Ok(())
+            }
             Wish::Unbridge => Err(self.wrong("it is not joined with another call")),
         }
     }
@@ -165,6 +170,12 @@ impl Call {
     pub fn is_content_aside(&self) -> bool {
         let answered = matches!(self.state, State::Answered { .. });
         answered && (self.middle.pending.is_some() || self.record.bridged)
+    }
+
+    /// Whether we call somebody with whom it is to be joined.
+    fn is_calling_for(&self) -> bool {
+        let view = self.record.transfer.as_ref();
+        self.middle.pending.is_some() && view.is_some_and(|view| view.mode == TransferMode::Bridge)
     }
 
     /// Whether the other side has taken on to call somebody else.

@@ -387,6 +387,7 @@ fn any_input_in_any_state_keeps_the_call_sane() {
 fn transfer(mode: TransferMode) -> Wish {
     Wish::Transfer(TransferWish {
         to: "+14155550199".into(),
+        from: None,
         mode,
         replaces: None,
         headers: Vec::new(),

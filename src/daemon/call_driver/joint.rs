@@ -77,7 +77,10 @@ impl CallActor {
             Content::Party(_) => self.feed(Input::Unwanted),
             // It said its last words when the caller was joined with somebody else.
             Content::Agent(_) => self.feed(Input::ContentEnded(EndReason::Transfer)),
-            Content::Tts(_) | Content::Audio { .. } | Content::Stream { .. } => {}
+            Content::Tts(_)
+            | Content::Audio { .. }
+            | Content::Stream { .. }
+            | Content::Twiml(_) => {}
         }
     }
 

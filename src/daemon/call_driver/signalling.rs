@@ -177,6 +177,7 @@ impl CallActor {
         };
         let wish = Wish::Transfer(TransferWish {
             to: crate::observe::redact::escape(&to).chars().take(256).collect(),
+            from: None,
             mode: TransferMode::Referred,
             replaces: None,
             headers: Vec::new(),

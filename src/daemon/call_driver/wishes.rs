@@ -4,6 +4,7 @@
 //! the machine's to say.
 
 use super::{CallActor, ReplyTo, now};
+use crate::api::gateway::Content;
 use crate::app::Control;
 use crate::app::stream::wire::Told;
 use crate::call::control::{
@@ -78,6 +79,9 @@ impl CallActor {
             }
             Wish::Unbridge => self.setup.call.ask(now(), wish).map(|()| self.part()),
             Wish::Dtmf(keys) => self.setup.call.ask(now(), wish).and_then(|()| self.press(keys)),
+            Wish::Instruct(entry) => {
+                self.setup.call.ask(now(), wish).and_then(|()| self.instruct(entry))
+            }
             Wish::Hold
             | Wish::Resume
             | Wish::Mute(..)
@@ -121,6 +125,7 @@ impl CallActor {
         };
         let wish = Wish::Transfer(TransferWish {
             to: target.uri,
+            from: None,
             mode: target.mode,
             replaces: None,
             headers: Vec::new(),
@@ -191,6 +196,23 @@ impl CallActor {
     pub(super) fn tell_digit(&mut self, digit: u8, duration_ms: u32, method: HeardBy) {
         self.show(Control::Dtmf { digit, duration_ms, method });
         self.tell_app(Control::Dtmf { digit, duration_ms, method });
+    }
+
+    /// Has a call that obeys TwiML go on with something else.
+    fn instruct(&mut self, entry: &crate::twiml::Entry) -> Result<(), WishError> {
+        match self.setup.content {
+            Content::Twiml(_) => {
+                self.tell_app(Control::Instruct(Box::new(entry.clone())));
+                Ok(())
+            }
+            Content::Tts(_)
+            | Content::Audio { .. }
+            | Content::Agent(_)
+            | Content::Stream { .. }
+            | Content::Party(_) => {
+                Err(WishError::Conflict("the call does not obey TwiML".to_owned()))
+            }
+        }
     }
 
     /// Presses keys, in the way that was asked for or agreed on.

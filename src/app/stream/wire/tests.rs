@@ -81,6 +81,7 @@ fn a_transfer_takes_what_rest_takes() {
             r#"{"type":"transfer","to":"+14155550123","mode":"bridge","timeout":20}"#,
             wish(Wish::Transfer(TransferWish {
                 to: "+14155550123".into(),
+                from: None,
                 mode: TransferMode::Bridge,
                 replaces: None,
                 headers: Vec::new(),
@@ -93,6 +94,7 @@ fn a_transfer_takes_what_rest_takes() {
                 "replacesCallId":"call_2","headers":{"X-Ref":"7"},"onPeerHangup":"continue"}"#,
             wish(Wish::Transfer(TransferWish {
                 to: "sip:desk@pbx.example".into(),
+                from: None,
                 mode: TransferMode::Attended,
                 replaces: Some("call_2".parse().unwrap()),
                 headers: vec![("X-Ref".into(), "7".into())],

@@ -25,7 +25,7 @@ pub(super) fn transfer(fields: Fields) -> Result<TransferWish, Wrong> {
         return Err(invalid("timeout must be 5 to 180 seconds"));
     }
     let on_peer_hangup = policy(fields.on_peer_hangup.as_deref(), OnPeerHangup::Hangup)?;
-    Ok(TransferWish { to, mode, replaces, headers, timeout, on_peer_hangup })
+    Ok(TransferWish { to, from: None, mode, replaces, headers, timeout, on_peer_hangup })
 }
 
 fn target(to: Option<String>) -> Result<String, Wrong> {
