@@ -4,6 +4,7 @@
 //! everything that touches a call goes through [`gateway::Gateway`].
 
 pub mod auth;
+mod console;
 pub mod error;
 pub mod fresh;
 pub mod gateway;

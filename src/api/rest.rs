@@ -25,6 +25,7 @@ pub use admin::{AdminParts, admin_router};
 pub use serve::{ServeLimits, serve};
 
 use crate::api::auth::{ConfigKey, Grant, GrantError, Keyring};
+use crate::api::console;
 use crate::api::error::Problem;
 use crate::api::gateway::{Command, Gateway, Spoken};
 use crate::api::limit::{Limiter, Rate};
@@ -143,6 +144,8 @@ pub struct ApiParts {
     pub check_speech: CheckSpeech,
     /// Whether unknown fields of requests are wrong.
     pub strict: bool,
+    /// Whether the page for browsers is served.
+    pub console: bool,
     /// Limits.
     pub limits: ApiLimits,
 }
@@ -177,6 +180,7 @@ pub struct Shared {
     check_agent: CheckAgent,
     check_speech: CheckSpeech,
     strict: bool,
+    console: bool,
     limits: ApiLimits,
     /// As in `limits` until a reload.
     create: Mutex<CreateDefaults>,
@@ -226,6 +230,7 @@ impl ApiState {
             check_agent: parts.check_agent,
             check_speech: parts.check_speech,
             strict: parts.strict,
+            console: parts.console,
             limits,
             create: Mutex::new(limits.create),
             requests: Limiter::new(limits.rate, BUCKETS_MAX),
@@ -312,7 +317,9 @@ fn store_failed(error: &StoreError) {
 /// The users' routes.
 pub fn router(state: ApiState) -> Router {
     let v1 = v1(&state);
+    let console = if state.console { console::routes() } else { Router::new() };
     let routes = Router::new()
+        .merge(console)
         .route("/problems/{code}", get(guard::problem_page))
         .nest("/v1", v1.clone())
         .nest("/api/v1", v1)

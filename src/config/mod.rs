@@ -35,7 +35,7 @@ pub mod value;
 
 pub use address::{CallerId, Cidr, InstanceScope, Listen, PortRange, Prefix, SipUri, Url};
 pub use agent::{Agent, AgentProfile, HttpTool, TransferMode, TransferTarget, Voicemail};
-pub use api::{Api, ApiKey, Scope};
+pub use api::{Api, ApiKey, Console, Scope};
 pub use hearing::{BargeIn, BargeMode, BargeTimeout, Tones, Vad};
 pub use limits::Limits;
 pub use line::{Action, Dedupe, HashName, Instance, Route, RouteAuth, RouteHeader};
@@ -76,6 +76,8 @@ section! {
         node: Node, Restart;
         /// REST and WebSocket.
         api: Api, Restart;
+        /// The page in the browser.
+        console: Console, Restart;
         /// Signalling.
         sip: Sip, Restart;
         /// RTP sockets and the media threads.

@@ -125,6 +125,7 @@ impl Rig {
                 Ok(())
             }),
             strict: setup.strict,
+            console: true,
             limits: setup.limits,
         };
         let state = ApiState::new(parts).await.unwrap();
