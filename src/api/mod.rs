@@ -9,6 +9,7 @@ pub mod error;
 pub mod fresh;
 pub mod gateway;
 pub mod limit;
+pub mod reference;
 pub mod rest;
 pub mod stamp;
 pub mod stream;

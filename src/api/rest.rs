@@ -29,6 +29,7 @@ use crate::api::console;
 use crate::api::error::Problem;
 use crate::api::gateway::{Command, Gateway, Spoken};
 use crate::api::limit::{Limiter, Rate};
+use crate::api::reference;
 use crate::api::tickets::Tickets;
 use crate::api::types::{AudioProblem, CreateDefaults, Voice};
 use crate::app::agent::request::AgentRequest;
@@ -320,6 +321,7 @@ pub fn router(state: ApiState) -> Router {
     let console = if state.console { console::routes() } else { Router::new() };
     let routes = Router::new()
         .merge(console)
+        .merge(reference::router())
         .route("/problems/{code}", get(guard::problem_page))
         .nest("/v1", v1.clone())
         .nest("/api/v1", v1)
