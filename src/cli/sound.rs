@@ -75,6 +75,9 @@ impl Target {
     }
 }
 
+/// Takes octets; the empty piece is the end.
+type Writer = Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>;
+
 /// Writes 16-bit samples on a thread of its own.
 pub(super) struct Sink {
     frames: Option<SyncSender<Vec<u8>>>,
@@ -91,7 +94,7 @@ impl Sink {
     /// # Errors
     /// What the file system says; a terminal is no place for samples.
     pub(super) fn open(target: &Target, rate: SampleRate, channels: u16) -> io::Result<Self> {
-        let write: Box<dyn FnMut(&[u8]) -> io::Result<()> + Send> = match target {
+        let write: Writer = match target {
             Target::Stdout if io::stdout().is_terminal() => {
                 let what = "samples are no reading matter: name a file, or a pipe behind |";
                 return Err(io::Error::other(what));
@@ -108,7 +111,7 @@ impl Sink {
         Ok(Self::start(write))
     }
 
-    fn start(mut write: Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>) -> Self {
+    fn start(mut write: Writer) -> Self {
         let (frames, waiting) = mpsc::sync_channel::<Vec<u8>>(WAITING_MAX);
         let writer = std::thread::spawn(move || {
             while let Ok(frame) = waiting.recv() {
@@ -152,11 +155,11 @@ impl Sink {
     }
 }
 
-fn raw(mut to: impl Write + Send + 'static) -> Box<dyn FnMut(&[u8]) -> io::Result<()> + Send> {
+fn raw(mut to: impl Write + Send + 'static) -> Writer {
     Box::new(move |octets| to.write_all(octets).and_then(|()| to.flush()))
 }
 
-fn wav(writer: WavWriter<BufWriter<File>>) -> Box<dyn FnMut(&[u8]) -> io::Result<()> + Send> {
+fn wav(writer: WavWriter<BufWriter<File>>) -> Writer {
     let mut writer = Some(writer);
     let mut odd: Option<u8> = None;
     Box::new(move |octets| {

@@ -17,6 +17,7 @@ use crate::audio::rate::SampleRate;
 use crate::net::ws::{WsMessage, WsReceiver, WsSender};
 use clap::Args;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -199,10 +200,10 @@ fn progress(stats: &Value) -> String {
         seconds(&stats["queued_ms"])
     );
     if let Some(mos) = quality["mos"].as_f64() {
-        line.push_str(&format!(", MOS {mos:.2}"));
+        let _ = write!(line, ", MOS {mos:.2}");
     }
     if let Some(jitter) = quality["jitter_ms"].as_f64() {
-        line.push_str(&format!(", jitter {jitter:.1} ms"));
+        let _ = write!(line, ", jitter {jitter:.1} ms");
     }
     line
 }

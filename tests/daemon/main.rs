@@ -20,6 +20,7 @@ mod sipp;
 mod speech;
 
 mod agent;
+mod attach;
 mod background;
 mod bad_input;
 #[cfg(feature = "sphinx")]

@@ -28,14 +28,18 @@ pub(super) fn html() -> String {
     page.push_str("<h2>Bodies</h2>\n");
     if let Some(schemas) = document["components"]["schemas"].as_object() {
         for (name, schema) in schemas {
-            let _ = write!(page, "<h3 id=\"{name}\"><code>{name}</code></h3>\n");
+            let _ = writeln!(page, "<h3 id=\"{name}\"><code>{name}</code></h3>");
             properties(&mut page, name, schema);
         }
     }
     page.push_str("<h2>The stream: what the gateway tells</h2>\n");
-    FROM_SERVER.iter().for_each(|message| one_message(&mut page, message));
+    for message in FROM_SERVER {
+        one_message(&mut page, message);
+    }
     page.push_str("<h2>The stream: what a client may ask</h2>\n");
-    FROM_CLIENT.iter().for_each(|message| one_message(&mut page, message));
+    for message in FROM_CLIENT {
+        one_message(&mut page, message);
+    }
     page.push_str("</main>\n</body>\n</html>\n");
     page
 }
@@ -57,16 +61,16 @@ fn escaped(text: &str) -> String {
 
 fn one_route(page: &mut String, route: &Route, document: &Value) {
     let Route { method, path, summary, scope, .. } = route;
-    let _ = write!(
+    let _ = writeln!(
         page,
         "<details><summary><b>{method}</b> <code>/v1{path}</code> {}</summary>\n\
-         <p class=\"soft\">Scope <code>{scope}</code></p>\n",
+         <p class=\"soft\">Scope <code>{scope}</code></p>",
         escaped(summary)
     );
     let query = route.query.iter().map(|(name, kind, about)| row(name, kind, about));
     table(page, "Query", query);
     if let Some(body) = route.body {
-        let _ = write!(page, "<p>Body <a href=\"#{body}\"><code>{body}</code></a></p>\n");
+        let _ = writeln!(page, "<p>Body <a href=\"#{body}\"><code>{body}</code></a></p>");
         properties(page, "Fields", &document["components"]["schemas"][body]);
     }
     let answers = route.answers.iter().map(|(status, about, schema)| {
@@ -84,7 +88,7 @@ fn one_route(page: &mut String, route: &Route, document: &Value) {
 fn one_message(page: &mut String, message: &Message) {
     let Message { name, about, fields, .. } = message;
     let _ =
-        write!(page, "<details><summary><b><code>{name}</code></b> {}</summary>\n", escaped(about));
+        writeln!(page, "<details><summary><b><code>{name}</code></b> {}</summary>", escaped(about));
     table(page, "Fields", fields.iter().map(|(name, kind, about)| row(name, kind, about)));
     page.push_str("</details>\n");
 }
@@ -99,7 +103,7 @@ fn row(name: &str, kind: &str, about: &str) -> String {
 fn table(page: &mut String, caption: &str, rows: impl Iterator<Item = String>) {
     let rows: String = rows.collect();
     if !rows.is_empty() {
-        let _ = write!(page, "<table><caption>{caption}</caption>\n{rows}</table>\n");
+        let _ = writeln!(page, "<table><caption>{caption}</caption>\n{rows}</table>");
     }
 }
 
@@ -108,7 +112,7 @@ fn properties(page: &mut String, caption: &str, schema: &Value) {
     let Some(fields) = schema["properties"].as_object() else {
         let of = schema["items"]["$ref"].as_str().and_then(|path| path.rsplit('/').next());
         if let Some(of) = of {
-            let _ = write!(page, "<p>A list of <a href=\"#{of}\"><code>{of}</code></a>.</p>\n");
+            let _ = writeln!(page, "<p>A list of <a href=\"#{of}\"><code>{of}</code></a>.</p>");
         }
         return;
     };

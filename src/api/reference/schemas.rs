@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 /// All schemas, by name.
 pub(super) fn schemas() -> Value {
     let mut all = Map::new();
-    for part in [creating(), sections(), controls(), lines(), call(), parts(), lists()] {
+    for part in [creating(), sections(), listening(), controls(), lines(), call(), parts(), lists()]
+    {
         if let Value::Object(part) = part {
             all.extend(part);
         }
@@ -158,6 +159,12 @@ fn sections() -> Value {
             "tracks": texts("`caller`."),
             "phrases": texts("Words that are expected."),
         })),
+    })
+}
+
+/// How a call listens.
+fn listening() -> Value {
+    json!({
         "Amd": closed(&[], &json!({
             "mode": word(&["off", "async", "sync"], "Whether a prompt waits for the verdict."),
             "action": word(&["report", "hangup", "leave_message"], "What becomes of a machine."),
@@ -237,49 +244,73 @@ fn lines() -> Value {
 
 /// The call object.
 fn call() -> Value {
-    json!({ "Call": { "type": "object", "properties": {
-        "id": text("`call_…`"),
-        "instance_id": text("`inst_…`"),
-        "type": text("As requested."),
-        "status": word(&["QUEUED", "RINGING", "IN_PROGRESS", "COMPLETED", "FAILED"], "For ever these five."),
-        "target_phone": text("The other party."),
-        "created_at": text(MOMENT),
-        "started_at": or_null("string", "When it was answered."),
-        "ended_at": or_null("string", MOMENT),
-        "direction": word(&["inbound", "outbound"], "Who called."),
-        "from": or_null("string", "The calling number."),
-        "identity": free("Who calls, and whether that is verified; of incoming calls."),
-        "trunk_id": or_null("string", "The trunk."),
-        "attempt": number(1, 1, "Which."),
-        "scheduled_at": or_null("string", MOMENT),
-        "ringing_at": or_null("string", MOMENT),
-        "answered_by": or_null("string", "`human`, `machine` or `unknown`."),
-        "answerer": or_null("object", "The verdict, its confidence and reason."),
-        "tones": { "type": "array", "items": { "type": "object" }, "description": "Of the network." },
-        "end_reason": or_null("string", "See docs/causes.md."),
-        "end_detail": or_null("string", "More about it."),
-        "sip_code": or_null("integer", "The last SIP status."),
-        "sip_reason": or_null("string", "Its words."),
-        "q850": or_null("integer", "The carrier's cause."),
-        "sip_call_id": or_null("string", "For the carrier."),
-        "hold": free("`local` and `peer`."),
-        "mute": free("`playout` and `capture`."),
-        "transfer": or_null("object", "How a transfer goes."),
-        "bridged": toggle("Joined with another call."),
-        "bridged_with": or_null("string", "That call."),
-        "hangup_party": or_null("string", "Who ended it."),
-        "duration_ms": or_null("integer", "Since the answer."),
-        "billable_ms": or_null("integer", "The same."),
-        "queue_position": or_null("integer", "Its place while it waits."),
-        "stream": or_null("object", "Whether a client is attached, and how it speaks."),
-        "quality": or_null("object", "How it sounded; see docs/api.md."),
-        "latency": or_null("object", "What the caller waited for answers."),
-        "outcome": or_null("object", "Of an agent's call; see docs/agents.md."),
-        "transcription": or_null("object", "Whether words were written down, and by whom."),
-        "recording_ids": texts("None in this version."),
-        "metadata": free("Yours."),
-        "links": free("`self`, and `stream` while it has one."),
-    } } })
+    let mut fields = call_core();
+    fields.extend(call_more());
+    let fields: Map<String, Value> =
+        fields.into_iter().map(|(name, field)| (name.to_owned(), field)).collect();
+    json!({ "Call": { "type": "object", "properties": fields } })
+}
+
+/// What a call is, and how far it has got.
+fn call_core() -> Vec<(&'static str, Value)> {
+    vec![
+        ("id", text("`call_…`")),
+        ("instance_id", text("`inst_…`")),
+        ("type", text("As requested.")),
+        (
+            "status",
+            word(
+                &["QUEUED", "RINGING", "IN_PROGRESS", "COMPLETED", "FAILED"],
+                "For ever these five.",
+            ),
+        ),
+        ("target_phone", text("The other party.")),
+        ("created_at", text(MOMENT)),
+        ("started_at", or_null("string", "When it was answered.")),
+        ("ended_at", or_null("string", MOMENT)),
+        ("direction", word(&["inbound", "outbound"], "Who called.")),
+        ("from", or_null("string", "The calling number.")),
+        ("identity", free("Who calls, and whether that is verified; of incoming calls.")),
+        ("trunk_id", or_null("string", "The trunk.")),
+        ("attempt", number(1, 1, "Which.")),
+        ("scheduled_at", or_null("string", MOMENT)),
+        ("ringing_at", or_null("string", MOMENT)),
+        ("answered_by", or_null("string", "`human`, `machine` or `unknown`.")),
+        ("answerer", or_null("object", "The verdict, its confidence and reason.")),
+        (
+            "tones",
+            json!({ "type": "array", "items": { "type": "object" }, "description": "Of the network." }),
+        ),
+        ("end_reason", or_null("string", "See docs/causes.md.")),
+        ("end_detail", or_null("string", "More about it.")),
+        ("sip_code", or_null("integer", "The last SIP status.")),
+    ]
+}
+
+/// How it went.
+fn call_more() -> Vec<(&'static str, Value)> {
+    vec![
+        ("sip_reason", or_null("string", "Its words.")),
+        ("q850", or_null("integer", "The carrier's cause.")),
+        ("sip_call_id", or_null("string", "For the carrier.")),
+        ("hold", free("`local` and `peer`.")),
+        ("mute", free("`playout` and `capture`.")),
+        ("transfer", or_null("object", "How a transfer goes.")),
+        ("bridged", toggle("Joined with another call.")),
+        ("bridged_with", or_null("string", "That call.")),
+        ("hangup_party", or_null("string", "Who ended it.")),
+        ("duration_ms", or_null("integer", "Since the answer.")),
+        ("billable_ms", or_null("integer", "The same.")),
+        ("queue_position", or_null("integer", "Its place while it waits.")),
+        ("stream", or_null("object", "Whether a client is attached, and how it speaks.")),
+        ("quality", or_null("object", "How it sounded; see docs/api.md.")),
+        ("latency", or_null("object", "What the caller waited for answers.")),
+        ("outcome", or_null("object", "Of an agent's call; see docs/agents.md.")),
+        ("transcription", or_null("object", "Whether words were written down, and by whom.")),
+        ("recording_ids", texts("None in this version.")),
+        ("metadata", free("Yours.")),
+        ("links", free("`self`, and `stream` while it has one.")),
+    ]
 }
 
 /// Smaller objects of answers.

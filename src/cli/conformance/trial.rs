@@ -104,7 +104,7 @@ async fn spoken(text: &str, tts: &Tts) -> Result<Vec<i16>, String> {
     let mut speech = tts.speak(request).map_err(|error| error.to_string())?;
     let mut samples = Vec::new();
     while let Some(piece) = speech.next().await {
-        samples.extend_from_slice(&piece.map_err(|error| error.to_string())?.samples);
+        samples.extend_from_slice(&piece?.samples);
     }
     Ok(samples)
 }
