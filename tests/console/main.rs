@@ -87,7 +87,7 @@ async fn a_person_calls_talks_hears_and_sees() {
         const dots = canvas.getContext('2d').getImageData(0, 0, width, height).data; \
         return dots.filter((value, n) => n % 4 === 3 && value > 0).length; }";
     for canvas in ["mic-wave", "far-wave", "trend"] {
-        page.wait_for(&format!("({drawn})('{canvas}') > 700")).await;
+        page.wait_for(&format!("({drawn})('{canvas}') > 100")).await;
     }
 
     page.eval("document.querySelector('[data-digit=\"7\"]').click()").await;

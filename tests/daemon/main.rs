@@ -20,7 +20,6 @@ mod sipp;
 mod speech;
 
 mod agent;
-mod attach;
 mod background;
 mod bad_input;
 #[cfg(feature = "sphinx")]

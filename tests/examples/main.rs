@@ -1,5 +1,6 @@
-//! The bots of `examples/bot` in Python, JavaScript and Rust, each against the real program and a
-//! phone: they echo, play a file, and let themselves be interrupted.
+//! What people try first: the bots of `examples/bot` in Python, JavaScript and Rust, each against
+//! the real program and a phone (they echo, play a file, and let themselves be interrupted), and
+//! the streams of the command line.
 //!
 //! What this machine cannot run is SKIPPED.
 
@@ -13,6 +14,9 @@
 )]
 #![allow(dead_code, reason = "the rig is shared with tests/daemon, and it uses all")]
 
+mod attach;
+#[path = "../daemon/client.rs"]
+mod client;
 #[path = "../daemon/rig.rs"]
 mod rig;
 

@@ -176,6 +176,11 @@ impl Scenario {
         if self.steps.is_empty() || self.steps.len() > STEPS_MAX {
             return Err(format!("there must be 1 to {STEPS_MAX} steps"));
         }
+        let (_, before) = self.steps.split_last().unzip();
+        let ends = |step: &Step| step.hangup || step.expect == Some(Expect::Hangup);
+        if before.is_some_and(|steps: &[Step]| steps.iter().any(ends)) {
+            return Err("the call ends with a hangup: nothing can follow it".to_owned());
+        }
         let faults = self.steps.iter().enumerate();
         let faults = faults.filter_map(|(n, step)| Some((n + 1, step.fault()?)));
         match faults.map(|(n, fault)| format!("step {n}: {fault}")).next() {
@@ -285,6 +290,7 @@ mod tests {
             ("[[step]]\ndtmf = \"x\"", "0-9"),
             ("[[step]]\nexpect = \"message\"", "needs any"),
             ("[[step]]\nwait = \"1s\"\nwithin = \"1s\"", "belong to expect"),
+            ("[[step]]\nhangup = true\n[[step]]\nwait = \"1s\"", "nothing can follow"),
             ("[[step]]\nwait = \"soon\"", "line 3"),
             ("[[step]]\nexpct = \"sound\"", "expct"),
             ("limit = \"11m\"\n[[step]]\nwait = \"1s\"", "10 minutes"),

@@ -178,9 +178,9 @@ impl Script {
                 }
             }
         };
-        let lost = beat.gone && !done && step.expect != Some(Expect::Hangup);
-        if lost {
-            self.judge("the stream stands".to_owned(), false, "it broke off".to_owned());
+        if (beat.gone || beat.hangup) && !done {
+            let what = if beat.hangup { "it ended the call" } else { "it broke off" };
+            self.judge("the program stays on the line".to_owned(), false, what.to_owned());
             self.over = true;
             return false;
         }
@@ -375,7 +375,10 @@ mod tests {
         assert!(obedient.is_over() && lines(&obedient).iter().all(|line| line.starts_with("ok")));
         let mut lost = script(steps);
         beats(&mut lost, 1, || Beat { gone: true, ..quiet() });
-        assert_eq!(lines(&lost)[0], "no the stream stands it broke off");
+        assert_eq!(lines(&lost)[0], "no the program stays on the line it broke off");
+        let mut rude = script(steps);
+        beats(&mut rude, 1, || Beat { hangup: true, ..quiet() });
+        assert_eq!(lines(&rude)[0], "no the program stays on the line it ended the call");
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Program {
     }
 
     /// The next text; `None` at the end. Sound is told to `ear`.
-    async fn next(&mut self, ear: &mut dyn FnMut(&Self, &[u8])) -> Option<Value> {
+    async fn next(&mut self, ear: &mut (dyn FnMut(&Self, &[u8]) + Send)) -> Option<Value> {
         loop {
             match self.heard.recv().await? {
                 Outgoing::Text(text) => return serde_json::from_str(&text).ok(),
@@ -79,17 +79,17 @@ fn loud(octets: &[u8]) -> bool {
 async fn storyteller(mut program: Program, on_voice: Value) {
     let (mut spoken, mut quiet, mut sung) = (false, 0_u32, false);
     loop {
-        let mut begin = false;
-        let message = program.next(&mut |program, octets| {
-            spoken |= loud(octets);
-            quiet = if loud(octets) { 0 } else { quiet + 1 };
-            if spoken && quiet > 40 && !sung && !begin {
-                begin = true;
-                program.sing(20);
-            }
-            sung |= begin;
-        });
-        let Some(message) = message.await else { return };
+        let message = program
+            .next(&mut |program, octets| {
+                spoken |= loud(octets);
+                quiet = if loud(octets) { 0 } else { quiet + 1 };
+                if spoken && quiet > 40 && !sung {
+                    sung = true;
+                    program.sing(20);
+                }
+            })
+            .await;
+        let Some(message) = message else { return };
         if sung && message["type"] == "speech" && message["state"] == "started" {
             program.say(&on_voice);
         }
