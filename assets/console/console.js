@@ -22,11 +22,13 @@ const trend = new Trend($("trend"), $("trend-top"));
 
 /** The call on this page: `{id, sound, stream, answeredAt, over}`; null between calls. */
 let call = null;
+/** Events have been added since the log was last scrolled. */
+let noted = false;
 
 const FIGURES = {
   mos: "MOS, as we hear", mosTx: "MOS, as they hear", loss: "Loss", jitter: "Jitter", rtt: "Round trip, carrier",
   trip: "Round trip, page", queued: "Playout queue", browser: "Browser's queue", underruns: "Ran dry",
-  concealed: "Concealed", codec: "Codec",
+  concealed: "Concealed",
 };
 const STAGES = ["decode", "resample", "queue", "send", "order", "write"];
 const LABELS = {
@@ -94,11 +96,16 @@ function note(kind, text, bad = false) {
     return cell;
   }));
   line.classList.toggle("warning", bad);
+  ui.events.append(line);
+  while (ui.events.childElementCount > EVENTS_MAX) ui.events.firstElementChild.remove();
+  noted = true;
+}
+
+/** Keeps the newest event in sight, unless the reader has scrolled to older ones. */
+function follow() {
   const log = ui.events;
-  const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
-  log.append(line);
-  while (log.childElementCount > EVENTS_MAX) log.firstElementChild.remove();
-  if (atEnd) log.scrollTop = log.scrollHeight;
+  if (noted && !log.matches(":focus, :hover")) log.scrollTop = log.scrollHeight;
+  noted = false;
 }
 
 async function signIn() {
@@ -144,9 +151,20 @@ async function dial() {
     reset(made);
     await attach(mine);
   } catch (error) {
+    if (mine.id && (await ended(mine))) return;
     await finish(mine);
     throw error;
   }
+}
+
+/** Whether the call is over; then the page says why, and it is finished. */
+async function ended(mine) {
+  const now = await api.show(mine.id);
+  if (!["COMPLETED", "FAILED"].includes(now.status)) return false;
+  ui.status.textContent = `Ended: ${now.end_reason ?? now.status}`;
+  note("ended", now.end_detail ?? now.sip_reason ?? "");
+  await finish(mine);
+  return true;
 }
 
 /** The page as a call begins. */
@@ -173,7 +191,7 @@ async function attach(mine) {
     message: (message) => heard(mine, message),
     sound: (octets) => mine.sound?.play(octets),
     roundTrip: (time) => show("trip", ms(time)),
-    skipped: (time) => note("slow network", `${Math.round(time)} ms of your voice were left out`, true),
+    skipped: (time) => note("slow network", `${Math.round(time)} ms of your voice were left out so far`, true),
     closed: (error) => closed(mine, error),
   });
 }
@@ -233,7 +251,6 @@ function showStats(mine, { quality, queued_ms: queuedMs, stages }) {
   show("browser", ms(mine.browserMs));
   show("underruns", `${quality.underruns ?? 0} / ${mine.underruns ?? 0}`);
   show("concealed", ms(quality.concealed_ms ?? undefined));
-  show("codec", quality.codec);
   trend.add(quality.jitter_ms ?? 0, queuedMs);
   ui.stages.replaceChildren(...STAGES.filter((name) => stages?.[name]?.count).map((name) => {
     const row = document.createElement("tr");
@@ -258,11 +275,7 @@ async function closed(mine, error) {
   fail(error);
   note("stream", error.message, true);
   try {
-    const now = await api.show(mine.id);
-    if (["COMPLETED", "FAILED"].includes(now.status)) {
-      ui.status.textContent = `Ended: ${now.end_reason ?? now.status}`;
-      return finish(mine);
-    }
+    if (await ended(mine)) return;
     ui.again.hidden = false;
   } catch (second) {
     fail(second);
@@ -335,7 +348,8 @@ build();
 setInterval(() => {
   micWave.draw();
   farWave.draw();
+  follow();
   if (!call?.answeredAt) return;
   const seconds = Math.floor((performance.now() - call.answeredAt) / 1000);
   ui.clock.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-}, 50);
+}, 100);

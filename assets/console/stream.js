@@ -4,6 +4,8 @@ import { Refusal } from "./api.js";
 
 /** Sound that may wait in the browser for a slow network; beyond, what comes is left out. */
 const BACKLOG_MS = 500;
+/** How often it is said that sound was left out. */
+const SAY_MS = 2000;
 /** How often the way there and back is measured. */
 const PING_MS = 2000;
 
@@ -35,6 +37,7 @@ export function open(call, ticket, rate, outRate, on) {
   let stopped = false;
   let asked = 0;
   let skippedMs = 0;
+  let toldAt = 0;
   const backlog = (rate * 2 * BACKLOG_MS) / 1000;
 
   const send = (message) => {
@@ -71,6 +74,9 @@ export function open(call, ticket, rate, outRate, on) {
       if (socket.readyState !== WebSocket.OPEN) return;
       if (socket.bufferedAmount > backlog) {
         skippedMs += (frame.byteLength / 2 / rate) * 1000;
+        // A page that is behind must not be kept busy with saying so.
+        if (performance.now() - toldAt < SAY_MS) return;
+        toldAt = performance.now();
         return on.skipped(skippedMs);
       }
       socket.send(frame);

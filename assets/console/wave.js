@@ -31,13 +31,15 @@ export class Wave {
     const { width, height } = this.canvas;
     const pen = this.canvas.getContext("2d");
     pen.clearRect(0, 0, width, height);
-    pen.fillStyle = getComputedStyle(this.canvas).color;
+    pen.strokeStyle = getComputedStyle(this.canvas).color;
     const middle = height / 2;
+    pen.beginPath();
     for (let x = 0; x < width; x++) {
       const at = (this.at + x * 2) % this.peaks.length;
-      const [low, high] = [this.peaks[at], this.peaks[at + 1]];
-      pen.fillRect(x, middle - high * middle, 1, Math.max(1, (high - low) * middle));
+      pen.moveTo(x + 0.5, middle - this.peaks[at + 1] * middle - 0.5);
+      pen.lineTo(x + 0.5, middle - this.peaks[at] * middle + 0.5);
     }
+    pen.stroke();
   }
 }
 

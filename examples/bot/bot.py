@@ -11,6 +11,7 @@ The protocol is in docs/stream.md. Each event is printed as one JSON object a li
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import urllib.request
@@ -69,7 +70,9 @@ async def talk(args):
         async for message in socket:
             if isinstance(message, bytes):
                 if args.bot == "echo":
-                    await socket.send(message)
+                    # The last words may be on their way here already.
+                    with contextlib.suppress(websockets.ConnectionClosedOK):
+                        await socket.send(message)
                 continue
             event = json.loads(message)
             print(message, flush=True)

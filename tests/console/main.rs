@@ -25,6 +25,7 @@ mod rig;
 use chromium::Page;
 use rig::{Daemon, NUMBER, Phone, read_wav, rms, share_at, tone_wav, tone_wav_at};
 use serde_json::json;
+use std::io::Write as _;
 use tempfile::TempDir;
 
 /// A key whose secret is `abc`.
@@ -41,7 +42,9 @@ static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 fn browser() -> Option<&'static str> {
     let program = chromium::program();
     if program.is_none() {
-        eprintln!("SKIPPED: the console in a browser: chromium is not installed (make setup)");
+        // Past the test harness, which keeps what `eprintln` says.
+        let notice = "SKIPPED: the console in a browser: chromium is not installed (make setup)";
+        let _ = writeln!(std::io::stderr(), "{notice}");
     }
     program
 }
@@ -81,7 +84,6 @@ async fn a_person_calls_talks_hears_and_sees() {
     }
     page.wait_for("parseFloat(document.getElementById('figure-mos').textContent) > 4").await;
     page.wait_for("document.getElementById('figure-trip').textContent.endsWith(' ms')").await;
-    page.wait_for("document.getElementById('figure-codec').textContent.length > 2").await;
     page.wait_for("document.querySelectorAll('#stages tr').length >= 4").await;
     let drawn = "(id) => { const canvas = document.getElementById(id); const { width, height } = canvas; \
         const dots = canvas.getContext('2d').getImageData(0, 0, width, height).data; \
