@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn progress_says_what_was_played_and_how_it_sounds() {
-        let stats = json!({"queued_ms": 1500, "quality": {"played_ms": 3250, "mos": 4.4, "jitter_ms": null}});
+        let stats = json!({"queued_ms": 1500, "quality": {"played_ms": 3200, "mos": 4.4, "jitter_ms": null}});
         assert_eq!(progress(&stats), "played 3.2 s, waiting 1.5 s, MOS 4.40");
     }
 }
