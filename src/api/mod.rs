@@ -4,10 +4,12 @@
 //! everything that touches a call goes through [`gateway::Gateway`].
 
 pub mod auth;
+mod console;
 pub mod error;
 pub mod fresh;
 pub mod gateway;
 pub mod limit;
+pub mod reference;
 pub mod rest;
 pub mod stamp;
 pub mod stream;

@@ -27,9 +27,11 @@ pub use compat::{CompatAccount, CompatSpec};
 pub use serve::{ServeLimits, serve};
 
 use crate::api::auth::{ConfigKey, Grant, GrantError, Keyring};
+use crate::api::console;
 use crate::api::error::Problem;
 use crate::api::gateway::{Command, Gateway, Spoken};
 use crate::api::limit::{Limiter, Rate};
+use crate::api::reference;
 use crate::api::tickets::Tickets;
 use crate::api::types::{AudioProblem, CreateDefaults, Voice};
 use crate::app::agent::request::AgentRequest;
@@ -147,6 +149,8 @@ pub struct ApiParts {
     pub compat: CompatSpec,
     /// Whether unknown fields of requests are wrong.
     pub strict: bool,
+    /// Whether the page for browsers is served.
+    pub console: bool,
     /// Limits.
     pub limits: ApiLimits,
 }
@@ -182,6 +186,7 @@ pub struct Shared {
     check_speech: CheckSpeech,
     compat: compat::Compat,
     strict: bool,
+    console: bool,
     limits: ApiLimits,
     /// As in `limits` until a reload.
     create: Mutex<CreateDefaults>,
@@ -233,6 +238,7 @@ impl ApiState {
             check_speech: parts.check_speech,
             compat,
             strict: parts.strict,
+            console: parts.console,
             limits,
             create: Mutex::new(limits.create),
             requests: Limiter::new(limits.rate, BUCKETS_MAX),
@@ -319,7 +325,10 @@ fn store_failed(error: &StoreError) {
 /// The users' routes.
 pub fn router(state: ApiState) -> Router {
     let v1 = v1(&state);
+    let console = if state.console { console::routes() } else { Router::new() };
     let routes = compat::routes(&state)
+        .merge(console)
+        .merge(reference::router())
         .route("/problems/{code}", get(guard::problem_page))
         .nest("/v1", v1.clone())
         .nest("/api/v1", v1)

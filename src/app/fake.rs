@@ -1,11 +1,15 @@
-//! A media leg for tests: the worker's side of the rings, stepped by hand.
+//! A media leg without a carrier: the worker's side of the rings, stepped by hand.
+//!
+//! For tests, and for rehearsals ([`super::rehearsal`]).
+
+#![cfg_attr(not(test), allow(dead_code, reason = "tests look at more of a leg than rehearsals do"))]
 
 use super::line::{Ears, LegPort, Line};
 use crate::media::interface::{Command, Event, FrameHeader, FrameKind};
 use crate::media::ring::{self, CaptureReader, CaptureWriter, PlayoutReader, PlayoutWriter};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
@@ -54,7 +58,7 @@ struct FakePort {
 
 impl LegPort for FakePort {
     fn send(&self, command: Command) -> bool {
-        self.orders.lock().unwrap().push_back(command);
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
         true
     }
 
@@ -85,8 +89,16 @@ impl FakeLeg {
 
     /// One beat of the worker whose application leg runs by itself until it waits.
     pub(crate) async fn beat(&mut self) {
-        let orders: Vec<Command> = self.port.orders.lock().unwrap().drain(..).collect();
-        self.commands.extend(orders);
+        self.step();
+        tokio::time::sleep(TICK).await;
+    }
+
+    /// The same without the wait; gives what was sent in it.
+    pub(crate) fn step(&mut self) -> &[i16] {
+        let before = self.sent.len();
+        let mut orders = self.port.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        self.commands.extend(orders.drain(..));
+        drop(orders);
         self.tick();
         self.port.sent.store(self.sent.len() as u64, Ordering::Relaxed);
         while let Some(event) = self.events.pop_front() {
@@ -96,7 +108,7 @@ impl FakeLeg {
         if std::mem::take(&mut self.moved) {
             self.ready.notify_one();
         }
-        tokio::time::sleep(TICK).await;
+        self.sent.get(before..).unwrap_or_default()
     }
 
     /// Samples of the application that wait.
@@ -163,7 +175,7 @@ impl FakeLeg {
 
     /// A packet of the caller arrives.
     pub(crate) fn hear(&mut self, samples: &[i16]) -> bool {
-        let count = u16::try_from(samples.len()).unwrap();
+        let count = u16::try_from(samples.len()).expect("a packet is short");
         let kind = FrameKind::Packet;
         let header = FrameHeader { position: self.captured, samples: count, kind };
         self.captured += u64::from(count);
@@ -176,7 +188,7 @@ impl FakeLeg {
             Command::Watch { position, token } => self.watches.push((position, token)),
             Command::Clear { up_to, token } => {
                 let queued = usize::try_from(up_to.saturating_sub(self.playout.position()));
-                let queued = queued.unwrap();
+                let queued = queued.expect("a ring is short");
                 if self.running && !self.paused {
                     self.play(self.fade.min(queued));
                 }
@@ -184,7 +196,7 @@ impl FakeLeg {
                 self.fire();
                 let discarded = up_to - played_to;
                 self.level = 100;
-                self.playout.skip(usize::try_from(discarded).unwrap());
+                self.playout.skip(usize::try_from(discarded).expect("a ring is short"));
                 self.watches.retain(|(position, _)| *position > up_to);
                 self.events.push_back(Event::Cleared { token, played_to, discarded });
             }

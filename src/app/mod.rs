@@ -12,12 +12,12 @@
 pub mod agent;
 pub mod bridge;
 mod clock;
-#[cfg(test)]
 mod fake;
 pub mod hearing;
 mod line;
 pub mod playout;
 pub mod prompt;
+pub mod rehearsal;
 pub mod stream;
 pub mod transcribe;
 pub mod twiml;

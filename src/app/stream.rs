@@ -120,5 +120,18 @@ pub fn prepare(
     (seats, task::StreamTask::new(spec, control, (seated, dialled_seat), reports))
 }
 
+/// What [`prepare`] makes, with a leg that is there from the start and has no handle.
+pub(super) fn prepare_at(
+    spec: StreamSpec,
+    control: mpsc::Receiver<Control>,
+    reports: mpsc::Sender<Report>,
+    (line, ears): (super::line::Line, super::line::Ears),
+) -> (StreamSeats, impl Future<Output = ()> + Send + 'static) {
+    let (seats, seated) = StreamSeats::new();
+    let mut task = task::StreamTask::new(spec, control, (seated, None), reports);
+    task.take_line(line, ears);
+    (seats, task)
+}
+
 #[cfg(test)]
 mod tests;

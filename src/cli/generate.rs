@@ -32,6 +32,8 @@ pub fn files(root: &Path) -> Vec<(&'static str, String)> {
         ("docs/cli.md", super::page()),
         ("docs/causes.md", crate::call::cause::page()),
         ("docs/compliance.md", compliance::page(root)),
+        ("docs/openapi.json", crate::api::reference::openapi::text()),
+        ("docs/asyncapi.json", crate::api::reference::asyncapi::text()),
     ]
 }
 

@@ -1,22 +1,27 @@
 //! The command line: one subcommand, one file.
 //!
 //! ```text
-//!  bellwire serve | check | init | call | phone | completion
+//!  bellwire serve | check | init | call | stream | listen | conformance | phone | completion
 //! ```
 //!
 //! The door to `clap`. Owns arguments, help texts and exit codes. Does no work of the gateway:
 //! `serve` hands a valid configuration to `daemon`, `phone` hands its arguments to `phone`, and
-//! `call` speaks REST like any other client.
+//! `call`, `stream` and `listen` speak REST and WebSocket like any other client.
 
+mod attach;
 mod call;
 mod check;
 mod client;
 pub mod compliance;
+mod conformance;
 pub mod generate;
 mod init;
+mod listen;
 pub mod phone;
 pub mod print;
 mod serve;
+mod sound;
+mod stream;
 
 use crate::config::{Config, ConfigErrors, LoadOptions, Loaded};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -76,6 +81,9 @@ enum Command {
     Check(ConfigArgs),
     Init(init::InitArgs),
     Call(call::CallArgs),
+    Stream(stream::StreamArgs),
+    Listen(listen::ListenArgs),
+    Conformance(conformance::ConformanceArgs),
     Phone(phone::PhoneArgs),
     Completion(CompletionArgs),
     #[command(hide = true)]
@@ -120,6 +128,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Init(args) => init::run(&args),
         Command::Call(args) => call::run(&args),
+        Command::Stream(args) => stream::run(&args),
+        Command::Listen(args) => listen::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Phone(args) => phone::run(args),
         Command::Completion(args) => completion(&args),
         Command::Gen(args) => generate::run(&args),

@@ -14,3 +14,9 @@ pub fn out(line: impl AsRef<str>) {
 pub fn err(line: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr().lock(), "{}", line.as_ref());
 }
+
+/// Shows how far something has got, on a terminal: the next line takes its place.
+pub fn progress(line: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "\r\x1b[K{line}\r").and_then(|()| stderr.flush());
+}

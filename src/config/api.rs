@@ -1,4 +1,5 @@
-//! `[api]` and `[[api.key]]`: the listeners of REST and WebSocket, and who may use them.
+//! `[api]`, `[[api.key]]` and `[console]`: the listeners of REST and WebSocket, who may use them,
+//! and the page for people.
 
 use super::address::{InstanceScope, Prefix, Sha256Hex};
 use super::declare::{choice, section};
@@ -25,6 +26,18 @@ section! {
         ///
         /// Without any key the API takes every request, and therefore only from loopback.
         key: Vec<ApiKey>, Restart;
+    }
+}
+
+section! {
+    /// The page in the browser.
+    Console {
+        /// Serves `/console` on `api.listen`: a page that places calls and talks through the
+        /// microphone.
+        ///
+        /// On, because it gives no rights: whoever opens it needs a key all the same. Browsers
+        /// lend the microphone to `https://` and to the machine itself only.
+        enabled: bool = true, Restart;
     }
 }
 

@@ -37,7 +37,7 @@ pub mod value;
 
 pub use address::{CallerId, Cidr, InstanceScope, Listen, PortRange, Prefix, SipUri, Url};
 pub use agent::{Agent, AgentProfile, HttpTool, TransferMode, TransferTarget, Voicemail};
-pub use api::{Api, ApiKey, Scope};
+pub use api::{Api, ApiKey, Console, Scope};
 pub use compat::{Compat, CompatAccount};
 pub use hearing::{
     AmdDoes, AmdMode, BargeIn, BargeMode, BargeTimeout, InstanceAmd, InstanceBargeIn, Tones, Vad,
@@ -84,6 +84,8 @@ section! {
         api: Api, Restart;
         /// Interfaces of other vendors.
         compat: Compat, Restart;
+        /// The page in the browser.
+        console: Console, Restart;
         /// Signalling.
         sip: Sip, Restart;
         /// RTP sockets and the media threads.

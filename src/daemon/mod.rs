@@ -312,6 +312,7 @@ async fn start_api(
         check_speech: check_speech(parts.tts.clone()),
         compat: setup::compat(config),
         strict: config.api.strict_requests,
+        console: config.console.enabled,
         limits: ApiLimits {
             body_max: config.limits.max_body.as_usize(),
             create: setup::create_defaults(config),

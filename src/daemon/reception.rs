@@ -55,7 +55,7 @@ enum Said {
     /// Who calls.
     Found(Finding),
     /// What a webhook wants.
-    Decided(Box<Result<Verdict, String>>),
+    Decided(Result<Box<Verdict>, String>),
 }
 
 /// How inbound calls find their way.
@@ -162,7 +162,7 @@ impl Switchboard {
         let Some(waiting) = self.spec.reception.waiting.remove(&session) else { return };
         match taken.said {
             Said::Found(finding) => self.found(session, waiting, &finding).await,
-            Said::Decided(verdict) => self.decided(session, waiting, *verdict).await,
+            Said::Decided(verdict) => self.decided(session, waiting, verdict).await,
         }
     }
 
@@ -249,7 +249,7 @@ impl Switchboard {
         self.spec.reception.waiting.insert(session, waiting);
         self.spec.reception.asked.spawn(async move {
             let verdict = desk.ask(&hook, &call, (&incoming, &identity), unix_ms).await;
-            Taken { session, said: Said::Decided(Box::new(verdict)) }
+            Taken { session, said: Said::Decided(verdict.map(Box::new)) }
         });
     }
 

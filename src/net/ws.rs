@@ -193,6 +193,14 @@ impl WsSender {
         self.send(Message::Binary(octets), within).await
     }
 
+    /// Asks for a sign of life; fails when the peer takes nothing for `within`.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub async fn ping(&mut self, within: Duration) -> Result<(), WsError> {
+        self.send(Message::Ping(Bytes::new()), within).await
+    }
+
     /// Says goodbye; never fails, waits at most a second.
     pub async fn close(&mut self, code: u16, reason: &str) {
         let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from(reason) };
@@ -214,20 +222,30 @@ impl WsReceiver {
     /// [`WsError::Broken`].
     pub async fn next(&mut self) -> Result<WsMessage, WsError> {
         loop {
-            let broken = |reason: String| WsError::Broken { url: self.url.clone(), reason };
-            let message = self.stream.next().await;
-            let message = message.ok_or_else(|| broken("the connection is closed".to_owned()))?;
-            match message.map_err(|error| broken(error.to_string()))? {
-                Message::Text(text) => return Ok(WsMessage::Text(text.as_str().to_owned())),
-                Message::Binary(octets) => return Ok(WsMessage::Binary(octets)),
-                Message::Close(frame) => {
-                    let code = frame.as_ref().map_or(1005, |frame| frame.code.into());
-                    let reason = frame.map(|frame| frame.reason.as_str().to_owned());
-                    return Ok(WsMessage::Closed { code, reason: reason.unwrap_or_default() });
-                }
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            if let Some(message) = self.next_sign().await? {
+                return Ok(message);
             }
         }
+    }
+
+    /// The next message, or `None` for a mere sign of life (ping or pong). Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn next_sign(&mut self) -> Result<Option<WsMessage>, WsError> {
+        let broken = |reason: String| WsError::Broken { url: self.url.clone(), reason };
+        let message = self.stream.next().await;
+        let message = message.ok_or_else(|| broken("the connection is closed".to_owned()))?;
+        Ok(Some(match message.map_err(|error| broken(error.to_string()))? {
+            Message::Text(text) => WsMessage::Text(text.as_str().to_owned()),
+            Message::Binary(octets) => WsMessage::Binary(octets),
+            Message::Close(frame) => {
+                let code = frame.as_ref().map_or(1005, |frame| frame.code.into());
+                let reason = frame.map(|frame| frame.reason.as_str().to_owned());
+                WsMessage::Closed { code, reason: reason.unwrap_or_default() }
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(None),
+        }))
     }
 }
 

@@ -131,6 +131,7 @@ impl Rig {
             }),
             compat: setup.compat,
             strict: setup.strict,
+            console: true,
             limits: setup.limits,
         };
         let state = ApiState::new(parts).await.unwrap();

@@ -97,7 +97,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["src/net/tls"]),
     ("tokio_tungstenite", &["src/api/stream", "src/app/stream", "src/net/ws.rs"]),
     ("tokio_util", &["src/daemon/", "src/api/", "src/net/", "src/phone", "src/cli/"]),
-    ("toml", &["src/config/source.rs"]),
+    // The second reads scenario files.
+    ("toml", &["src/config/source.rs", "src/cli/conformance/"]),
     ("tracing_subscriber", &["src/observe/trace.rs"]),
     ("ttspico_sys", &["src/speech/tts/"]),
     ("unicode_segmentation", &["src/speech/"]),

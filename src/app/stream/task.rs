@@ -169,8 +169,7 @@ impl StreamTask {
             return Poll::Pending;
         }
         let Self { signals, control, .. } = self;
-        let control =
-            ready!(signals.poll(Source::Control, |context| control.poll_recv(context)));
+        let control = ready!(signals.poll(Source::Control, |context| control.poll_recv(context)));
         if let (Some(dialling), Some(control)) = (&mut self.dialling, &control) {
             dialling.on_control(control, now.at);
         }

@@ -56,6 +56,8 @@ impl<'a> From<&'a Told> for News<'a> {
             | Told::Speech(_)
             | Told::Tone(_)
             | Told::Answerer { .. }
+            | Told::Beep { .. }
+            | Told::Concealed { .. }
             | Told::BargeIn { .. }
             | Told::Warning { .. } => Self::Other,
         }
