@@ -18,6 +18,7 @@ pub(super) fn schemas() -> Value {
         lines(),
         call(),
         parts(),
+        measured(),
         lists(),
     ] {
         if let Value::Object(part) = part {
@@ -403,21 +404,6 @@ fn parts() -> Value {
             "expires_at": text(MOMENT),
             "url": text("The path of the stream, with the ticket."),
         } },
-        "Stats": { "type": "object", "properties": {
-            "call_id": text("`call_…`"),
-            "status": text("As in the call object."),
-            "quality": or_null("object", "As in the call object, at this moment."),
-            "hole_wait_ms": or_null("integer", "What a late packet is waited for."),
-            "stages": or_null("object", "Where time goes."),
-        } },
-        "Transcript": { "type": "object", "properties": {
-            "call_id": text("`call_…`"),
-            "status": or_null("string", "`available`, `unavailable` or `off`."),
-            "reason": or_null("string", "Why not."),
-            "engine": or_null("string", "Who writes."),
-            "lines": { "type": ["array", "null"], "items": { "type": "object" } },
-            "dropped": { "type": "integer" },
-        } },
         "Problem": { "type": "object", "properties": {
             "type": text("Where it is explained."),
             "title": text("In short."),
@@ -432,6 +418,27 @@ fn parts() -> Value {
             } } },
             "request_id": text("Also in `X-Request-Id`."),
             "retry_after": { "type": "integer", "description": "Seconds." },
+        } },
+    })
+}
+
+/// What is told of a call in its middle.
+fn measured() -> Value {
+    json!({
+        "Stats": { "type": "object", "properties": {
+            "call_id": text("`call_…`"),
+            "status": text("As in the call object."),
+            "quality": or_null("object", "As in the call object, at this moment."),
+            "hole_wait_ms": or_null("integer", "What a late packet is waited for."),
+            "stages": or_null("object", "Where time goes."),
+        } },
+        "Transcript": { "type": "object", "properties": {
+            "call_id": text("`call_…`"),
+            "status": or_null("string", "`available`, `unavailable` or `off`."),
+            "reason": or_null("string", "Why not."),
+            "engine": or_null("string", "Who writes."),
+            "lines": { "type": ["array", "null"], "items": { "type": "object" } },
+            "dropped": { "type": "integer" },
         } },
     })
 }
