@@ -3,7 +3,8 @@
     bot.py serve PORT             a server that a vendor's stream dials (Twilio, Telnyx, Plivo),
                                   told apart by Pipecat from the first messages
     bot.py serve-vonage PORT      the same for Vonage, which Pipecat does not tell apart
-    bot.py dial URL               a client of a stream that speaks Pipecat's own frames
+    bot.py dial                   a client of a stream that speaks Pipecat's own frames; dials the
+                                  URL that it reads, once it is loaded
 
 Nothing in it knows Bellwire: transports and serializers are Pipecat's own. What it hears and does
 is printed, a JSON object a line.
@@ -163,13 +164,15 @@ def serve(port: int, vonage: bool) -> None:
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 
-async def dial(url: str) -> None:
+async def dial() -> None:
     from pipecat.serializers.protobuf import ProtobufFrameSerializer
     from pipecat.transports.websocket.client import (
         WebsocketClientParams,
         WebsocketClientTransport,
     )
 
+    say("ready")
+    url = sys.stdin.readline().strip()
     params = WebsocketClientParams(
         audio_in_enabled=True,
         audio_out_enabled=True,
@@ -183,6 +186,6 @@ if __name__ == "__main__":
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
     if sys.argv[1] == "dial":
-        asyncio.run(dial(sys.argv[2]))
+        asyncio.run(dial())
     else:
         serve(int(sys.argv[2]), sys.argv[1] == "serve-vonage")

@@ -26,7 +26,7 @@ mod rig;
 use futures_util::{SinkExt as _, StreamExt as _};
 use rig::{Daemon, Phone, SOON, free_udp_port, read_wav, share_at, tone_wav};
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -58,6 +58,7 @@ impl Bot {
         let mut child = Command::new(python()?)
             .arg(script)
             .args(args)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -72,6 +73,10 @@ impl Bot {
             }
         });
         Some(Self { child, lines })
+    }
+
+    fn tell(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// The next line of this event.
@@ -130,11 +135,11 @@ async fn relay(ours: String, theirs: String) {
 }
 
 /// A phone that answers, listens for two seconds, interrupts with a tone, and listens on.
-fn phone(dir: &Path, heard: &Path) -> Phone {
+fn phone(dir: &Path, heard: &Path, ring: &str) -> Phone {
     let word = tone_wav(dir, "word.wav", 500.0, 0.6);
     let interrupts = format!("spoken:2s=play:{}", word.display());
     let record = heard.to_str().unwrap();
-    Phone::start(&["--ring", "200ms", "--record", record, "--at", &interrupts])
+    Phone::start(&["--ring", ring, "--record", record, "--at", &interrupts])
 }
 
 /// How long this tone sounds in all, in milliseconds.
@@ -162,7 +167,7 @@ async fn serve(kind: &str, mode: &str, query: &str) {
     bot.wait_for("serving");
     let dir = tempfile::tempdir().unwrap();
     let heard = dir.path().join("heard.wav");
-    let phone = phone(dir.path(), &heard);
+    let phone = phone(dir.path(), &heard, "200ms");
     let daemon = Daemon::start(&phone.address, "").await;
     let id = daemon.create("DYNAMIC_STREAM", "stream", json!({})).await;
     daemon.wait_for(&id, "IN_PROGRESS").await;
@@ -209,19 +214,16 @@ async fn a_pipecat_bot_written_for_vonage_runs_unchanged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipecat_bot_with_its_own_frames_dials_us() {
-    if python().is_none() {
-        return;
-    }
+    let Some(mut bot) = Bot::start(&["dial"]) else { return };
+    bot.wait_for("ready");
     let dir = tempfile::tempdir().unwrap();
     let heard = dir.path().join("heard.wav");
-    let phone = phone(dir.path(), &heard);
+    // Pipecat's client loses the sound that comes before its pipeline runs, and all behind it.
+    let phone = phone(dir.path(), &heard, "4s");
     let daemon = Daemon::start(&phone.address, "").await;
-    // Pipecat takes some seconds to load.
-    let id = daemon.create("DYNAMIC_STREAM", "stream", json!({ "waitMs": 60_000 })).await;
-    daemon.wait_for(&id, "IN_PROGRESS").await;
+    let id = daemon.create("DYNAMIC_STREAM", "stream", json!({})).await;
     let host = daemon.api.trim_start_matches("http://");
-    let url = format!("ws://{host}/v1/calls/{id}/stream/pipecat");
-    let bot = Bot::start(&["dial", &url]).unwrap();
+    bot.tell(&format!("ws://{host}/v1/calls/{id}/stream/pipecat"));
     bot.wait_for("interrupted");
     bot.wait_for("ends");
     bot.wait_for("done");

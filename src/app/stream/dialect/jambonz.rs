@@ -158,10 +158,12 @@ impl Jambonz {
             return heard.push_back(words::refused("missing_field", "audioContent is missing"));
         };
         let id = fields.id.as_deref().filter(|id| !id.is_empty() && id.len() <= NAME_MAX);
-        let id = id.map(Arc::from).unwrap_or_else(|| {
+        let id: Arc<str> = if let Some(id) = id {
+            id.into()
+        } else {
             self.clips += 1;
             format!("clip-{}", self.clips).into()
-        });
+        };
         match words::octets(content) {
             Ok(octets) => {
                 if fields.queue_play != Some(true) {

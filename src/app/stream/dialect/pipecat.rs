@@ -124,7 +124,7 @@ impl Dialect for Pipecat {
             Ok(Frame { kind: Some(kind) }) => self.read_frame(kind, heard),
             Ok(Frame { kind: None }) => heard.push_back(words::invalid("the frame is empty")),
             Err(error) => {
-                heard.push_back(words::invalid(format!("no frame of Pipecat's: {error}")))
+                heard.push_back(words::invalid(format!("no frame of Pipecat's: {error}")));
             }
         }
     }
