@@ -61,7 +61,8 @@ impl From<Problem> for Refusal {
 impl From<SeatError> for Problem {
     fn from(error: SeatError) -> Self {
         let code = match error {
-            SeatError::Taken => Code::StreamAlreadyAttached,
+            SeatError::Taken | SeatError::Full => Code::StreamAlreadyAttached,
+            SeatError::ResumeOver => Code::ResumeOver,
             SeatError::Ended => Code::CallEnded,
         };
         Self::new(code, error.to_string())
@@ -188,6 +189,8 @@ struct Socket<T> {
     /// The client broke the rules: what still comes is thrown away, so that the close frame is
     /// not lost to a reset.
     draining: bool,
+    /// Answers to our pings so far.
+    pongs: u64,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
@@ -200,7 +203,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             .max_message_size(Some(MESSAGE_MAX))
             .max_frame_size(Some(MESSAGE_MAX));
         let inner = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
-        Self { inner, draining: false }
+        Self { inner, draining: false, pongs: 0 }
     }
 
     /// Reads and forgets until the client hangs up.
@@ -230,7 +233,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ClientSocket for Socket<T> {
             let incoming = match message {
                 Ok(Message::Text(text)) => Ok(Incoming::Text(text.as_str().to_owned())),
                 Ok(Message::Binary(octets)) => Ok(Incoming::Binary(octets)),
-                Ok(Message::Ping(_) | Message::Pong(_)) => Ok(Incoming::Alive),
+                Ok(Message::Ping(_)) => Ok(Incoming::Alive),
+                Ok(Message::Pong(_)) => {
+                    self.pongs += 1;
+                    Ok(Incoming::Alive)
+                }
                 // The answer to a close goes out with the next poll, which is the last.
                 Ok(Message::Close(_) | Message::Frame(_)) => continue,
                 Err(error) => {
@@ -260,6 +267,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ClientSocket for Socket<T> {
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         Pin::new(&mut self.inner).poll_flush(context).map_err(socket_error)
+    }
+
+    fn pongs(&self) -> u64 {
+        self.pongs
     }
 }
 

@@ -47,6 +47,8 @@ pub enum Control {
     TransferOver(Result<(), String>),
     /// The call was answered (or early media may be played): start playing what is queued.
     Start,
+    /// The node stops, and with it the call.
+    Leaving,
     /// The call's state changed; a stream tells its client. `event` is a name of `call_event`.
     CallEvent {
         /// e.g. `ringing`, `answered`.
@@ -108,6 +110,11 @@ pub enum Report {
     },
     /// The stream client went away.
     Detached,
+    /// Why it did: `socket_lost`, `no_pong`, `slow_consumer`, `too_big`, `protocol` or `replaced`.
+    Gone {
+        /// Which of these.
+        why: &'static str,
+    },
     /// No client came in time, or none came back: the call ends with `stream_lost`.
     StreamLost {
         /// For the log and the call object.
@@ -138,6 +145,11 @@ pub enum Report {
     Answered(AnswererView),
     /// The network said something in tones.
     Tone(ToneView),
+    /// The stream's client tells something of its own.
+    ClientEvent {
+        /// Its name.
+        name: String,
+    },
     /// RTP began to flow from the peer.
     Flowing,
     /// Neither RTP nor RTCP for the configured time.

@@ -18,7 +18,7 @@ use super::{Control, Report};
 use crate::audio::rate::SampleRate;
 use crate::call::control::{HeardBy, WishError};
 use crate::call::record::{EndReason, ToneView};
-use crate::media::interface::{Command, Event};
+use crate::media::interface::{CLEAR_FADE, Command, Event};
 use crate::media::ring::PlayoutWriter;
 use crate::media::worker::LegHandle;
 use crate::speech::stt::{Stt, SttEvent};
@@ -334,6 +334,7 @@ impl PromptTask {
             }
             Some(
                 Control::CallEvent { .. }
+                | Control::Leaving
                 | Control::Dtmf { .. }
                 | Control::Tell(_)
                 | Control::Granted { .. }
@@ -431,7 +432,11 @@ impl PromptTask {
         (self.ending, self.watched_at) = (Ending::Ahead, None);
         if let Some((line, _)) = &self.leg {
             self.orders.retain(|order| !matches!(order, Command::Watch { .. }));
-            self.orders.push(Command::Clear { up_to: line.playout.position(), token: 0 });
+            self.orders.push(Command::Clear {
+                up_to: line.playout.position(),
+                token: 0,
+                fade: CLEAR_FADE,
+            });
         }
     }
 

@@ -10,27 +10,36 @@
 //! ```
 //!
 //! `options` is what may be asked, `seat` who may sit down, `wire` the text messages, `dialect` how
-//! else they may be written, `session` what they mean, `inlet` and `outlet` the two ways of sound, `live` and `paced` how they catch up,
-//! `task` the polling. One task lives from the call's first
-//! moment to its end, whether a client is attached or not; playout never waits for a socket.
+//! else they may be written, `session` what they mean, `inlet` and `outlet` the two ways of sound,
+//! `live` and `paced` how they catch up, `duplex` both sides on one clock, `outbox`, `kept` and
+//! `resume` what a client that lost its socket goes on with, `task` the polling. One task lives from
+//! the call's first moment to its end, whether a client is attached or not; playout never waits for
+//! a socket.
 
 mod budget;
 mod client;
 mod dialect;
+mod doubt;
+mod duplex;
 mod inlet;
+mod kept;
 mod level;
 mod live;
 pub mod options;
+mod outbox;
 mod outlet;
 mod paced;
+pub mod resume;
 pub mod seat;
 mod session;
 mod task;
 pub mod wire;
 
 pub use level::LevelSpec;
+
 pub use options::{Jitter, QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions, Timing};
 pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamRights, StreamSeats};
+pub use session::spoken::Speak;
 
 use super::{Control, Report};
 use std::time::Duration;
@@ -73,6 +82,8 @@ pub struct StreamSpec {
     pub wait: Duration,
     /// How long a call goes on after its client vanished (30 s).
     pub linger: Duration,
+    /// Drawn for this call alone: what the tokens of its clients are made of.
+    pub secret: [u8; 32],
     /// An agent conducts the call; clients only watch.
     pub observer: bool,
     /// Digits are the call's to send unless the client says how: the trunk takes them by INFO.
@@ -81,6 +92,8 @@ pub struct StreamSpec {
     pub hearing: super::hearing::HearingSpec,
     /// What is done about who answers; its thresholds are in `hearing`.
     pub amd: Option<super::hearing::AmdSpec>,
+    /// Who says texts for the client, at 8 kHz; `None`: nobody.
+    pub speak: Option<Speak>,
     /// Who may write the caller's words down.
     pub stt: crate::speech::stt::Stt,
     /// What the create request says about that.

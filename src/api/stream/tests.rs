@@ -119,10 +119,12 @@ impl Server {
             buffer: Duration::from_mins(1),
             wait: Duration::from_secs(10),
             linger: Duration::from_secs(30),
+            secret: [5; 32],
             observer: false,
             keys_by_call: false,
             hearing: crate::app::hearing::HearingSpec::default(),
             amd: None,
+            speak: None,
             stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
             transcribe: None,
         };
@@ -258,6 +260,7 @@ async fn broken_framing_closes_with_4000_and_the_call_goes_on() {
         socket.get_mut().flush().await.unwrap();
         assert_eq!(rest_of(socket).await.1, Some(CloseCode::Protocol as u16), "{garbage:?}");
         assert!(matches!(server.reports.recv().await, Some(Report::Attached { .. })));
+        assert_eq!(server.reports.recv().await, Some(Report::Gone { why: "protocol" }));
         assert_eq!(server.reports.recv().await, Some(Report::Detached));
     }
 }

@@ -493,7 +493,7 @@ fn stream(
     }
     let mut stream = read.object(faults, "stream")?;
     let mut pairs = Vec::new();
-    for (name, parameter) in STREAM_PARAMETERS {
+    for (name, parameter) in STREAM_PARAMETERS.into_iter().filter(|(name, _)| !name.contains('/')) {
         match stream.value(faults, name) {
             None => {}
             Some(Value::String(text)) => pairs.push((parameter.to_owned(), text.clone())),
@@ -508,9 +508,10 @@ fn stream(
             }
         }
     }
-    for later in ["url", "auth", "reconnect"] {
+    for later in ["url", "auth"] {
         stream.absent(faults, later);
     }
+    reconnect(&mut stream, faults, strict, &mut pairs);
     stream.only(faults, "parameters", &json!({}));
     let wait_ms = stream.integer(faults, "waitMs", 0..=3_600_000);
     stream.finish(faults, strict);
@@ -519,8 +520,29 @@ fn stream(
     Some(RequestedContent::Stream { options, wait })
 }
 
+/// What becomes of the call when the client's socket is lost.
+fn reconnect(
+    stream: &mut Object<'_>,
+    faults: &mut Faults,
+    strict: bool,
+    pairs: &mut Vec<(String, String)>,
+) {
+    let Some(mut reconnect) = stream.object(faults, "reconnect") else { return };
+    let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
+    if let Some(ms) = reconnect.integer(faults, "lingerMs", 0..=300_000) {
+        put("linger_ms", ms.to_string());
+    }
+    for (name, parameter) in [("onLost", "on_lost"), ("promptText", "prompt_text")] {
+        if let Some(text) = reconnect.text(faults, name, Code::InvalidRequest) {
+            put(parameter, text.to_owned());
+        }
+    }
+    reconnect.absent(faults, "promptAudioId");
+    reconnect.finish(faults, strict);
+}
+
 /// Fields of `stream`, and what the same is called in the query of the upgrade.
-const STREAM_PARAMETERS: [(&str, &str); 14] = [
+const STREAM_PARAMETERS: [(&str, &str); 19] = [
     ("protocol", "protocol"),
     ("format", "format"),
     ("rate", "rate"),
@@ -535,6 +557,11 @@ const STREAM_PARAMETERS: [(&str, &str); 14] = [
     ("dcBlock", "dc_block"),
     ("outAgc", "out_agc"),
     ("outDcBlock", "out_dc_block"),
+    ("envelope", "envelope"),
+    ("events", "events"),
+    ("reconnect/lingerMs", "linger_ms"),
+    ("reconnect/onLost", "on_lost"),
+    ("reconnect/promptText", "prompt_text"),
 ];
 
 /// Whether a field of `stream` is true or false in JSON.

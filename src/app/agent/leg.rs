@@ -243,7 +243,10 @@ impl AgentLeg {
             Control::Yield(reply) => self.lend(reply),
             // The call has taken digits on, or not: nothing else is asked of it.
             Control::Granted { result, .. } => self.talk.dialled(result.is_ok()),
-            Control::CallEvent { .. } | Control::Tell(_) | Control::Stop { .. } => {}
+            Control::CallEvent { .. }
+            | Control::Leaving
+            | Control::Tell(_)
+            | Control::Stop { .. } => {}
         }
     }
 

@@ -232,7 +232,10 @@ impl LiveLeg {
             Control::Yield(reply) => self.lend(reply),
             // The call has taken digits on, or not: nothing else is asked of it.
             Control::Granted { result, .. } => self.dialled(result.is_ok()),
-            Control::CallEvent { .. } | Control::Tell(_) | Control::Stop { .. } => {}
+            Control::CallEvent { .. }
+            | Control::Leaving
+            | Control::Tell(_)
+            | Control::Stop { .. } => {}
         }
     }
 

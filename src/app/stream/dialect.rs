@@ -10,9 +10,12 @@
 //! session's, whatever the words it came in.
 
 mod bare;
+mod json;
 mod native;
 
-use super::options::Protocol;
+pub(super) use json::fuzz as fuzz_json;
+
+use super::options::{Envelope, Protocol, Settings};
 use super::seat::{CloseCode, Incoming, Outgoing};
 use super::wire::{CommandId, Refused, Request, Stamp, TEXT_MAX, Told};
 use bytes::Bytes;
@@ -51,10 +54,13 @@ pub(super) trait Dialect: Send {
     }
 }
 
-/// The dialect of a protocol, before its first message.
-pub(super) fn open(protocol: Protocol) -> Box<dyn Dialect> {
-    match protocol {
-        Protocol::Bare => Box::new(bare::Bare),
-        Protocol::Native => Box::new(native::Native),
+/// The dialect that was agreed on, before its first message.
+pub(super) fn open(settings: &Settings) -> Box<dyn Dialect> {
+    match (settings.protocol, settings.envelope) {
+        (Protocol::Bare, _) => Box::new(bare::Bare),
+        (Protocol::Native, Envelope::Binary) => Box::new(native::Native),
+        (Protocol::Native, Envelope::Json) => {
+            Box::new(json::Json { track: settings.listen.as_str() })
+        }
     }
 }

@@ -15,14 +15,16 @@
 
 use super::StreamSpec;
 use super::client::Moment;
-use super::seat::{Arrival, ClientSocket, Seated, StreamRights};
-use super::session::Session;
+use super::resume::Token;
+use super::seat::{Arrival, Arrivals, ClientSocket, ResumeDoor, Seat, Seated, StreamRights};
+use super::session::{Place, Session};
 use crate::app::line::{Ears, Line, split, whole};
 use crate::app::{Control, Report};
 use crate::call::control::WishError;
 use crate::media::worker::LegHandle;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::PoisonError;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 use tokio::sync::futures::OwnedNotified;
@@ -38,19 +40,22 @@ const FLUSH_OCTETS: usize = 32 * 1024;
 const ARRIVE_WITHIN: Duration = Duration::from_secs(10);
 /// When to try again to hand over what was refused.
 const RETRY: Duration = Duration::from_millis(20);
+/// Sockets of clients that are there, are on their way or have not closed yet.
+const SOCKETS_MAX: usize = 24;
 
 /// A client's socket while it is attached.
 struct Attached {
+    place: Place,
     socket: Box<dyn ClientSocket>,
-    /// Frees the seat when dropped.
-    _seat: OwnedSemaphorePermit,
+    /// Frees the seat when dropped; whoever was displaced has none.
+    seat: Option<OwnedSemaphorePermit>,
     /// The last flush is not through.
     flushing: bool,
 }
 
 /// A client whose upgrade is under way.
 struct Arriving {
-    seat: OwnedSemaphorePermit,
+    seat: Seat,
     options: super::StreamOptions,
     rights: StreamRights,
     socket: Arrival,
@@ -69,10 +74,13 @@ pub(super) struct StreamTask {
     session: Session,
     control: mpsc::Receiver<Control>,
     seated: mpsc::Receiver<Seated>,
+    /// By what token somebody can go on, for the seats.
+    door: ResumeDoor,
+    door_shows: Option<Token>,
     reports: mpsc::Sender<Report>,
     leg: Option<Listening>,
-    arriving: Option<Arriving>,
-    attached: Option<Attached>,
+    arriving: Vec<Arriving>,
+    attached: Vec<Attached>,
     alarm: Pin<Box<Sleep>>,
     /// What the alarm is set to, if anything.
     alarm_at: Option<Instant>,
@@ -83,17 +91,20 @@ impl StreamTask {
     pub(super) fn new(
         spec: StreamSpec,
         control: mpsc::Receiver<Control>,
-        seated: mpsc::Receiver<Seated>,
+        arrivals: Arrivals,
         reports: mpsc::Sender<Report>,
     ) -> Self {
+        let Arrivals { seated, door } = arrivals;
         Self {
             session: Session::new(spec),
             control,
             seated,
+            door,
+            door_shows: None,
             reports,
             leg: None,
-            arriving: None,
-            attached: None,
+            arriving: Vec::new(),
+            attached: Vec::new(),
             alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
             alarm_at: None,
         }
@@ -103,7 +114,7 @@ impl StreamTask {
     pub(super) fn take_line(&mut self, line: Line, ears: Ears) {
         let ready = Box::pin(ears.ready.clone().notified_owned());
         self.leg = Some(Listening { ears, ready, gone: false });
-        self.session.on_line(line, moment().at);
+        self.session.on_line(line);
     }
 
     /// Takes in what has happened, up to [`INPUTS_MAX`] things; how many there were.
@@ -117,10 +128,15 @@ impl StreamTask {
             inputs += drain(inputs, || self.poll_leg(context, now));
             let before = inputs;
             inputs += drain(inputs, || self.poll_control(context, now));
-            inputs += drain(inputs, || self.poll_arrival(context, now));
+            inputs += drain(inputs, || self.poll_seats(context, now));
+            inputs += drain(inputs, || self.poll_arrivals(context, now));
             let changed = inputs > before;
-            inputs += drain(inputs, || self.poll_socket(context, now));
+            for index in 0..self.attached.len() {
+                inputs += drain(inputs, || self.poll_socket(index, context, now));
+            }
+            self.drop_lost_sockets();
             inputs += drain(inputs, || self.session.poll_words(context, now));
+            inputs += drain(inputs, || self.session.poll_spoken(context, now));
             let wanted_now = !wanted && self.session.wants_ready();
             if inputs == INPUTS_MAX || !(changed || wanted_now) {
                 return inputs;
@@ -171,7 +187,7 @@ impl StreamTask {
         }
         if self.session.is_over() {
             self.leg = None;
-            self.arriving = None;
+            self.arriving.clear();
             self.seated.close();
         }
         Poll::Ready(())
@@ -189,78 +205,108 @@ impl StreamTask {
         }
     }
 
-    fn poll_arrival(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
-        if let Some(arriving) = &mut self.arriving {
+    /// Takes in who sat down; who comes while too many are there is not let in.
+    fn poll_seats(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+        let Some(seated) = ready!(self.seated.poll_recv(context)) else { return Poll::Pending };
+        let Seated { place: seat, options, rights, socket } = seated;
+        if self.arriving.len() + self.attached.len() < SOCKETS_MAX {
+            let give_up_at = Instant::from_std(now.at) + ARRIVE_WITHIN;
+            self.arriving.push(Arriving { seat, options, rights, socket, give_up_at });
+        }
+        Poll::Ready(())
+    }
+
+    /// Serves one whose socket is there, and forgets one whose socket does not come.
+    fn poll_arrivals(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+        for index in 0..self.arriving.len() {
+            let Some(arriving) = self.arriving.get_mut(index) else { break };
             let socket = match arriving.socket.as_mut().poll(context) {
                 Poll::Ready(socket) => socket,
                 Poll::Pending if arriving.give_up_at <= Instant::from_std(now.at) => None,
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => continue,
             };
-            if let (Some(arriving), Some(socket)) = (self.arriving.take(), socket) {
-                self.session.on_attach(&arriving.options, arriving.rights, now);
-                self.attached = Some(Attached { socket, _seat: arriving.seat, flushing: false });
+            let arriving = self.arriving.swap_remove(index);
+            if let Some(socket) = socket {
+                self.attach(arriving.seat, &arriving.options, arriving.rights, socket, now);
             }
             return Poll::Ready(());
         }
-        // The seat is one, so nobody comes while somebody sits.
-        let Some(seated) = ready!(self.seated.poll_recv(context)) else { return Poll::Pending };
-        let Seated { permit, options, rights, socket } = seated;
-        let give_up_at = Instant::from_std(now.at) + ARRIVE_WITHIN;
-        self.arriving = Some(Arriving { seat: permit, options, rights, socket, give_up_at });
-        Poll::Ready(())
+        Poll::Pending
     }
 
-    fn poll_socket(&mut self, context: &mut Context<'_>, now: Moment) -> Poll<()> {
-        let Some(attached) = &mut self.attached else { return Poll::Pending };
-        if !self.session.may_read(now.at) {
+    fn attach(
+        &mut self,
+        seat: Seat,
+        options: &super::StreamOptions,
+        rights: StreamRights,
+        socket: Box<dyn ClientSocket>,
+        now: Moment,
+    ) {
+        let seat = match seat {
+            Seat::Taken(seat) => Some(seat),
+            Seat::Wanted(of) => self.give_way(now).or_else(|| of.try_acquire_owned().ok()),
+        };
+        // Somebody else was faster: without a seat there is no place.
+        let Some(seat) = seat else { return };
+        let place = self.session.on_attach(options, rights, now);
+        self.attached.push(Attached { place, socket, seat: Some(seat), flushing: false });
+    }
+
+    /// Has the main client close, and takes its seat.
+    fn give_way(&mut self, now: Moment) -> Option<OwnedSemaphorePermit> {
+        let main = self.attached.iter_mut().find(|attached| attached.place == Place::Main)?;
+        main.place = self.session.displace(now)?;
+        main.seat.take()
+    }
+
+    fn poll_socket(&mut self, index: usize, context: &mut Context<'_>, now: Moment) -> Poll<()> {
+        let Some(attached) = self.attached.get_mut(index) else { return Poll::Pending };
+        let place = attached.place;
+        if !self.session.may_read(place, now.at) {
             return Poll::Pending;
         }
         let incoming = ready!(attached.socket.poll_recv(context));
-        self.session.on_incoming(incoming, now);
-        self.drop_lost_socket();
+        self.session.note_pongs(place, attached.socket.pongs());
+        self.session.on_incoming(place, incoming, now);
         Poll::Ready(())
     }
 
-    /// Writes what there is to say, as far as the socket takes it.
+    /// Writes what there is to say, as far as the sockets take it.
     fn write(&mut self, context: &mut Context<'_>, now: Moment) {
-        while let Some(attached) = &mut self.attached {
-            if !attached.flushing {
-                let mut octets = 0;
-                while octets < FLUSH_OCTETS
-                    && let Some(message) = self.session.next_message(now)
-                {
-                    octets += message.octets() + 1;
-                    if attached.socket.send(message).is_err() {
-                        self.session.on_gone(now);
+        for attached in &mut self.attached {
+            while self.session.has_client(attached.place) {
+                if !attached.fill(&mut self.session, now) {
+                    break;
+                }
+                match attached.socket.poll_flush(context) {
+                    Poll::Ready(Ok(())) => {
+                        attached.flushing = false;
+                        let at = Instant::now().into_std();
+                        self.session.note_flushed(attached.place, at);
+                    }
+                    Poll::Ready(Err(_)) => self.session.on_gone(attached.place, now),
+                    Poll::Pending => {
+                        attached.flushing = true;
                         break;
                     }
                 }
-                // The socket may hold answers of its own (pong, close), but those it writes
-                // while it reads.
-                if octets == 0 {
-                    break;
-                }
             }
-            match attached.socket.poll_flush(context) {
-                Poll::Ready(Ok(())) => {
-                    attached.flushing = false;
-                    self.session.note_flushed(Instant::now().into_std());
-                }
-                Poll::Ready(Err(_)) => self.session.on_gone(now),
-                Poll::Pending => {
-                    attached.flushing = true;
-                    break;
-                }
-            }
-            self.drop_lost_socket();
         }
-        self.drop_lost_socket();
+        self.drop_lost_sockets();
     }
 
     /// A client that the session gave up has no use for its socket.
-    fn drop_lost_socket(&mut self) {
-        if !self.session.has_client() {
-            self.attached = None;
+    fn drop_lost_sockets(&mut self) {
+        let session = &mut self.session;
+        self.attached.retain(|attached| session.has_client(attached.place));
+    }
+
+    /// Shows the seats by which token somebody can go on.
+    fn show_door(&mut self) {
+        let resumable = self.session.resumable();
+        if resumable != self.door_shows {
+            self.door_shows = resumable;
+            *self.door.lock().unwrap_or_else(PoisonError::into_inner) = resumable;
         }
     }
 
@@ -282,7 +328,7 @@ impl StreamTask {
     fn poll_alarm(&mut self, context: &mut Context<'_>, retry: bool, now: Moment) -> Poll<()> {
         let present = Instant::from_std(now.at);
         let session = self.session.deadline().map(Instant::from_std);
-        let arriving = self.arriving.as_ref().map(|arriving| arriving.give_up_at);
+        let arriving = self.arriving.iter().map(|arriving| arriving.give_up_at).min();
         let retry = retry.then(|| present + RETRY);
         let due = [session, arriving, retry].into_iter().flatten().min();
         if let Some(due) = due {
@@ -299,6 +345,28 @@ impl StreamTask {
     }
 }
 
+impl Attached {
+    /// Gives the socket what there is to say, up to [`FLUSH_OCTETS`]; whether it is to be flushed.
+    fn fill(&mut self, session: &mut Session, now: Moment) -> bool {
+        if self.flushing {
+            return true;
+        }
+        let mut octets = 0;
+        while octets < FLUSH_OCTETS
+            && let Some(message) = session.next_message(self.place, now)
+        {
+            octets += message.octets() + 1;
+            if self.socket.send(message).is_err() {
+                session.on_gone(self.place, now);
+                return false;
+            }
+        }
+        // The socket may hold answers of its own (pong, close), but those it writes while it
+        // reads.
+        octets > 0
+    }
+}
+
 impl Future for StreamTask {
     type Output = ();
 
@@ -308,9 +376,10 @@ impl Future for StreamTask {
             let now = moment();
             let inputs = this.take_inputs(context, now);
             this.session.on_time(now);
-            this.drop_lost_socket();
+            this.drop_lost_sockets();
             let more = this.session.pump(now);
             this.write(context, now);
+            this.show_door();
             let told = this.send_reports();
             if this.session.is_finished() && told {
                 return Poll::Ready(());

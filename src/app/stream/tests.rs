@@ -2,12 +2,19 @@
 
 mod bare;
 
+mod doubts;
+mod drops;
 mod hearing;
 mod hostile;
 mod level;
 mod lifetime;
+mod listeners;
 mod live;
 mod native;
+mod pressure;
+mod protocol;
+mod resume;
+mod spoken;
 mod stats;
 mod watch;
 mod wishes;
@@ -21,7 +28,7 @@ use crate::app::{Control, Report};
 use crate::call::record::Direction;
 use bytes::Bytes;
 use serde_json::Value;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -34,6 +41,8 @@ struct Wire {
     stalled: AtomicBool,
     blocked: Mutex<Option<Waker>>,
     flushes: AtomicUsize,
+    /// Pings that were answered.
+    pongs: AtomicU64,
 }
 
 /// The server's end of a socket in memory.
@@ -69,6 +78,10 @@ impl ClientSocket for MemorySocket {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn pongs(&self) -> u64 {
+        self.wire.pongs.load(Ordering::Relaxed)
     }
 }
 
@@ -113,6 +126,12 @@ impl Client {
     fn pcm(&self, samples: &[i16]) {
         let octets: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         self.binary(octets);
+    }
+
+    /// Answers a ping.
+    fn pong(&self) {
+        self.wire.pongs.fetch_add(1, Ordering::Relaxed);
+        self.to_server.try_send(Ok(Incoming::Alive)).unwrap();
     }
 
     fn stall(&self, stalled: bool) {
@@ -189,10 +208,12 @@ fn spec() -> StreamSpec {
         buffer: Duration::from_mins(1),
         wait: Duration::from_secs(10),
         linger: Duration::from_secs(30),
+        secret: [5; 32],
         observer: false,
         keys_by_call: false,
         hearing: crate::app::hearing::HearingSpec::default(),
         amd: None,
+        speak: None,
         stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
         transcribe: None,
     }
@@ -251,14 +272,8 @@ impl Rig {
     }
 
     async fn attach_with(&self, query: &str, rights: StreamRights) -> Client {
-        let pairs: Vec<_> = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let options = StreamOptions::from_query::<&str>(&pairs, &[]).unwrap();
         let (client, socket) = Client::new();
-        let attachment = self.seats.reserve(options).unwrap().with_rights(rights);
+        let attachment = self.seats.reserve(options(query)).unwrap().with_rights(rights);
         attachment.attach(Box::pin(std::future::ready(Some(socket)))).unwrap();
         self.settle().await;
         client
@@ -278,6 +293,12 @@ impl Rig {
     fn reports(&mut self) -> Vec<Report> {
         std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
     }
+}
+
+fn options(query: &str) -> StreamOptions {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let pairs: Vec<_> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    StreamOptions::from_query::<&str>(&pairs, &[]).unwrap()
 }
 
 /// Samples that tell their place.

@@ -109,6 +109,14 @@ impl CallActor {
                     record.tones.push(tone);
                 }
             }
+            Report::Gone { why } => {
+                let call_id = record.id.as_str();
+                return event::StreamGone { call_id, why }.report();
+            }
+            Report::ClientEvent { name } => {
+                let call_id = record.id.as_str();
+                return event::StreamTold { call_id, name: &name }.report();
+            }
             Report::Turn(state) => return self.show_told(Told::Turn { state }),
             Report::Dtmf { digit, duration_ms, method } => {
                 let (digit, method) = (char::from(digit), method.as_str());

@@ -16,7 +16,23 @@ fn every_command_of_the_protocol_is_read() {
     let cases = [
         (
             r#"{"type":"configure","format":"mulaw","rate":8000}"#,
-            Request::Configure { format: Some(LiveFormat::Mulaw), rate: Some(8000) },
+            Request::Configure {
+                format: Some(LiveFormat::Mulaw),
+                rate: Some(8000),
+                out: OutWish::default(),
+            },
+        ),
+        (
+            r#"{"type":"configure","outFormat":"alaw","out_rate":16000,"frameMs":60}"#,
+            Request::Configure {
+                format: None,
+                rate: None,
+                out: OutWish {
+                    format: Some(OutFormat::Alaw),
+                    rate: Some(16_000),
+                    frame_ms: Some(60),
+                },
+            },
         ),
         (r#"{"type":"utterance_end"}"#, Request::UtteranceEnd),
         (r#"{"type":"mark","name":"m 1"}"#, Request::Mark("m 1".into())),
@@ -62,7 +78,20 @@ fn every_command_of_the_protocol_is_read() {
             Request::Hangup { reason: Some("bye".into()), after_playback: true },
         ),
         (r#"{"type":"ping"}"#, Request::Ping),
-        (r#"{"type":"say","text":"x"}"#, Request::Unserved("say")),
+        (r#"{"type":"say","text":"x"}"#, Request::Say { text: "x".into(), voice: None }),
+        (
+            r#"{"type":"say","text":"x","voiceId":"en"}"#,
+            Request::Say { text: "x".into(), voice: Some("en".into()) },
+        ),
+        (
+            r#"{"type":"play","audioBase64":"AAEC_w"}"#,
+            Request::Play(Bytes::from_static(&[0, 1, 2, 255])),
+        ),
+        (
+            r#"{"type":"event","name":"n","data":[1]}"#,
+            Request::Event { name: "n".into(), data: serde_json::json!([1]) },
+        ),
+        (r#"{"type":"record"}"#, Request::Unserved("record")),
     ];
     for (text, request) in cases {
         assert_eq!(decode(text), Ok((None, request)), "{text}");
