@@ -229,7 +229,7 @@ async fn a_second_client_is_refused_before_the_upgrade() {
     let server = Server::new();
     let first = server.attach("").await.unwrap();
     assert_eq!(server.attach("").await.err(), Some(409));
-    assert_eq!(server.attach("listen=stereo").await.err(), Some(400));
+    assert_eq!(server.attach("listen=all").await.err(), Some(400));
     drop(first);
     tokio::time::sleep(Duration::from_millis(10)).await;
     let second = server.attach("").await.unwrap();

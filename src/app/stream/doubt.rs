@@ -26,8 +26,8 @@ const CEILING: u16 = 32_760;
 const RUN_MIN: u32 = 3;
 /// Samples cut off, in one of so many, are heard.
 const CLIPPED_PARTS: u64 = 200;
-/// An offset of 3 % of full scale.
-const OFFSET: u64 = 983;
+/// An offset of 5 % of full scale.
+const OFFSET: u64 = 1638;
 /// How long sound is looked at before it is judged.
 const LOOK_S: u64 = 2;
 /// How often the same is told at most.

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 /// How long a side is waited for, in parts of a second: 200 ms.
 const WAIT_PARTS: u32 = 5;
 /// Late frames in a row until their side is placed anew.
-const LATE_MAX: u32 = 10;
+const LATE_MAX: u32 = 3;
 
 /// Whose samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +78,7 @@ impl Duplex {
         }
         lane.late = if begin < done { lane.late + 1 } else { 0 };
         if lane.late >= LATE_MAX {
-            let shift = done - begin;
-            (lane.offset, begin, lane.late) = (Some(begin + shift - position), done, 0);
+            (lane.offset, begin, lane.late) = (Some(fresh), position + fresh, 0);
         }
         let end = done + place(lane.samples.len());
         let skip = usize::try_from(end - begin).unwrap_or(0).min(samples.len());

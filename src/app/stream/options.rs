@@ -658,12 +658,15 @@ fn unknown(name: &str) -> QueryProblem {
 }
 
 fn in_format(value: &str) -> Result<LiveFormat, QueryProblem> {
-    const SERVED: &str = "auto, pcm_s16le, pcm_s16be, pcm_f32le, mulaw, alaw, mp3 or wav";
-    LiveFormat::by_name(value).ok_or_else(|| match value {
-        "opus" | "ogg" => {
-            QueryProblem::unsupported("format", format!("{value} is not served; use {SERVED}"))
+    LiveFormat::by_name(value).ok_or_else(|| {
+        let named = |known: &&str| LiveFormat::by_name(known).is_some();
+        let served: Vec<&str> =
+            LiveFormat::NAMES.iter().map(|(name, _)| *name).filter(named).collect();
+        let detail = format!("must be one of {}", served.join(", "));
+        match value {
+            "opus" | "ogg" => QueryProblem::unsupported("format", detail),
+            _ => QueryProblem::invalid("format", detail),
         }
-        _ => QueryProblem::invalid("format", format!("must be {SERVED}")),
     })
 }
 

@@ -17,6 +17,10 @@ use std::collections::VecDeque;
 const WAITING_MAX: usize = 8192;
 /// Their length together, in octets.
 const WAITING_OCTETS: usize = 1 << 20;
+/// Messages that wait for a client that is away: it must be able to come back for them.
+const AWAY_MAX: usize = WAITING_MAX / 2;
+/// Their length together, in octets.
+const AWAY_OCTETS: usize = WAITING_OCTETS / 2;
 /// Messages that are kept although they were handed over.
 const KEPT_MAX: usize = 1024;
 /// Their length together, in octets.
@@ -125,7 +129,8 @@ impl Outbox {
 
     /// Nobody is there: what waits beyond the bound goes, the oldest first.
     pub(super) fn bound(&mut self) {
-        while self.is_overfull() {
+        let waiting = |outbox: &Self| outbox.entries.len() - outbox.sent;
+        while waiting(self) > AWAY_MAX || self.waiting_octets > AWAY_OCTETS {
             self.forget_oldest();
         }
         self.head.clear();
@@ -213,8 +218,10 @@ mod tests {
             outbox.bound();
         }
         let missed = outbox.rewind(3);
-        assert_eq!(missed, Missed { events: WAITING_MAX as u64 + 7, lost: 7 });
-        assert_eq!(drain(&mut outbox).first().map(String::as_str), Some("11"));
+        let lost = (WAITING_MAX + 10 - AWAY_MAX - 3) as u64;
+        assert_eq!(missed, Missed { events: WAITING_MAX as u64 + 7, lost });
+        let first = drain(&mut outbox).remove(0);
+        assert_eq!(first, (lost + 4).to_string());
     }
 
     #[test]

@@ -303,9 +303,9 @@ impl Outlet {
         (again.unwrap_or(Again { from: 0, samples: 0, lost: 0 }), waiting)
     }
 
-    /// How many samples were ever sent, per channel; `None`: nobody counts.
+    /// How many samples this client has been sent, per channel; `None`: nobody counts.
     pub(super) fn sent_samples(&self) -> Option<u64> {
-        self.kept.as_ref().map(Kept::end)
+        self.kept.as_ref().map(Kept::sent)
     }
 
     /// All before this sample has arrived.

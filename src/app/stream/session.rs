@@ -536,7 +536,7 @@ impl Session {
         }
         self.warn_of_losses(now);
         self.tell_doubts(now);
-        more
+        more | self.spoken.take_hungry()
     }
 
     /// Whether the leg's wake-ups matter: there is something to hear, or something to write.

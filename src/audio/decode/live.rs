@@ -240,7 +240,7 @@ impl LiveDecoder {
         let samples = &mut self.samples;
         let done = match &mut self.source {
             Source::Sniffing(_) | Source::Failed | Source::Opus(_) => Ok(true),
-            Source::Ogg(ogg) => ogg.finish(),
+            Source::Ogg(ogg) => ogg.finish(&mut |piece| pass(&piece, samples, sink)),
             Source::Raw(raw) => match raw.finish() {
                 0 => Ok(true),
                 bytes => {

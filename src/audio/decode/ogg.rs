@@ -27,6 +27,8 @@ const HEAD: usize = 27;
 const PAGE_MAX: usize = HEAD + 255 + 255 * 255;
 /// Octets of junk in a row until the stream counts as lost.
 const JUNK_MAX: u64 = 1 << 17;
+/// What may look like a page in a stream and be none.
+const WRONG_MAX: u32 = 64;
 /// Packets in a row that cannot be decoded until the stream counts as broken.
 const DAMAGED_MAX: u32 = 64;
 
@@ -114,23 +116,29 @@ impl Ogg {
         loop {
             match self.pages.next() {
                 Step::More => return Ok(()),
-                Step::Junk(octets) => {
-                    emit(Piece::Skipped(octets));
-                    if self.pages.junk > JUNK_MAX {
-                        return Err(corrupt("no page of Ogg in 128 KiB"));
-                    }
+                Step::Lost => return Err(corrupt("no page of Ogg in 128 KiB")),
+                Step::Page(page) => {
+                    self.tell_junk(emit);
+                    self.take(&page, emit)?;
                 }
-                Step::Page(page) => self.take(&page, emit)?,
             }
         }
     }
 
     /// Ends the stream; `false` when it ended within a page.
-    pub(super) fn finish(&mut self) -> Result<bool, DecodeError> {
+    pub(super) fn finish(&mut self, emit: &mut Emit<'_>) -> Result<bool, DecodeError> {
+        self.tell_junk(emit);
         if !self.started && self.pages.held.is_empty() {
             return Err(DecodeError::Empty);
         }
         Ok(self.pages.held.is_empty() && self.part.is_empty())
+    }
+
+    fn tell_junk(&mut self, emit: &mut Emit<'_>) {
+        let junk = std::mem::take(&mut self.pages.junk);
+        if junk > 0 {
+            emit(Piece::Skipped(junk));
+        }
     }
 
     fn take(&mut self, page: &Page, emit: &mut Emit<'_>) -> Result<(), DecodeError> {
@@ -208,8 +216,8 @@ struct Page {
 enum Step {
     /// More octets are needed.
     More,
-    /// So many belong to no page.
-    Junk(u64),
+    /// There are too many that belong to no page.
+    Lost,
     Page(Page),
 }
 
@@ -219,26 +227,30 @@ struct Pages {
     held: Vec<u8>,
     /// Octets of junk in a row.
     junk: u64,
+    /// What looked like a page and was none: looking at one costs its length.
+    wrong: u32,
 }
 
 impl Pages {
     fn next(&mut self) -> Step {
-        let found = self.held.windows(4).position(|window| window == b"OggS");
-        let junk = found.unwrap_or(self.held.len().saturating_sub(3));
-        if junk > 0 {
-            return self.pass_over(junk);
-        }
-        if found.is_none() {
-            return Step::More;
-        }
-        let Some(end) = self.page_end() else { return Step::More };
-        let Some(page) = self.held.get(..end).and_then(parse) else {
+        loop {
+            let found = self.held.windows(4).position(|window| window == b"OggS");
+            self.pass_over(found.unwrap_or(self.held.len().saturating_sub(3)));
+            if self.junk > JUNK_MAX || self.wrong > WRONG_MAX {
+                return Step::Lost;
+            }
+            if found.is_none() {
+                return Step::More;
+            }
+            let Some(end) = self.page_end() else { return Step::More };
+            if let Some(page) = self.held.get(..end).and_then(parse) {
+                self.held.drain(..end);
+                return Step::Page(page);
+            }
             // It only looks like a page: the search goes on behind its first octet.
-            return self.pass_over(1);
-        };
-        self.held.drain(..end);
-        self.junk = 0;
-        Step::Page(page)
+            self.wrong += 1;
+            self.pass_over(1);
+        }
     }
 
     /// Where the page at the beginning ends, once that much is there.
@@ -249,10 +261,9 @@ impl Pages {
         (self.held.len() >= end.min(PAGE_MAX)).then_some(end)
     }
 
-    fn pass_over(&mut self, octets: usize) -> Step {
+    fn pass_over(&mut self, octets: usize) {
         self.held.drain(..octets);
         self.junk += octets as u64;
-        Step::Junk(octets as u64)
     }
 }
 

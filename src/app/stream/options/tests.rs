@@ -49,8 +49,7 @@ fn bad_and_later_parameters_are_told_apart() {
         ("frame_ms=30", QueryBlame::Invalid, "10, 20, 40, 60 or 100"),
         ("buffer_ms=600001", QueryBlame::Invalid, "100 to 600000"),
         ("listen=everything", QueryBlame::Invalid, "both or stereo"),
-        ("format=opus", QueryBlame::Unsupported, "mp3 or wav"),
-        ("format=flac", QueryBlame::Invalid, "mp3 or wav"),
+        ("format=flac", QueryBlame::Invalid, "mp3, wav"),
         ("protocol=twilio", QueryBlame::Unsupported, "native or cawme"),
         ("protocol=cawme&listen=caller", QueryBlame::Invalid, "text only"),
         ("envelope=xml", QueryBlame::Invalid, "binary or json"),
@@ -95,5 +94,19 @@ fn the_upgrade_wins_over_the_create_request() {
 fn the_rate_toward_the_client_follows_the_rate_from_it() {
     for (rate, out) in [(8000, 8000), (16_000, 16_000), (22_050, 16_000), (48_000, 24_000)] {
         assert_eq!(out_rate_for(rate), out);
+    }
+}
+
+#[test]
+fn opus_is_taken_where_it_is_built_in() {
+    for format in ["opus", "ogg"] {
+        let asked = query(&format!("format={format}"));
+        match asked {
+            Ok(options) => assert!(cfg!(feature = "opus") && options.format.is_some()),
+            Err(problem) => {
+                assert!(!cfg!(feature = "opus"));
+                assert_eq!(problem.blame, QueryBlame::Unsupported);
+            }
+        }
     }
 }

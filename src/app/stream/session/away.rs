@@ -137,6 +137,8 @@ impl Session {
         rights: StreamRights,
         now: Moment,
     ) -> Place {
+        // What has come by now is for its outlet, wherever that is.
+        self.capture(now.at);
         let fits = |away: &mut Box<Away>| {
             away.client.token().is_some_and(|token| token.fits(&resume.token))
         };
@@ -148,7 +150,6 @@ impl Session {
             late.close(CloseCode::ResumeOver, "there is nothing to go on with", now.at);
             return self.seat_leaving(late);
         };
-        self.capture(now.at);
         self.end_prompt(now);
         let mut client = away.client;
         client.rights = rights;

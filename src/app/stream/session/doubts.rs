@@ -64,7 +64,9 @@ impl Session {
 
     /// When is to be looked next.
     pub(super) fn watch_deadline(&self) -> Option<Instant> {
-        self.watch.look_at.filter(|_| self.client.is_some() && !self.over)
+        let gaps = self.watch.gaps_told.filter(|_| self.watch.gaps.0 > 0);
+        let due = [self.watch.look_at, gaps.map(|told| told + LATE_EVERY)];
+        due.into_iter().flatten().min().filter(|_| self.client.is_some() && !self.over)
     }
 
     /// A message of audio came.
@@ -86,7 +88,7 @@ impl Session {
             self.tell_doubt(doubt, now);
         }
         self.tell_gaps(now);
-        if self.watch_deadline().is_some_and(|at| at <= now.at) {
+        if self.client.is_some() && self.watch.look_at.is_some_and(|at| at <= now.at) {
             self.watch.look_at = Some(now.at + LOOK_EVERY);
             self.look_for_caller(now);
             self.look_for_client(now);

@@ -63,6 +63,8 @@ struct Making {
 #[derive(Default)]
 pub(super) struct Spoken {
     making: Option<Making>,
+    /// More of it could be taken, and nobody has asked for that.
+    hungry: bool,
     waiting: VecDeque<Heard>,
     octets: usize,
 }
@@ -71,6 +73,11 @@ impl Spoken {
     /// Whether something is being said or played that is not queued to its end.
     pub(super) fn is_making(&self) -> bool {
         self.making.is_some()
+    }
+
+    /// Whether it must be asked for more; tells it once.
+    pub(super) fn take_hungry(&mut self) -> bool {
+        std::mem::take(&mut self.hungry) && self.making.is_some()
     }
 }
 
@@ -164,6 +171,7 @@ impl Session {
         self.pause_at = None;
         let (samples, queued) = (Vec::new(), 0);
         self.spoken.making = Some(Making { id, source, resampler, samples, queued });
+        self.spoken.hungry = true;
         Ok(())
     }
 
@@ -223,6 +231,7 @@ impl Session {
         }
         making.queued += self.queue.push(making.samples.get(making.queued..).unwrap_or_default());
         if making.queued == making.samples.len() {
+            self.spoken.hungry |= !making.samples.is_empty();
             making.samples.clear();
             making.queued = 0;
             if matches!(making.source, Source::Whole) {

@@ -27,7 +27,7 @@ fn piece(samples: Vec<i16>) -> SpeechPiece {
 #[tokio::test(start_paused = true)]
 async fn a_text_is_an_utterance_and_what_follows_waits_behind_it() {
     let (mut rig, said) = spoken().await;
-    let mut client = rig.attach("rate=8000").await;
+    let mut client = rig.attach("protocol=native&rate=8000").await;
     client.told();
     client.pcm(&ramp(0, 320));
     client.text(r#"{"type":"say","id":"hello","text":"Hello.","voiceId":"somebody"}"#);
@@ -64,7 +64,7 @@ async fn a_text_is_an_utterance_and_what_follows_waits_behind_it() {
 #[tokio::test(start_paused = true)]
 async fn a_clear_takes_what_is_being_said_and_what_waits() {
     let (mut rig, said) = spoken().await;
-    let mut client = rig.attach("rate=8000").await;
+    let mut client = rig.attach("protocol=native&rate=8000").await;
     client.told();
     client.text(r#"{"type":"say","id":"long","text":"A long story."}"#);
     client.text(r#"{"type":"utterance","id":"after"}"#);
@@ -103,7 +103,7 @@ async fn a_clear_takes_what_is_being_said_and_what_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_voice_that_is_unknown_or_fails_is_told_by_id() {
     let (mut rig, said) = spoken().await;
-    let mut client = rig.attach("rate=8000").await;
+    let mut client = rig.attach("protocol=native&rate=8000").await;
     client.told();
     client.text(r#"{"type":"say","id":1,"text":"x","voice_id":"nobody"}"#);
     client.text(r#"{"type":"say","id":2,"text":" "}"#);
@@ -119,7 +119,7 @@ async fn a_voice_that_is_unknown_or_fails_is_told_by_id() {
 async fn a_file_is_played_and_one_that_is_none_is_refused() {
     use base64::Engine as _;
     let mut rig = Rig::answered().await;
-    let mut client = rig.attach("rate=8000").await;
+    let mut client = rig.attach("protocol=native&rate=8000").await;
     client.told();
     let samples: Vec<i16> = (0..1600).map(|n| if n % 20 < 10 { 8000 } else { -8000 }).collect();
     let file = base64::engine::general_purpose::STANDARD.encode(wav(&samples));
