@@ -79,15 +79,17 @@ fn problems_of_seats_and_parameters_have_their_codes() {
     let taken = Problem::from(SeatError::Taken);
     assert_eq!((taken.status, taken.code), (409, Code::StreamAlreadyAttached));
     assert_eq!(Problem::from(SeatError::Ended).status, 410);
-    let pairs = [("listen".to_owned(), "stereo".to_owned())];
+    let pairs = [("protocol".to_owned(), "openai".to_owned())];
     let wrong = StreamOptions::from_query::<&str>(&pairs, &[]).unwrap_err();
     let problem = Problem::from(wrong);
     assert_eq!((problem.status, problem.code), (400, Code::InvalidRequest));
     assert_eq!(
         (problem.errors[0].pointer.as_str(), problem.errors[0].code),
-        ("?listen", "not_implemented")
+        ("?protocol", "not_implemented")
     );
-    assert!(problem.detail.contains("none or caller"));
+    assert!(problem.detail.contains("native or cawme"));
+    let over = Problem::from(SeatError::ResumeOver);
+    assert_eq!((over.status, over.code), (410, Code::ResumeOver));
 }
 
 /// A call without a leg, and a server that lets clients attach to it.

@@ -275,10 +275,8 @@ impl Client {
         settings.out_format = wish.format.unwrap_or(settings.out_format);
         settings.out_rate = wish.rate.unwrap_or(settings.out_rate);
         settings.frame_ms = wish.frame_ms.unwrap_or(settings.frame_ms);
-        let rest = match self.outlet.as_mut().map(|outlet| outlet.reshape(&settings)) {
-            None | Some(None) => return false,
-            Some(Some(rest)) => rest,
-        };
+        let reshaped = self.outlet.as_mut().map(|outlet| outlet.reshape(&settings));
+        let Some(Ok(rest)) = reshaped else { return false };
         self.settings = settings;
         if let Some(octets) = rest {
             let frame = self.frame(Frame { octets, again: None }, now);

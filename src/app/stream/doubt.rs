@@ -224,6 +224,11 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "samples that are made"
+    )]
     fn sound_that_is_cut_off_or_off_centre_is_told_now_and_then() {
         let begin = start();
         let sine = |n: u64, gain: f64, offset: f64| {

@@ -34,6 +34,10 @@ const STAMPS_MAX: usize = 1024;
 /// Memory for encoded frames that is asked for at once; it comes back as frames are written.
 const BLOCK: usize = 2 * 1024;
 
+/// The rates cannot be converted.
+#[derive(Debug)]
+pub(super) struct NoWay;
+
 /// A frame for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
@@ -146,13 +150,15 @@ impl Outlet {
 
     /// Goes on in another form: frames from here on are as `settings` say.
     ///
-    /// Gives what was left of less than a frame in the old form. `None` when the rates cannot be
-    /// converted; nothing has changed then.
-    pub(super) fn reshape(&mut self, settings: &Settings) -> Option<Option<Bytes>> {
+    /// Gives what was left of less than a frame in the old form.
+    ///
+    /// # Errors
+    /// [`NoWay`] when the rates cannot be converted; nothing has changed then.
+    pub(super) fn reshape(&mut self, settings: &Settings) -> Result<Option<Bytes>, NoWay> {
         let (left, format) = (std::mem::take(&mut self.ready), self.format);
         if self.shape(settings).is_none() {
             self.ready = left;
-            return None;
+            return Err(NoWay);
         }
         let rest = (!left.is_empty()).then(|| encode(format, &left, &mut self.encoded));
         if let Some(kept) = &mut self.kept {
@@ -161,7 +167,7 @@ impl Outlet {
         if let Some(paced) = &mut self.paced {
             paced.reframe(settings.frame_ms);
         }
-        Some(rest)
+        Ok(rest)
     }
 
     fn shape(&mut self, settings: &Settings) -> Option<()> {

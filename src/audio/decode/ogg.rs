@@ -83,7 +83,9 @@ impl Packets {
     }
 
     #[cfg(not(feature = "opus"))]
-    fn decode(&mut self, _: &[u8]) {}
+    fn decode(&mut self, _: &[u8]) {
+        self.mono.clear();
+    }
 }
 
 /// A stream of Opus in Ogg.
@@ -290,8 +292,8 @@ fn checksum(page: &[u8]) -> u32 {
     let octets = page.iter().enumerate();
     octets.fold(0, |crc, (place, &octet)| {
         let octet = if (22..26).contains(&place) { 0 } else { octet };
-        let index = (crc >> 24) as u8 ^ octet;
-        (crc << 8) ^ CRC.get(usize::from(index)).copied().unwrap_or(0)
+        let [first, ..] = crc.to_be_bytes();
+        (crc << 8) ^ CRC.get(usize::from(first ^ octet)).copied().unwrap_or(0)
     })
 }
 
@@ -299,16 +301,17 @@ static CRC: [u32; 256] = table();
 
 const fn table() -> [u32; 256] {
     let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut crc = (index as u32) << 24;
+    let mut octet: u32 = 0;
+    while octet < 256 {
+        let mut crc = octet << 24;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 << 31 != 0 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 };
+            let carry = crc >> 31;
+            crc = (crc << 1) ^ (0x04c1_1db7 * carry);
             bit += 1;
         }
-        table[index] = crc;
-        index += 1;
+        table[octet as usize] = crc;
+        octet += 1;
     }
     table
 }
@@ -343,6 +346,11 @@ pub(super) mod tests {
     }
 
     /// A tone of 440 Hz in packets of 20 ms.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "samples that are made"
+    )]
     fn packets(count: usize) -> Vec<Vec<u8>> {
         let mut codec = CodecId::Opus.spec().codec(Way::Encode);
         let tone = |n: usize| {

@@ -57,25 +57,25 @@ impl PlaceWish {
         let bad = |detail: &str| Err(QueryProblem::invalid(name, detail));
         Some(match name {
             "role" => match value {
-                "main" => Ok(self.role = Role::Main),
-                "listener" => Ok(self.role = Role::Listener),
+                "main" => set(&mut self.role, Role::Main),
+                "listener" => set(&mut self.role, Role::Listener),
                 _ => bad("must be main or listener"),
             },
             "takeover" => match value {
-                "1" | "true" => Ok(self.takeover = true),
-                "0" | "false" => Ok(self.takeover = false),
+                "1" | "true" => set(&mut self.takeover, true),
+                "0" | "false" => set(&mut self.takeover, false),
                 _ => bad("must be 1 or 0"),
             },
             "resume" => match value.parse() {
-                Ok(token) => Ok(self.token = Some(token)),
+                Ok(token) => set(&mut self.token, Some(token)),
                 Err(TokenError) => bad("must be the token of start"),
             },
             "since" => match value.parse() {
-                Ok(seq) => Ok(self.since = Some(seq)),
+                Ok(seq) => set(&mut self.since, Some(seq)),
                 Err(_) => bad("must be the seq of the last message that came"),
             },
             "heard" => match value.parse() {
-                Ok(samples) => Ok(self.heard = Some(samples)),
+                Ok(samples) => set(&mut self.heard, Some(samples)),
                 Err(_) => bad("must be the number of samples that came"),
             },
             _ => return None,
@@ -164,19 +164,24 @@ impl ReconnectWish {
             "linger_ms" => super::within(name, value, &LINGER_MS)
                 .map(|ms| self.linger = Some(Duration::from_millis(u64::from(ms)))),
             "on_lost" => match value {
-                "hold" => Ok(self.on_lost = Some(OnLost::Hold)),
-                "prompt" => Ok(self.on_lost = Some(OnLost::Prompt)),
-                "hangup" => Ok(self.on_lost = Some(OnLost::Hangup)),
+                "hold" => set(&mut self.on_lost, Some(OnLost::Hold)),
+                "prompt" => set(&mut self.on_lost, Some(OnLost::Prompt)),
+                "hangup" => set(&mut self.on_lost, Some(OnLost::Hangup)),
                 _ => Err(QueryProblem::invalid(name, "must be hold, prompt or hangup")),
             },
             "prompt_text" if value.trim().is_empty() || value.chars().count() > PROMPT_MAX => {
                 let detail = format!("must have 1 to {PROMPT_MAX} characters");
                 Err(QueryProblem::invalid(name, detail))
             }
-            "prompt_text" => Ok(self.prompt = Some(value.into())),
+            "prompt_text" => set(&mut self.prompt, Some(value.into())),
             _ => return None,
         })
     }
+}
+
+fn set<T>(place: &mut T, value: T) -> Result<(), QueryProblem> {
+    *place = value;
+    Ok(())
 }
 
 /// Messages that a client may leave out, by their type.
@@ -231,7 +236,7 @@ impl EventFilter {
     #[must_use]
     pub fn passes(self, told: &Told) -> bool {
         let Some(kind) = told.filtered_as() else { return true };
-        KINDS.iter().position(|known| *known == kind).is_none_or(|place| self.0 & 1 << place != 0)
+        KINDS.iter().position(|known| *known == kind).is_none_or(|place| self.0 & (1 << place) != 0)
     }
 }
 

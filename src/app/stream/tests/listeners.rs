@@ -11,7 +11,8 @@ async fn listeners_hear_and_are_told_in_their_own_way_and_decide_nothing() {
     let mut two = rig.attach("role=listener&out_format=mulaw&out_rate=8000&events=dtmf").await;
     let start = one.told().remove(0);
     assert_eq!((&start["role"], &start["resume"]), (&"listener".into(), &Value::Null));
-    (main.told(), two.told());
+    main.told();
+    two.told();
     for _ in 0..10 {
         rig.leg.hear(&[1000; 160]);
         rig.beats(1).await;
@@ -69,7 +70,8 @@ async fn a_slow_listener_harms_nobody() {
     let mut rig = Rig::answered().await;
     let mut main = rig.attach("out_rate=8000").await;
     let mut slow = rig.attach("role=listener&out_rate=8000").await;
-    (main.told(), slow.told());
+    main.told();
+    slow.told();
     slow.stall(true);
     for n in 0..700 {
         rig.leg.hear(&[n; 160]);
@@ -94,7 +96,8 @@ async fn both_sides_stand_at_the_same_sample() {
     let start = stereo.told().remove(0);
     assert_eq!(start["out"]["channels"], 2);
     assert_eq!(start["out"]["tracks"], serde_json::json!(["caller", "agent"]));
-    (both.told(), agent.told());
+    both.told();
+    agent.told();
     main.pcm(&ramp(1, 8000));
     for n in 0..80_i16 {
         rig.leg.hear(&[n; 160]);
@@ -110,10 +113,10 @@ async fn both_sides_stand_at_the_same_sample() {
     assert_eq!(agent[at..at + 8000], ramp(1, 8000), "as it left, to the sample");
     let pairs: Vec<(i16, i16)> = stereo.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     let begin = pairs.iter().position(|(_, agent)| *agent == 1).unwrap();
-    for (index, (caller, agent)) in pairs[begin..begin + 8000].iter().enumerate() {
+    for (index, (caller, agent)) in (0_i16..8000).zip(&pairs[begin..]) {
         // Heard and sent with the same beat.
         let frame = caller - pairs[begin].0;
-        assert_eq!((*agent, frame), (index as i16 + 1, (index / 160) as i16), "{index}");
+        assert_eq!((*agent, frame), (index + 1, index / 160), "{index}");
     }
     let mixed: Vec<i16> = pairs.iter().map(|(caller, agent)| caller + agent).collect();
     assert!(mixed.len().abs_diff(both.len()) <= 320);
