@@ -90,7 +90,7 @@ const FOREVER: std::time::Duration = std::time::Duration::from_hours(1000);
 
 /// A stream call that waits for its client for ever: an answered call that is just silent.
 pub(super) fn silence() -> Content {
-    Content::Stream { options: crate::app::stream::StreamOptions::default(), wait: FOREVER }
+    Content::Stream { options: Box::default(), wait: FOREVER }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::api::types::CreateDefaults;
 use crate::app::agent::request::AgentRequest;
 use crate::app::bridge::PaceSpec;
 use crate::app::hearing::HearingSpec;
-use crate::app::stream::{Jitter, LevelSpec, StreamOptions, Timing};
+use crate::app::stream::{Jitter, LevelSpec, Timing};
 use crate::audio::prompt::prepare_prompt;
 use crate::call::Plan;
 use crate::call::control::{DialWish, PARTY_RINGS};
@@ -565,7 +565,7 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
             let ring = if zero { Duration::from_secs(60) } else { route.ring };
             let asks = Plan::Ask { timeout: ring, otherwise: 480, longest };
             let plan = if route.ask { asks } else { answer };
-            (plan, Content::Stream { options: StreamOptions::default(), wait })
+            (plan, Content::Stream { options: Box::default(), wait })
         }
         Action::Ring => {
             let forever = route.ring.is_zero();

@@ -181,10 +181,7 @@ mod tests {
     #[test]
     fn the_request_comes_before_the_agent_the_instance_and_the_configuration() {
         let sound = sound();
-        let stream = Content::Stream {
-            options: crate::app::stream::StreamOptions::default(),
-            wait: std::time::Duration::ZERO,
-        };
+        let stream = Content::Stream { options: Box::default(), wait: std::time::Duration::ZERO };
         let agent = Content::Agent(Box::default());
         let wish = |source: Option<&str>| BackgroundWish {
             source: source.map(str::to_owned),

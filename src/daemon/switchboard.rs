@@ -378,7 +378,7 @@ impl Switchboard {
         amd: Option<AmdSpec>,
     ) -> (Option<AppLeg>, Option<StreamSeats>) {
         let (options, wait, observer) = match content {
-            Content::Stream { options, wait } => (options.clone(), *wait, false),
+            Content::Stream { options, wait } => ((**options).clone(), *wait, false),
             // Its clients watch an agent at work.
             Content::Agent(_) => (StreamOptions::default(), Duration::ZERO, true),
             Content::Tts(_) | Content::Audio { .. } | Content::Party(_) => return (None, None),

@@ -133,7 +133,7 @@ pub enum RequestedContent {
     /// DYNAMIC_STREAM.
     Stream {
         /// Defaults for the client that attaches.
-        options: StreamOptions,
+        options: Box<StreamOptions>,
         /// How long an answered call waits for its first client.
         wait: Duration,
     },
@@ -489,7 +489,7 @@ fn stream(
 ) -> Option<RequestedContent> {
     let (strict, wait) = (context.strict, context.defaults.stream_wait);
     if !read.has("stream") {
-        return Some(RequestedContent::Stream { options: StreamOptions::default(), wait });
+        return Some(RequestedContent::Stream { options: Box::default(), wait });
     }
     let mut stream = read.object(faults, "stream")?;
     let mut pairs = Vec::new();
@@ -515,7 +515,7 @@ fn stream(
     stream.only(faults, "parameters", &json!({}));
     let wait_ms = stream.integer(faults, "waitMs", 0..=3_600_000);
     stream.finish(faults, strict);
-    let options = stream_options(&pairs, faults)?;
+    let options = Box::new(stream_options(&pairs, faults)?);
     let wait = wait_ms.map_or(wait, |ms| Duration::from_millis(u64::from(ms)));
     Some(RequestedContent::Stream { options, wait })
 }

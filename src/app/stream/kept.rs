@@ -34,7 +34,7 @@ pub(super) struct Again {
 pub(super) struct Kept {
     frames: VecDeque<Frame>,
     /// Samples in them.
-    kept: u64,
+    held: u64,
     /// Samples ever sent: where the last frame ends.
     end: u64,
     /// Frames that are to be sent again.
@@ -46,7 +46,7 @@ impl Kept {
     /// For frames at this rate in Hz.
     pub(super) fn new(rate: u32) -> Self {
         let most = KEPT_S * u64::from(rate);
-        Self { frames: VecDeque::new(), kept: 0, end: 0, again: 0, most }
+        Self { frames: VecDeque::new(), held: 0, end: 0, again: 0, most }
     }
 
     /// All before this sample was handed to the socket that is there.
@@ -58,9 +58,9 @@ impl Kept {
     /// A frame is being sent for the first time.
     pub(super) fn note(&mut self, octets: Bytes, samples: u64, t_ms: u64) {
         self.end += samples;
-        self.kept += samples;
+        self.held += samples;
         self.frames.push_back(Frame { octets, samples, t_ms });
-        while self.kept > self.most {
+        while self.held > self.most {
             self.forget();
         }
     }
@@ -69,7 +69,7 @@ impl Kept {
     pub(super) fn confirm(&mut self, sample: u64) {
         while self.frames.len() > self.again
             && let Some(first) = self.frames.front()
-            && self.end - self.kept + first.samples <= sample
+            && self.end - self.held + first.samples <= sample
         {
             self.forget();
         }
@@ -77,13 +77,13 @@ impl Kept {
 
     /// A client is there that has all before `heard`, or does not say.
     pub(super) fn rewind(&mut self, heard: Option<u64>) -> Again {
-        let oldest = self.end - self.kept;
+        let oldest = self.end - self.held;
         let heard = heard.unwrap_or(oldest).min(self.end);
         let lost = oldest.saturating_sub(heard);
         self.confirm_all_before(heard);
         self.cut_to(heard);
         self.again = self.frames.len();
-        Again { from: self.end - self.kept, samples: self.kept, lost }
+        Again { from: self.end - self.held, samples: self.held, lost }
     }
 
     /// The next frame that is sent again, and when it was sent first.
@@ -97,7 +97,7 @@ impl Kept {
     /// What was sent is not sent again: it has another form from here on.
     pub(super) fn reshape(&mut self, rate: u32) {
         self.frames.clear();
-        (self.kept, self.again) = (0, 0);
+        (self.held, self.again) = (0, 0);
         self.most = KEPT_S * u64::from(rate);
     }
 
@@ -108,19 +108,19 @@ impl Kept {
 
     /// Cuts the head of the first frame off that the client has.
     fn cut_to(&mut self, sample: u64) {
-        let oldest = self.end - self.kept;
+        let oldest = self.end - self.held;
         let Some(frame) = self.frames.front_mut().filter(|_| oldest < sample) else { return };
         let samples = sample - oldest;
         let octets = frame.octets.len() as u64 * samples / frame.samples.max(1);
         let octets = usize::try_from(octets).unwrap_or(0).min(frame.octets.len());
         frame.octets = frame.octets.slice(octets..);
         frame.samples -= samples;
-        self.kept -= samples;
+        self.held -= samples;
     }
 
     fn forget(&mut self) {
         let Some(frame) = self.frames.pop_front() else { return };
-        self.kept -= frame.samples;
+        self.held -= frame.samples;
         self.again = self.again.min(self.frames.len());
     }
 }
@@ -174,7 +174,7 @@ mod tests {
                 kept.note(vec![n; 320].into(), 160, 0);
             }
         }
-        assert!(kept.kept <= 80_000);
+        assert!(kept.held <= 80_000);
         assert_eq!(kept.rewind(Some(u64::MAX)).samples, 0);
     }
 }

@@ -34,6 +34,21 @@ pub const STATS_MS: std::ops::RangeInclusive<u32> = 1000..=600_000;
 /// The subprotocol that selects the full protocol.
 pub const SUBPROTOCOL: &str = "bellwire.stream.v1";
 
+/// Parameters of both protocols, or of the call.
+const SHARED: [&str; 11] = [
+    "protocol",
+    "format",
+    "rate",
+    "buffer_ms",
+    "ticket",
+    "agc",
+    "dc_block",
+    "takeover",
+    "linger_ms",
+    "on_lost",
+    "prompt_text",
+];
+
 /// Which conversation the socket carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -448,56 +463,18 @@ impl StreamOptions {
                     _ => return Err(QueryProblem::invalid(name, "must be on or off")),
                 });
             }
-            "stats_ms" => self.stats_ms = Some(within(name, value, &STATS_MS)?),
-            "agc" => self.agc = Some(on_or_off(name, value)?),
-            "dc_block" => self.dc_block = Some(on_or_off(name, value)?),
-            "out_agc" => self.out_agc = Some(on_or_off(name, value)?),
-            "out_dc_block" => self.out_dc_block = Some(on_or_off(name, value)?),
-            "envelope" => {
-                self.envelope = Some(match value {
-                    "binary" => Envelope::Binary,
-                    "json" => Envelope::Json,
-                    _ => return Err(QueryProblem::invalid(name, "must be binary or json")),
-                });
-            }
-            "events" => {
-                let events = EventFilter::parse(value);
-                self.events = Some(events.map_err(|bad| QueryProblem::invalid(name, bad))?);
-            }
-            "jitter" => {
-                self.jitter = Some(match value {
-                    "asap" => Jitter::Asap,
-                    "paced" => Jitter::Paced,
-                    _ => return Err(QueryProblem::invalid(name, "must be asap or paced")),
-                });
-            }
             // A single-use key in the query was looked at before anything here.
             "ticket" => {}
             _ => {
-                let place = self.place.read(name, value);
-                if let Some(read) = place.or_else(|| self.reconnect.read(name, value)) {
-                    read?;
-                } else {
+                let known = self.place.read(name, value)?
+                    || self.reconnect.read(name, value)?
+                    || self.read_manner(name, value)?;
+                if !known {
                     return Err(unknown(name));
                 }
             }
         }
-        // Of both protocols, or of the call.
-        let shared = [
-            "protocol",
-            "format",
-            "rate",
-            "buffer_ms",
-            "ticket",
-            "agc",
-            "dc_block",
-            "takeover",
-            "linger_ms",
-            "on_lost",
-            "prompt_text",
-        ];
-        let shared = shared.contains(&name);
-        Ok(!shared || self.protocol == Some(Protocol::Native))
+        Ok(!SHARED.contains(&name) || self.protocol == Some(Protocol::Native))
     }
 
     /// These options, with `defaults` where they are silent.

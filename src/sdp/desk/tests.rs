@@ -117,9 +117,12 @@ fn comfort_noise_is_agreed_on_where_both_name_it() {
         assert!(!accept(&local(), &peer(lines)).unwrap().comfort_noise, "we do not want it");
     }
     // Its clock is 8000 Hz, and that of Opus is not.
-    let wide = LocalMedia { codecs: vec![CodecId::Opus], ..with };
-    let text = String::from_utf8(offer(&wide)).unwrap();
-    assert!(!text.contains(" 13"), "{text}");
+    #[cfg(feature = "opus")]
+    {
+        let wide = LocalMedia { codecs: vec![CodecId::Opus], ..with };
+        let text = String::from_utf8(offer(&wide)).unwrap();
+        assert!(!text.contains(" 13"), "{text}");
+    }
 }
 
 #[test]

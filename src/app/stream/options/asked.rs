@@ -5,7 +5,7 @@
 
 use super::super::resume::{Token, TokenError};
 use super::super::wire::Told;
-use super::QueryProblem;
+use super::{Envelope, Jitter, QueryProblem, STATS_MS, StreamOptions, on_or_off, within};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,37 +49,43 @@ pub struct PlaceWish {
 }
 
 impl PlaceWish {
-    /// Takes one pair of the query; `None` when the name is not of these.
+    /// Takes one pair of the query, if its name is one of these; whether it is.
     ///
     /// # Errors
     /// [`QueryProblem`] for a value that is wrong.
-    pub(super) fn read(&mut self, name: &str, value: &str) -> Option<Result<(), QueryProblem>> {
-        let bad = |detail: &str| Err(QueryProblem::invalid(name, detail));
-        Some(match name {
-            "role" => match value {
-                "main" => set(&mut self.role, Role::Main),
-                "listener" => set(&mut self.role, Role::Listener),
-                _ => bad("must be main or listener"),
-            },
-            "takeover" => match value {
-                "1" | "true" => set(&mut self.takeover, true),
-                "0" | "false" => set(&mut self.takeover, false),
-                _ => bad("must be 1 or 0"),
-            },
-            "resume" => match value.parse() {
-                Ok(token) => set(&mut self.token, Some(token)),
-                Err(TokenError) => bad("must be the token of start"),
-            },
-            "since" => match value.parse() {
-                Ok(seq) => set(&mut self.since, Some(seq)),
-                Err(_) => bad("must be the seq of the last message that came"),
-            },
-            "heard" => match value.parse() {
-                Ok(samples) => set(&mut self.heard, Some(samples)),
-                Err(_) => bad("must be the number of samples that came"),
-            },
-            _ => return None,
-        })
+    pub(super) fn read(&mut self, name: &str, value: &str) -> Result<bool, QueryProblem> {
+        let bad = |detail: &str| QueryProblem::invalid(name, detail);
+        match name {
+            "role" => {
+                self.role = match value {
+                    "main" => Role::Main,
+                    "listener" => Role::Listener,
+                    _ => return Err(bad("must be main or listener")),
+                };
+            }
+            "takeover" => {
+                self.takeover = match value {
+                    "1" | "true" => true,
+                    "0" | "false" => false,
+                    _ => return Err(bad("must be 1 or 0")),
+                };
+            }
+            "resume" => {
+                let token: Result<Token, TokenError> = value.parse();
+                self.token = Some(token.map_err(|TokenError| bad("must be the token of start"))?);
+            }
+            "since" => {
+                let seq: Result<u64, _> = value.parse();
+                let detail = "must be the seq of the last message that came";
+                self.since = Some(seq.map_err(|_| bad(detail))?);
+            }
+            "heard" => {
+                let samples: Result<u64, _> = value.parse();
+                self.heard = Some(samples.map_err(|_| bad("must be how many samples came"))?);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Whether the parts fit each other.
@@ -154,34 +160,74 @@ impl ReconnectWish {
         }
     }
 
-    /// Takes one field of `stream.reconnect` under its name in snake case; `None` when the name is
-    /// not of these.
+    /// Takes one field of `stream.reconnect` under its name in snake case, if it is one of these;
+    /// whether it is.
     ///
     /// # Errors
     /// [`QueryProblem`] for a value that is wrong.
-    pub(super) fn read(&mut self, name: &str, value: &str) -> Option<Result<(), QueryProblem>> {
-        Some(match name {
-            "linger_ms" => super::within(name, value, &LINGER_MS)
-                .map(|ms| self.linger = Some(Duration::from_millis(u64::from(ms)))),
-            "on_lost" => match value {
-                "hold" => set(&mut self.on_lost, Some(OnLost::Hold)),
-                "prompt" => set(&mut self.on_lost, Some(OnLost::Prompt)),
-                "hangup" => set(&mut self.on_lost, Some(OnLost::Hangup)),
-                _ => Err(QueryProblem::invalid(name, "must be hold, prompt or hangup")),
-            },
-            "prompt_text" if value.trim().is_empty() || value.chars().count() > PROMPT_MAX => {
-                let detail = format!("must have 1 to {PROMPT_MAX} characters");
-                Err(QueryProblem::invalid(name, detail))
+    pub(super) fn read(&mut self, name: &str, value: &str) -> Result<bool, QueryProblem> {
+        let bad = |detail: String| QueryProblem::invalid(name, detail);
+        match name {
+            "linger_ms" => {
+                let ms = within(name, value, &LINGER_MS)?;
+                self.linger = Some(Duration::from_millis(u64::from(ms)));
             }
-            "prompt_text" => set(&mut self.prompt, Some(value.into())),
-            _ => return None,
-        })
+            "on_lost" => {
+                self.on_lost = Some(match value {
+                    "hold" => OnLost::Hold,
+                    "prompt" => OnLost::Prompt,
+                    "hangup" => OnLost::Hangup,
+                    _ => return Err(bad("must be hold, prompt or hangup".to_owned())),
+                });
+            }
+            "prompt_text" => {
+                if value.trim().is_empty() || value.chars().count() > PROMPT_MAX {
+                    return Err(bad(format!("must have 1 to {PROMPT_MAX} characters")));
+                }
+                self.prompt = Some(value.into());
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }
 
-fn set<T>(place: &mut T, value: T) -> Result<(), QueryProblem> {
-    *place = value;
-    Ok(())
+impl StreamOptions {
+    /// Takes one pair of the query about the manner of the conversation, if its name is one of
+    /// these; whether it is.
+    ///
+    /// # Errors
+    /// [`QueryProblem`] for a value that is wrong.
+    pub(super) fn read_manner(&mut self, name: &str, value: &str) -> Result<bool, QueryProblem> {
+        let bad = |detail: &str| QueryProblem::invalid(name, detail);
+        match name {
+            "stats_ms" => self.stats_ms = Some(within(name, value, &STATS_MS)?),
+            "agc" => self.agc = Some(on_or_off(name, value)?),
+            "dc_block" => self.dc_block = Some(on_or_off(name, value)?),
+            "out_agc" => self.out_agc = Some(on_or_off(name, value)?),
+            "out_dc_block" => self.out_dc_block = Some(on_or_off(name, value)?),
+            "envelope" => {
+                self.envelope = Some(match value {
+                    "binary" => Envelope::Binary,
+                    "json" => Envelope::Json,
+                    _ => return Err(bad("must be binary or json")),
+                });
+            }
+            "events" => {
+                let events = EventFilter::parse(value);
+                self.events = Some(events.map_err(|detail| bad(&detail))?);
+            }
+            "jitter" => {
+                self.jitter = Some(match value {
+                    "asap" => Jitter::Asap,
+                    "paced" => Jitter::Paced,
+                    _ => return Err(bad("must be asap or paced")),
+                });
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
 }
 
 /// Messages that a client may leave out, by their type.
@@ -242,7 +288,7 @@ impl EventFilter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{QueryBlame, StreamOptions};
+    use super::super::QueryBlame;
     use super::*;
     use crate::app::stream::wire::warning;
 
