@@ -12,7 +12,8 @@ use bellwire::audio::rate::SampleRate;
 use bellwire::audio::vad::Vad;
 use bellwire::id::LegId;
 use bellwire::media::interface::{
-    BackgroundSpec, Command, JitterSpec, MediaParams, SendSpec, SilencePolicy, SilenceSpec,
+    BackgroundSpec, CLEAR_FADE, Command, JitterSpec, MediaParams, SendSpec, SilencePolicy,
+    SilenceSpec,
 };
 use bellwire::media::leg::{Leg, LegConfig, Outgoing};
 use bellwire::media::playout::StartRule;
@@ -245,7 +246,7 @@ fn command(second: u64, step: u64, written: u64) -> Option<Command> {
     match step {
         0 => Some(Command::Watch { position: written, token }),
         1 => Some(Command::End { position: written }),
-        2 if second % 3 == 1 => Some(Command::Clear { up_to: written, token }),
+        2 if second % 3 == 1 => Some(Command::Clear { up_to: written, token, fade: CLEAR_FADE }),
         3 => Some(Command::Pause(second % 4 == 1)),
         4 if second % 4 == 2 => {
             let mut digits = [0; 32];
@@ -284,6 +285,7 @@ fn ten_thousand_ticks_allocate_and_free_nothing() {
         .collect();
     let sound: Vec<i16> = (0..2_000).map(|i| (i % 100) * 100).collect();
     let (mut heard, mut kinds, mut notices) = (Vec::new(), [0_u64; 3], 0_u64);
+    let (mut monitors, mut monitored) = (Vec::new(), 0_u64);
     let mut allocations = 0;
     for ms in 0..TURNS_MS {
         let until = worker.io().start + Duration::from_millis(ms);
@@ -303,11 +305,25 @@ fn ten_thousand_ticks_allocate_and_free_nothing() {
                 let id = LegId(number as u64);
                 let _ = exchange.order(Order::Tell { seat: number, id, command });
             }
+            // Somebody begins to hear what is sent, and somebody else later.
+            if ms == 100 || ms == 5_000 {
+                let (ring, reader) = bellwire::media::ring::capture(64, 8_000);
+                let (id, ring) = (LegId(number as u64), Box::new(ring));
+                let _ = exchange.order(Order::Monitor { seat: number, id, ring });
+                monitors.push(reader);
+            }
             heard.clear();
             while let Some(header) = leg.capture.pop(&mut heard) {
                 kinds[header.kind as usize] += 1;
             }
         }
+        for monitor in &mut monitors {
+            heard.clear();
+            while monitor.pop(&mut heard).is_some() {
+                monitored += 1;
+            }
+        }
+        while exchange.next_spent().is_some() {}
         exchange.heard();
         while let Some(notice) = exchange.next_notice() {
             notices += 1;
@@ -321,6 +337,7 @@ fn ten_thousand_ticks_allocate_and_free_nothing() {
     assert!(rtp >= 7_000 && rtcp >= 30, "{rtp} packets and {rtcp} reports sent");
     assert!(kinds.iter().all(|n| *n > 50), "packets, concealment and silence heard: {kinds:?}");
     assert!(notices > 1_000, "{notices} notices");
+    assert!(monitored > 1_000, "{monitored} frames of what was sent");
     assert!(exchange.late.snapshot().count() >= 10_000);
     drop(ends);
     allocations += counted(|| {

@@ -86,6 +86,8 @@ codes! {
     StreamAlreadyAttached = "stream_already_attached", 409, "Stream already attached";
     /// The call is over.
     CallEnded = "call_ended", 410, "Call ended";
+    /// There is no stream to go on with: the time for it is over, or another client came.
+    ResumeOver = "resume_over", 410, "Nothing to go on with";
     /// The `Idempotency-Key` was used with another request within 24 hours.
     IdempotencyMismatch = "idempotency_mismatch", 422, "Idempotency key reused";
     /// Too many requests with this key, or too many failed attempts to sign in.

@@ -50,6 +50,12 @@ pub fn secret(prefix: &str) -> String {
     text
 }
 
+/// 256 random bits as they are.
+#[must_use]
+pub fn octets() -> [u8; 32] {
+    rand::random()
+}
+
 /// Fills memory with bits of the system's generator: keys of media, for one.
 pub fn fill(octets: &mut [u8]) {
     rand::fill(octets);

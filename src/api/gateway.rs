@@ -95,7 +95,7 @@ pub enum Content {
     /// DYNAMIC_STREAM.
     Stream {
         /// Defaults for the client that attaches.
-        options: StreamOptions,
+        options: Box<StreamOptions>,
         /// How long an answered call waits for its first client.
         wait: Duration,
         /// Where the client comes from, and what it is told.

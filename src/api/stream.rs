@@ -71,7 +71,8 @@ impl From<Problem> for Refusal {
 impl From<SeatError> for Problem {
     fn from(error: SeatError) -> Self {
         let code = match error {
-            SeatError::Taken => Code::StreamAlreadyAttached,
+            SeatError::Taken | SeatError::Full => Code::StreamAlreadyAttached,
+            SeatError::ResumeOver => Code::ResumeOver,
             SeatError::Ended => Code::CallEnded,
         };
         Self::new(code, error.to_string())
@@ -212,6 +213,8 @@ struct Socket<T> {
     draining: bool,
     /// The code of its close frame, once one came.
     closed: Option<u16>,
+    /// Answers to our pings so far.
+    pongs: u64,
 }
 
 /// What a WebSocket of a stream may hold, in either role.
@@ -233,7 +236,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     /// Either end of a WebSocket that is open.
     fn over(inner: WebSocketStream<T>) -> Self {
-        Self { inner, draining: false, closed: None }
+        Self { inner, draining: false, closed: None, pongs: 0 }
     }
 
     /// Reads and forgets until the client hangs up.
@@ -263,7 +266,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ClientSocket for Socket<T> {
             let incoming = match message {
                 Ok(Message::Text(text)) => Ok(Incoming::Text(text.as_str().to_owned())),
                 Ok(Message::Binary(octets)) => Ok(Incoming::Binary(octets)),
-                Ok(Message::Ping(_) | Message::Pong(_)) => Ok(Incoming::Alive),
+                Ok(Message::Ping(_)) => Ok(Incoming::Alive),
+                Ok(Message::Pong(_)) => {
+                    self.pongs += 1;
+                    Ok(Incoming::Alive)
+                }
                 Ok(Message::Close(frame)) => {
                     // The answer to it goes out with the next poll, which is the last.
                     self.closed = Some(frame.map_or(NO_CODE, |frame| frame.code.into()));
@@ -301,6 +308,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> ClientSocket for Socket<T> {
 
     fn closed_with(&self) -> Option<u16> {
         self.closed
+    }
+
+    fn pongs(&self) -> u64 {
+        self.pongs
     }
 }
 

@@ -5,7 +5,7 @@
 #![cfg_attr(not(test), allow(dead_code, reason = "tests look at more of a leg than rehearsals do"))]
 
 use super::line::{Ears, LegPort, Line};
-use crate::media::interface::{Command, Event, FrameHeader, FrameKind};
+use crate::media::interface::{Command, Event, FrameHeader, FrameKind, LegReport};
 use crate::media::ring::{self, CaptureReader, CaptureWriter, PlayoutReader, PlayoutWriter};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,10 @@ pub(crate) struct FakeLeg {
     capture: CaptureWriter,
     captured: u64,
     frame: usize,
-    fade: usize,
+    /// Samples a second.
+    rate: u128,
+    monitoring: bool,
+    ticks: u64,
     watches: Vec<(u64, u32)>,
     /// Commands that the next tick will find.
     pub(crate) commands: VecDeque<Command>,
@@ -52,8 +55,11 @@ pub(crate) struct FakeLeg {
 /// The worker's queue of orders, and its counter.
 #[derive(Clone, Default)]
 struct FakePort {
+    /// What the leg counts, if it does.
+    report: Arc<Mutex<LegReport>>,
     orders: Arc<Mutex<VecDeque<Command>>>,
     sent: Arc<AtomicU64>,
+    monitor: Arc<Mutex<Option<CaptureWriter>>>,
 }
 
 impl LegPort for FakePort {
@@ -68,6 +74,16 @@ impl LegPort for FakePort {
 
     fn overrun_samples(&self) -> u64 {
         0
+    }
+
+    fn report(&self) -> LegReport {
+        *self.report.lock().unwrap()
+    }
+
+    fn monitor(&self) -> Option<CaptureReader> {
+        let (writer, reader) = ring::capture(64, 64 * 160);
+        *self.monitor.lock().unwrap() = Some(writer);
+        Some(reader)
     }
 }
 
@@ -84,7 +100,7 @@ impl FakeLeg {
         leg.told = told;
         let ears = Ears { events, ready: Arc::clone(&leg.ready) };
         let port = Box::new(leg.port.clone());
-        (leg, Line { playout, capture, port, open: None, of: None }, ears)
+        (leg, Line { playout, capture, monitor: None, port, open: None, of: None }, ears)
     }
 
     /// One beat of the worker whose application leg runs by itself until it waits.
@@ -121,6 +137,11 @@ impl FakeLeg {
         self.listening
     }
 
+    /// Whether somebody hears what is sent.
+    pub(crate) fn is_monitored(&self) -> bool {
+        self.monitoring && self.port.monitor.lock().unwrap().is_some()
+    }
+
     /// Whether the application has let the leg go.
     pub(crate) fn is_closed(&self) -> bool {
         self.told.is_closed()
@@ -141,7 +162,9 @@ impl FakeLeg {
             capture,
             captured: 0,
             frame,
-            fade: frame / 4,
+            rate: frame as u128 * 50,
+            monitoring: true,
+            ticks: 0,
             watches: Vec::new(),
             commands: VecDeque::new(),
             obeyed: Vec::new(),
@@ -168,9 +191,32 @@ impl FakeLeg {
             self.play(room);
         }
         self.sounding = self.sent.len() > before;
+        self.show(before);
         // As a worker does: room is worth a wake-up when half the ring has become free.
         self.moved |= queued > self.low && self.playout.queued() <= self.low;
         self.fire();
+    }
+
+    /// What goes out with this tick is heard by whoever wants to.
+    fn show(&mut self, before: usize) {
+        let position = self.ticks * self.frame as u64;
+        self.ticks += u64::from(self.running);
+        let mut monitor = self.port.monitor.lock().unwrap();
+        if let Some(monitor) = monitor.as_mut().filter(|_| self.running && self.monitoring) {
+            let mut frame = self.sent[before..].to_vec();
+            frame.resize(self.frame, 0);
+            let samples = u16::try_from(self.frame).unwrap();
+            let header = FrameHeader { position, samples, kind: FrameKind::Packet };
+            monitor.push(header, &frame);
+            self.moved = true;
+        }
+    }
+
+    /// Counts packets both ways, as a worker does.
+    pub(crate) fn count(&mut self, sent: u64, came: u64) {
+        let mut report = self.port.report.lock().unwrap();
+        report.tx_packets += sent;
+        report.rx_packets += came;
     }
 
     /// A packet of the caller arrives.
@@ -186,11 +232,12 @@ impl FakeLeg {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Watch { position, token } => self.watches.push((position, token)),
-            Command::Clear { up_to, token } => {
+            Command::Clear { up_to, token, fade } => {
                 let queued = usize::try_from(up_to.saturating_sub(self.playout.position()));
                 let queued = queued.expect("a ring is short");
                 if self.running && !self.paused {
-                    self.play(self.fade.min(queued));
+                    let fade = usize::try_from(fade.as_micros() * self.rate / 1_000_000).unwrap();
+                    self.play(fade.min(queued));
                 }
                 let played_to = self.playout.position().min(up_to);
                 self.fire();
@@ -204,6 +251,7 @@ impl FakeLeg {
             Command::Dtmf { .. } => self.events.push_back(Event::DtmfDone { sent: true }),
             Command::Listen(listening) => self.listening = listening,
             Command::Level { percent, .. } => self.level = percent,
+            Command::Monitor(on) => self.monitoring = on,
             Command::End { .. }
             | Command::Update(_)
             | Command::Background(_)

@@ -4,7 +4,7 @@
 //! again, and the one trait that stands between an application leg and the media thread, so that tests can be the thread.
 
 use crate::id::LegId;
-use crate::media::interface::{Command, Event, LegReport};
+use crate::media::interface::{CLEAR_FADE, Command, Event, LegReport};
 use crate::media::ledger::{Stage, StageSpread};
 use crate::media::ring::{CaptureReader, PlayoutWriter};
 use crate::media::worker::{LegControl, LegHandle, OpenLeg};
@@ -27,6 +27,12 @@ pub(crate) trait LegPort: Send {
     /// have spared most of them.
     fn late_packets(&self) -> (u64, Duration) {
         (0, Duration::ZERO)
+    }
+
+    /// Opens the end at which what the far end is sent can be heard, once per leg; `None` where
+    /// that cannot be had at this moment.
+    fn monitor(&self) -> Option<CaptureReader> {
+        None
     }
 
     /// All counters; none where nobody counts.
@@ -69,6 +75,10 @@ impl LegPort for LegControl {
         (report.rx_late, Duration::from_micros(report.rx_hole_wait_us))
     }
 
+    fn monitor(&self) -> Option<CaptureReader> {
+        Self::monitor(self)
+    }
+
     fn report(&self) -> LegReport {
         Self::report(self)
     }
@@ -92,6 +102,8 @@ pub(crate) struct Line {
     pub(crate) playout: PlayoutWriter,
     /// From the carrier.
     pub(crate) capture: CaptureReader,
+    /// What the carrier was sent, if somebody hears it.
+    pub(crate) monitor: Option<CaptureReader>,
     /// Commands and counters.
     pub(crate) port: Box<dyn LegPort>,
     /// Holds the leg open.
@@ -110,9 +122,9 @@ pub(crate) struct Ears {
 
 /// Takes a leg's handle apart.
 pub(crate) fn split(leg: LegHandle) -> (Line, Ears) {
-    let LegHandle { playout, capture, events, ready, control, open, id } = leg;
+    let LegHandle { playout, capture, monitor, events, ready, control, open, id } = leg;
     let of = Some((id, control.clone()));
-    let line = Line { playout, capture, port: Box::new(control), open: Some(open), of };
+    let line = Line { playout, capture, monitor, port: Box::new(control), open: Some(open), of };
     (line, Ears { events, ready })
 }
 
@@ -120,13 +132,16 @@ pub(crate) fn split(leg: LegHandle) -> (Line, Ears) {
 ///
 /// `None` for a leg that was never one handle.
 pub(crate) fn whole(line: Line, ears: Ears) -> Option<Box<LegHandle>> {
-    let Line { playout, capture, port, open, of } = line;
+    let Line { playout, capture, monitor, port, open, of } = line;
     port.send(Command::Pause(false));
-    port.send(Command::Clear { up_to: playout.position(), token: u32::MAX });
+    if monitor.is_some() {
+        port.send(Command::Monitor(false));
+    }
+    port.send(Command::Clear { up_to: playout.position(), token: u32::MAX, fade: CLEAR_FADE });
     let (id, control) = of?;
     let open = open?;
     let Ears { events, ready } = ears;
-    Some(Box::new(LegHandle { id, playout, capture, events, ready, control, open }))
+    Some(Box::new(LegHandle { id, playout, capture, monitor, events, ready, control, open }))
 }
 
 /// Length of a digit unless stated (RFC 4733 §2.3.5: at least 40 ms; people hear 100 as natural).

@@ -48,6 +48,8 @@ pub enum Control {
     TransferOver(Result<(), String>),
     /// The call was answered (or early media may be played): start playing what is queued.
     Start,
+    /// The node stops, and with it the call.
+    Leaving,
     /// The call's state changed; a stream tells its client. `event` is a name of `call_event`.
     CallEvent {
         /// e.g. `ringing`, `answered`.
@@ -111,6 +113,11 @@ pub enum Report {
     },
     /// The stream client went away.
     Detached,
+    /// Why it did: `socket_lost`, `no_pong`, `slow_consumer`, `too_big`, `protocol` or `replaced`.
+    Gone {
+        /// Which of these.
+        why: &'static str,
+    },
     /// The stream client that we dial was not reached this time.
     DialFailed {
         /// Why, in words.
@@ -155,6 +162,11 @@ pub enum Report {
     BargeIn(Box<BargeView>),
     /// The network said something in tones.
     Tone(Box<ToneView>),
+    /// The stream's client tells something of its own.
+    ClientEvent {
+        /// Its name.
+        name: String,
+    },
     /// RTP began to flow from the peer.
     Flowing,
     /// Neither RTP nor RTCP for the configured time.

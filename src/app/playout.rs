@@ -19,7 +19,7 @@ mod squeeze;
 use fact::CLEARS_MAX;
 pub use fact::{Fact, Full, MARKS_MAX, Name, UTTERANCES_MAX};
 
-use crate::media::interface::{Command, Event};
+use crate::media::interface::{CLEAR_FADE, Command, Event};
 use crate::media::ring::PlayoutWriter;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -109,6 +109,8 @@ pub struct PlayoutQueue {
     serial: u64,
     token: u32,
     xoff: bool,
+    /// How long the fade of the next clears is.
+    fade: Duration,
     /// Shares of the limit at which the client is told to stop and to go on, in 1/256.
     water: (usize, usize),
 }
@@ -146,6 +148,7 @@ impl PlayoutQueue {
             serial: 0,
             token: 0,
             xoff: false,
+            fade: CLEAR_FADE,
             water: WATER,
         };
         queue.set_buffer(buffer_ms);
@@ -290,6 +293,11 @@ impl PlayoutQueue {
         self.end_open(false);
         self.timeline.push_back(Point { position: self.tail(), what: What::Drained });
         self.fire();
+    }
+
+    /// Says how long the fade of the next clears is; 5 ms unless it was said.
+    pub fn set_fade(&mut self, fade: Duration) {
+        self.fade = fade;
     }
 
     /// Throws away everything queued. What comes later plays as soon as that is done.
@@ -541,7 +549,7 @@ impl PlayoutQueue {
             return;
         }
         self.token = self.token.wrapping_add(1);
-        self.commands.push_back(Command::Clear { up_to, token: self.token });
+        self.commands.push_back(Command::Clear { up_to, token: self.token, fade: self.fade });
         self.clearing.push_back(Clearing { token: self.token, up_to, ticket, points });
     }
 

@@ -20,7 +20,7 @@ use super::transcribe::{Transcribe, Transcriber};
 use super::{Control, Report};
 use crate::audio::rate::SampleRate;
 use crate::call::control::{HeardBy, WishError};
-use crate::media::interface::{Command, Event};
+use crate::media::interface::{CLEAR_FADE, Command, Event};
 use crate::media::worker::LegHandle;
 use crate::speech::stt::{Stt, SttEvent};
 use crate::speech::tts::{Speech, SpeechPiece};
@@ -269,6 +269,7 @@ impl PromptTask {
             Some(Control::Dtmf { .. }) => self.hear_key(),
             Some(
                 Control::CallEvent { .. }
+                | Control::Leaving
                 | Control::Tell(_)
                 | Control::Instruct(_)
                 | Control::Granted { .. }
@@ -405,7 +406,7 @@ impl PromptTask {
         let asked = match self.ending {
             Ending::Ahead | Ending::Told => None,
             Ending::Written(position) => Some(Command::Watch { position, token: 0 }),
-            Ending::Cut(up_to) => Some(Command::Clear { up_to, token: CUT }),
+            Ending::Cut(up_to) => Some(Command::Clear { up_to, token: CUT, fade: CLEAR_FADE }),
         };
         if let Some(asked) = asked
             && self.orders.len() < ORDERS_MAX

@@ -168,6 +168,8 @@ fn spec(facts: Facts) -> StreamSpec {
         hearing: HearingSpec::default(),
         amd: None,
         dial: None,
+        secret: [0; 32],
+        speak: None,
         stt: Stt::new(SttSpec::default()),
         transcribe: None,
     }

@@ -11,9 +11,11 @@
 //!
 //! `options` is what may be asked, `protocol` in whose words, `seat` who may sit down, `dialer` and
 //! `dialling` when a client is fetched instead, `wire` the text messages, `dialect` how
-//! else they may be written, `session` what they mean, `inlet` and `outlet` the two ways of sound, `live` and `paced` how they catch up,
-//! `task` the polling. One task lives from the call's first
-//! moment to its end, whether a client is attached or not; playout never waits for a socket.
+//! else they may be written, `session` what they mean, `inlet` and `outlet` the two ways of sound,
+//! `live` and `paced` how they catch up, `duplex` both sides on one clock, `outbox`, `kept` and
+//! `resume` what a client that lost its socket goes on with, `task` the polling. One task lives from
+//! the call's first moment to its end, whether a client is attached or not; playout never waits for
+//! a socket.
 
 mod budget;
 mod client;
@@ -21,13 +23,18 @@ mod concealed;
 pub mod dialect;
 pub mod dialer;
 mod dialling;
+mod doubt;
+mod duplex;
 mod inlet;
+mod kept;
 mod level;
 mod live;
 pub mod options;
+mod outbox;
 mod outlet;
 mod paced;
 mod protocol;
+pub mod resume;
 pub mod seat;
 mod session;
 mod signals;
@@ -37,6 +44,7 @@ pub mod wire;
 pub use level::LevelSpec;
 pub use options::{Jitter, Protocol, QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions, Timing};
 pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamRights, StreamSeats};
+pub use session::spoken::Speak;
 
 use super::{Control, Report};
 use std::time::Duration;
@@ -79,6 +87,8 @@ pub struct StreamSpec {
     pub wait: Duration,
     /// How long a call goes on after its client vanished (30 s).
     pub linger: Duration,
+    /// Drawn for this call alone: what the tokens of its clients are made of.
+    pub secret: [u8; 32],
     /// An agent conducts the call; clients only watch.
     pub observer: bool,
     /// Digits are the call's to send unless the client says how: the trunk takes them by INFO.
@@ -89,6 +99,8 @@ pub struct StreamSpec {
     pub amd: Option<crate::turn::machine::AmdSpec>,
     /// How its client is dialled, where it does not come by itself.
     pub dial: Option<dialer::DialPlan>,
+    /// Who says texts for the client, at 8 kHz; `None`: nobody.
+    pub speak: Option<Speak>,
     /// Who may write the caller's words down.
     pub stt: crate::speech::stt::Stt,
     /// What the create request says about that.

@@ -355,7 +355,11 @@ impl CallActor {
             Message::Sip(session, event) => self.hear_sip(session, *event).await,
             Message::Terminate => self.feed(Input::Terminate),
             Message::Draining => self.feed(Input::Draining),
-            Message::Shutdown => self.feed(Input::Shutdown),
+            Message::Shutdown => {
+                self.tell_app(Control::Leaving);
+                self.show(Control::Leaving);
+                self.feed(Input::Shutdown);
+            }
             Message::Spent => {
                 let detail = "the minutes of this day are used up".to_owned();
                 self.setup.call.record_mut().end_detail = Some(detail);

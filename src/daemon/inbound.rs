@@ -3,7 +3,6 @@
 use super::decision::Hook;
 use crate::api::gateway::Content;
 use crate::api::stream::ask::{ClientAsk, StreamAsk};
-use crate::app::stream::StreamOptions;
 use crate::call::Plan;
 use crate::call::control::DialWish;
 use crate::call::record::CallType;
@@ -103,7 +102,7 @@ const FOREVER: std::time::Duration = std::time::Duration::from_hours(1000);
 /// A stream call that waits for its client for ever: an answered call that is just silent.
 pub(super) fn silence() -> Content {
     let ask = Box::new(StreamAsk { client: ClientAsk::Attaches, ..StreamAsk::default() });
-    Content::Stream { options: StreamOptions::default(), wait: FOREVER, ask }
+    Content::Stream { options: Box::default(), wait: FOREVER, ask }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::api::gateway::{Content, Spoken};
 use crate::app::bridge::PaceSpec;
 use crate::app::hearing::{HearingSpec, HearingWish};
 use crate::app::prompt::{PromptSpec, Source};
-use crate::app::stream::LevelSpec;
+use crate::app::stream::{LevelSpec, Speak};
 use crate::app::transcribe::Transcribe;
 use crate::audio::codec::{CodecId, SampleRate};
 use crate::call::destination::Destinations;
@@ -387,6 +387,16 @@ impl Parts {
 
     fn speak(&self, spoken: &Spoken) -> Result<Speech, String> {
         self.tts.speak(speak_request(spoken)).map_err(|error| error.to_string())
+    }
+
+    /// Who says texts for the clients of streams; without a voice named, the first.
+    pub(super) fn speaker(&self) -> Speak {
+        let tts = self.tts.clone();
+        Arc::new(move |voice: Option<&str>, text: &str| {
+            let first = || tts.voices().first().map(|voice| voice.id.clone());
+            let voice = voice.map(str::to_owned).or_else(first).unwrap_or_default();
+            tts.speak(SpeakRequest { live: true, ..SpeakRequest::new(&voice, text) })
+        })
     }
 
     /// Hands a record to the store; what cannot be written is counted there.

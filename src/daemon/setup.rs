@@ -576,7 +576,7 @@ fn inbound_route(config: &Config, route: &Route, voice: &str) -> anyhow::Result<
             let usual = StreamClient::stand_in();
             let client = route.stream.as_ref().unwrap_or(&usual);
             let (options, ask) = dialer::said(client, route.url.as_deref()).context("stream")?;
-            (plan, Content::Stream { options, wait, ask: Box::new(ask) })
+            (plan, Content::Stream { options: Box::new(options), wait, ask: Box::new(ask) })
         }
         Action::Ring => {
             let forever = route.ring.is_zero();

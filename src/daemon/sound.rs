@@ -183,7 +183,7 @@ mod tests {
     fn the_request_comes_before_the_agent_the_instance_and_the_configuration() {
         let sound = sound();
         let stream = Content::Stream {
-            options: crate::app::stream::StreamOptions::default(),
+            options: Box::default(),
             wait: std::time::Duration::ZERO,
             ask: Box::default(),
         };

@@ -20,7 +20,7 @@ use super::trunks::{self, TrunkBoard};
 use crate::api::error::{Code, Problem};
 use crate::api::gateway::{Command, Content, Created, NewCall, Status};
 use crate::app::hearing::HearingWish;
-use crate::app::stream::{SeatError, StreamOptions, StreamSeats, StreamSpec};
+use crate::app::stream::{StreamOptions, StreamSeats, StreamSpec};
 use crate::app::transcribe::Transcribe;
 use crate::call::queue::{CallQueue, Line, Pace, QueueError};
 use crate::call::record::{CallRecord, CallStatus, Direction, EndReason, HangupParty, StreamState};
@@ -447,10 +447,12 @@ impl Switchboard {
             observer,
             keys_by_call: parts.keys_by_info(record.trunk.as_deref()),
             linger: defaults.linger,
+            secret: crate::api::fresh::octets(),
             hearing: wish.of_stream(defaults.hearing),
             amd: wish.amd,
             parameters: settled.parameters,
             dial: settled.dial,
+            speak: Some(parts.speaker()),
             stt: terms.agents.parts.stt.clone(),
             transcribe,
         };
@@ -588,10 +590,7 @@ impl Switchboard {
                 "only DYNAMIC_STREAM and DYNAMIC_AGENT calls have a stream",
             )
         })?;
-        seats.reserve(options).map_err(|error| match error {
-            SeatError::Taken => Problem::new(Code::StreamAlreadyAttached, error.to_string()),
-            SeatError::Ended => Problem::new(Code::CallEnded, error.to_string()),
-        })
+        seats.reserve(options).map_err(Problem::from)
     }
 
     fn live_of(&self, instance: Option<&InstanceId>) -> Vec<CallRecord> {

@@ -88,6 +88,13 @@ pub fn fade_out(samples: &mut [i16]) {
     }
 }
 
+/// A part of taking sound down over `len` samples: the slice begins at sample `from` of that.
+pub fn fade_out_of(samples: &mut [i16], from: usize, len: usize) {
+    for (i, sample) in samples.iter_mut().enumerate() {
+        *sample = scaled(*sample, 1.0 - gain(from + i, len.max(1)));
+    }
+}
+
 /// Raised cosine from 0 to 1, with its centre between the middle samples.
 #[expect(clippy::cast_precision_loss, reason = "fades are a few hundred samples long")]
 fn gain(i: usize, len: usize) -> f32 {

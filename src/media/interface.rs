@@ -83,6 +83,9 @@ impl Due {
     }
 }
 
+/// How long the fade of a clear is unless somebody asks otherwise.
+pub const CLEAR_FADE: Duration = Duration::from_millis(5);
+
 /// What a leg is told. Never blocks, never allocates in the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
@@ -103,12 +106,14 @@ pub enum Command {
         /// Playout position.
         position: u64,
     },
-    /// Throw away what is queued before this playout position, after a 5 ms fade.
+    /// Throw away what is queued before this playout position, after a fade.
     Clear {
         /// Playout position up to which the ring is dropped.
         up_to: u64,
         /// Comes back in [`Event::Cleared`].
         token: u32,
+        /// How long the fade is, at most 100 ms; of clears that meet, that of the first counts.
+        fade: Duration,
     },
     /// Stop taking from the ring (silence goes out) or go on.
     Pause(bool),
@@ -145,6 +150,8 @@ pub enum Command {
     DigitsInband(bool),
     /// Whether caller audio goes into the capture ring.
     Listen(bool),
+    /// Whether what is sent goes into the monitor ring, if the leg has been given one.
+    Monitor(bool),
     /// A hole is declared when it is heard; `None`: as soon as the hole window has passed.
     Due(Option<Due>),
     /// No RTP and no RTCP for this long makes [`Event::Quiet`] (repeated); zero: never.

@@ -5,6 +5,7 @@
 //!  tick <── seal <── rtp header <── codec <── background, tone, mute, low cut, silence
 //!                                                 <── playout (fades, marks) <── playout ring <── app
 //!                   └ pacer: seq, ts      └ or RFC 4733 digits, which replace audio
+//!                     what is coded goes into the monitor ring, too, if somebody hears it
 //!  tick ──> report every 5 s, close ──> BYE          poll_event ──> Event
 //! ```
 //!
@@ -19,11 +20,12 @@ use super::codecs::CodecSet;
 use super::interface::{Command, Event, JitterSpec, MediaParams, SendSpec};
 use super::ledger::Stage;
 use super::level::Level;
+use super::monitor::Monitor;
 use super::pacer::{Pacer, Stamp};
 use super::playout::{Events, Playout, StartRule};
 use super::receive::{FRAME_MAX, Receive};
 use super::report::{ReportBuffer, Reports};
-use super::ring::{self, CaptureReader, PlayoutWriter};
+use super::ring::{self, CaptureReader, CaptureWriter, PlayoutWriter};
 use super::secure::{Kind, Secure};
 use super::silence::{COMFORT_NOISE, Due, Silence};
 use super::stats::LegStats;
@@ -160,6 +162,7 @@ pub struct Leg {
     ready: bool,
     dropped_told: u64,
     stats: Arc<LegStats>,
+    monitor: Monitor,
     /// Payload octets of the packet that waits for [`Leg::handle_sent`].
     octets: usize,
 }
@@ -211,6 +214,7 @@ impl Leg {
             ready: false,
             dropped_told: 0,
             stats,
+            monitor: Monitor::default(),
             octets: 0,
         };
         (leg, writer, captured)
@@ -225,7 +229,7 @@ impl Leg {
                 self.playout.end_at(position);
                 true
             }
-            Command::Clear { up_to, token } => self.playout.clear(up_to, token),
+            Command::Clear { up_to, token, fade } => self.playout.clear(up_to, token, fade),
             Command::Level { percent, ramp } => {
                 self.playout.set_level(percent, ramp);
                 true
@@ -260,6 +264,10 @@ impl Leg {
                 self.receive.listen(listen);
                 true
             }
+            Command::Monitor(on) => {
+                self.monitor.set(on);
+                true
+            }
             Command::Due(due) => {
                 self.receive.set_due(due);
                 true
@@ -290,6 +298,12 @@ impl Leg {
             return keys;
         }
         self.secure.update(now, keys)
+    }
+
+    /// Takes the ring into which goes what is sent, from its next tick on. Gives back one that is of
+    /// no use any more, to be freed elsewhere.
+    pub fn take_monitor(&mut self, ring: Box<CaptureWriter>) -> Option<Box<CaptureWriter>> {
+        self.monitor.take(ring)
     }
 
     /// Keys that are of no use any more, to be freed elsewhere.
@@ -345,6 +359,7 @@ impl Leg {
             }
             None => self.pass(),
         }
+        self.monitor.advance(samples_of(self.rate, self.period()));
         if self.reports.due(now) {
             self.write_report(now, out);
         }
@@ -558,6 +573,7 @@ impl Leg {
         if let Some(low_cut) = &mut self.low_cut {
             low_cut.apply(frame);
         }
+        self.ready |= self.monitor.hear(frame);
         let due = self.silence.due(frame, ptime(params), params.comfort_noise);
         if digits_ended {
             self.end_digits(true);

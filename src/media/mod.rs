@@ -18,6 +18,7 @@ pub mod jitter;
 pub mod ledger;
 pub mod leg;
 pub mod level;
+pub mod monitor;
 pub mod pace;
 pub mod pacer;
 pub mod playout;

@@ -17,7 +17,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::bounded::Bounded;
-use super::fade::{History, fade_in, fade_out};
+use super::fade::{History, fade_in, fade_out, fade_out_of};
 use super::interface::Event;
 use super::level::Level;
 use super::ring::PlayoutReader;
@@ -32,8 +32,10 @@ pub type Events = Bounded<Event, 32>;
 pub const WATCHES: usize = 128;
 /// Clears that can meet in one tick.
 const CLEARS: usize = 16;
-/// Length of every fade.
+/// Length of every fade but that of a clear.
 const FADE: Duration = Duration::from_millis(5);
+/// Longest fade of a clear.
+const CLEAR_FADE_MAX: Duration = Duration::from_millis(100);
 /// A last piece shorter than a frame waits this long for more.
 const TRAILING: Duration = Duration::from_millis(40);
 /// What an underrun soon after another adds to the start threshold.
@@ -73,6 +75,8 @@ struct Watch {
 struct Clear {
     up_to: u64,
     token: u32,
+    /// Samples of its fade.
+    fade: usize,
 }
 
 /// Sound that waits for the start rule.
@@ -103,6 +107,8 @@ pub struct Playout {
     learnt: Duration,
     learnt_at: Option<Instant>,
     clears: Bounded<Clear, CLEARS>,
+    /// Samples of a clear's fade that have been played.
+    faded: usize,
     cleared: Bounded<Event, CLEARS>,
     watches: Bounded<Watch, WATCHES>,
     /// All samples before this position have left or were thrown away.
@@ -134,6 +140,7 @@ impl Playout {
             learnt: Duration::ZERO,
             learnt_at: None,
             clears: Bounded::default(),
+            faded: 0,
             cleared: Bounded::default(),
             watches: Bounded::default(),
             left: 0,
@@ -164,9 +171,11 @@ impl Playout {
         self.level.set(f32::from(percent) / 100.0, samples);
     }
 
-    /// Asks to throw away what is queued before `up_to`; `false` when too many such wait.
-    pub fn clear(&mut self, up_to: u64, token: u32) -> bool {
-        self.clears.push(Clear { up_to, token })
+    /// Asks to throw away what is queued before `up_to`, after a fade of at most 100 ms; `false`
+    /// when too many such wait.
+    pub fn clear(&mut self, up_to: u64, token: u32, fade: Duration) -> bool {
+        let fade = usize::try_from(self.rate.samples_in(fade.min(CLEAR_FADE_MAX))).unwrap_or(0);
+        self.clears.push(Clear { up_to, token, fade })
     }
 
     /// Asks to tell when `position` is reached; `false` when too many such wait.
@@ -181,16 +190,16 @@ impl Playout {
         self.forget(now);
         let queued = self.reader.queued();
         let played = if self.clears_something() {
-            let played = self.play_out(frame);
-            self.stop();
-            played
+            self.play_out(frame)
         } else if !self.paused && (self.playing || self.may_start(now, frame.len())) {
             self.play(now, frame, events)
         } else {
             self.fall_silent(frame);
             0
         };
-        self.obey_clears();
+        if self.faded == 0 {
+            self.obey_clears();
+        }
         self.note_room(queued);
         self.in_flight = played;
         played
@@ -282,13 +291,17 @@ impl Playout {
         }
     }
 
-    /// The first milliseconds of what is to be cleared, fading; then silence.
+    /// The first milliseconds of what is to be cleared, fading; then silence. A fade that is longer
+    /// than a frame goes on with the next.
     fn play_out(&mut self, frame: &mut [i16]) -> usize {
-        let len = self.fade_len().min(frame.len());
+        let total = self.clear_fade();
+        let begun = self.faded;
+        let len = total.saturating_sub(begun).min(frame.len());
         let (fading, silent) = frame.split_at_mut(len);
         silent.fill(0);
         fading.fill(0);
         if !self.sounding {
+            self.stop();
             return 0;
         }
         let up_to = self.clears.iter().map(|clear| clear.up_to).max().unwrap_or(0);
@@ -298,8 +311,23 @@ impl Playout {
         self.level.apply(fading.get_mut(..taken).unwrap_or_default());
         self.history.push(fading.get(..taken).unwrap_or_default());
         self.history.extend(self.rate, fading.get_mut(taken..).unwrap_or_default());
-        fade_out(fading);
+        fade_out_of(fading, begun, total);
+        self.faded = begun + len;
+        let (over, dry) = (self.faded >= total, taken < len || !self.clears_something());
+        if dry && !over {
+            fade_out(fading);
+        }
+        if dry || over {
+            self.stop();
+        }
         taken
+    }
+
+    /// Samples of the fade of what is to be cleared: a later clear changes none that has begun.
+    fn clear_fade(&self) -> usize {
+        let position = self.reader.position();
+        let first = self.clears.iter().find(|clear| clear.up_to > position);
+        first.map_or(0, |clear| clear.fade)
     }
 
     fn clears_something(&self) -> bool {
@@ -307,7 +335,7 @@ impl Playout {
     }
 
     fn obey_clears(&mut self) {
-        while let Some(Clear { up_to, token }) = self.clears.pop() {
+        while let Some(Clear { up_to, token, .. }) = self.clears.pop() {
             let played_to = self.reader.position().min(up_to);
             let wanted = up_to.saturating_sub(played_to);
             let discarded = self.reader.skip(usize::try_from(wanted).unwrap_or(usize::MAX)) as u64;
@@ -324,6 +352,7 @@ impl Playout {
     /// After a clear: what comes next is a new beginning.
     fn stop(&mut self) {
         self.level = Level::default();
+        self.faded = 0;
         self.playing = false;
         self.sounding = false;
         self.interrupted = false;

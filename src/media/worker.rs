@@ -20,7 +20,7 @@ use super::interface::{Command, Event, JitterSpec, LegReport, MediaParams, SendS
 use super::ledger::{Ledger, Stage};
 use super::leg::LegConfig;
 pub use super::playout::StartRule;
-use super::ring::{CaptureReader, PlayoutWriter};
+use super::ring::{self, CaptureReader, PlayoutWriter};
 use super::stats::Spread;
 use crate::audio::codec::{CodecId, SampleRate};
 use crate::id::LegId;
@@ -50,6 +50,11 @@ const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// Pairs of ports that other programs may hold before an open gives up.
 const BIND_TRIES: usize = 64;
+
+/// How much of what is sent waits for whoever hears it.
+const MONITORED: Duration = Duration::from_millis(500);
+/// The same in frames, at the shortest ptime.
+const MONITORED_FRAMES: usize = 64;
 
 /// How the media threads are set up.
 #[derive(Debug, Clone)]
@@ -138,6 +143,8 @@ pub struct LegHandle {
     pub playout: PlayoutWriter,
     /// From the carrier.
     pub capture: CaptureReader,
+    /// What the carrier is sent; see [`LegControl::monitor`].
+    pub monitor: Option<CaptureReader>,
     /// What the leg tells; bounded, the pump drops (and counts) when it is full. Ends when the
     /// leg is gone.
     pub events: mpsc::Receiver<Event>,
@@ -191,6 +198,19 @@ impl LegControl {
             self.shared.set_params(params);
         }
         queued
+    }
+
+    /// Opens a ring into which goes what the leg sends, and gives its end; once per leg is enough,
+    /// see [`Command::Monitor`]. `None` as for [`LegControl::send`]. Cost: allocates half a second.
+    #[must_use]
+    pub fn monitor(&self) -> Option<CaptureReader> {
+        if self.shared.closing() {
+            return None;
+        }
+        let samples = usize::try_from(self.rate.samples_in(MONITORED)).unwrap_or(0);
+        let (ring, reader) = ring::capture(MONITORED_FRAMES, samples);
+        let order = Order::Monitor { seat: self.seat, id: self.id, ring: Box::new(ring) };
+        self.exchange.order(order).is_ok().then_some(reader)
     }
 
     /// Rate of both rings.
@@ -526,7 +546,8 @@ impl MediaPool {
             rate,
             shared: Arc::clone(open.shared()),
         };
-        Ok((LegHandle { id, playout, capture, events, ready, control, open }, ports))
+        let monitor = None;
+        Ok((LegHandle { id, playout, capture, monitor, events, ready, control, open }, ports))
     }
 
     fn config(&self, setup: LegSetup) -> LegConfig {

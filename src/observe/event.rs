@@ -492,6 +492,20 @@ happenings! {
         /// What of the prompt had left.
         played_ms: u64,
     }
+    /// The client of a stream is gone, or was shown the door.
+    StreamGone<'a> = INFO "the stream's client is gone" {
+        /// The call.
+        call_id: &'a str,
+        /// `socket_lost`, `no_pong`, `slow_consumer`, `too_big`, `protocol` or `replaced`.
+        why: &'a str,
+    }
+    /// The client of a stream told something of its own.
+    StreamTold<'a> = INFO "the stream's client tells" {
+        /// The call.
+        call_id: &'a str,
+        /// What, by its name.
+        name: &'a str,
+    }
     /// The network said something in tones.
     ToneHeard<'a> = INFO "tone", counts TONES_HEARD [kind] {
         /// The call.

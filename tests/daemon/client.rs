@@ -16,6 +16,8 @@ pub struct Client<S = TcpStream> {
     socket: WebSocketStream<S>,
     /// Octets of all binary messages.
     pub audio: Vec<u8>,
+    /// The number of the last message that came.
+    pub seq: u64,
     /// Text messages that came before the one that was waited for.
     before: Vec<Value>,
 }
@@ -36,6 +38,21 @@ impl Client {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The status with which an attach is refused.
+    pub async fn refused(daemon: &Daemon, call: &str, query: &str) -> u16 {
+        match Self::try_attach(daemon, call, query, None).await {
+            Err(Error::Http(answer)) => answer.status().as_u16(),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it was let in"),
+        }
+    }
+
+    fn read(&mut self, text: &str) -> Value {
+        let message: Value = serde_json::from_str(text).unwrap();
+        self.seq = message["seq"].as_u64().unwrap_or(self.seq);
+        message
     }
 
     /// Attaches with hardly any room for what the server sends.
@@ -70,7 +87,7 @@ impl Client {
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// One end of a socket that is open.
     pub fn over(socket: WebSocketStream<S>) -> Self {
-        Self { socket, audio: Vec::new(), before: Vec::new() }
+        Self { socket, audio: Vec::new(), seq: 0, before: Vec::new() }
     }
 
     /// Closes with this code.
@@ -112,7 +129,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let heard = tokio::time::timeout(SOON, async {
             while self.audio.len() < octets {
                 match self.socket.next().await.expect("the stream goes on").unwrap() {
-                    Message::Text(text) => self.before.push(serde_json::from_str(&text).unwrap()),
+                    Message::Text(text) => {
+                        let message = self.read(&text);
+                        self.before.push(message);
+                    }
                     Message::Binary(bytes) => self.audio.extend_from_slice(&bytes),
                     Message::Close(frame) => panic!("closed: {frame:?}"),
                     Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
@@ -144,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             while let Some(message) = self.socket.next().await {
                 match message.unwrap() {
                     Message::Text(text) => {
-                        let message: Value = serde_json::from_str(&text).unwrap();
+                        let message = self.read(&text);
                         if message["type"] == kind {
                             return message;
                         }

@@ -38,6 +38,7 @@ mod mute;
 mod problems;
 mod prompts;
 mod reload;
+mod resume;
 mod routes;
 mod scenarios;
 mod silence;

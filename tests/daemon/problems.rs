@@ -66,7 +66,7 @@ async fn a_stream_is_refused_before_the_upgrade() {
         let request = request.header("sec-websocket-version", "13");
         request.header("sec-websocket-key", key).send().await.unwrap()
     };
-    for query in ["?rate=1", "?format=opus", "?listen=stereo", "?frame_ms=7", "?no_such=1"] {
+    for query in ["?rate=1", "?format=flac", "?listen=all", "?frame_ms=7", "?no_such=1"] {
         check(stream(query).await, 400, "invalid_request", false).await;
     }
     let plain = daemon.request("GET", &format!("{path}/stream")).send().await.unwrap();

@@ -23,12 +23,13 @@ const DOORS: &[(&str, &[&str])] = &[
     ("anyhow", &["src/daemon/", "src/phone", "src/cli/"]),
     ("audiopus", &["src/audio/codec/opus.rs"]),
     ("axum", &["src/api/"]),
-    // Decoding of uploads, encoding of `bellwire call --audio`, engines that wrap sound in JSON, and
-    // keys in session descriptions, PASSporTs, signatures of TwiML's requests.
+    // Decoding of uploads, encoding of `bellwire call --audio`, engines and streams that wrap sound in
+    // JSON, and keys in session descriptions, PASSporTs, signatures of TwiML's requests.
     (
         "base64",
         &[
             "src/api/types/",
+            "src/app/stream/wire/coded.rs",
             "src/cli/call.rs",
             "src/speech/base64.rs",
             "src/sdp/crypto.rs",
@@ -87,10 +88,18 @@ const DOORS: &[(&str, &[&str])] = &[
     // A wrapper type that is passed along unopened.
     ("secrecy", &["src/config/secret.rs", "src/sip/"]),
     ("sha1", &["src/rtp/srtp/crypt.rs", "src/twiml/signature.rs"]),
-    // Digests of SIP, of keys and request bodies in the store, and signatures of http tools.
+    // Digests of SIP, of keys and request bodies in the store, signatures of http tools, and tokens of
+    // streams.
     (
         "sha2",
-        &["src/sip/auth", "src/store/", "src/api/auth.rs", "src/speech/", "src/app/agent/tools/"],
+        &[
+            "src/sip/auth",
+            "src/store/",
+            "src/api/auth.rs",
+            "src/speech/",
+            "src/app/agent/tools/",
+            "src/app/stream/resume.rs",
+        ],
     ),
     ("socket2", &["src/net/"]),
     ("symphonia", &["src/audio/decode/"]),

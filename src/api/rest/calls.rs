@@ -58,7 +58,7 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
     let hearing = asked.hearing.resolve(&settings.defaults, content.call_type());
     if let Content::Stream { ask, options, .. } = &mut content {
         if let Some((usual, client)) = settings.stream.as_ref().and_then(stream_defaults) {
-            *options = options.or(&usual);
+            **options = options.or(&usual);
             ask.fill(client);
         }
         options.barge = hearing.barge;

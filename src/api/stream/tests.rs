@@ -79,15 +79,17 @@ fn problems_of_seats_and_parameters_have_their_codes() {
     let taken = Problem::from(SeatError::Taken);
     assert_eq!((taken.status, taken.code), (409, Code::StreamAlreadyAttached));
     assert_eq!(Problem::from(SeatError::Ended).status, 410);
-    let pairs = [("listen".to_owned(), "stereo".to_owned())];
+    let pairs = [("protocol".to_owned(), "openai".to_owned())];
     let wrong = StreamOptions::from_query::<&str>(&pairs, &[]).unwrap_err();
     let problem = Problem::from(wrong);
     assert_eq!((problem.status, problem.code), (501, Code::NotImplemented));
     assert_eq!(
         (problem.errors[0].pointer.as_str(), problem.errors[0].code),
-        ("?listen", "not_implemented")
+        ("?protocol", "not_implemented")
     );
-    assert!(problem.detail.contains("none or caller"));
+    assert!(problem.detail.contains("native or cawme"));
+    let over = Problem::from(SeatError::ResumeOver);
+    assert_eq!((over.status, over.code), (410, Code::ResumeOver));
 }
 
 /// A call without a leg, and a server that lets clients attach to it.
@@ -119,11 +121,13 @@ impl Server {
             buffer: Duration::from_mins(1),
             wait: Duration::from_secs(10),
             linger: Duration::from_secs(30),
+            secret: [5; 32],
             observer: false,
             keys_by_call: false,
             hearing: crate::app::hearing::HearingSpec::default(),
             amd: None,
             dial: None,
+            speak: None,
             stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
             transcribe: None,
         };
@@ -228,7 +232,7 @@ async fn a_second_client_is_refused_before_the_upgrade() {
     let server = Server::new();
     let first = server.attach("").await.unwrap();
     assert_eq!(server.attach("").await.err(), Some(409));
-    assert_eq!(server.attach("listen=stereo").await.err(), Some(400));
+    assert_eq!(server.attach("listen=all").await.err(), Some(400));
     drop(first);
     tokio::time::sleep(Duration::from_millis(10)).await;
     let second = server.attach("").await.unwrap();
@@ -259,6 +263,7 @@ async fn broken_framing_closes_with_4000_and_the_call_goes_on() {
         socket.get_mut().flush().await.unwrap();
         assert_eq!(rest_of(socket).await.1, Some(CloseCode::Protocol as u16), "{garbage:?}");
         assert!(matches!(server.reports.recv().await, Some(Report::Attached { .. })));
+        assert_eq!(server.reports.recv().await, Some(Report::Gone { why: "protocol" }));
         assert_eq!(server.reports.recv().await, Some(Report::Detached));
     }
 }

@@ -138,7 +138,7 @@ pub enum RequestedContent {
     /// DYNAMIC_STREAM.
     Stream {
         /// Defaults for the client that attaches.
-        options: StreamOptions,
+        options: Box<StreamOptions>,
         /// How long an answered call waits for its first client.
         wait: Duration,
         /// Where the client comes from, and what it is told.
@@ -493,28 +493,29 @@ fn stream(
         return Some(RequestedContent::Stream { options, wait, ask });
     }
     let mut stream = read.object(faults, "stream")?;
-    let said = stream_said(&mut stream, faults);
+    let said = stream_said(&mut stream, faults, context.strict);
     let wait_ms = stream.integer(faults, "waitMs", 0..=3_600_000);
     stream.finish(faults, context.strict);
     let (options, ask) = said?;
     let wait = wait_ms.map_or(wait, |ms| Duration::from_millis(u64::from(ms)));
-    Some(RequestedContent::Stream { options, wait, ask: Box::new(ask) })
+    Some(RequestedContent::Stream { options: Box::new(options), wait, ask: Box::new(ask) })
 }
 
 /// What the `stream` of an instance says that was accepted when it was made.
 #[must_use]
 pub fn stream_defaults(said: &Map<String, Value>) -> Option<(StreamOptions, StreamAsk)> {
     let mut faults = Faults::default();
-    stream_said(&mut Object::new("", said), &mut faults).filter(|_| faults.is_empty())
+    stream_said(&mut Object::new("", said), &mut faults, false).filter(|_| faults.is_empty())
 }
 
 /// What is agreed with a stream's client, and where it comes from.
 pub(super) fn stream_said(
     stream: &mut Object<'_>,
     faults: &mut Faults,
+    strict: bool,
 ) -> Option<(StreamOptions, StreamAsk)> {
     let mut pairs = Vec::new();
-    for (name, parameter) in STREAM_PARAMETERS {
+    for (name, parameter) in STREAM_PARAMETERS.into_iter().filter(|(name, _)| !name.contains('/')) {
         match stream.value(faults, name) {
             None => {}
             Some(Value::String(text)) => pairs.push((parameter.to_owned(), text.clone())),
@@ -529,7 +530,7 @@ pub(super) fn stream_said(
             }
         }
     }
-    stream.absent(faults, "reconnect");
+    reconnect(stream, faults, strict, &mut pairs);
     let ask = dial::ask(stream, faults);
     Some((stream_options(&pairs, faults)?, ask))
 }
@@ -550,8 +551,29 @@ pub fn stream_content(
     content.ok_or_else(|| "a wrong field was not reported".to_owned())
 }
 
+/// What becomes of the call when the client's socket is lost.
+fn reconnect(
+    stream: &mut Object<'_>,
+    faults: &mut Faults,
+    strict: bool,
+    pairs: &mut Vec<(String, String)>,
+) {
+    let Some(mut reconnect) = stream.object(faults, "reconnect") else { return };
+    let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
+    if let Some(ms) = reconnect.integer(faults, "lingerMs", 0..=300_000) {
+        put("linger_ms", ms.to_string());
+    }
+    for (name, parameter) in [("onLost", "on_lost"), ("promptText", "prompt_text")] {
+        if let Some(text) = reconnect.text(faults, name, Code::InvalidRequest) {
+            put(parameter, text.to_owned());
+        }
+    }
+    reconnect.absent(faults, "promptAudioId");
+    reconnect.finish(faults, strict);
+}
+
 /// Fields of `stream`, and what the same is called in the query of the upgrade.
-const STREAM_PARAMETERS: [(&str, &str); 15] = [
+const STREAM_PARAMETERS: [(&str, &str); 19] = [
     ("protocol", "protocol"),
     ("format", "format"),
     ("rate", "rate"),
@@ -567,6 +589,10 @@ const STREAM_PARAMETERS: [(&str, &str); 15] = [
     ("dcBlock", "dc_block"),
     ("outAgc", "out_agc"),
     ("outDcBlock", "out_dc_block"),
+    ("envelope", "envelope"),
+    ("reconnect/lingerMs", "linger_ms"),
+    ("reconnect/onLost", "on_lost"),
+    ("reconnect/promptText", "prompt_text"),
 ];
 
 /// Whether a field of `stream` is true or false in JSON.

@@ -124,7 +124,7 @@ fn stream_change(defaults: &mut Object<'_>, faults: &mut Faults, strict: bool) -
     let removed = defaults.is_null("stream");
     let stream = defaults.value(faults, "stream");
     if let Some(mut said) = defaults.object(faults, "stream") {
-        stream_said(&mut said, faults);
+        stream_said(&mut said, faults, strict);
         said.finish(faults, strict);
     }
     match stream.and_then(Value::as_object) {

@@ -5,7 +5,7 @@ use super::{BridgeEvent, BridgeReport, BridgeSpec, Order, Side, Sides};
 use crate::app::line::{Ears, LegPort, Line, dtmf_command};
 use crate::audio::codec::SampleRate;
 use crate::audio::resample::Resampler;
-use crate::media::interface::{Command, Due, Event};
+use crate::media::interface::{CLEAR_FADE, Command, Due, Event};
 use crate::media::level::Level;
 use crate::media::pace::Pace;
 use std::collections::VecDeque;
@@ -152,7 +152,7 @@ impl Task {
             self.drain(side);
             let up_to = self.ends.of(side).line.playout.position();
             let voice = self.voices.of_mut(side.other());
-            voice.tell(Command::Clear { up_to, token: TOKEN });
+            voice.tell(Command::Clear { up_to, token: TOKEN, fade: CLEAR_FADE });
             voice.tell(Command::Pause(false));
             // A person talks there, who is somewhere already.
             voice.tell(Command::Background(false));
@@ -273,7 +273,7 @@ impl Task {
             let up_to = line.playout.position();
             let ordered = line.port.send(Command::End { position: up_to })
                 && line.port.send(Command::Due(None))
-                && line.port.send(Command::Clear { up_to, token: TOKEN - 1 });
+                && line.port.send(Command::Clear { up_to, token: TOKEN - 1, fade: CLEAR_FADE });
             // Refused by a full queue, the leg goes on without.
             let _ = line.port.send(Command::Background(true));
             if ordered && !self.ends.of(side).gone {
@@ -371,7 +371,7 @@ impl Voice {
             line.playout.push(sound);
         } else if !std::mem::replace(&mut self.clearing, true) {
             let up_to = line.playout.position();
-            self.tell(Command::Clear { up_to, token: TOKEN });
+            self.tell(Command::Clear { up_to, token: TOKEN, fade: CLEAR_FADE });
         }
     }
 }

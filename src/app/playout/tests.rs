@@ -76,7 +76,9 @@ impl Beat for RealLeg {
         while let Some(order) = self.orders.pop_front() {
             match order {
                 Command::Watch { position, token } => assert!(self.playout.watch(position, token)),
-                Command::Clear { up_to, token } => assert!(self.playout.clear(up_to, token)),
+                Command::Clear { up_to, token, fade } => {
+                    assert!(self.playout.clear(up_to, token, fade));
+                }
                 Command::End { position } => self.playout.end_at(position),
                 other => panic!("{other:?}"),
             }

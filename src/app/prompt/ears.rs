@@ -12,7 +12,7 @@ use super::{CUT, Ending, PromptTask, now};
 use crate::app::Report;
 use crate::app::hearing::{Heard, answerer};
 use crate::call::record::{BargeView, EndReason, ToneView};
-use crate::media::interface::Command;
+use crate::media::interface::{CLEAR_FADE, Command};
 use crate::turn::barge::{self, Input, Mode};
 use crate::turn::machine::{AmdAction, AnsweredBy, Output, Verdict};
 use std::time::Duration;
@@ -135,7 +135,11 @@ impl PromptTask {
         (self.ending, self.watched_at) = (Ending::Ahead, None);
         if let Some((line, _)) = &self.leg {
             self.orders.retain(|order| !matches!(order, Command::Watch { .. }));
-            self.orders.push(Command::Clear { up_to: line.playout.position(), token: 0 });
+            self.orders.push(Command::Clear {
+                up_to: line.playout.position(),
+                token: 0,
+                fade: CLEAR_FADE,
+            });
         }
     }
 
@@ -189,7 +193,7 @@ impl PromptTask {
         let up_to = line.playout.position();
         self.orders.retain(|order| !matches!(order, Command::Watch { .. }));
         // Before a pause ends: not a sample more than what left before it.
-        self.orders.push(Command::Clear { up_to, token: CUT });
+        self.orders.push(Command::Clear { up_to, token: CUT, fade: CLEAR_FADE });
         (self.ending, self.watched_at) = (Ending::Cut(up_to), Some(Instant::now()));
     }
 

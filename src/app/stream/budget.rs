@@ -1,6 +1,6 @@
 //! How fast a client may talk, as a leaky bucket over the clock (GCRA, ITU-T I.371).
 //!
-//! Owns one instant: when all that was taken in would be paid for at the allowed pace. Never
+//! An allowance is one instant: when all that was taken in would be paid for at the allowed pace. Never
 //! refuses; it says until when nothing more should be read, so a flood waits in the sender.
 
 use std::time::{Duration, Instant};
@@ -26,6 +26,31 @@ impl Budget {
         self.paid_at = self.paid_at.max(now) + self.cost * units;
         let free_at = self.paid_at.checked_sub(self.ahead)?;
         (free_at > now).then_some(free_at)
+    }
+}
+
+/// How often a warning of one kind is given at most.
+const WARN_EVERY: Duration = Duration::from_secs(1);
+
+/// Warnings of one kind: not more often than once a second.
+#[derive(Debug, Default)]
+pub(super) struct Hush {
+    not_before: Option<Instant>,
+}
+
+impl Hush {
+    /// Whether one may be given, which counts as given then.
+    pub(super) fn may_speak(&mut self, now: Instant) -> bool {
+        if self.not_before.is_some_and(|not_before| now < not_before) {
+            return false;
+        }
+        self.not_before = Some(now + WARN_EVERY);
+        true
+    }
+
+    /// When the next may be given.
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        self.not_before
     }
 }
 

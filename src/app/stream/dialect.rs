@@ -15,6 +15,7 @@ mod bare;
 pub mod cost;
 pub mod fuzz;
 mod jambonz;
+mod json;
 mod native;
 mod news;
 mod pipecat;
@@ -26,7 +27,9 @@ mod twilio;
 mod vonage;
 mod words;
 
-use super::options::Protocol;
+pub(super) use json::fuzz as fuzz_json;
+
+use super::options::{Envelope, Protocol, Settings};
 use super::seat::{CloseCode, Incoming, Outgoing};
 use super::wire::{CommandId, Refused, Request, Stamp, TEXT_MAX, Told};
 use bytes::Bytes;
@@ -74,11 +77,14 @@ pub(super) trait Dialect: Send {
     }
 }
 
-/// The dialect of a protocol, before its first message.
-pub(super) fn open(protocol: Protocol) -> Box<dyn Dialect> {
-    match protocol {
+/// The dialect that was agreed on, before its first message.
+pub(super) fn open(settings: &Settings) -> Box<dyn Dialect> {
+    match settings.protocol {
         Protocol::Bare => Box::new(bare::Bare),
-        Protocol::Native => Box::new(native::Native),
+        Protocol::Native => match settings.envelope {
+            Envelope::Binary => Box::new(native::Native),
+            Envelope::Json => Box::new(json::Json { track: settings.listen.as_str() }),
+        },
         Protocol::Twilio => Box::new(twilio::Twilio::default()),
         Protocol::Vonage => Box::new(vonage::Vonage),
         Protocol::Telnyx => Box::new(telnyx::Telnyx::default()),

@@ -60,6 +60,7 @@ impl Dialling {
             | Control::Granted { .. }
             | Control::TransferOver(_)
             | Control::Dtmf { .. }
+            | Control::Leaving
             | Control::Tell(_)
             | Control::Instruct(_)
             | Control::SendDtmf { .. }

@@ -118,6 +118,10 @@ impl Inlet {
 
     /// How many octets [`Self::feed`] should be given at once.
     pub(super) fn slice(&self) -> usize {
+        if self.format == LiveFormat::Opus {
+            // A message is a packet.
+            return usize::MAX;
+        }
         if self.is_coded() { CODED_SLICE } else { RAW_SLICE }
     }
 
@@ -187,7 +191,15 @@ impl Inlet {
     }
 
     fn is_coded(&self) -> bool {
-        matches!(self.detected.unwrap_or(self.format), LiveFormat::Mp3 | LiveFormat::Wav)
+        match self.detected.unwrap_or(self.format) {
+            LiveFormat::Mp3 | LiveFormat::Wav | LiveFormat::Opus | LiveFormat::Ogg => true,
+            LiveFormat::Auto
+            | LiveFormat::PcmS16Le
+            | LiveFormat::PcmS16Be
+            | LiveFormat::PcmF32Le
+            | LiveFormat::Mulaw
+            | LiveFormat::Alaw => false,
+        }
     }
 
     fn flush_filter(&mut self, queue: &mut PlayoutQueue) {

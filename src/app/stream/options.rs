@@ -7,8 +7,13 @@
 //! ```
 //!
 //! Owns the names and bounds of every parameter and the rule that tells the bare URL from the full
-//! protocol. Reads no HTTP: pairs come in decoded. Parameters that the protocol names and this
-//! build does not serve are refused with what is served, never ignored.
+//! protocol; what concerns the place of a client is in `asked`. Reads no HTTP: pairs come in
+//! decoded. Parameters that the protocol names and this build does not serve are refused with what
+//! is served, never ignored.
+
+mod asked;
+
+pub use asked::{EventFilter, OnLost, PlaceWish, ReconnectWish, Resume, Role};
 
 pub use super::protocol::Protocol;
 
@@ -30,6 +35,21 @@ pub const BUFFER_MS: std::ops::RangeInclusive<u32> = 100..=600_000;
 pub const STATS_MS: std::ops::RangeInclusive<u32> = 1000..=600_000;
 /// The subprotocol that selects the full protocol.
 pub const SUBPROTOCOL: &str = "bellwire.stream.v1";
+
+/// Parameters of both protocols, or of the call.
+const SHARED: [&str; 11] = [
+    "protocol",
+    "format",
+    "rate",
+    "buffer_ms",
+    "ticket",
+    "agc",
+    "dc_block",
+    "takeover",
+    "linger_ms",
+    "on_lost",
+    "prompt_text",
+];
 
 /// How caller audio is written into binary messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +78,15 @@ impl OutFormat {
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::PcmS16le, Self::Mulaw, Self::Alaw].into_iter().find(|f| f.as_str() == name)
     }
+
+    /// Octets of one sample.
+    #[must_use]
+    pub fn octets(self) -> usize {
+        match self {
+            Self::PcmS16le => 2,
+            Self::Mulaw | Self::Alaw => 1,
+        }
+    }
 }
 
 /// Which audio a client hears.
@@ -67,6 +96,83 @@ pub enum Listen {
     None,
     /// The caller.
     Caller,
+    /// What the caller was sent, as it left.
+    Agent,
+    /// The two, mixed into one channel.
+    Both,
+    /// The two in a channel each: left the caller.
+    Stereo,
+}
+
+impl Listen {
+    /// The name in queries and as `track` of audio.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Caller => "caller",
+            Self::Agent => "agent",
+            Self::Both => "both",
+            Self::Stereo => "stereo",
+        }
+    }
+
+    /// Channels of the audio.
+    #[must_use]
+    pub fn channels(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Caller | Self::Agent | Self::Both => 1,
+            Self::Stereo => 2,
+        }
+    }
+
+    /// Whose audio it is.
+    #[must_use]
+    pub fn tracks(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::Caller => &["caller"],
+            Self::Agent => &["agent"],
+            Self::Both | Self::Stereo => &["caller", "agent"],
+        }
+    }
+
+    /// Whether what the caller is sent is part of it.
+    #[must_use]
+    pub fn hears_agent(self) -> bool {
+        match self {
+            Self::None | Self::Caller => false,
+            Self::Agent | Self::Both | Self::Stereo => true,
+        }
+    }
+
+    /// Whether both sides are part of it.
+    #[must_use]
+    pub fn hears_both(self) -> bool {
+        self.tracks().len() > 1
+    }
+}
+
+/// How audio stands beside the text of the full protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Envelope {
+    /// As binary messages.
+    #[default]
+    Binary,
+    /// In JSON, as base64.
+    Json,
+}
+
+impl Envelope {
+    /// The name in queries and in `start`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Binary => "binary",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// Which of the caller's words a client is told.
@@ -173,6 +279,14 @@ pub struct StreamOptions {
     pub out_agc: Option<bool>,
     /// See `out_agc`.
     pub out_dc_block: Option<bool>,
+    /// How audio stands beside text.
+    pub envelope: Option<Envelope>,
+    /// Which messages are told.
+    pub events: Option<EventFilter>,
+    /// The place that is asked for.
+    pub place: PlaceWish,
+    /// What becomes of the call when the socket is lost.
+    pub reconnect: ReconnectWish,
 }
 
 /// Why a parameter was not accepted.
@@ -245,6 +359,8 @@ impl StreamOptions {
             }
             None | Some(_) => {}
         }
+        options.place.check()?;
+        options.reconnect.check()?;
         if let Some(protocol) = options.protocol {
             protocol.check(&options)?;
         }
@@ -293,37 +409,18 @@ impl StreamOptions {
                     _ => return Err(QueryProblem::invalid(name, "must be on or off")),
                 });
             }
-            "stats_ms" => self.stats_ms = Some(within(name, value, &STATS_MS)?),
-            "agc" => self.agc = Some(on_or_off(name, value)?),
-            "dc_block" => self.dc_block = Some(on_or_off(name, value)?),
-            "out_agc" => self.out_agc = Some(on_or_off(name, value)?),
-            "out_dc_block" => self.out_dc_block = Some(on_or_off(name, value)?),
-            "envelope" => only(name, value, "binary", &["json"])?,
-            "jitter" => {
-                self.jitter = Some(match value {
-                    "asap" => Jitter::Asap,
-                    "paced" => Jitter::Paced,
-                    _ => return Err(QueryProblem::invalid(name, "must be asap or paced")),
-                });
-            }
-            "role" => only(name, value, "main", &["listener"])?,
-            "events" => self.concealed = Some(events(value)?),
-            "resume" | "since" | "takeover" => {
-                return Err(QueryProblem::unsupported(name, "is not served; leave it out"));
-            }
             // A single-use key in the query was looked at before anything here.
             "ticket" => {}
             _ => {
-                let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, \
-                              frame_ms, listen, transcripts, barge_in, tones, buffer_ms, \
-                              stats_ms, events, playout, envelope, jitter, role, agc, \
-                              dc_block, out_agc, out_dc_block";
-                return Err(QueryProblem::invalid(name, detail));
+                let known = self.place.read(name, value)?
+                    || self.reconnect.read(name, value)?
+                    || self.read_manner(name, value)?;
+                if !known {
+                    return Err(unknown(name));
+                }
             }
         }
-        let shared = ["protocol", "format", "rate", "buffer_ms", "ticket", "agc", "dc_block"];
-        let shared = shared.contains(&name);
-        Ok(!shared || self.protocol == Some(Protocol::Native))
+        Ok(!SHARED.contains(&name) || self.protocol == Some(Protocol::Native))
     }
 
     /// These options, with `defaults` where they are silent; what those say of formats is for
@@ -355,6 +452,11 @@ impl StreamOptions {
             dc_block: self.dc_block.or(defaults.dc_block),
             out_agc: self.out_agc.or(defaults.out_agc),
             out_dc_block: self.out_dc_block.or(defaults.out_dc_block),
+            envelope: self.envelope.or(defaults.envelope),
+            events: self.events.or(defaults.events),
+            // A client takes its own place; the request that made the call has none.
+            place: self.place.clone(),
+            reconnect: self.reconnect.clone().or(defaults.reconnect.clone()),
         }
     }
 }
@@ -388,6 +490,14 @@ pub struct Settings {
     pub stats: Option<Duration>,
     /// Whether it is told which of the caller's audio was made up.
     pub concealed: bool,
+    /// How audio stands beside text.
+    pub envelope: Envelope,
+    /// Which messages are told.
+    pub events: EventFilter,
+    /// What it is there for.
+    pub role: Role,
+    /// Settled lines of an agent's call are told without being asked for.
+    pub hears_lines: bool,
 }
 
 impl Settings {
@@ -443,52 +553,40 @@ impl Settings {
             transcripts: options.transcripts.unwrap_or(usual.transcripts),
             stats: options.stats_ms.map(|ms| Duration::from_millis(ms.into())),
             concealed: options.concealed.unwrap_or(false),
+            envelope: options.envelope.unwrap_or_default(),
+            events: options.events.unwrap_or_default(),
+            role: options.place.role,
+            hears_lines: false,
         }
     }
 }
 
-/// The names of `events`, with commas between; the others are told in any case.
-fn events(value: &str) -> Result<bool, QueryProblem> {
-    match value.split(',').find(|name| !["", "concealed"].contains(&name.trim())) {
-        None => Ok(value.contains("concealed")),
-        Some(_) => {
-            let detail = "knows only concealed; all other events are told in any case";
-            Err(QueryProblem::invalid("events", detail))
-        }
-    }
+fn unknown(name: &str) -> QueryProblem {
+    let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, frame_ms, \
+                  listen, transcripts, barge_in, tones, buffer_ms, stats_ms, playout, envelope, \
+                  events, jitter, role, takeover, resume, since, heard, linger_ms, on_lost, \
+                  prompt_text, agc, dc_block, out_agc, out_dc_block";
+    QueryProblem::invalid(name, detail)
 }
 
 fn in_format(value: &str) -> Result<LiveFormat, QueryProblem> {
-    const SERVED: &str = "auto, pcm_s16le, pcm_s16be, pcm_f32le, mulaw, alaw, mp3 or wav";
-    LiveFormat::by_name(value).ok_or_else(|| match value {
-        "opus" | "ogg" => {
-            QueryProblem::unsupported("format", format!("{value} is not served; use {SERVED}"))
+    LiveFormat::by_name(value).ok_or_else(|| {
+        let named = |known: &&str| LiveFormat::by_name(known).is_some();
+        let served: Vec<&str> =
+            LiveFormat::NAMES.iter().map(|(name, _)| *name).filter(named).collect();
+        let detail = format!("must be one of {}", served.join(", "));
+        match value {
+            "opus" | "ogg" => QueryProblem::unsupported("format", detail),
+            _ => QueryProblem::invalid("format", detail),
         }
-        _ => QueryProblem::invalid("format", format!("must be {SERVED}")),
     })
 }
 
 fn listen(value: &str) -> Result<Listen, QueryProblem> {
-    match value {
-        "none" => Ok(Listen::None),
-        "caller" => Ok(Listen::Caller),
-        "agent" | "both" | "stereo" => {
-            Err(QueryProblem::unsupported("listen", "is not served; use none or caller"))
-        }
-        _ => Err(QueryProblem::invalid("listen", "must be none or caller")),
-    }
-}
-
-/// Accepts `served`, tells `later` values from wrong ones.
-fn only(name: &str, value: &str, served: &str, later: &[&str]) -> Result<(), QueryProblem> {
-    if value == served {
-        return Ok(());
-    }
-    if later.contains(&value) {
-        let detail = format!("{value} is not served; use {served}");
-        return Err(QueryProblem::unsupported(name, detail));
-    }
-    Err(QueryProblem::invalid(name, format!("must be {served}")))
+    let all = [Listen::None, Listen::Caller, Listen::Agent, Listen::Both, Listen::Stereo];
+    let detail = "must be none, caller, agent, both or stereo";
+    let known = all.into_iter().find(|listen| listen.as_str() == value);
+    known.ok_or_else(|| QueryProblem::invalid("listen", detail))
 }
 
 fn on_or_off(name: &str, value: &str) -> Result<bool, QueryProblem> {
@@ -532,108 +630,4 @@ impl fmt::Display for Choice<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn query(text: &str) -> Result<StreamOptions, QueryProblem> {
-        StreamOptions::from_query::<&str>(&pairs(text), &[])
-    }
-
-    fn pairs(text: &str) -> Vec<(String, String)> {
-        let split = |pair: &str| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
-        text.split('&').filter_map(split).collect()
-    }
-
-    fn settings(options: &StreamOptions) -> Settings {
-        Settings::resolve(options, 16_000, 60_000)
-    }
-
-    #[test]
-    fn the_bare_url_is_text_only_and_sniffs_16_khz() {
-        let bare = settings(&query("").unwrap());
-        assert_eq!((bare.protocol, bare.listen), (Protocol::Bare, Listen::None));
-        assert_eq!((bare.format, bare.rate), (LiveFormat::Auto, 16_000));
-        let stated = settings(&query("rate=8000&format=mulaw&ticket=x").unwrap());
-        assert_eq!((stated.protocol, stated.rate), (Protocol::Bare, 8000));
-    }
-
-    #[test]
-    fn anything_of_the_full_protocol_selects_it() {
-        for text in ["listen=caller", "out_rate=8000", "protocol=native", "frame_ms=40"] {
-            let chosen = settings(&query(text).unwrap());
-            assert_eq!(chosen.protocol, Protocol::Native, "{text}");
-            assert_eq!(chosen.listen, Listen::Caller, "{text}");
-        }
-        let offered = StreamOptions::from_query(&[], &["x", SUBPROTOCOL]).unwrap();
-        assert_eq!(offered.protocol, Some(Protocol::Native));
-    }
-
-    #[test]
-    fn the_session_of_the_handbook_resolves() {
-        let asked = query("rate=24000&out_rate=16000&listen=caller&transcripts=partial").unwrap();
-        let chosen = settings(&asked);
-        assert_eq!((chosen.rate, chosen.out_rate, chosen.frame_ms), (24_000, 16_000, 20));
-        assert_eq!(chosen.transcripts, Transcripts::Partial);
-    }
-
-    #[test]
-    fn bad_and_later_parameters_are_told_apart() {
-        let cases = [
-            ("rate=11025", QueryBlame::Invalid, "8000, 16000, 22050, 24000, 32000, 44100 or 48000"),
-            ("rate=", QueryBlame::Invalid, "must be"),
-            ("frame_ms=30", QueryBlame::Invalid, "10, 20, 40, 60 or 100"),
-            ("buffer_ms=600001", QueryBlame::Invalid, "100 to 600000"),
-            ("listen=everything", QueryBlame::Invalid, "none or caller"),
-            ("listen=stereo", QueryBlame::Unsupported, "none or caller"),
-            ("format=opus", QueryBlame::Unsupported, "mp3 or wav"),
-            ("format=flac", QueryBlame::Invalid, "mp3 or wav"),
-            ("protocol=exotel", QueryBlame::Unsupported, "native, cawme"),
-            ("protocol=cawme&listen=caller", QueryBlame::Invalid, "text only"),
-            ("envelope=json", QueryBlame::Unsupported, "binary"),
-            ("playout=dead", QueryBlame::Invalid, "queue or live"),
-            ("jitter=none", QueryBlame::Invalid, "asap or paced"),
-            ("role=listener", QueryBlame::Unsupported, "main"),
-            ("role=boss", QueryBlame::Invalid, "main"),
-            ("resume=abc", QueryBlame::Unsupported, "not served"),
-            ("agc=yes", QueryBlame::Invalid, "on or off"),
-            ("protocol=cawme&out_agc=on", QueryBlame::Invalid, "text only"),
-            ("rate=8000&rate=8000", QueryBlame::Invalid, "twice"),
-            ("stats_ms=999", QueryBlame::Invalid, "1000 to 600000"),
-            ("colour=red", QueryBlame::Invalid, "unknown"),
-        ];
-        for (text, blame, part) in cases {
-            let problem = query(text).unwrap_err();
-            assert_eq!(problem.blame, blame, "{text}");
-            assert!(problem.detail.contains(part), "{text}: {}", problem.detail);
-        }
-    }
-
-    #[test]
-    fn live_sound_has_a_short_queue_and_paced_sound_its_bounds() {
-        let chosen = settings(&query("playout=live&jitter=paced").unwrap());
-        let timing = Timing::default();
-        assert_eq!((chosen.live, chosen.buffer_ms), (Some(timing.live_lead), 500));
-        assert_eq!(chosen.pace, Some(timing.pace));
-        let stated = settings(&query("playout=live&buffer_ms=2000").unwrap());
-        assert_eq!((stated.buffer_ms, stated.pace), (2000, None));
-        let timing = Timing { jitter: Jitter::Paced, ..timing };
-        let of = |text| Settings::timed(&query(text).unwrap(), 8000, 60_000, &timing);
-        assert_eq!((of("").pace, of("jitter=asap").pace), (Some(timing.pace), None));
-        assert_eq!((of("").protocol, of("").live), (Protocol::Bare, None));
-    }
-
-    #[test]
-    fn the_upgrade_wins_over_the_create_request() {
-        let call = query("rate=24000&frame_ms=60").unwrap();
-        let both = query("rate=8000").unwrap().or(&call);
-        assert_eq!((both.rate, both.frame_ms), (Some(8000), Some(60)));
-    }
-
-    #[test]
-    fn the_rate_toward_the_client_follows_the_rate_from_it() {
-        for (rate, out) in [(8000, 8000), (16_000, 16_000), (22_050, 16_000), (48_000, 24_000)] {
-            let asked = query(&format!("protocol=native&rate={rate}")).unwrap();
-            assert_eq!(settings(&asked).out_rate, out);
-        }
-    }
-}
+mod tests;

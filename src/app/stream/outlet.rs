@@ -1,8 +1,9 @@
-//! The caller's audio on its way to the client.
+//! A call's audio on its way to one client.
 //!
 //! ```text
-//!  capture ring ─> [level] ─> [Paced] ─> backlog (10 s, then the oldest goes) ─> resampler
-//!                                                             ─> frames of frame_ms
+//!  caller ─> [level] ─> [Paced] ─┐
+//!                                ├─> backlog (10 s, then the oldest goes) ─> resampler
+//!  both sides ─────> Duplex ─────┘                             ─> frames of frame_ms ─> Kept
 //! ```
 //!
 //! Owns what waits for a slow client and the shape of binary messages. At the leg's own rate the
@@ -10,14 +11,15 @@
 //! not know sockets: the session asks for a frame when one can go.
 
 use super::concealed::{Concealed, Stretch};
-use super::options::{OutFormat, Settings};
+use super::duplex::{Duplex, Side};
+use super::kept::{Again, Kept};
+use super::options::{Listen, OutFormat, Settings};
 use super::paced::Paced;
 use crate::audio::agc::HeardLevel;
 use crate::audio::codec::g711;
 use crate::audio::rate::SampleRate;
 use crate::audio::resample::Resampler;
-use crate::media::interface::{Due, FrameKind};
-use crate::media::ring::CaptureReader;
+use crate::media::interface::{Due, FrameHeader, FrameKind};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -33,16 +35,39 @@ const STAMPS_MAX: usize = 1024;
 /// Memory for encoded frames that is asked for at once; it comes back as frames are written.
 const BLOCK: usize = 640;
 
-/// The way out for one client.
+/// The rates cannot be converted.
+#[derive(Debug)]
+pub(super) struct NoWay;
+
+/// A frame for the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// In the agreed format.
+    pub(super) octets: Bytes,
+    /// When it left for the first time, in the conversation's milliseconds, if it is sent again.
+    pub(super) again: Option<u64>,
+}
+
+/// The way out for one client. Lengths and counts are of samples, those of all channels.
 #[derive(Debug)]
 pub(super) struct Outlet {
+    listen: Listen,
     format: OutFormat,
+    leg_rate: u32,
+    channels: usize,
     /// Samples of the leg in one frame.
     frame_in: usize,
     /// Samples toward the client in one frame.
     frame_out: usize,
-    /// `None`: the client's rate is the leg's.
-    resampler: Option<Resampler>,
+    /// One for each channel; none: the client's rate is the leg's.
+    resamplers: Vec<Resampler>,
+    /// Of one channel, on its way through its resampler.
+    lane: Vec<i16>,
+    lane_out: Vec<i16>,
+    /// Both sides on one clock, if the client hears both.
+    duplex: Option<Duplex>,
+    /// Frames that are not known to have arrived, of a client that may come back.
+    kept: Option<Kept>,
     /// What the client asked for.
     level: Option<HeardLevel>,
     /// Of the leg.
@@ -73,27 +98,34 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// An outlet for these settings; `None` when the rates cannot be converted.
+    /// An outlet for these settings; `None` when nothing is listened to, or the rates cannot be
+    /// converted.
     pub(super) fn new(settings: &Settings, leg_rate: u32) -> Option<Self> {
-        let resampler = if settings.out_rate == leg_rate {
-            None
-        } else {
-            let (from, to) = (SampleRate::new(leg_rate)?, SampleRate::new(settings.out_rate)?);
-            Some(Resampler::new(from, to).ok()?)
-        };
-        let samples = |rate: u32| (rate * settings.frame_ms / 1000) as usize;
+        let channels = settings.listen.channels();
+        if channels == 0 {
+            return None;
+        }
         let rate = SampleRate::new(leg_rate)?;
-        let paced = settings.pace.map(|spec| Box::new(Paced::new(rate, spec, settings.frame_ms)));
+        let caller_only = settings.listen == Listen::Caller;
+        let pace = settings.pace.filter(|_| caller_only);
+        let paced = pace.map(|spec| Box::new(Paced::new(rate, spec, settings.frame_ms)));
         let seconds = if paced.is_some() { PACED_BACKLOG_S } else { BACKLOG_S };
-        Some(Self {
+        let mut outlet = Self {
+            listen: settings.listen,
             format: settings.out_format,
-            frame_in: samples(leg_rate),
-            frame_out: samples(settings.out_rate),
-            resampler,
+            leg_rate,
+            channels,
+            frame_in: 0,
+            frame_out: 0,
+            resamplers: Vec::new(),
+            lane: Vec::new(),
+            lane_out: Vec::new(),
+            duplex: settings.listen.hears_both().then(|| Duplex::new(leg_rate)),
+            kept: None,
             level: None,
             rate: u64::from(leg_rate.max(1)),
             backlog: VecDeque::new(),
-            backlog_max: seconds * leg_rate as usize,
+            backlog_max: seconds * leg_rate as usize * channels,
             paced,
             fade: (leg_rate / FADES_PER_S) as usize,
             taken: Vec::new(),
@@ -105,8 +137,10 @@ impl Outlet {
             gone: 0,
             since: VecDeque::new(),
             left: Vec::new(),
-            concealed: settings.concealed.then(|| Concealed::new(leg_rate)),
-        })
+            concealed: (settings.concealed && caller_only).then(|| Concealed::new(leg_rate)),
+        };
+        outlet.shape(settings)?;
+        Some(outlet)
     }
 
     /// The same, with the level seen to if the client asked for it.
@@ -115,51 +149,119 @@ impl Outlet {
         self
     }
 
-    /// Takes everything out of the capture ring; beyond the backlog the oldest goes.
+    /// Keeps what was sent until it is known to have arrived. Sound that is paced is not sent
+    /// again: it would be late for good.
+    pub(super) fn keep(&mut self, rate: u32) {
+        self.kept = self.paced.is_none().then(|| Kept::new(rate));
+    }
+
+    /// Goes on in another form: frames from here on are as `settings` say.
     ///
-    /// `overrun` tells how many samples ever found that ring full; `tap` sees every frame with its
-    /// position. Cost: two copies; no allocation in steady state.
-    pub(super) fn take(
+    /// Gives what was left of less than a frame in the old form.
+    ///
+    /// # Errors
+    /// [`NoWay`] when the rates cannot be converted; nothing has changed then.
+    pub(super) fn reshape(&mut self, settings: &Settings) -> Result<Option<Bytes>, NoWay> {
+        let (left, format) = (std::mem::take(&mut self.ready), self.format);
+        if self.shape(settings).is_none() {
+            self.ready = left;
+            return Err(NoWay);
+        }
+        let rest = (!left.is_empty()).then(|| encode(format, &left, &mut self.encoded));
+        if let Some(kept) = &mut self.kept {
+            kept.reshape(settings.out_rate);
+        }
+        if let Some(paced) = &mut self.paced {
+            paced.reframe(settings.frame_ms);
+        }
+        Ok(rest)
+    }
+
+    fn shape(&mut self, settings: &Settings) -> Option<()> {
+        let (from, to) = (SampleRate::new(self.leg_rate)?, SampleRate::new(settings.out_rate)?);
+        let mut resamplers = Vec::new();
+        if from != to {
+            for _ in 0..self.channels {
+                resamplers.push(Resampler::new(from, to).ok()?);
+            }
+        }
+        let samples = |rate: u32| (rate * settings.frame_ms / 1000) as usize * self.channels;
+        (self.frame_in, self.frame_out) = (samples(self.leg_rate), samples(settings.out_rate));
+        (self.resamplers, self.format) = (resamplers, settings.out_format);
+        Some(())
+    }
+
+    /// Whether what the caller was sent is heard here.
+    pub(super) fn hears_agent(&self) -> bool {
+        self.listen.hears_agent()
+    }
+
+    /// Takes a frame of the caller, in order; `since` is when it was there, if that is timed.
+    ///
+    /// `overrun` tells how many samples ever found the capture ring full. Cost: a copy or two; no
+    /// allocation in steady state.
+    pub(super) fn hear_caller(
         &mut self,
         now: Instant,
-        capture: &mut CaptureReader,
+        header: FrameHeader,
+        samples: &[i16],
+        since: Option<Instant>,
         overrun: impl Fn() -> u64,
-        mut tap: impl FnMut(u64, &[i16]),
     ) {
-        self.taken.clear();
-        loop {
-            let before = self.taken.len();
-            let Some(header) = capture.pop(&mut self.taken) else { break };
-            tap(header.position, self.taken.get(before..).unwrap_or_default());
-            if let Some(level) = &mut self.level {
-                level.apply(self.taken.get_mut(before..).unwrap_or_default());
+        // A jump is a silence that was not written out, or a ring that was full.
+        if self.expected.is_none_or(|expected| header.position > expected) {
+            let overrun = overrun();
+            let before = self.overrun.replace(overrun).unwrap_or(overrun);
+            self.dropped += overrun.saturating_sub(before);
+        }
+        self.expected = Some(header.position + u64::from(header.samples));
+        let samples = match &mut self.level {
+            None => samples,
+            Some(level) => {
+                self.taken.clear();
+                self.taken.extend_from_slice(samples);
+                level.apply(&mut self.taken);
+                self.taken.as_slice()
             }
-            if let Some(concealed) = self.concealed.as_mut().filter(|_| self.paced.is_none()) {
-                let begin = self.gone + (self.backlog.len() + before) as u64;
+        };
+        if let Some(duplex) = &mut self.duplex {
+            duplex.push(Side::Caller, header.position, samples);
+        } else if let Some(paced) = &mut self.paced {
+            paced.push(now, header, samples);
+        } else if self.listen == Listen::Caller {
+            if let Some(concealed) = &mut self.concealed {
+                let begin = self.gone + self.backlog.len() as u64;
                 if header.kind == FrameKind::Concealed {
                     concealed.add(begin, u64::from(header.samples));
                 } else {
                     concealed.reached(begin + u64::from(header.samples));
                 }
             }
-            if let Some(paced) = &mut self.paced {
-                paced.push(now, header, self.taken.get(before..).unwrap_or_default());
-                self.taken.truncate(before);
-            } else if let Some(since) = capture.stamped().filter(|_| self.since.len() < STAMPS_MAX)
-            {
+            self.backlog.extend(samples);
+            if let Some(since) = since.filter(|_| self.since.len() < STAMPS_MAX) {
                 // Paced sound waits on purpose: that is no stage of its way.
-                let end = self.gone + (self.backlog.len() + self.taken.len()) as u64;
-                self.since.push_back((end, since));
+                self.since.push_back((self.gone + self.backlog.len() as u64, since));
             }
-            // A jump is a silence that was not written out, or a ring that was full.
-            if self.expected.is_none_or(|expected| header.position > expected) {
-                let overrun = overrun();
-                let before = self.overrun.replace(overrun).unwrap_or(overrun);
-                self.dropped += overrun.saturating_sub(before);
-            }
-            self.expected = Some(header.position + u64::from(header.samples));
         }
-        self.backlog.extend(&self.taken);
+    }
+
+    /// Takes a frame of what the caller was sent, in order.
+    pub(super) fn hear_agent(&mut self, position: u64, samples: &[i16]) {
+        if let Some(duplex) = &mut self.duplex {
+            duplex.push(Side::Agent, position, samples);
+        } else if self.listen == Listen::Agent {
+            self.backlog.extend(samples);
+        }
+    }
+
+    /// All frames of this moment are in: makes of them what can go out; beyond the backlog the
+    /// oldest goes.
+    pub(super) fn gather(&mut self, now: Instant) {
+        if let Some(duplex) = &mut self.duplex {
+            let (backlog, stereo) = (&mut self.backlog, self.channels == 2);
+            duplex.drain(|caller, agent| put(backlog, stereo, caller, agent));
+            self.dropped += duplex.take_left_out();
+        }
         if let Some(paced) = &mut self.paced {
             let (concealed, gone) = (&mut self.concealed, self.gone);
             paced.beat(now, &mut self.backlog, |from, to, made_up| {
@@ -197,11 +299,59 @@ impl Outlet {
         if let Some(paced) = &mut self.paced {
             paced.finish(&mut self.backlog);
         }
+        if let Some(duplex) = &mut self.duplex {
+            let (backlog, stereo) = (&mut self.backlog, self.channels == 2);
+            duplex.finish(|caller, agent| put(backlog, stereo, caller, agent));
+        }
+    }
+
+    /// Nobody is there: what was paced is not heard later than it was meant to be.
+    pub(super) fn leave_alone(&mut self) {
+        if self.paced.is_some() {
+            self.skip_waiting();
+        }
+    }
+
+    /// The client is there again and has all before `heard`, or does not say; what comes next is
+    /// what it lacks, then what waited.
+    ///
+    /// Gives where it goes on, and how many samples wait behind that, per channel at its rate.
+    pub(super) fn come_back(&mut self, heard: Option<u64>) -> (Again, u64) {
+        if self.paced.is_some() {
+            self.skip_waiting();
+        }
+        let again = self.kept.as_mut().map(|kept| kept.rewind(heard));
+        let channels = self.channels.max(1) as u64;
+        let ratio = |samples: usize| {
+            samples as u64 * self.frame_out as u64 / self.frame_in.max(1) as u64 / channels
+        };
+        let waiting = ratio(self.backlog.len()) + self.ready.len() as u64 / channels;
+        (again.unwrap_or(Again { from: 0, samples: 0, lost: 0 }), waiting)
+    }
+
+    /// How many samples this client has been sent, per channel; `None`: nobody counts.
+    pub(super) fn sent_samples(&self) -> Option<u64> {
+        self.kept.as_ref().map(Kept::sent)
+    }
+
+    /// All before this sample has arrived.
+    pub(super) fn confirm(&mut self, sample: u64) {
+        if let Some(kept) = &mut self.kept {
+            kept.confirm(sample);
+        }
+    }
+
+    fn skip_waiting(&mut self) {
+        let waiting = self.backlog.len();
+        self.backlog.clear();
+        self.leave(waiting, false);
+        self.dropped += (waiting / self.channels.max(1)) as u64;
     }
 
     /// Who plays what comes would hear the seam.
     fn drop_oldest(&mut self) {
         let excess = self.backlog.len().saturating_sub(self.backlog_max);
+        let excess = excess.next_multiple_of(self.channels.max(1));
         let fade = if self.paced.is_some() && excess > 0 { self.fade } else { 0 };
         for i in 0..fade {
             let old = self.backlog.get(i).copied().map_or(0, i32::from);
@@ -213,23 +363,34 @@ impl Outlet {
         }
         self.backlog.drain(..excess);
         self.leave(excess, false);
-        self.dropped += excess as u64;
+        self.dropped += (excess / self.channels.max(1)) as u64;
     }
 
-    /// The next whole frame, encoded.
-    pub(super) fn next_frame(&mut self) -> Option<Bytes> {
+    /// The next whole frame, encoded, at `t_ms` of the conversation.
+    pub(super) fn next_frame(&mut self, t_ms: u64) -> Option<Frame> {
+        if let Some((octets, t_ms)) = self.kept.as_mut().and_then(Kept::next_again) {
+            return Some(Frame { octets, again: Some(t_ms) });
+        }
         if self.paced.as_ref().is_some_and(|paced| !paced.may_send()) {
             return None;
         }
-        let frame = self.any_frame();
-        if let (Some(paced), Some(_)) = (&mut self.paced, &frame) {
+        let frame = self.any_frame()?;
+        if let Some(paced) = &mut self.paced {
             paced.sent();
         }
-        frame
+        Some(self.note(frame, t_ms))
+    }
+
+    fn note(&mut self, octets: Bytes, t_ms: u64) -> Frame {
+        if let Some(kept) = &mut self.kept {
+            let samples = octets.len() / self.format.octets() / self.channels.max(1);
+            kept.note(octets.clone(), samples as u64, t_ms);
+        }
+        Frame { octets, again: None }
     }
 
     fn any_frame(&mut self) -> Option<Bytes> {
-        if self.resampler.is_none() {
+        if self.resamplers.is_empty() {
             return self.plain_frame(self.frame_in);
         }
         while self.ready.len() < self.frame_out {
@@ -241,14 +402,16 @@ impl Outlet {
     }
 
     /// What is left of less than a frame, at the end of the call.
-    pub(super) fn last_frame(&mut self) -> Option<Bytes> {
+    pub(super) fn last_frame(&mut self, t_ms: u64) -> Option<Frame> {
         let left = self.backlog.len();
-        if self.resampler.is_none() {
-            return self.plain_frame(left.max(1));
-        }
-        self.resample(left);
-        let left = self.ready.len();
-        (left > 0).then(|| self.ready_frame(left))
+        let octets = if self.resamplers.is_empty() {
+            self.plain_frame(left.max(1))?
+        } else {
+            self.resample(left);
+            let left = self.ready.len();
+            (left > 0).then(|| self.ready_frame(left))?
+        };
+        Some(self.note(octets, t_ms))
     }
 
     /// Since when the packets have been there that were in frames since the last call.
@@ -305,14 +468,34 @@ impl Outlet {
     }
 
     fn resample(&mut self, samples: usize) -> bool {
-        if self.resampler.is_none() || samples == 0 || self.backlog.len() < samples {
+        if self.resamplers.is_empty() || samples == 0 || self.backlog.len() < samples {
             return false;
         }
         self.take_from_backlog(samples);
-        let Some(resampler) = &mut self.resampler else { return false };
-        resampler.process(&self.taken, &mut self.ready);
+        if let [resampler] = self.resamplers.as_mut_slice() {
+            resampler.process(&self.taken, &mut self.ready);
+        } else {
+            self.resample_lanes();
+        }
         self.leave(samples, true);
         true
+    }
+
+    /// The channels one by one, and together again.
+    fn resample_lanes(&mut self) {
+        let (begin, channels) = (self.ready.len(), self.channels.max(1));
+        for (channel, resampler) in self.resamplers.iter_mut().enumerate() {
+            self.lane.clear();
+            self.lane.extend(self.taken.iter().skip(channel).step_by(channels));
+            self.lane_out.clear();
+            resampler.process(&self.lane, &mut self.lane_out);
+            // All channels give as many.
+            self.ready.resize(begin + self.lane_out.len() * channels, 0);
+            let places = self.ready.iter_mut().skip(begin + channel).step_by(channels);
+            for (place, sample) in places.zip(&self.lane_out) {
+                *place = *sample;
+            }
+        }
     }
 
     fn ready_frame(&mut self, samples: usize) -> Bytes {
@@ -323,6 +506,15 @@ impl Outlet {
     }
 }
 
+/// Puts one place of both sides into a backlog.
+fn put(backlog: &mut VecDeque<i16>, stereo: bool, caller: i16, agent: i16) {
+    if stereo {
+        backlog.extend([caller, agent]);
+    } else {
+        backlog.push_back(caller.saturating_add(agent));
+    }
+}
+
 /// Of a cross-fade, which is short.
 fn share(samples: usize) -> i32 {
     i32::try_from(samples).unwrap_or(i32::MAX)
@@ -330,10 +522,7 @@ fn share(samples: usize) -> i32 {
 
 /// Writes samples in a client's format, into memory that is used again once it was sent.
 fn encode(format: OutFormat, samples: &[i16], memory: &mut BytesMut) -> Bytes {
-    let octets = match format {
-        OutFormat::PcmS16le => 2 * samples.len(),
-        OutFormat::Mulaw | OutFormat::Alaw => samples.len(),
-    };
+    let octets = format.octets() * samples.len();
     if memory.capacity() < octets {
         memory.reserve(octets.max(BLOCK));
     }
@@ -357,168 +546,4 @@ fn code(samples: &[i16], out: &mut [u8], law: fn(i16) -> u8) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::stream::options::{Settings, StreamOptions};
-    use crate::media::interface::{FrameHeader, FrameKind};
-    use crate::media::ring::{self, CaptureWriter};
-
-    fn settings(query: &str) -> Settings {
-        let pairs: Vec<_> = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let options = StreamOptions::from_query::<&str>(&pairs, &[]).unwrap();
-        Settings::resolve(&options, 16_000, 60_000)
-    }
-
-    fn now() -> Instant {
-        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
-        Instant::now()
-    }
-
-    fn write(writer: &mut CaptureWriter, position: u64, samples: &[i16]) {
-        let count = u16::try_from(samples.len()).unwrap();
-        let header = FrameHeader { position, samples: count, kind: FrameKind::Packet };
-        assert!(writer.push(header, samples));
-    }
-
-    fn frames(outlet: &mut Outlet) -> Vec<Bytes> {
-        std::iter::from_fn(|| outlet.next_frame()).collect()
-    }
-
-    #[test]
-    fn eight_khz_leaves_bit_exact_in_frames_of_any_length() {
-        let samples: Vec<i16> = (0..1600_i16).map(|n| n.wrapping_mul(37)).collect();
-        let expected: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
-        for frame_ms in [10, 20, 40, 60, 100] {
-            let settings = settings(&format!("out_rate=8000&frame_ms={frame_ms}"));
-            let mut outlet = Outlet::new(&settings, 8000).unwrap();
-            let (mut writer, mut reader) = ring::capture(64, 8000);
-            let mut octets = Vec::new();
-            for (index, packet) in samples.chunks(240).enumerate() {
-                write(&mut writer, index as u64 * 240, packet);
-                outlet.take(now(), &mut reader, || 0, |_, _| {});
-                for frame in frames(&mut outlet) {
-                    assert_eq!(frame.len(), 16 * frame_ms);
-                    octets.extend_from_slice(&frame);
-                }
-            }
-            octets.extend(outlet.last_frame().unwrap_or_default());
-            assert_eq!(octets, expected, "{frame_ms}");
-            assert_eq!((outlet.last_frame(), outlet.take_dropped()), (None, 0));
-        }
-    }
-
-    #[test]
-    fn other_rates_and_laws_have_the_announced_frame() {
-        for (query, octets) in [
-            ("out_rate=16000", 640),
-            ("out_rate=24000&frame_ms=40", 1920),
-            ("out_rate=16000&out_format=mulaw", 320),
-            ("out_rate=8000&out_format=alaw&frame_ms=10", 80),
-        ] {
-            let mut outlet = Outlet::new(&settings(query), 8000).unwrap();
-            let (mut writer, mut reader) = ring::capture(64, 8000);
-            write(&mut writer, 0, &[1000; 160]);
-            write(&mut writer, 160, &[1000; 160]);
-            outlet.take(now(), &mut reader, || 0, |_, _| {});
-            let sizes: Vec<usize> = frames(&mut outlet).iter().map(Bytes::len).collect();
-            assert_eq!(sizes[0], octets, "{query}");
-            let mono = settings(query);
-            assert_eq!(sizes.len(), 40 / mono.frame_ms as usize, "{query}");
-        }
-    }
-
-    #[test]
-    fn ten_seconds_wait_and_the_oldest_goes_first() {
-        let mut outlet = Outlet::new(&settings("out_rate=8000"), 8000).unwrap();
-        let (mut writer, mut reader) = ring::capture(64, 8000);
-        for (index, position) in (0..550_i16).zip((0..).step_by(160)) {
-            write(&mut writer, position, &[index; 160]);
-            outlet.take(now(), &mut reader, || 0, |_, _| {});
-        }
-        assert!(outlet.has_dropped());
-        assert_eq!(outlet.take_dropped(), 50 * 160);
-        let first = outlet.next_frame().unwrap();
-        assert_eq!(first[..2], 50_i16.to_le_bytes());
-        assert_eq!(frames(&mut outlet).len(), 499);
-    }
-
-    #[test]
-    fn a_jump_with_a_full_capture_ring_counts_as_dropped() {
-        let mut outlet = Outlet::new(&settings("out_rate=8000"), 8000).unwrap();
-        let (mut writer, mut reader) = ring::capture(64, 8000);
-        let full = std::cell::Cell::new(7);
-        write(&mut writer, 500, &[1; 160]);
-        outlet.take(now(), &mut reader, || full.get(), |_, _| {});
-        write(&mut writer, 980, &[1; 160]);
-        outlet.take(now(), &mut reader, || full.get(), |_, _| {});
-        assert_eq!(outlet.take_dropped(), 0, "a long silence is not written out");
-        full.set(327);
-        write(&mut writer, 1460, &[1; 160]);
-        outlet.take(now(), &mut reader, || full.get(), |_, _| {});
-        assert_eq!(outlet.take_dropped(), 320);
-    }
-
-    #[test]
-    fn what_was_made_up_is_told_to_whoever_wants_to_know() {
-        for (query, wanted) in [
-            ("out_rate=8000&events=concealed", vec![(20, 30), (110, 20)]),
-            ("out_rate=16000&events=concealed", vec![(20, 30), (110, 20)]),
-            ("out_rate=8000", vec![]),
-        ] {
-            let mut outlet = Outlet::new(&settings(query), 8000).unwrap();
-            let (mut writer, mut reader) = ring::capture(64, 8000);
-            let mut position = 700;
-            let mut push = |samples: u16, kind| {
-                let header = FrameHeader { position, samples, kind };
-                assert!(writer.push(header, &vec![1; samples.into()]));
-                position += u64::from(samples);
-                outlet.take(now(), &mut reader, || 0, |_, _| {});
-                outlet.next_concealed()
-            };
-            let mut told = Vec::new();
-            told.extend(push(160, FrameKind::Packet));
-            told.extend(push(80, FrameKind::Concealed));
-            told.extend(push(160, FrameKind::Concealed));
-            told.extend(push(480, FrameKind::Packet));
-            told.extend(push(160, FrameKind::Concealed));
-            told.extend(push(160, FrameKind::Silence));
-            assert_eq!(told, wanted, "{query}");
-        }
-    }
-
-    #[test]
-    fn packets_leave_with_the_frame_that_ends_behind_them() {
-        let mut outlet = Outlet::new(&settings("out_rate=8000&frame_ms=40"), 8000).unwrap();
-        let (mut writer, mut reader) = ring::capture(64, 8000);
-        #[expect(clippy::disallowed_methods, reason = "an anchor for virtual time")]
-        let start = Instant::now();
-        let at = |n: u64| start + std::time::Duration::from_millis(20 * n);
-        for n in 0..3 {
-            writer.set_now(at(n));
-            write(&mut writer, 160 * n, &[1; 160]);
-            outlet.take(at(n), &mut reader, || 0, |_, _| {});
-        }
-        assert_eq!(frames(&mut outlet).len(), 1);
-        assert_eq!(outlet.take_left().collect::<Vec<_>>(), [at(0), at(1)]);
-        outlet.last_frame().unwrap();
-        assert_eq!(outlet.take_left().collect::<Vec<_>>(), [at(2)]);
-    }
-
-    #[test]
-    fn frames_reuse_the_memory_of_frames_that_were_sent() {
-        let mut memory = BytesMut::new();
-        let first = encode(OutFormat::PcmS16le, &[1; 160], &mut memory);
-        let place = first.as_ptr() as usize;
-        drop(first);
-        let mut places = std::collections::BTreeSet::new();
-        for _ in 0..1000 {
-            let frame = encode(OutFormat::PcmS16le, &[1; 160], &mut memory);
-            places.insert(frame.as_ptr() as usize - place);
-        }
-        assert!(places.iter().all(|offset| *offset < BLOCK), "{places:?}");
-    }
-}
+mod tests;

@@ -65,6 +65,12 @@ impl Paced {
         }
     }
 
+    /// Goes on with another length of frames.
+    pub(super) fn reframe(&mut self, frame_ms: u32) {
+        self.frame = Duration::from_millis(u64::from(frame_ms.max(1)));
+        self.samples = usize::try_from(self.rate.samples_in(self.frame)).unwrap_or(0);
+    }
+
     /// Takes a frame of the capture ring.
     pub(super) fn push(&mut self, now: Instant, header: FrameHeader, samples: &[i16]) {
         self.next.get_or_insert(now + self.frame);

@@ -220,7 +220,9 @@ impl Protocol {
             | LiveFormat::PcmS16Be
             | LiveFormat::PcmF32Le
             | LiveFormat::Mp3
-            | LiveFormat::Wav => self.usual().out_format,
+            | LiveFormat::Wav
+            | LiveFormat::Opus
+            | LiveFormat::Ogg => self.usual().out_format,
         };
         // What our own protocols are sent does not depend on what they send.
         let like = if self.is_dialect() { like } else { self.usual().out_format };

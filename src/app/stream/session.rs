@@ -8,31 +8,39 @@
 //! ```
 //!
 //! A pure machine: time comes in, nothing waits, every queue is bounded. It lives as long as the
-//! call; clients come and go. Playout depends on no socket. Owns the meaning of every message;
-//! does not poll, write or read the clock.
+//! call; clients come and go, one that speaks and some that listen. Playout depends on no socket.
+//! Owns the meaning of every message; does not poll, write or read the clock.
 
+mod audience;
+mod away;
 mod dialled;
 mod digits;
+mod doubts;
+mod facts;
 mod greeting;
 mod hearing;
 mod requests;
+pub mod spoken;
 mod stats;
 mod timing;
+mod warnings;
 mod words;
 
 use super::StreamSpec;
+use super::budget::Hush;
 use super::client::{Client, Moment};
-use super::inlet::{Inlet, Note};
-use super::options::{Listen, Settings, StreamOptions};
-use super::seat::{CloseCode, Incoming, Outgoing, SocketError, StreamRights};
-use super::wire::{CommandId, Told, warning};
+use super::inlet::Inlet;
+use super::options::{Listen, ReconnectWish, Role, Settings, StreamOptions};
+use super::seat::{CloseCode, Incoming, SocketError, StreamRights};
+use super::wire::{CommandId, Told};
 use crate::app::hearing::Hearing;
 use crate::app::line::Line;
-use crate::app::playout::{Fact, Name, PlayoutQueue};
+use crate::app::playout::PlayoutQueue;
 use crate::app::{Control, Report};
 use crate::call::control::{DtmfMethod, HeardBy};
 use crate::media::interface::{Command, Event};
 use crate::turn::barge::Input;
+pub(super) use audience::Place;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -41,8 +49,6 @@ use std::time::{Duration, Instant};
 const REPORTS_MAX: usize = 64;
 /// Events of the call's past that a client is told on attaching; further ones are not kept.
 const HISTORY_MAX: usize = 256;
-/// How often a warning of one kind is given at most.
-const WARN_EVERY: Duration = Duration::from_secs(1);
 /// Audio without a name is an utterance of its own after this long without more.
 const PAUSE: Duration = Duration::from_millis(300);
 /// A pause is looked at again when this much is left to play.
@@ -77,26 +83,13 @@ struct Digits {
     id: Option<CommandId>,
 }
 
-/// Warnings of one kind: not more often than once a second.
-#[derive(Debug, Default)]
-struct Hush {
-    not_before: Option<Instant>,
-}
-
-impl Hush {
-    fn may_speak(&mut self, now: Instant) -> bool {
-        if self.not_before.is_some_and(|not_before| now < not_before) {
-            return false;
-        }
-        self.not_before = Some(now + WARN_EVERY);
-        true
-    }
-}
-
 /// The conversation of one call.
 pub(super) struct Session {
     spec: StreamSpec,
     words: words::Words,
+    watch: doubts::Watch,
+    /// What is said and played for the client.
+    spoken: spoken::Spoken,
     /// Who listens for voices, if anybody asked.
     hearing: Option<Box<Hearing>>,
     /// Caller audio on its way to the transcriber alone.
@@ -111,6 +104,15 @@ pub(super) struct Session {
     /// Wishes that the call has not answered.
     wishes: VecDeque<(u64, Option<CommandId>)>,
     client: Option<Client>,
+    /// The main client without its socket, while it may come back.
+    away: Option<Box<away::Away>>,
+    audience: audience::Audience,
+    /// Conversations of main clients so far.
+    conversations: u64,
+    /// What becomes of the call when the main client's socket is lost.
+    reconnect: ReconnectWish,
+    /// When its prompt may be said again.
+    prompt_at: Option<Instant>,
     /// The client that we dial, where we do.
     dial: dialled::DialState,
     /// How we closed on the last client, if we did.
@@ -118,6 +120,8 @@ pub(super) struct Session {
     history: Vec<Past>,
     started: bool,
     over: bool,
+    /// The node stops.
+    leaving: bool,
     ended_told: bool,
     was_attached: bool,
     paused: bool,
@@ -144,7 +148,6 @@ pub(super) struct Session {
     reports: VecDeque<Report>,
     refused: u64,
     refused_hush: Hush,
-    dropped_hush: Hush,
     junk_hush: Hush,
     pace_hush: Hush,
 }
@@ -155,7 +158,7 @@ impl Session {
         let settings = timing::settings_of(&spec, &spec.options);
         let mut queue = PlayoutQueue::new(spec.sample_rate, settings.buffer_ms);
         queue.set_water(spec.water.0, spec.water.1);
-        let dial = dialled::DialState::new(spec.dial.as_ref());
+        let reconnect = spec.options.reconnect.clone();
         Self {
             queue,
             accepted: stats::Accepted::default(),
@@ -164,6 +167,8 @@ impl Session {
                 .live(settings.live),
             spec,
             words: words::Words::default(),
+            watch: doubts::Watch::default(),
+            spoken: spoken::Spoken::default(),
             hearing: None,
             samples: Vec::new(),
             line: None,
@@ -171,11 +176,17 @@ impl Session {
             was_lent: false,
             wishes: VecDeque::new(),
             client: None,
-            dial,
+            away: None,
+            audience: audience::Audience::default(),
+            conversations: 0,
+            reconnect,
+            prompt_at: None,
+            dial: dialled::DialState::default(),
             left_by: None,
             history: Vec::new(),
             started: false,
             over: false,
+            leaving: false,
             ended_told: false,
             was_attached: false,
             paused: false,
@@ -195,14 +206,13 @@ impl Session {
             reports: VecDeque::new(),
             refused: 0,
             refused_hush: Hush::default(),
-            dropped_hush: Hush::default(),
             junk_hush: Hush::default(),
             pace_hush: Hush::default(),
         }
     }
 
     /// The media leg is there.
-    pub(super) fn on_line(&mut self, line: Line, now: Instant) {
+    pub(super) fn on_line(&mut self, line: Line) {
         if std::mem::take(&mut self.lent) {
             self.queue.go_on(line.playout.position(), line.port.sent_samples());
         }
@@ -212,7 +222,7 @@ impl Session {
         }
         if self.was_lent {
             // What was said to somebody else is not for the client.
-            self.drop_stale_capture(now);
+            self.discard_capture();
         }
         self.listen_to_words(None);
         self.order_capture();
@@ -221,6 +231,7 @@ impl Session {
     /// The leg is lent: what is queued will not be played, and is told so.
     pub(super) fn off_line(&mut self, now: Moment) -> Option<Line> {
         self.capture(now.at);
+        self.forget_spoken();
         self.inlet.flush(&mut self.queue);
         self.queue.halt(self.sent());
         while let Some(fact) = self.queue.next_fact() {
@@ -248,6 +259,7 @@ impl Session {
             | Control::Instruct(_) => {}
             Control::Granted { ticket, result } => self.granted(ticket, result, now),
             Control::Start => self.start(now),
+            Control::Leaving => self.leaving = true,
             Control::CallEvent { event, detail } => {
                 self.ended_told |= event == "ended";
                 if event == "answered" {
@@ -297,8 +309,7 @@ impl Session {
             Event::DtmfDone { sent } => self.dialled(sent, now),
             Event::Flowing { .. } => self.report(Report::Flowing),
             Event::Quiet { .. } => self.report(Report::Quiet),
-            // Counted by the leg; the queue's own facts tell a client what it can act on.
-            Event::Underrun { .. } => {}
+            Event::Underrun { samples } => self.note_gap(samples),
         }
     }
 
@@ -309,13 +320,27 @@ impl Session {
         }
     }
 
-    /// A client sat down.
-    pub(super) fn on_attach(&mut self, options: &StreamOptions, rights: StreamRights, now: Moment) {
-        let asked = options.or(&self.spec.options);
-        let mut settings = timing::settings_of(&self.spec, &asked);
-        if self.spec.observer {
-            settings.listen = Listen::None;
+    /// A client sat down; which place it has. The main one must be free: see [`Self::displace`].
+    pub(super) fn on_attach(
+        &mut self,
+        options: &StreamOptions,
+        rights: StreamRights,
+        now: Moment,
+    ) -> Place {
+        if let Some(resume) = options.place.resume() {
+            return self.go_on(&resume, options, rights, now);
         }
+        let asked = options.or(&self.spec.options);
+        let settings = self.settings_of(&asked);
+        // Caller audio from before this client is not for it.
+        self.capture(now.at);
+        if settings.role == Role::Listener {
+            return self.seat_listener(&asked, settings, rights, now);
+        }
+        self.away = None;
+        self.end_prompt(now);
+        self.reconnect = asked.reconnect.clone();
+        self.forget_waiting();
         self.queue.set_buffer(settings.buffer_ms);
         let (high, low) = settings.protocol.water().unwrap_or(self.spec.water);
         self.queue.set_water(high, low);
@@ -324,13 +349,11 @@ impl Session {
         self.inlet = Inlet::new(settings.format, settings.rate, leg_rate)
             .levelled(level.inward(&asked, leg_rate))
             .live(settings.live);
-        self.drop_stale_capture(now.at);
         self.listen_to_words(Some(&settings));
         self.listen_for_voices(&asked, now);
-        let mut client = Client::new(settings, rights, leg_rate, now.at);
-        client.outlet = client.outlet.map(|o| o.levelled(level.outward(&asked, leg_rate)));
-        let listening = client.outlet.is_some();
-        client.tell(&Told::Start(Box::new(self.start_message(&settings))), now);
+        let mut client = self.make_client(&asked, settings, rights, now);
+        let offer = self.offer_to(&mut client);
+        client.tell(&Told::Start(Box::new(self.start_message(&settings, offer, false))), now);
         for Past { told, unix_ms } in &self.history {
             client.tell_as_of(told, now, *unix_ms);
         }
@@ -338,19 +361,49 @@ impl Session {
         self.was_attached = true;
         self.lost_at = None;
         self.order_capture();
+        self.watch_client(now.at);
+        self.report_attached(&settings);
+        Place::Main
+    }
+
+    /// What a client gets that asks for this.
+    fn settings_of(&self, asked: &StreamOptions) -> Settings {
+        let mut settings = timing::settings_of(&self.spec, asked);
+        if self.spec.observer {
+            (settings.listen, settings.hears_lines) = (Listen::None, true);
+        }
+        settings
+    }
+
+    fn make_client(
+        &self,
+        asked: &StreamOptions,
+        settings: Settings,
+        rights: StreamRights,
+        now: Moment,
+    ) -> Client {
+        let (level, leg_rate) = (self.spec.level, self.spec.sample_rate);
+        let mut client = Client::new(settings, rights, leg_rate, now.at);
+        client.outlet = client.outlet.map(|o| o.levelled(level.outward(asked, leg_rate)));
+        client
+    }
+
+    fn report_attached(&mut self, settings: &Settings) {
+        let listening = settings.listen != Listen::None;
         self.report(Report::Attached {
             protocol: settings.protocol.as_str(),
             rate: listening.then_some(settings.out_rate),
         });
     }
 
-    /// A message of the client, or its end.
+    /// A message of a client, or its end.
     pub(super) fn on_incoming(
         &mut self,
+        place: Place,
         incoming: Option<Result<Incoming, SocketError>>,
         now: Moment,
     ) {
-        let Some(client) = &mut self.client else { return };
+        let Some(client) = self.client_at(place) else { return };
         match incoming {
             Some(Ok(Incoming::Text(text))) if text.len() > client.text_max() => {
                 client.close(CloseCode::TooBig, "the text message is too long", now.at);
@@ -368,8 +421,13 @@ impl Session {
                 if !client.is_closing() {
                     client.read(message);
                 }
-                self.warn_of_pace(muted, now);
-                self.take_heard(now);
+                match place {
+                    Place::Main => {
+                        self.warn_of_pace(muted, now);
+                        self.take_heard(now);
+                    }
+                    Place::Listener(number) => self.hear_listener(number, now),
+                }
             }
             Some(Err(SocketError::TooBig)) => {
                 client.close(CloseCode::TooBig, "a message is limited to 1 MiB", now.at);
@@ -377,27 +435,41 @@ impl Session {
             Some(Err(SocketError::Protocol(_))) => {
                 client.close(CloseCode::Protocol, "broken framing", now.at);
             }
-            Some(Err(SocketError::Lost(_))) => self.on_gone(now),
+            Some(Err(SocketError::Lost(_))) => self.on_gone(place, now),
             None => {
-                // Another vendor's client has no other word for that it is done.
+                // Another vendor's client has no other word for that it is done; what became of one
+                // that we dialled is told by its close frame.
                 let done = client.settings.protocol.is_dialect() && !client.is_closing();
+                let done = done && place == Place::Main && self.spec.dial.is_none();
                 // Who only watched an agent, or was parted from the call, is missed by nobody.
                 if done && !self.over && !self.spec.observer && !self.lent {
                     self.hang_up(Some("the client closed the stream".to_owned()), self.started);
                 }
-                self.on_gone(now);
+                self.on_gone(place, now);
             }
         }
     }
 
-    /// The client's socket is of no more use.
-    pub(super) fn on_gone(&mut self, now: Moment) {
+    /// A client's socket is of no more use.
+    pub(super) fn on_gone(&mut self, place: Place, now: Moment) {
+        match place {
+            Place::Main => self.lose_main("socket_lost", now),
+            Place::Listener(number) => {
+                self.audience.leave(number);
+                self.order_capture();
+            }
+        }
+    }
+
+    /// The main client has lost its socket; `cause`: why, unless it was shown the door.
+    fn lose_main(&mut self, cause: &'static str, now: Moment) {
         let Some(client) = self.client.take() else { return };
         self.left_by = client.farewell();
-        self.dial.note_gone(client.handed_over());
         if self.over {
             return;
         }
+        self.report(Report::Gone { why: client.shown_out().unwrap_or(cause) });
+        self.wait_for(client, now);
         self.inlet.flush(&mut self.queue);
         self.queue.close();
         self.pause_at = None;
@@ -408,7 +480,7 @@ impl Session {
         self.order_capture();
         self.report(Report::Detached);
         if self.started && !self.spec.observer {
-            self.lost_at = Some(now.at + self.spec.linger);
+            self.lost_at = Some(now.at + self.linger());
         }
     }
 
@@ -422,23 +494,24 @@ impl Session {
             self.end_nameless(now.at);
         }
         self.settle(now.at);
+        self.wait_no_longer(now.at);
         if self.client.as_mut().is_some_and(|client| !client.on_time(now.at)) {
-            self.on_gone(now);
+            self.lose_main("no_pong", now);
+        }
+        if self.audience.on_time(now) {
+            self.order_capture();
         }
     }
 
     /// When [`Self::on_time`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let client = self.client.as_ref().map(Client::deadline);
-        let dropped = self.has_dropped().then_some(self.dropped_hush.not_before).flatten();
-        let refused = (self.refused > 0).then_some(self.refused_hush.not_before).flatten();
-        let outlet = self.client.as_ref().and_then(|client| client.outlet.as_ref());
-        let beat = outlet.and_then(super::outlet::Outlet::deadline);
+        let clients = self.clients().filter_map(Client::whole_deadline).min();
+        let refused = (self.refused > 0).then_some(self.refused_hush.not_before()).flatten();
         let held = self.hearing.as_ref().and_then(|hearing| hearing.deadline());
-        let (settle, level) = (self.settle_at, self.level_at);
-        let due =
-            [self.lost_at, self.pause_at, level, settle, client, dropped, refused, beat, held];
-        due.into_iter().flatten().min()
+        let waits = [self.lost_at, self.pause_at, self.level_at, self.settle_at];
+        let away = [self.away_until(), self.prompt_deadline()].into_iter().flatten().min();
+        let due = [clients, refused, away, self.watch_deadline(), held];
+        waits.into_iter().chain(due).flatten().min()
     }
 
     /// Moves audio both ways and says what is to be said; call after every batch of inputs.
@@ -457,9 +530,12 @@ impl Session {
         self.tell_concealed(now);
         self.tell_due(now.at);
         self.act_on_hearing(now);
+        self.prompt(now);
+        self.feed_spoken();
         if let Some(line) = &mut self.line {
-            let hearing = &mut self.hearing;
+            let (hearing, watch) = (&mut self.hearing, &mut self.watch);
             self.queue.pump_past(&mut line.playout, |position, samples| {
+                watch.look(samples);
                 if let Some(hearing) = hearing {
                     hearing.queued(position, samples);
                 }
@@ -484,12 +560,16 @@ impl Session {
             self.on_fact(fact, now);
         }
         self.warn_of_losses(now);
-        more
+        self.tell_doubts(now);
+        more | self.spoken.take_hungry()
     }
 
     /// Whether the leg's wake-ups matter: there is something to hear, or something to write.
     pub(super) fn wants_ready(&self) -> bool {
-        self.wants_capture() || self.queue.has_backlog() || self.has_orders()
+        self.wants_capture()
+            || self.queue.has_backlog()
+            || self.spoken.is_making()
+            || self.has_orders()
     }
 
     /// Whether commands wait that the leg refused.
@@ -497,19 +577,9 @@ impl Session {
         self.line.is_some() && (self.queue.has_commands() || !self.orders.is_empty())
     }
 
-    /// Whether the next message of the client may be read.
-    pub(super) fn may_read(&self, now: Instant) -> bool {
-        self.client.as_ref().is_some_and(|client| client.is_closing() || client.may_read(now))
-    }
-
-    /// Whether a client is attached.
-    pub(super) fn has_client(&self) -> bool {
-        self.client.is_some()
-    }
-
-    /// The next message for the client.
-    pub(super) fn next_message(&mut self, now: Moment) -> Option<Outgoing> {
-        self.client.as_mut()?.next_message(now)
+    /// Whether the next message of a client may be read.
+    pub(super) fn may_read(&mut self, place: Place, now: Instant) -> bool {
+        self.client_at(place).is_some_and(|client| client.is_closing() || client.may_read(now))
     }
 
     /// The next report for the call.
@@ -524,7 +594,7 @@ impl Session {
 
     /// Whether the call is over and all is said.
     pub(super) fn is_finished(&self) -> bool {
-        self.over && self.client.is_none()
+        self.over && self.clients().next().is_none()
     }
 
     /// Whether the call is over.
@@ -554,6 +624,7 @@ impl Session {
     fn begin_playing(&mut self, now: Moment) {
         self.queue.start();
         self.watch_for_pause(now.at);
+        self.watch_from(now.at);
     }
 
     /// The call is over: tells what became of everything, and closes in order.
@@ -562,6 +633,7 @@ impl Session {
             return;
         }
         let sent = self.sent();
+        self.forget_spoken();
         self.queue.halt(sent);
         if let Some(client) = &mut self.client {
             client.pending = Bytes::new();
@@ -569,22 +641,30 @@ impl Session {
         self.pump(now);
         self.line = None;
         (self.lost_at, self.pause_at, self.level_at) = (None, None, None);
-        let Some(client) = &mut self.client else { return };
+        self.away = None;
         if !self.ended_told {
             let detail = Some(reason.to_owned());
-            client.tell(&Told::CallEvent { event: "ended", detail }, now);
+            self.tell(&Told::CallEvent { event: "ended", detail }, now);
         }
         let played_ms = self.queue.ms(sent);
-        client.finish(&[Told::Stop { reason, sip_code, played_ms, duration_ms }], now);
+        let stop = Told::Stop { reason, sip_code, played_ms, duration_ms };
+        let code = if self.leaving { CloseCode::GoingAway } else { CloseCode::Normal };
+        for client in self.clients_mut() {
+            client.finish(&stop, code, now);
+        }
     }
 
     fn sent(&self) -> u64 {
         self.line.as_ref().map_or(0, |line| line.port.sent_samples())
     }
 
+    /// Tells the main client, there or away, and what is for all to those who listen.
     fn tell(&mut self, told: &Told, now: Moment) {
-        if let Some(client) = &mut self.client {
+        if let Some(client) = self.conversation() {
             client.tell(told, now);
+        }
+        if told.is_for_all() {
+            self.audience.tell(told, now);
         }
     }
 
@@ -593,7 +673,11 @@ impl Session {
         let kind = std::mem::discriminant(&command);
         if matches!(
             command,
-            Command::Pause(_) | Command::Listen(_) | Command::Due(_) | Command::Background(_)
+            Command::Pause(_)
+                | Command::Listen(_)
+                | Command::Monitor(_)
+                | Command::Due(_)
+                | Command::Background(_)
         ) {
             self.orders.retain(|waiting| std::mem::discriminant(waiting) != kind);
         }
@@ -603,51 +687,16 @@ impl Session {
     fn report(&mut self, report: Report) {
         let expendable = matches!(
             report,
-            Report::Dtmf { .. } | Report::Attached { .. } | Report::Detached | Report::Flowing
+            Report::Dtmf { .. }
+                | Report::Attached { .. }
+                | Report::Detached
+                | Report::ClientEvent { .. }
+                | Report::Gone { .. }
+                | Report::Flowing
         );
         if self.reports.len() < REPORTS_MAX || !expendable {
             self.reports.push_back(report);
         }
-    }
-
-    fn on_fact(&mut self, fact: Fact, now: Moment) {
-        match fact {
-            Fact::Started { utterance } => self.tell_playback("started", utterance, [0; 3], now),
-            Fact::Completed { utterance, played_ms, squeezed_ms } => {
-                self.tell_playback("completed", utterance, [played_ms, squeezed_ms, 0], now);
-            }
-            Fact::Cleared { utterance, played_ms, squeezed_ms, discarded_ms } => {
-                let lengths = [played_ms, squeezed_ms, discarded_ms];
-                self.tell_playback("cleared", utterance, lengths, now);
-            }
-            Fact::Mark { name, played_ms, squeezed_ms, cleared } => {
-                self.tell(&Told::Mark { name, played_ms, squeezed_ms, cleared }, now);
-            }
-            Fact::Flow { xoff, queued_ms } => {
-                let state = if xoff { "xoff" } else { "xon" };
-                self.tell(&Told::Flow { state, queued_ms }, now);
-            }
-            Fact::ClearDone { ticket } => {
-                let index = self.tickets.iter().position(|(waiting, _)| *waiting == ticket);
-                let done = index.and_then(|index| self.tickets.remove(index));
-                self.acknowledge(done.and_then(|(_, id)| id), now);
-            }
-            Fact::Drained => {
-                let played_ms = self.queue.ms(self.sent());
-                self.report(Report::PlaybackDone { played_ms });
-            }
-        }
-    }
-
-    fn tell_playback(
-        &mut self,
-        state: &'static str,
-        utterance: Name,
-        [played_ms, squeezed_ms, discarded_ms]: [u64; 3],
-        now: Moment,
-    ) {
-        let told = Told::Playback { state, utterance, played_ms, squeezed_ms, discarded_ms };
-        self.tell(&told, now);
     }
 
     /// Tells which of the caller's audio was made up, if the client wants to know.
@@ -660,12 +709,6 @@ impl Session {
         }
     }
 
-    fn acknowledge(&mut self, id: Option<CommandId>, now: Moment) {
-        if let Some(id) = id {
-            self.tell(&Told::Ack { id }, now);
-        }
-    }
-
     fn on_binary(&mut self, octets: Bytes, now: Moment) {
         let Some(client) = &mut self.client else { return };
         if self.spec.observer {
@@ -675,7 +718,10 @@ impl Session {
             self.refused += octets.len() as u64 / 2;
             return;
         }
+        client.received += octets.len() as u64;
+        let length = octets.len();
         client.pending = octets;
+        self.watch_arrival(length, now);
         self.decode_pending(now);
     }
 
@@ -744,70 +790,15 @@ impl Session {
         self.queue.close();
     }
 
-    fn warn_of(&mut self, note: Note, now: Moment) {
-        let told = match note {
-            Note::Odd => {
-                let hint = Some("send whole samples before utterance_end");
-                let detail = "the audio ended within a sample".to_owned();
-                Told::Warning { code: "odd_bytes", detail, hint, dropped_ms: None }
-            }
-            Note::Undecodable(detail) => {
-                let hint = Some("send PCM, G.711, MP3 or WAV and name it in format");
-                Told::Warning { code: "audio_undecodable", detail, hint, dropped_ms: None }
-            }
-            Note::Junk(octets) => {
-                if !self.junk_hush.may_speak(now.at) {
-                    return;
-                }
-                warning("audio_damaged", format!("{octets} octets belong to no audio frame"))
-            }
-        };
-        self.tell(&told, now);
-    }
-
-    fn warn_of_pace(&mut self, muted: bool, now: Moment) {
-        if muted && self.pace_hush.may_speak(now.at) {
-            let detail = "messages come too fast; they are read more slowly";
-            self.tell(&warning("rate_limited", detail), now);
-        }
-    }
-
-    fn has_dropped(&self) -> bool {
-        let outlet = self.client.as_ref().and_then(|client| client.outlet.as_ref());
-        outlet.is_some_and(super::outlet::Outlet::has_dropped)
-    }
-
-    /// Tells what was refused of the client's audio and dropped of the caller's.
-    fn warn_of_losses(&mut self, now: Moment) {
-        if self.refused > 0 && self.refused_hush.may_speak(now.at) {
-            let dropped_ms = Some(self.queue.ms(std::mem::take(&mut self.refused)));
-            let (detail, hint) = if self.lent {
-                ("the call is joined with another one: audio is refused", None)
-            } else if self.hanging {
-                ("audio after hangup is refused", None)
-            } else {
-                ("the queue is full, the newest audio is refused", Some("wait for flow xon"))
-            };
-            let detail = detail.to_owned();
-            self.tell(&Told::Warning { code: "dropped", detail, hint, dropped_ms }, now);
-        }
-        if self.has_dropped() && self.dropped_hush.may_speak(now.at) {
-            let outlet = self.client.as_mut().and_then(|client| client.outlet.as_mut());
-            let dropped = outlet.map_or(0, super::outlet::Outlet::take_dropped);
-            let dropped_ms = Some(self.queue.ms(dropped));
-            let detail = "caller audio was not read in time, the oldest is gone".to_owned();
-            let hint = Some("read faster, or ask for longer frames");
-            self.tell(&Told::Warning { code: "dropped", detail, hint, dropped_ms }, now);
-        }
-    }
-
-    /// Caller audio from before this client is not for it; a transcriber has taken it already.
-    fn drop_stale_capture(&mut self, now: Instant) {
-        self.capture(now);
+    /// Forgets what lies in the rings.
+    fn discard_capture(&mut self) {
         let Some(line) = &mut self.line else { return };
         let mut stale = Vec::new();
-        while line.capture.pop(&mut stale).is_some() {
-            stale.clear();
+        let rings = [Some(&mut line.capture), line.monitor.as_mut()];
+        for ring in rings.into_iter().flatten() {
+            while ring.pop(&mut stale).is_some() {
+                stale.clear();
+            }
         }
     }
 }

@@ -17,8 +17,9 @@ use super::StreamSpec;
 use super::client::Moment;
 use super::dialer::Dialled;
 use super::dialling::Dialling;
-use super::seat::{Arrival, ClientSocket, Seated, StreamRights};
-use super::session::Session;
+use super::resume::Token;
+use super::seat::{Arrival, Arrivals, ClientSocket, ResumeDoor, Seat, Seated, StreamRights};
+use super::session::{Place, Session};
 use super::signals::{Signals, Source};
 use crate::app::line::{Ears, Line, split, whole};
 use crate::app::{Control, Report};
@@ -26,6 +27,7 @@ use crate::call::control::WishError;
 use crate::media::worker::LegHandle;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::PoisonError;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 use tokio::sync::futures::OwnedNotified;
@@ -41,12 +43,16 @@ const FLUSH_OCTETS: usize = 32 * 1024;
 const ARRIVE_WITHIN: Duration = Duration::from_secs(10);
 /// When to try again to hand over what was refused.
 const RETRY: Duration = Duration::from_millis(20);
+/// Sockets of clients that are there, are on their way or have not closed yet.
+const SOCKETS_MAX: usize = 24;
 
 /// A client's socket while it is attached.
 struct Attached {
+    place: Place,
     socket: Box<dyn ClientSocket>,
-    /// Frees the seat when dropped; that of a dialled client is kept beside.
-    _seat: Option<OwnedSemaphorePermit>,
+    /// Frees the seat when dropped; whoever was displaced has none, and that of a dialled client is
+    /// kept beside.
+    seat: Option<OwnedSemaphorePermit>,
     /// It was dialled, and did not come by itself.
     dialled: bool,
     /// The last flush is not through.
@@ -55,11 +61,19 @@ struct Attached {
 
 /// A client whose upgrade is under way.
 struct Arriving {
-    seat: OwnedSemaphorePermit,
+    seat: Seat,
     options: super::StreamOptions,
     rights: StreamRights,
     socket: Arrival,
     give_up_at: Instant,
+}
+
+/// Somebody on the way.
+enum Came {
+    /// Who sat down.
+    Seated(Box<Seated>),
+    /// The socket of one of them; `None`: it never comes.
+    Socket(usize, Option<Box<dyn ClientSocket>>),
 }
 
 /// The leg's polled ends.
@@ -75,11 +89,14 @@ pub(super) struct StreamTask {
     session: Session,
     control: mpsc::Receiver<Control>,
     seated: mpsc::Receiver<Box<Seated>>,
+    /// By what token somebody can go on, for the seats.
+    door: ResumeDoor,
+    door_shows: Option<Token>,
     reports: mpsc::Sender<Report>,
     leg: Option<Listening>,
-    arriving: Option<Arriving>,
+    arriving: Vec<Arriving>,
     dialling: Option<Dialling>,
-    attached: Option<Attached>,
+    attached: Vec<Attached>,
     alarm: Pin<Box<Sleep>>,
     /// What the alarm is set to, if anything.
     alarm_at: Option<Instant>,
@@ -90,21 +107,24 @@ impl StreamTask {
     pub(super) fn new(
         spec: StreamSpec,
         control: mpsc::Receiver<Control>,
-        (seated, seat): (mpsc::Receiver<Box<Seated>>, Option<OwnedSemaphorePermit>),
+        (arrivals, seat): (Arrivals, Option<OwnedSemaphorePermit>),
         reports: mpsc::Sender<Report>,
     ) -> Self {
         let (plan, direction) = (spec.dial.clone(), spec.direction);
         let dialling = plan.map(|plan| Dialling::new(plan, direction, seat, moment().at));
+        let Arrivals { seated, door } = arrivals;
         Self {
             signals: Signals::new(),
             dialling,
             session: Session::new(spec),
             control,
             seated,
+            door,
+            door_shows: None,
             reports,
             leg: None,
-            arriving: None,
-            attached: None,
+            arriving: Vec::new(),
+            attached: Vec::new(),
             alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
             alarm_at: None,
         }
@@ -116,7 +136,7 @@ impl StreamTask {
         self.leg = Some(Listening { ears, ready, gone: false });
         self.signals.renew(Source::Events);
         self.signals.renew(Source::Ready);
-        self.session.on_line(line, moment().at);
+        self.session.on_line(line);
     }
 
     /// Takes in what has happened, up to [`INPUTS_MAX`] things; how many there were.
@@ -130,10 +150,12 @@ impl StreamTask {
             let before = inputs;
             inputs += drain(inputs, || self.poll_leg(now));
             inputs += drain(inputs, || self.poll_control(now));
-            inputs += drain(inputs, || self.poll_arrival(now));
+            inputs += drain(inputs, || self.poll_arrivals(now));
             inputs += drain(inputs, || self.poll_dialling(now));
-            inputs += drain(inputs, || self.poll_socket(now));
+            inputs += drain(inputs, || self.poll_sockets(now));
+            self.drop_lost_sockets(now);
             inputs += drain(inputs, || self.session.poll_words(context, now));
+            inputs += drain(inputs, || self.session.poll_spoken(context, now));
             if inputs == INPUTS_MAX || inputs == before {
                 return inputs;
             }
@@ -189,7 +211,7 @@ impl StreamTask {
         }
         if self.session.is_over() {
             self.leg = None;
-            self.arriving = None;
+            self.arriving.clear();
             self.seated.close();
             if let Some(dialling) = &mut self.dialling {
                 dialling.stop();
@@ -210,36 +232,71 @@ impl StreamTask {
         }
     }
 
-    fn poll_arrival(&mut self, now: Moment) -> Poll<()> {
-        if let Some(arriving) = &mut self.arriving {
-            let socket = &mut arriving.socket;
-            let arrived =
-                self.signals.poll(Source::Arrival, |context| socket.as_mut().poll(context));
-            let socket = match arrived {
-                Poll::Ready(socket) => socket,
-                Poll::Pending if arriving.give_up_at <= Instant::from_std(now.at) => None,
-                Poll::Pending => return Poll::Pending,
-            };
-            // Who comes next is another future.
-            self.signals.renew(Source::Arrival);
-            if let (Some(arriving), Some(socket)) = (self.arriving.take(), socket) {
-                self.signals.renew(Source::Socket);
-                self.session.on_attach(&arriving.options, arriving.rights, now);
-                let seat = Some(arriving.seat);
-                let dialled = false;
-                self.attached = Some(Attached { socket, _seat: seat, dialled, flushing: false });
+    /// Takes in who sat down, and serves whose socket is there; who comes while too many are there
+    /// is not let in, and who does not come is forgotten.
+    fn poll_arrivals(&mut self, now: Moment) -> Poll<()> {
+        let present = Instant::from_std(now.at);
+        let Self { signals, seated, arriving, .. } = self;
+        let came = signals.poll(Source::Arrival, |context| {
+            if let Poll::Ready(Some(seated)) = seated.poll_recv(context) {
+                return Poll::Ready(Came::Seated(seated));
             }
-            return Poll::Ready(());
+            for (index, arriving) in arriving.iter_mut().enumerate() {
+                if let Poll::Ready(socket) = arriving.socket.as_mut().poll(context) {
+                    return Poll::Ready(Came::Socket(index, socket));
+                }
+            }
+            Poll::Pending
+        });
+        match came {
+            Poll::Ready(Came::Seated(seated)) => {
+                let Seated { place: seat, options, rights, socket } = *seated;
+                if self.arriving.len() + self.attached.len() < SOCKETS_MAX {
+                    let give_up_at = present + ARRIVE_WITHIN;
+                    self.arriving.push(Arriving { seat, options, rights, socket, give_up_at });
+                }
+            }
+            Poll::Ready(Came::Socket(index, socket)) => {
+                let arriving = self.arriving.swap_remove(index);
+                if let Some(socket) = socket {
+                    self.attach(arriving.seat, &arriving.options, arriving.rights, socket, now);
+                }
+            }
+            Poll::Pending => {
+                self.arriving.retain(|arriving| arriving.give_up_at > present);
+                return Poll::Pending;
+            }
         }
-        // The seat is one, so nobody comes while somebody sits.
-        let Self { signals, seated, .. } = self;
-        let seated = ready!(signals.poll(Source::Arrival, |context| seated.poll_recv(context)));
-        let Some(seated) = seated else { return Poll::Pending };
-        self.signals.renew(Source::Arrival);
-        let Seated { permit, options, rights, socket } = *seated;
-        let give_up_at = Instant::from_std(now.at) + ARRIVE_WITHIN;
-        self.arriving = Some(Arriving { seat: permit, options, rights, socket, give_up_at });
         Poll::Ready(())
+    }
+
+    fn attach(
+        &mut self,
+        seat: Seat,
+        options: &super::StreamOptions,
+        rights: StreamRights,
+        socket: Box<dyn ClientSocket>,
+        now: Moment,
+    ) {
+        let seat = match seat {
+            Seat::Taken(seat) => Some(seat),
+            Seat::Wanted(of) => self.give_way(now).or_else(|| of.try_acquire_owned().ok()),
+        };
+        // Somebody else was faster: without a seat there is no place.
+        let Some(seat) = seat else { return };
+        self.signals.renew(Source::Socket);
+        let place = self.session.on_attach(options, rights, now);
+        let (seat, dialled, flushing) = (Some(seat), false, false);
+        self.attached.push(Attached { place, socket, seat, dialled, flushing });
+    }
+
+    /// Has the main client close, and takes its seat.
+    fn give_way(&mut self, now: Moment) -> Option<OwnedSemaphorePermit> {
+        let main = self.attached.iter_mut().find(|attached| attached.place == Place::Main)?;
+        // The seat of one that is dialled is not to be had.
+        main.seat.as_ref()?;
+        main.place = self.session.displace(now)?;
+        main.seat.take()
     }
 
     /// Opens the socket of a client that is dialled.
@@ -255,74 +312,86 @@ impl StreamTask {
         match opened {
             Ok(Dialled { socket, had }) => {
                 signals.renew(Source::Socket);
-                session.on_dialled(dialling.rights(), had, now);
-                let (seat, dialled) = (None, true);
-                self.attached = Some(Attached { socket, _seat: seat, dialled, flushing: false });
+                let place = session.on_dialled(dialling.rights(), had, now);
+                let (seat, dialled, flushing) = (None, true, false);
+                self.attached.push(Attached { place, socket, seat, dialled, flushing });
             }
             Err(fault) => session.on_dial_failed(&fault, dialling.tries(), now),
         }
         Poll::Ready(())
     }
 
-    fn poll_socket(&mut self, now: Moment) -> Poll<()> {
-        let Some(attached) = &mut self.attached else { return Poll::Pending };
-        if !self.session.may_read(now.at) {
-            return Poll::Pending;
+    /// Takes one message of the clients that may talk at this moment.
+    fn poll_sockets(&mut self, now: Moment) -> Poll<()> {
+        let Self { signals, session, attached, .. } = self;
+        let mut passed_over = false;
+        let came = signals.poll(Source::Socket, |context| {
+            for attached in attached.iter_mut() {
+                let place = attached.place;
+                if !session.may_read(place, now.at) {
+                    passed_over = true;
+                } else if let Poll::Ready(incoming) = attached.socket.poll_recv(context) {
+                    return Poll::Ready((place, attached.socket.pongs(), incoming));
+                }
+            }
+            Poll::Pending
+        });
+        if passed_over {
+            signals.renew(Source::Socket);
         }
-        let socket = &mut attached.socket;
-        let incoming =
-            ready!(self.signals.poll(Source::Socket, |context| socket.poll_recv(context)));
-        self.session.on_incoming(incoming, now);
-        self.drop_lost_socket(now);
+        let (place, pongs, incoming) = ready!(came);
+        session.note_pongs(place, pongs);
+        session.on_incoming(place, incoming, now);
         Poll::Ready(())
     }
 
-    /// Writes what there is to say, as far as the socket takes it.
+    /// Writes what there is to say, as far as the sockets take it.
     fn write(&mut self, context: &mut Context<'_>, now: Moment) {
-        while let Some(attached) = &mut self.attached {
-            if !attached.flushing {
-                let mut octets = 0;
-                while octets < FLUSH_OCTETS
-                    && let Some(message) = self.session.next_message(now)
-                {
-                    octets += message.octets() + 1;
-                    if attached.socket.send(message).is_err() {
-                        self.session.on_gone(now);
+        for attached in &mut self.attached {
+            while self.session.has_client(attached.place) {
+                if !attached.fill(&mut self.session, now) {
+                    break;
+                }
+                match attached.socket.poll_flush(context) {
+                    Poll::Ready(Ok(())) => {
+                        attached.flushing = false;
+                        let at = Instant::now().into_std();
+                        self.session.note_flushed(attached.place, at);
+                    }
+                    Poll::Ready(Err(_)) => self.session.on_gone(attached.place, now),
+                    Poll::Pending => {
+                        attached.flushing = true;
                         break;
                     }
                 }
-                // The socket may hold answers of its own (pong, close), but those it writes
-                // while it reads.
-                if octets == 0 {
-                    break;
-                }
             }
-            match attached.socket.poll_flush(context) {
-                Poll::Ready(Ok(())) => {
-                    attached.flushing = false;
-                    self.session.note_flushed(Instant::now().into_std());
-                }
-                Poll::Ready(Err(_)) => self.session.on_gone(now),
-                Poll::Pending => {
-                    attached.flushing = true;
-                    break;
-                }
-            }
-            self.drop_lost_socket(now);
         }
-        self.drop_lost_socket(now);
+        self.drop_lost_sockets(now);
     }
 
     /// A client that the session gave up has no use for its socket.
-    fn drop_lost_socket(&mut self, now: Moment) {
-        if self.session.has_client() {
-            return;
+    fn drop_lost_sockets(&mut self, now: Moment) {
+        let mut index = 0;
+        while let Some(attached) = self.attached.get(index) {
+            if self.session.has_client(attached.place) {
+                index += 1;
+                continue;
+            }
+            let lost = self.attached.swap_remove(index);
+            if let Some(dialling) = self.dialling.as_mut().filter(|_| lost.dialled) {
+                let code = lost.socket.closed_with();
+                let ending = self.session.on_dialled_gone(code, dialling.tries(), now);
+                dialling.lost(ending, now.at);
+            }
         }
-        let Some(attached) = self.attached.take() else { return };
-        if let Some(dialling) = self.dialling.as_mut().filter(|_| attached.dialled) {
-            let code = attached.socket.closed_with();
-            let ending = self.session.on_dialled_gone(code, dialling.tries(), now);
-            dialling.lost(ending, now.at);
+    }
+
+    /// Shows the seats by which token somebody can go on.
+    fn show_door(&mut self) {
+        let resumable = self.session.resumable();
+        if resumable != self.door_shows {
+            self.door_shows = resumable;
+            *self.door.lock().unwrap_or_else(PoisonError::into_inner) = resumable;
         }
     }
 
@@ -344,7 +413,7 @@ impl StreamTask {
     fn poll_alarm(&mut self, retry: bool, now: Moment) -> Poll<()> {
         let present = Instant::from_std(now.at);
         let session = self.session.deadline().map(Instant::from_std);
-        let arriving = self.arriving.as_ref().map(|arriving| arriving.give_up_at);
+        let arriving = self.arriving.iter().map(|arriving| arriving.give_up_at).min();
         let dialling = self.dialling.as_ref().and_then(Dialling::deadline).map(Instant::from_std);
         let retry = retry.then(|| present + RETRY);
         let due = [session, arriving, dialling, retry].into_iter().flatten().min();
@@ -364,6 +433,28 @@ impl StreamTask {
     }
 }
 
+impl Attached {
+    /// Gives the socket what there is to say, up to [`FLUSH_OCTETS`]; whether it is to be flushed.
+    fn fill(&mut self, session: &mut Session, now: Moment) -> bool {
+        if self.flushing {
+            return true;
+        }
+        let mut octets = 0;
+        while octets < FLUSH_OCTETS
+            && let Some(message) = session.next_message(self.place, now)
+        {
+            octets += message.octets() + 1;
+            if self.socket.send(message).is_err() {
+                session.on_gone(self.place, now);
+                return false;
+            }
+        }
+        // The socket may hold answers of its own (pong, close), but those it writes while it
+        // reads.
+        octets > 0
+    }
+}
+
 impl Future for StreamTask {
     type Output = ();
 
@@ -373,9 +464,10 @@ impl Future for StreamTask {
             let now = moment();
             let inputs = this.take_inputs(context, now);
             this.session.on_time(now);
-            this.drop_lost_socket(now);
+            this.drop_lost_sockets(now);
             let more = this.session.pump(now);
             this.write(context, now);
+            this.show_door();
             let told = this.send_reports();
             if this.session.is_finished() && told {
                 return Poll::Ready(());

@@ -4,12 +4,19 @@ mod bare;
 mod dialled;
 
 mod dialects;
+mod doubts;
+mod drops;
 mod hearing;
 mod hostile;
 mod level;
 mod lifetime;
+mod listeners;
 mod live;
 mod native;
+mod pressure;
+mod protocol;
+mod resume;
+mod spoken;
 mod stats;
 mod watch;
 mod wishes;
@@ -23,7 +30,7 @@ use crate::app::{Control, Report};
 use crate::call::record::Direction;
 use bytes::Bytes;
 use serde_json::Value;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -37,6 +44,8 @@ struct Wire {
     blocked: Mutex<Option<Waker>>,
     flushes: AtomicUsize,
     closed: Mutex<Option<u16>>,
+    /// Pings that were answered.
+    pongs: AtomicU64,
 }
 
 /// The server's end of a socket in memory.
@@ -76,6 +85,10 @@ impl ClientSocket for MemorySocket {
 
     fn closed_with(&self) -> Option<u16> {
         *self.wire.closed.lock().unwrap()
+    }
+
+    fn pongs(&self) -> u64 {
+        self.wire.pongs.load(Ordering::Relaxed)
     }
 }
 
@@ -125,6 +138,12 @@ impl Client {
     /// Ends the conversation with a close frame.
     fn close_with(self, code: u16) {
         *self.wire.closed.lock().unwrap() = Some(code);
+    }
+
+    /// Answers a ping.
+    fn pong(&self) {
+        self.wire.pongs.fetch_add(1, Ordering::Relaxed);
+        self.to_server.try_send(Ok(Incoming::Alive)).unwrap();
     }
 
     fn stall(&self, stalled: bool) {
@@ -201,11 +220,13 @@ fn spec() -> StreamSpec {
         buffer: Duration::from_mins(1),
         wait: Duration::from_secs(10),
         linger: Duration::from_secs(30),
+        secret: [5; 32],
         observer: false,
         keys_by_call: false,
         hearing: crate::app::hearing::HearingSpec::default(),
         amd: None,
         dial: None,
+        speak: None,
         stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
         transcribe: None,
     }
@@ -265,14 +286,8 @@ impl Rig {
     }
 
     async fn attach_with(&self, query: &str, rights: StreamRights) -> Client {
-        let pairs: Vec<_> = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let options = StreamOptions::from_query::<&str>(&pairs, &[]).unwrap();
         let (client, socket) = Client::new();
-        let attachment = self.seats.reserve(options).unwrap().with_rights(rights);
+        let attachment = self.seats.reserve(options(query)).unwrap().with_rights(rights);
         attachment.attach(Box::pin(std::future::ready(Some(socket)))).unwrap();
         self.settle().await;
         client
@@ -292,6 +307,12 @@ impl Rig {
     fn reports(&mut self) -> Vec<Report> {
         std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
     }
+}
+
+fn options(query: &str) -> StreamOptions {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let pairs: Vec<_> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    StreamOptions::from_query::<&str>(&pairs, &[]).unwrap()
 }
 
 /// Samples that tell their place.

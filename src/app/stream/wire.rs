@@ -11,23 +11,28 @@ mod moment;
 
 use self::offered::{reject, tone};
 use self::transfer::transfer;
-use super::options::IN_RATES;
+use super::options::{FRAME_MS, IN_RATES, OUT_RATES, OutFormat};
 use crate::audio::decode::LiveFormat;
 use crate::call::control::{BridgeWish, DtmfMethod, MuteDirection, OnPeerHangup, Wish};
-use crate::call::outcome::Utterance;
 use crate::call::record::{AnswererView, ToneView, TransferView};
 use crate::id::CallId;
+use bytes::Bytes;
 pub(super) use moment::rfc3339;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
+mod bodies;
+mod coded;
+mod kinds;
 mod offered;
 mod stats;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
+pub use bodies::{Heard, Inward, Outward, Replayed, ResumeOffer, Speech, Start, Transcribing};
+pub(super) use coded::{from_base64, put_base64};
 pub use stats::{Spread, Stages, Stats};
 
 /// Longest text message that a client may send, in octets.
@@ -38,6 +43,12 @@ pub(super) const NAME_MAX: usize = 256;
 pub(super) const INVALID: &str = "invalid_message";
 /// Digits that one `dtmf` may send.
 const DIGITS_MAX: usize = 128;
+/// Longest fade of a clear.
+pub const FADE_MS_MAX: u64 = 100;
+/// Longest text of one `say`, in characters.
+const SAY_MAX: usize = 5000;
+/// Longest `data` of an event of the client's own, in octets.
+const DATA_MAX: usize = 16 * 1024;
 
 /// The id under which a client wants to hear what became of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +77,8 @@ pub enum Request {
         format: Option<LiveFormat>,
         /// Their rate, if it changes.
         rate: Option<u32>,
+        /// What the client is sent from here on.
+        out: OutWish,
     },
     /// The audio from here on has this name.
     Utterance(Arc<str>),
@@ -75,7 +88,7 @@ pub enum Request {
     Mark(String),
     /// Throw away what is queued.
     Clear {
-        /// Length of the fade, if it matters to the client.
+        /// Length of the fade, 0 to [`FADE_MS_MAX`], if it matters to the client.
         fade_ms: Option<u64>,
         /// Only this utterance.
         utterance: Option<Arc<str>>,
@@ -115,8 +128,35 @@ pub enum Request {
     Ping,
     /// Asks for `stats`.
     Stats,
+    /// Play a file behind what is queued.
+    Play(Bytes),
+    /// Say a text behind what is queued.
+    Say {
+        /// The text.
+        text: String,
+        /// Which voice; `None`: the first of the node.
+        voice: Option<String>,
+    },
+    /// Tell everybody else something of the client's own.
+    Event {
+        /// Its name.
+        name: String,
+        /// What belongs to it.
+        data: Value,
+    },
     /// A command of the protocol that is not served.
     Unserved(&'static str),
+}
+
+/// How the audio for the client changes; unset is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutWish {
+    /// Its format.
+    pub format: Option<OutFormat>,
+    /// Its rate, one of [`OUT_RATES`].
+    pub rate: Option<u32>,
+    /// Length of its messages, one of [`FRAME_MS`].
+    pub frame_ms: Option<u32>,
 }
 
 /// Why a text message was not accepted.
@@ -136,6 +176,20 @@ pub struct Refused {
 struct Fields {
     format: Option<String>,
     rate: Option<u32>,
+    #[serde(alias = "outFormat")]
+    out_format: Option<String>,
+    #[serde(alias = "outRate")]
+    out_rate: Option<u32>,
+    #[serde(alias = "frameMs")]
+    frame_ms: Option<u32>,
+    text: Option<String>,
+    #[serde(alias = "voiceId")]
+    voice_id: Option<String>,
+    #[serde(alias = "audioBase64")]
+    audio_base64: Option<String>,
+    #[serde(alias = "audioId")]
+    audio_id: Option<String>,
+    data: Option<Value>,
     name: Option<String>,
     #[serde(alias = "fadeMs")]
     fade_ms: Option<u64>,
@@ -168,7 +222,7 @@ struct Fields {
 }
 
 /// Commands of the protocol that are answered with `not_implemented`.
-const UNSERVED: [&str; 5] = ["event", "play", "record", "say", "audio"];
+const UNSERVED: [&str; 1] = ["record"];
 
 /// Reads one text message of a client.
 ///
@@ -218,9 +272,10 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
         },
         "utterance_end" => Request::UtteranceEnd,
         "mark" => Request::Mark(short("name", fields.name)?),
-        "clear" => {
-            Request::Clear { fade_ms: fields.fade_ms, utterance: fields.utterance.map(Arc::from) }
-        }
+        "clear" => clear(fields)?,
+        "play" => Request::Play(play(fields)?),
+        "say" => say(fields)?,
+        "event" => event(fields)?,
         "pause" => Request::Pause,
         "resume" => Request::Resume,
         "background" => match fields.on {
@@ -281,12 +336,60 @@ fn configure(fields: &Fields) -> Result<Request, Wrong> {
         let names = LiveFormat::NAMES.map(|(name, _)| name).join(", ");
         return Err(("unsupported_format", format!("format must be one of {names}")));
     }
-    if let Some(rate) = fields.rate
-        && !IN_RATES.contains(&rate)
-    {
-        return Err(("unsupported_rate", format!("rate must be one of {IN_RATES:?}")));
+    let out_format = fields.out_format.as_deref().map(OutFormat::from_name);
+    if out_format == Some(None) {
+        let detail = "out_format must be pcm_s16le, mulaw or alaw".to_owned();
+        return Err(("unsupported_format", detail));
     }
-    Ok(Request::Configure { format: format.flatten(), rate: fields.rate })
+    let one_of = |name: &str, value: Option<u32>, allowed: &[u32]| match value {
+        Some(value) if !allowed.contains(&value) => {
+            Err(("unsupported_rate", format!("{name} must be one of {allowed:?}")))
+        }
+        Some(_) | None => Ok(value),
+    };
+    let out = OutWish {
+        format: out_format.flatten(),
+        rate: one_of("out_rate", fields.out_rate, &OUT_RATES)?,
+        frame_ms: one_of("frame_ms", fields.frame_ms, &FRAME_MS)?,
+    };
+    let rate = one_of("rate", fields.rate, &IN_RATES)?;
+    Ok(Request::Configure { format: format.flatten(), rate, out })
+}
+
+fn clear(fields: Fields) -> Result<Request, Wrong> {
+    if fields.fade_ms.is_some_and(|ms| ms > FADE_MS_MAX) {
+        return Err(("invalid_field", format!("fade_ms must be 0 to {FADE_MS_MAX}")));
+    }
+    Ok(Request::Clear { fade_ms: fields.fade_ms, utterance: fields.utterance.map(Arc::from) })
+}
+
+fn play(fields: Fields) -> Result<Bytes, Wrong> {
+    if fields.audio_id.is_some() {
+        let detail = "audio_id is not served; send the file as audio_base64".to_owned();
+        return Err(("not_implemented", detail));
+    }
+    let text =
+        fields.audio_base64.ok_or(("missing_field", "audio_base64 is missing".to_owned()))?;
+    let octets = from_base64(&text);
+    octets.ok_or_else(|| ("invalid_field", "audio_base64 is not base64".to_owned()))
+}
+
+fn say(fields: Fields) -> Result<Request, Wrong> {
+    let text = fields.text.ok_or(("missing_field", "text is missing".to_owned()))?;
+    if text.trim().is_empty() || text.chars().count() > SAY_MAX {
+        return Err(("invalid_field", format!("text must have 1 to {SAY_MAX} characters")));
+    }
+    let voice = fields.voice_id.map(|voice| short("voice_id", Some(voice))).transpose()?;
+    Ok(Request::Say { text, voice })
+}
+
+fn event(fields: Fields) -> Result<Request, Wrong> {
+    let data = fields.data.unwrap_or(Value::Null);
+    if data.to_string().len() > DATA_MAX {
+        return Err(("invalid_field", format!("data is longer than {DATA_MAX} octets")));
+    }
+    let name = short("name", fields.name)?;
+    Ok(Request::Event { name, data })
 }
 
 fn wish(wish: Wish) -> Request {
@@ -517,6 +620,15 @@ pub enum Told {
     },
     /// How the call sounds.
     Stats(Box<Stats>),
+    /// Something of the main client's own, for those who listen.
+    Event {
+        /// Its name.
+        name: String,
+        /// What belongs to it.
+        data: Value,
+    },
+    /// What follows is told again, to a client that goes on.
+    Replayed(Box<Replayed>),
     /// The last message.
     Stop {
         /// The call's end reason.
@@ -557,148 +669,6 @@ impl Told {
             code: view.code,
         }
     }
-}
-
-/// The body of `transcript`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Heard {
-    /// The words.
-    pub text: String,
-    /// They will not change.
-    #[serde(rename = "final")]
-    pub is_final: bool,
-    /// Whose words.
-    pub track: &'static str,
-    /// BCP 47, when known.
-    pub language: Option<String>,
-    /// 0 to 1, when the engine tells.
-    pub confidence: Option<f32>,
-    /// First sound, in milliseconds since the answer, by the caller's samples.
-    pub start_ms: u64,
-    /// Last sound.
-    pub end_ms: u64,
-    /// Partials and the final of one stretch of speech share it.
-    pub id: u64,
-    /// Chosen from a phrase list: it may be wrong however sure it looks.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub constrained: bool,
-}
-
-impl Heard {
-    /// A settled line of an agent's call.
-    #[must_use]
-    pub fn line(line: &Utterance, id: u64) -> Self {
-        Self {
-            text: line.text.clone(),
-            is_final: true,
-            track: if line.speaker == "agent" { "agent" } else { "caller" },
-            language: None,
-            confidence: line.confidence,
-            start_ms: line.start_ms,
-            end_ms: line.end_ms,
-            id,
-            constrained: line.constrained,
-        }
-    }
-}
-
-/// The body of `speech`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Speech {
-    /// `started` or `stopped`.
-    pub state: &'static str,
-    /// `caller`.
-    pub track: &'static str,
-    /// First or last sound of the voice, in the caller's samples since the answer; before it, since
-    /// listening began.
-    pub position_ms: u64,
-    /// How long the voice lasted; of `stopped`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub duration_ms: Option<u64>,
-    /// Playout was paused for it and waits so long for a `barge_in`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decision_deadline_ms: Option<u64>,
-}
-
-/// Whether transcripts come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Transcribing {
-    /// `available`, `unavailable` or `off`.
-    pub status: &'static str,
-    /// Why not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Name of the engine.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub engine: Option<String>,
-}
-
-/// The body of `start`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Start {
-    /// Version of the protocol.
-    pub version: u32,
-    /// The call.
-    pub call_id: String,
-    /// Its line.
-    pub instance_id: String,
-    /// `outbound` or `inbound`.
-    pub direction: crate::call::record::Direction,
-    /// The calling party.
-    pub from: Option<String>,
-    /// Who calls, as the network says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity: Option<Box<crate::call::identity::CallIdentity>>,
-    /// The called party.
-    pub to: String,
-    /// The call's status of the five.
-    pub call_status: &'static str,
-    /// What the client may send.
-    #[serde(rename = "in")]
-    pub inward: Inward,
-    /// What the client is sent; none when it does not listen.
-    #[serde(rename = "out")]
-    pub outward: Option<Outward>,
-    /// How much audio may be queued.
-    pub buffer_ms: u32,
-    /// `queue`.
-    pub playout: &'static str,
-    /// `off`, `notify`, `clear` or `pause`.
-    pub barge_in: &'static str,
-    /// Whether transcripts come.
-    pub transcription: Transcribing,
-    /// The caller's own parameters from the create request.
-    pub parameters: Map<String, Value>,
-    /// How long the call goes on when the socket is lost.
-    pub linger_ms: u64,
-    /// Whether this goes on where another socket stopped.
-    pub resumed: bool,
-}
-
-/// How the client's audio is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Inward {
-    /// Name of the format.
-    pub format: &'static str,
-    /// Rate in Hz where the format has none of its own.
-    pub rate: u32,
-    /// 1.
-    pub channels: u32,
-}
-
-/// How audio for the client is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Outward {
-    /// Name of the format.
-    pub format: &'static str,
-    /// Rate in Hz.
-    pub rate: u32,
-    /// 1.
-    pub channels: u32,
-    /// Length of one message.
-    pub frame_ms: u32,
-    /// Whose audio.
-    pub tracks: [&'static str; 1],
 }
 
 /// What every message of the full protocol carries beside its body.
@@ -777,6 +747,8 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
         | Told::Ack { .. }
         | Told::Pong { .. }
         | Told::Stats(_)
+        | Told::Event { .. }
+        | Told::Replayed(_)
         | Told::Stop { .. } => return None,
     };
     let timestamp = rfc3339(unix_ms, false);
@@ -795,4 +767,5 @@ pub fn fuzz_ws_text(octets: &[u8]) {
         Err(Refused { id, code, detail }) => Told::Error { id, code, detail, fatal: false },
     };
     assert!(serde_json::from_str::<Value>(&encode(&told, stamp)).is_ok());
+    super::dialect::fuzz_json(octets);
 }

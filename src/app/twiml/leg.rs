@@ -171,7 +171,7 @@ impl Leg {
                     self.tell_child(Control::Tell(told));
                 }
             }
-            control @ Control::SendDtmf { .. } => self.tell_child(control),
+            control @ (Control::SendDtmf { .. } | Control::Leaving) => self.tell_child(control),
             Control::Instruct(entry) => self.feed(Input::Instruct(*entry)),
             Control::TransferOver(_) | Control::Stop { .. } => {}
         }

@@ -1,15 +1,16 @@
 //! Live audio: bytes in any chunking, samples as soon as they are whole.
 //!
 //! ```text
-//!  push(bytes) ──> [auto: held until the format is known] ──> Raw | Mp3 | Wave ──> sink
+//!  push(bytes) ──> [auto: held until the format is known] ──> Raw | Mp3 | Wave | Ogg ──> sink
 //! ```
 //!
-//! The samples do not depend on the chunks. What is held back is bounded: an octet or three of
+//! The samples do not depend on the chunks, but for packets of Opus, one to a chunk. What is held back is bounded: an octet or three of
 //! raw samples, a frame of MP3 and the header after it while the stream begins, a block of WAV.
 //! Does not pace, resample or queue; a stream that fails says so once and is silent then.
 
 use super::DecodeError;
 use super::mpeg;
+use super::ogg::{Ogg, Packets};
 use super::raw::{Kind as RawKind, Raw};
 use super::sniff::{self, Kind};
 use super::stream::{Mp3, Piece, Wave};
@@ -24,7 +25,7 @@ const SNIFF: usize = mpeg::FRAME_MAX + 4;
 /// How a live stream is coded; the values of `format` in the stream protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LiveFormat {
-    /// Told by the first bytes: MP3, WAV, or else [`LiveFormat::PcmS16Le`].
+    /// Told by the first bytes: MP3, WAV, Ogg, or else [`LiveFormat::PcmS16Le`].
     Auto,
     /// Signed 16 bits, little-endian.
     PcmS16Le,
@@ -40,11 +41,15 @@ pub enum LiveFormat {
     Mp3,
     /// WAV, header first; the rate is told by it.
     Wav,
+    /// Opus, one packet to a message; it is decoded at 16 kHz. Built in with the feature `opus`.
+    Opus,
+    /// Opus in Ogg; the same.
+    Ogg,
 }
 
 impl LiveFormat {
     /// Every format, by its name in the stream protocol.
-    pub const NAMES: [(&'static str, Self); 8] = [
+    pub const NAMES: [(&'static str, Self); 10] = [
         ("auto", Self::Auto),
         ("pcm_s16le", Self::PcmS16Le),
         ("pcm_s16be", Self::PcmS16Be),
@@ -53,11 +58,18 @@ impl LiveFormat {
         ("alaw", Self::Alaw),
         ("mp3", Self::Mp3),
         ("wav", Self::Wav),
+        ("opus", Self::Opus),
+        ("ogg", Self::Ogg),
     ];
 
-    /// The format of a name.
+    /// The format of a name, if it is built in.
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|&(_, format)| format)
+        let known = Self::NAMES.iter().find(|(known, _)| *known == name);
+        known.map(|&(_, format)| format).filter(|format| format.is_built_in())
+    }
+
+    fn is_built_in(self) -> bool {
+        cfg!(feature = "opus") || !matches!(self, Self::Opus | Self::Ogg)
     }
 
     /// The name of the format.
@@ -121,6 +133,8 @@ enum Source {
     Raw(Raw),
     Mp3(Box<Mp3>),
     Wave(Box<Wave>),
+    Opus(Box<Packets>),
+    Ogg(Box<Ogg>),
     Failed,
 }
 
@@ -135,6 +149,8 @@ impl Source {
             LiveFormat::Alaw => Self::Raw(Raw::new(RawKind::Alaw)),
             LiveFormat::Mp3 => Self::Mp3(Box::new(Mp3::new(JUNK_MAX))),
             LiveFormat::Wav => Self::Wave(Box::default()),
+            LiveFormat::Opus => Self::Opus(Box::default()),
+            LiveFormat::Ogg => Self::Ogg(Box::default()),
         }
     }
 }
@@ -209,6 +225,10 @@ impl LiveDecoder {
             }
             Source::Mp3(mp3) => mp3.push(bytes, &mut |piece| pass(&piece, samples, sink)),
             Source::Wave(wave) => wave.push(bytes, &mut |piece| pass(&piece, samples, sink)),
+            Source::Opus(packets) => {
+                packets.push(bytes, &mut 0, &mut |piece| pass(&piece, samples, sink))
+            }
+            Source::Ogg(ogg) => ogg.push(bytes, &mut |piece| pass(&piece, samples, sink)),
         };
         if let Err(why) = done {
             self.source = Source::Failed;
@@ -219,7 +239,8 @@ impl LiveDecoder {
     fn finish(&mut self, sink: &mut dyn FnMut(LiveOutput<'_>)) {
         let samples = &mut self.samples;
         let done = match &mut self.source {
-            Source::Sniffing(_) | Source::Failed => Ok(true),
+            Source::Sniffing(_) | Source::Failed | Source::Opus(_) => Ok(true),
+            Source::Ogg(ogg) => ogg.finish(&mut |piece| pass(&piece, samples, sink)),
             Source::Raw(raw) => match raw.finish() {
                 0 => Ok(true),
                 bytes => {
@@ -260,6 +281,9 @@ fn tell(held: &[u8], last: bool) -> Option<Result<LiveFormat, DecodeError>> {
     }
     match sniff::magic(held) {
         Some(Kind::Wave) => return Some(Ok(LiveFormat::Wav)),
+        Some(_) if held.starts_with(b"OggS") && LiveFormat::Ogg.is_built_in() => {
+            return Some(Ok(LiveFormat::Ogg));
+        }
         Some(Kind::Audio(what)) if held.starts_with(b"OggS") || held.starts_with(b"fLaC") => {
             return Some(Err(DecodeError::Unsupported { what: what.into() }));
         }
@@ -317,6 +341,10 @@ pub(super) fn fuzz(bytes: &[u8]) {
     let [format, size, bytes @ ..] = bytes else { return };
     let (_, format) = LiveFormat::NAMES[usize::from(*format) % LiveFormat::NAMES.len()];
     let whole = Heard::stream(format, bytes, &[usize::MAX]);
+    if format == LiveFormat::Opus {
+        // A chunk is a packet.
+        return drop(Heard::stream(format, bytes, &[usize::from(*size) + 1, 1]));
+    }
     let chunked = Heard::stream(format, bytes, &[usize::from(*size) + 1, 1]);
     assert_eq!(whole, chunked, "the chunks changed what is heard");
 }

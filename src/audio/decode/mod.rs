@@ -1,9 +1,9 @@
-//! Recordings and live frames to samples: the only user of `symphonia`.
+//! Recordings and live frames to samples: the only user of `symphonia`, beside Opus.
 //!
 //! ```text
 //!  file bytes ──> sniff ─┬─> stream::Mp3  ─┬─> mono f32 ──> Decoded
 //!                        └─> stream::Wave ─┘
-//!  live bytes ──> LiveDecoder (raw | Mp3 | Wave) ─────> mono i16, at the stream's rate
+//!  live bytes ──> LiveDecoder (raw | Mp3 | Wave | Ogg, Opus) ─> mono i16, at the stream's rate
 //! ```
 //!
 //! The content decides, never a name. Whatever the bytes, the work and the memory are bounded
@@ -13,6 +13,7 @@
 mod engine;
 mod live;
 mod mpeg;
+mod ogg;
 mod raw;
 mod riff;
 mod sniff;

@@ -378,10 +378,10 @@ fn auto_tells_mp3_wav_and_samples_apart() {
             assert_eq!(heard.events.first(), Some(&(0, LiveEvent::Detected(format))));
         }
     }
-    let ogg = Heard::stream(LiveFormat::Auto, b"OggS\0\x02 and more", &[2]);
+    let flac = Heard::stream(LiveFormat::Auto, b"fLaC\0\x02 and more", &[2]);
     assert!(matches!(
-        &ogg.events[..],
-        [(0, LiveEvent::Failed(DecodeError::Unsupported { what }))] if what == "Ogg"
+        &flac.events[..],
+        [(0, LiveEvent::Failed(DecodeError::Unsupported { what }))] if what == "FLAC"
     ));
     assert_eq!(Heard::stream(LiveFormat::Auto, b"", &[1]), Heard::default());
 }
@@ -482,7 +482,9 @@ proptest! {
     #[test]
     fn chunks_change_nothing(
         name in prop::sample::select(FIXTURES.to_vec()),
-        format in prop::sample::select(LiveFormat::NAMES.to_vec()),
+        // A packet of Opus is a chunk.
+        format in prop::sample::select(LiveFormat::NAMES.to_vec())
+            .prop_filter("packets", |(_, format)| *format != LiveFormat::Opus),
         start in 0_usize..3_000,
         damage in prop::collection::vec((0_usize..9_000, any::<u8>()), 0..20),
         sizes in prop::collection::vec(1_usize..2_000, 1..20),

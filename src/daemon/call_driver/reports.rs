@@ -114,6 +114,14 @@ impl CallActor {
                 event::StreamUnreached { call_id, detail: &detail, tries }.report();
                 record.stream.get_or_insert_default().last_error = Some(detail);
             }
+            Report::Gone { why } => {
+                let call_id = record.id.as_str();
+                return event::StreamGone { call_id, why }.report();
+            }
+            Report::ClientEvent { name } => {
+                let call_id = record.id.as_str();
+                return event::StreamTold { call_id, name: &name }.report();
+            }
             Report::Turn(state) => return self.show_told(Told::Turn { state }),
             Report::Dtmf { digit, duration_ms, method } => {
                 let (digit, method) = (char::from(digit), method.as_str());

@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::audio::codec::g711;
-use crate::media::interface::{FrameHeader, FrameKind};
+use crate::media::interface::{CLEAR_FADE, FrameHeader, FrameKind};
 use crate::rtp::packet::Packet;
 use crate::rtp::rtcp::{self, Item};
 use crate::sdp::Accepts;
 use std::net::{IpAddr, Ipv4Addr};
 
 mod clicks;
+mod monitor;
 mod mute;
 mod pair;
 mod sealed;
@@ -348,7 +349,7 @@ fn clear_is_silent_on_the_wire_within_a_tick() {
     let mut rig = Rig::agreed();
     rig.playout.push(&[8_000; 4_000]);
     rig.tick();
-    rig.tell(Command::Clear { up_to: 4_000, token: 1 });
+    rig.tell(Command::Clear { up_to: 4_000, token: 1, fade: CLEAR_FADE });
     let fading = rig.tick().unwrap();
     assert!(fading.payload[..30].iter().all(|o| *o != 0xFF));
     assert!(fading.payload[40..].iter().all(|o| *o == 0xFF));
@@ -756,7 +757,7 @@ fn commands_beyond_their_tables_are_counted() {
     let mut rig = Rig::agreed();
     for token in 0..200 {
         rig.tell(Command::Watch { position: 1_000, token });
-        rig.tell(Command::Clear { up_to: 0, token });
+        rig.tell(Command::Clear { up_to: 0, token, fade: CLEAR_FADE });
     }
     assert_eq!(rig.leg.take_dropped(), (200 - 128) + (200 - 16));
     assert_eq!(rig.leg.take_dropped(), 0);

@@ -1,6 +1,7 @@
 //! The send side against a virtual clock: one tick every 20 ms.
 
 use super::*;
+use crate::media::interface::CLEAR_FADE;
 use crate::media::ring::{self, PlayoutWriter};
 use proptest::prelude::*;
 
@@ -309,7 +310,7 @@ fn clear_fades_for_5_ms_and_says_exactly_what_was_heard() {
     rig.tick();
     rig.tick();
     assert_eq!(rig.events(), [Event::Reached { token: 1, position: 160 }]);
-    assert!(rig.playout.clear(4_000, 9));
+    assert!(rig.playout.clear(4_000, 9, CLEAR_FADE));
     let last = rig.tick();
     assert!(last[0] > 1_200 && last[39] < 50 && last[..40].iter().rev().is_sorted());
     assert!(silent(&last[40..]));
@@ -329,7 +330,7 @@ fn clear_spares_what_was_queued_after_it() {
     let mut rig = Rig::new();
     rig.push(1_000);
     rig.tick();
-    rig.playout.clear(1_000, 1);
+    rig.playout.clear(1_000, 1, CLEAR_FADE);
     rig.push(400);
     rig.playout.watch(1_400, 2);
     assert!(silent(&rig.tick()[40..]));
@@ -346,11 +347,11 @@ fn clear_with_less_than_a_fade_left_goes_on_with_a_tail() {
     rig.push(330);
     rig.tick();
     rig.tick();
-    rig.playout.clear(330, 1);
+    rig.playout.clear(330, 1, CLEAR_FADE);
     let last = rig.tick();
     assert!(last[..38].iter().all(|s| *s > 0) && last[39] < 50 && silent(&last[40..]));
     assert_eq!(rig.events(), [Event::Cleared { token: 1, played_to: 330, discarded: 0 }]);
-    rig.playout.clear(330, 2);
+    rig.playout.clear(330, 2, CLEAR_FADE);
     assert!(silent(&rig.tick()));
     assert_eq!(rig.events(), [Event::Cleared { token: 2, played_to: 330, discarded: 0 }]);
 }
@@ -359,8 +360,8 @@ fn clear_with_less_than_a_fade_left_goes_on_with_a_tail() {
 fn clear_before_the_start_or_while_paused_is_silent() {
     let mut rig = Rig::new();
     rig.push(100);
-    rig.playout.clear(100, 1);
-    rig.playout.clear(100, 2);
+    rig.playout.clear(100, 1, CLEAR_FADE);
+    rig.playout.clear(100, 2, CLEAR_FADE);
     assert!(silent(&rig.tick()));
     assert_eq!(
         rig.events(),
@@ -373,7 +374,7 @@ fn clear_before_the_start_or_while_paused_is_silent() {
     rig.tick();
     rig.playout.pause(true);
     rig.tick();
-    rig.playout.clear(900, 3);
+    rig.playout.clear(900, 3, CLEAR_FADE);
     assert!(silent(&rig.tick()));
     assert_eq!(rig.events(), [Event::Cleared { token: 3, played_to: 260, discarded: 640 }]);
 }
@@ -384,7 +385,7 @@ fn clear_of_what_has_been_played_disturbs_nothing() {
     rig.push(800);
     rig.tick();
     rig.tick();
-    rig.playout.clear(200, 1);
+    rig.playout.clear(200, 1, CLEAR_FADE);
     assert_eq!(rig.tick(), sound(320, FRAME));
     assert_eq!(rig.events(), [Event::Cleared { token: 1, played_to: 200, discarded: 0 }]);
 }
@@ -452,7 +453,7 @@ fn hold_stops_reading_and_goes_on_with_a_fade() {
     let back = rig.tick();
     assert!(back[0] < 50);
     assert_eq!(back[40..], sound(200, 120));
-    rig.playout.clear(800, 1);
+    rig.playout.clear(800, 1, CLEAR_FADE);
     rig.playout.watch(800, 2);
     rig.playout.rest();
     rig.playout.settle(None, &rig.stats, &mut rig.events);
@@ -473,7 +474,7 @@ fn writer_is_called_when_half_the_ring_is_free_and_after_a_clear() {
         })
         .collect();
     assert_eq!(called, [false, false, false, false, true, false, false, false]);
-    rig.playout.clear(1_600, 1);
+    rig.playout.clear(1_600, 1, CLEAR_FADE);
     rig.tick();
     assert!(rig.playout.take_room() && !rig.playout.take_room());
 }
@@ -515,7 +516,7 @@ proptest! {
                 }
                 Step::End => rig.playout.end_at(rig.writer.position()),
                 Step::Clear => {
-                    if rig.playout.clear(rig.writer.position(), clears) {
+                    if rig.playout.clear(rig.writer.position(), clears, CLEAR_FADE) {
                         clears += 1;
                     }
                 }
@@ -583,8 +584,60 @@ fn a_lowered_level_ramps_is_exact_and_ends_with_a_clear() {
     for (got, full) in low.iter().zip(sound(160, 160)) {
         assert!((i32::from(*got) - i32::from(full) / 5).abs() <= 1, "{got} of {full}");
     }
-    assert!(rig.playout.clear(640, 7));
+    assert!(rig.playout.clear(640, 7, CLEAR_FADE));
     rig.tick();
     rig.push(320);
     assert_eq!(rig.tick(), sound(640, 160), "what follows a clear is as loud as ever");
+}
+
+#[test]
+fn the_fade_of_a_clear_may_be_long_or_none() {
+    for (ms, ticks) in [(0, 0), (5, 1), (20, 1), (50, 3), (100, 5), (300, 5)] {
+        let mut rig = Rig::new();
+        rig.push(4_000);
+        rig.tick();
+        assert!(rig.playout.clear(4_000, 9, Duration::from_millis(ms)));
+        let fade = 8 * usize::try_from(ms.min(100)).unwrap();
+        let mut heard = Vec::new();
+        for _ in 0..ticks {
+            assert_eq!(rig.events(), [], "{ms}: not before its end");
+            heard.extend(rig.tick());
+        }
+        heard.extend(rig.tick());
+        let played_to = (FRAME + fade) as u64;
+        let discarded = 4_000 - played_to;
+        assert_eq!(rig.events(), [Event::Cleared { token: 9, played_to, discarded }], "{ms}");
+        assert!(silent(&heard[fade..]), "{ms}");
+        let mut loudness = sound(160, fade).into_iter().zip(&heard).map(|(was, is)| {
+            assert!((0..=was).contains(is), "{ms}");
+            f32::from(*is) / f32::from(was)
+        });
+        let first = loudness.next().unwrap_or(1.0);
+        assert!(first > 0.9 && loudness.is_sorted_by(|a, b| a >= &(b - 0.01)), "{ms}");
+    }
+}
+
+#[test]
+fn a_fade_goes_on_when_another_clear_comes_and_ends_when_the_ring_runs_dry() {
+    let mut rig = Rig::new();
+    rig.push(4_000);
+    rig.tick();
+    rig.playout.clear(4_000, 1, Duration::from_millis(100));
+    rig.tick();
+    rig.playout.clear(4_000, 2, CLEAR_FADE);
+    assert!(!silent(&rig.tick()));
+    assert_eq!(rig.events(), []);
+    for _ in 0..4 {
+        rig.tick();
+    }
+    assert_eq!(rig.events().len(), 2);
+    let mut rig = Rig::new();
+    rig.push(400);
+    rig.tick();
+    rig.playout.clear(400, 1, Duration::from_millis(100));
+    rig.tick();
+    let last = rig.tick();
+    assert!(silent(&rig.tick()) && last.iter().rev().take(3).all(|sample| sample.abs() < 30));
+    let cleared = Event::Cleared { token: 1, played_to: 400, discarded: 0 };
+    assert_eq!(rig.events(), [cleared]);
 }

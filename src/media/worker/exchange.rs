@@ -12,6 +12,7 @@
 use super::seat::{Outlet, Seat};
 use crate::id::LegId;
 use crate::media::interface::{Command, Event, MediaParams};
+use crate::media::ring::CaptureWriter;
 use crate::media::stats::{Counter, Histogram};
 use crate::rtp::srtp::SrtpPair;
 use crossbeam_queue::ArrayQueue;
@@ -44,6 +45,35 @@ pub enum Order<P> {
         /// Its keys; without them packets go plain.
         keys: Option<Box<SrtpPair>>,
     },
+    /// Give a leg the ring for what it sends.
+    Monitor {
+        /// Where the leg sits.
+        seat: usize,
+        /// Which leg is meant.
+        id: LegId,
+        /// The ring.
+        ring: Box<CaptureWriter>,
+    },
+}
+
+/// What is freed away from the media thread.
+pub enum Spent {
+    /// Keys that were replaced.
+    Keys(Box<SrtpPair>),
+    /// A ring that nobody takes, or that was replaced.
+    Ring(Box<CaptureWriter>),
+}
+
+impl From<Box<SrtpPair>> for Spent {
+    fn from(keys: Box<SrtpPair>) -> Self {
+        Self::Keys(keys)
+    }
+}
+
+impl From<Box<CaptureWriter>> for Spent {
+    fn from(ring: Box<CaptureWriter>) -> Self {
+        Self::Ring(ring)
+    }
 }
 
 /// What a media thread tells.
@@ -61,8 +91,8 @@ pub struct Exchange<P> {
     /// As long as there are seats, and a seat is not used again before it was taken out here: a
     /// departure always finds room.
     departures: ArrayQueue<Box<Seat<P>>>,
-    /// Keys that were replaced. Twice as long as the orders that could bring as many.
-    spent: ArrayQueue<Box<SrtpPair>>,
+    /// Keys and rings that were replaced. Twice as long as the orders that could bring as many.
+    spent: ArrayQueue<Spent>,
     bell: PipeWriter,
     rung: AtomicBool,
     stopping: AtomicBool,
@@ -151,19 +181,19 @@ impl<P> Exchange<P> {
         self.departures.pop()
     }
 
-    /// Hands over keys of no use, to be wiped and freed away from the media thread.
+    /// Hands over what is of no use, to be wiped and freed away from the media thread.
     ///
     /// Full, which takes a pump that stands still while two queues of orders pass: they are left
     /// in memory for good, and counted, since freeing them is what this thread must not do.
-    pub fn spend(&self, keys: Box<SrtpPair>) {
-        if let Err(keys) = self.spent.push(keys) {
-            std::mem::forget(keys);
+    pub fn spend(&self, spent: impl Into<Spent>) {
+        if let Err(spent) = self.spent.push(spent.into()) {
+            std::mem::forget(spent);
             self.dropped.add(1);
         }
     }
 
-    /// The next keys to be freed, for the pump.
-    pub fn next_spent(&self) -> Option<Box<SrtpPair>> {
+    /// The next thing to be freed, for the pump.
+    pub fn next_spent(&self) -> Option<Spent> {
         self.spent.pop()
     }
 

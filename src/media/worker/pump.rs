@@ -47,8 +47,8 @@ impl Pump {
                 Notice::Ready(outlet) => outlet.wake(),
             }
         }
-        while let Some(keys) = self.exchange.next_spent() {
-            drop(keys);
+        while let Some(spent) = self.exchange.next_spent() {
+            drop(spent);
         }
         while let Some(seat) = self.exchange.next_departure() {
             let (number, port) = (seat.number, seat.port);

@@ -16,6 +16,7 @@ use super::seat::Seat;
 use crate::id::LegId;
 use crate::media::interface::MediaParams;
 use crate::media::leg::Outgoing;
+use crate::media::ring::CaptureWriter;
 use crate::media::wheel::{PERIOD_MAX, Wheel};
 use crate::net::rtp::{Arrival, RtpIo, Wire};
 use crate::rtp::srtp::SrtpPair;
@@ -106,6 +107,7 @@ impl<I: RtpIo> Worker<I> {
                 Some(Order::Agree { seat, id, params, keys }) => {
                     self.agree(seat, id, params, keys);
                 }
+                Some(Order::Monitor { seat, id, ring }) => self.monitor(seat, id, ring),
                 None => return,
             }
         }
@@ -126,6 +128,18 @@ impl<I: RtpIo> Worker<I> {
         }
         if let Some(keys) = keys {
             self.exchange.spend(keys);
+        }
+    }
+
+    /// Gives a leg the ring for what it sends; one that nobody takes goes back.
+    fn monitor(&mut self, number: usize, id: LegId, ring: Box<CaptureWriter>) {
+        let mut ring = Some(ring);
+        let seated = self.seats.get_mut(number).and_then(Option::as_mut);
+        if let Some(seat) = seated.filter(|seat| seat.id == id) {
+            seat.guarded(|leg| ring = ring.take().and_then(|ring| leg.take_monitor(ring)));
+        }
+        if let Some(ring) = ring {
+            self.exchange.spend(ring);
         }
     }
 

@@ -56,7 +56,9 @@ impl From<Problem> for Fault {
             Code::NotFound => (404, 20_404),
             Code::InvalidPhoneNumber => (400, 21_211),
             Code::InvalidRequest if at == "/from" => (400, 21_210),
-            Code::Conflict | Code::CallEnded | Code::StreamAlreadyAttached => (400, 21_220),
+            Code::Conflict | Code::CallEnded | Code::ResumeOver | Code::StreamAlreadyAttached => {
+                (400, 21_220)
+            }
             Code::RateLimited | Code::TrunkCpsExceeded => (429, 20_429),
             Code::CapacityExceeded
             | Code::Draining

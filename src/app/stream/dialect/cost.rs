@@ -23,7 +23,7 @@ impl Conversation {
     pub fn open(protocol: Protocol) -> Self {
         let options = StreamOptions { protocol: Some(protocol), ..StreamOptions::default() };
         let settings = Settings::resolve(&options, 16_000, 60_000);
-        Self { dialect: open(protocol), heard: VecDeque::new(), settings, t_ms: 0 }
+        Self { dialect: open(&settings), heard: VecDeque::new(), settings, t_ms: 0 }
     }
 
     /// What was agreed.

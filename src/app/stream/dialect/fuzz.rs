@@ -1,7 +1,7 @@
 //! Foreign messages for the reader of each dialect: none may make it panic, and what is answered
 //! to them must be writable.
 
-use super::super::options::Protocol;
+use super::super::options::{Protocol, Settings, StreamOptions};
 use super::super::seat::{Incoming, Outgoing};
 use super::super::wire::{Inward, Outward, Refused, Request, Stamp, Start, Told, Transcribing};
 use super::{Dialect, Heard, open};
@@ -50,7 +50,9 @@ const STAMP: Stamp = Stamp { seq: 1, t_ms: 20, unix_ms: 1_760_000_000_000 };
 
 /// The octets as a text and as a binary message, and an answer to all that they ask.
 fn converse(protocol: Protocol, octets: &[u8]) {
-    let (mut dialect, mut heard, mut out) = (open(protocol), VecDeque::new(), VecDeque::new());
+    let asked = StreamOptions { protocol: Some(protocol), ..StreamOptions::default() };
+    let mut dialect = open(&Settings::resolve(&asked, 16_000, 60_000));
+    let (mut heard, mut out) = (VecDeque::new(), VecDeque::new());
     dialect.tell(&Told::Start(Box::new(start("mulaw", 8000))), STAMP, &mut out);
     let text = String::from_utf8_lossy(octets).into_owned();
     dialect.read(Incoming::Text(text), &mut heard);
@@ -117,13 +119,16 @@ pub(super) fn start(format: &'static str, rate: u32) -> Start {
         to: "+15550123".to_owned(),
         call_status: "IN_PROGRESS",
         inward: Inward { format, rate, channels: 1 },
-        outward: Some(Outward { format, rate, channels: 1, frame_ms: 20, tracks: ["caller"] }),
+        outward: Some(Outward { format, rate, channels: 1, frame_ms: 20, tracks: &["caller"] }),
         buffer_ms: 20_000,
         playout: "queue",
         barge_in: "off",
         transcription: Transcribing { status: "off", reason: None, engine: None },
         parameters: parameters.as_object().cloned().unwrap_or_default(),
+        role: "main",
+        envelope: "binary",
         linger_ms: 30_000,
+        resume: None,
         resumed: false,
     }
 }

@@ -59,6 +59,8 @@ impl<'a> From<&'a Told> for News<'a> {
             | Told::Beep { .. }
             | Told::Concealed { .. }
             | Told::BargeIn { .. }
+            | Told::Event { .. }
+            | Told::Replayed(_)
             | Told::Warning { .. } => Self::Other,
         }
     }

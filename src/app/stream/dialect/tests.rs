@@ -8,9 +8,9 @@ mod telnyx;
 mod twilio;
 mod vonage;
 
-use super::super::options::Protocol;
+use super::super::options::{Protocol, Settings, StreamOptions};
 use super::super::seat::{CloseCode, Incoming, Outgoing};
-use super::super::wire::{CommandId, Refused, Request, Stamp, Told};
+use super::super::wire::{CommandId, OutWish, Refused, Request, Stamp, Told};
 use super::fuzz::start;
 use super::{Dialect, Heard, open};
 use crate::audio::decode::LiveFormat;
@@ -28,7 +28,9 @@ struct Talk {
 impl Talk {
     fn new(protocol: Protocol, format: &'static str, rate: u32) -> Self {
         let (heard, out) = (VecDeque::new(), VecDeque::new());
-        let mut talk = Self { dialect: open(protocol), heard, out };
+        let asked = StreamOptions { protocol: Some(protocol), ..StreamOptions::default() };
+        let dialect = open(&Settings::resolve(&asked, 16_000, 60_000));
+        let mut talk = Self { dialect, heard, out };
         talk.tell(&Told::Start(Box::new(start(format, rate))));
         talk
     }
@@ -112,7 +114,7 @@ fn clear() -> Request {
 }
 
 fn configure(format: LiveFormat, rate: u32) -> Heard {
-    ask(Request::Configure { format: Some(format), rate: Some(rate) })
+    ask(Request::Configure { format: Some(format), rate: Some(rate), out: OutWish::default() })
 }
 
 /// The codes of what was refused, and nothing else was heard.

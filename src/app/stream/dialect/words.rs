@@ -3,7 +3,7 @@
 //! Owns no message of its own.
 
 use super::super::options::IN_RATES;
-use super::super::wire::{INVALID, NAME_MAX, Outward, Refused, Request, Start};
+use super::super::wire::{INVALID, NAME_MAX, OutWish, Outward, Refused, Request, Start};
 use super::Heard;
 use crate::audio::decode::LiveFormat;
 use base64::Engine as _;
@@ -194,7 +194,11 @@ impl Tuning {
         let is_file = matches!(format, LiveFormat::Mp3 | LiveFormat::Wav);
         if is_file || self.present != sound {
             self.present = sound;
-            let request = Request::Configure { format: Some(format), rate: Some(rate) };
+            let request = Request::Configure {
+                format: Some(format),
+                rate: Some(rate),
+                out: OutWish::default(),
+            };
             heard.extend([Heard::request(request)]);
         }
         heard.extend([Heard::Audio(octets)]);

@@ -1,12 +1,12 @@
 //! What client mode changes for a session: its client is fetched, and may be out of reach.
 
-use super::{Moment, Session};
+use super::{Moment, Place, Session};
 use crate::app::Report;
 use crate::app::stream::StreamRights;
-use crate::app::stream::dialer::{DialFault, DialPlan, Ending, Had, ResumePoint};
-use crate::app::stream::options::StreamOptions;
+use crate::app::stream::dialer::{DialFault, Ending, Had, ResumePoint};
+use crate::app::stream::options::{Resume, StreamOptions};
+use crate::app::stream::resume::Token;
 use crate::app::stream::seat::CloseCode;
-use crate::time::Rng;
 use std::time::Duration;
 
 /// What is known of a client that we dial.
@@ -16,28 +16,6 @@ pub(super) struct DialState {
     trouble: Option<String>,
     /// No attempt will be made any more.
     hopeless: bool,
-    /// Names the conversation, where one was begun.
-    token: Option<String>,
-    /// The last message that was handed to a socket that is gone.
-    since: Option<u64>,
-}
-
-impl DialState {
-    /// Of a client that is dialled with this plan, or of none.
-    pub(super) fn new(plan: Option<&DialPlan>) -> Self {
-        let token = plan.map(|plan| Rng::from_seed(plan.seed).token());
-        Self { token, ..Self::default() }
-    }
-
-    /// A client is gone that was handed messages up to this one.
-    pub(super) fn note_gone(&mut self, since: u64) {
-        self.since = Some(since);
-    }
-
-    /// Whether a client that comes goes on with a conversation.
-    pub(super) fn is_resumed(&self) -> bool {
-        self.token.is_some() && self.since.is_some()
-    }
 }
 
 impl Session {
@@ -45,7 +23,7 @@ impl Session {
     pub(super) fn patience(&self) -> Duration {
         match (self.dial.hopeless, self.was_attached) {
             (true, _) => Duration::ZERO,
-            (false, true) => self.spec.linger,
+            (false, true) => self.linger(),
             (false, false) => self.spec.wait,
         }
     }
@@ -56,7 +34,7 @@ impl Session {
             return self.dial.trouble.clone().unwrap_or_default();
         }
         let told = if self.was_attached {
-            format!("no client came back within {} ms", self.spec.linger.as_millis())
+            format!("no client came back within {} ms", self.linger().as_millis())
         } else {
             format!("no client came within {} ms", self.spec.wait.as_millis())
         };
@@ -66,20 +44,34 @@ impl Session {
         }
     }
 
-    /// The dialled client is there; `_had` is what its server says it has of the conversation.
+    /// The dialled client is there; `had` is what its server says it has of the conversation: what
+    /// was handed over, where it does not say. Gives its place.
     pub(in crate::app::stream) fn on_dialled(
         &mut self,
         rights: StreamRights,
-        _had: Had,
+        had: Had,
         now: Moment,
-    ) {
+    ) -> Place {
         self.dial.trouble = None;
-        self.on_attach(&StreamOptions::default(), rights, now);
+        let options = StreamOptions::default();
+        let point = self.gone_at();
+        let Some((token, handed_over)) = point else {
+            return self.on_attach(&options, rights, now);
+        };
+        let since = had.since.unwrap_or(handed_over);
+        self.go_on(&Resume { token, since, heard: had.heard }, &options, rights, now)
+    }
+
+    /// The conversation that lost its socket, and the last message that was handed to that.
+    fn gone_at(&self) -> Option<(Token, u64)> {
+        let client = &self.away.as_ref()?.client;
+        Some((client.token()?, client.handed_over()))
     }
 
     /// Where the conversation stopped that another attempt would go on with.
     pub(in crate::app::stream) fn resume_point(&self) -> Option<ResumePoint> {
-        Some(ResumePoint { token: self.dial.token.clone()?, since: self.dial.since? })
+        let (token, since) = self.gone_at()?;
+        Some(ResumePoint { token: token.to_string(), since })
     }
 
     /// An attempt failed; the call waits as long as it would for any client.

@@ -1,8 +1,9 @@
 //! What a client is told when it sits down.
 
 use super::{HISTORY_MAX, Moment, Past, Session};
-use crate::app::stream::options::{Listen, Playout, Settings};
-use crate::app::stream::wire::{Inward, Outward, Start, Told};
+use crate::app::stream::options::{Listen, Playout, Role, Settings};
+use crate::app::stream::resume::Token;
+use crate::app::stream::wire::{Inward, Outward, ResumeOffer, Start, Told};
 
 impl Session {
     /// Keeps what happened for clients that come later.
@@ -12,13 +13,20 @@ impl Session {
         }
     }
 
-    pub(super) fn start_message(&self, settings: &Settings) -> Start {
+    /// `offer`: by what the client goes on when it has lost its socket; `resumed`: it does.
+    pub(super) fn start_message(
+        &self,
+        settings: &Settings,
+        offer: Option<Token>,
+        resumed: bool,
+    ) -> Start {
+        let linger_ms = u64::try_from(self.linger().as_millis()).unwrap_or(u64::MAX);
         let outward = (settings.listen != Listen::None).then(|| Outward {
             format: settings.out_format.as_str(),
             rate: settings.out_rate,
-            channels: 1,
+            channels: settings.listen.channels(),
             frame_ms: settings.frame_ms,
-            tracks: ["caller"],
+            tracks: settings.listen.tracks(),
         });
         Start {
             version: 1,
@@ -36,8 +44,14 @@ impl Session {
             barge_in: self.barge_mode().as_str(),
             transcription: self.transcribing(settings),
             parameters: self.spec.parameters.clone(),
-            linger_ms: u64::try_from(self.spec.linger.as_millis()).unwrap_or(u64::MAX),
-            resumed: self.dial.is_resumed(),
+            role: match settings.role {
+                Role::Main => "main",
+                Role::Listener => "listener",
+            },
+            envelope: settings.envelope.as_str(),
+            linger_ms,
+            resume: offer.map(|token| ResumeOffer { token: token.to_string(), linger_ms }),
+            resumed,
         }
     }
 

@@ -5,39 +5,49 @@ use crate::app::Report;
 use crate::app::playout::Full;
 use crate::app::stream::client::Moment;
 use crate::app::stream::dialect::Heard;
-use crate::app::stream::wire::{self, CommandId, Refused, Request, Told, warning};
+use crate::app::stream::wire::{self, CommandId, OutWish, Refused, Request, Told};
+use crate::audio::decode::LiveFormat;
 use crate::call::control::{DtmfMethod, DtmfWish, Wish, WishError};
 use crate::call::target::is_sip;
-use crate::media::interface::Command;
+use crate::media::interface::{CLEAR_FADE, Command};
 use crate::turn::barge::Input;
 use std::sync::Arc;
-
-/// Length of the fade of a clear; the media leg knows no other.
-const FADE_MS: u64 = 5;
+use std::time::Duration;
 
 impl Session {
     /// Takes up what the client said, until there is audio that must be decoded first.
     pub(super) fn take_heard(&mut self, now: Moment) {
-        while let Some(client) = self.client.as_mut().filter(|client| client.pending.is_empty())
-            && let Some(heard) = client.heard.pop_front()
-        {
-            match heard {
-                Heard::Request(id, request) => {
-                    if let Err(refused) = self.on_request(id.clone(), *request, now) {
-                        self.refuse(Refused { id, ..refused }, now);
-                    }
+        while self.client.as_ref().is_some_and(|client| client.pending.is_empty()) {
+            let waited = self.next_waiting();
+            let next = || self.client.as_mut().and_then(|client| client.heard.pop_front());
+            let Some(heard) = waited.or_else(next) else { return };
+            if let Some(heard) = self.keep_waiting(heard, now) {
+                self.take_up(heard, now);
+            }
+        }
+    }
+
+    /// Takes up one thing that the client said.
+    pub(super) fn take_up(&mut self, heard: Heard, now: Moment) {
+        match heard {
+            Heard::Request(id, request) => {
+                if let Err(refused) = self.on_request(id.clone(), *request, now) {
+                    self.refuse(Refused { id, ..refused }, now);
                 }
-                Heard::Audio(octets) => self.on_binary(octets, now),
-                Heard::Refused(refused) => {
-                    // A type that is unknown may be of a later version; what is no message is a
-                    // fault.
-                    let fault = refused.code == wire::INVALID;
-                    self.refuse(refused, now);
-                    if let Some(client) = self.client.as_mut().filter(|_| fault) {
-                        client.fault(now);
-                    }
+            }
+            Heard::Audio(octets) => self.on_binary(octets, now),
+            Heard::Refused(refused) => {
+                // A type that is unknown may be of a later version; what is no message is a fault.
+                let fault = refused.code == wire::INVALID;
+                self.refuse(refused, now);
+                if let Some(client) = self.client.as_mut().filter(|_| fault) {
+                    client.fault(now);
                 }
-                Heard::Fatal(code, reason) => client.close(code, reason, now.at),
+            }
+            Heard::Fatal(code, reason) => {
+                if let Some(client) = &mut self.client {
+                    client.close(code, reason, now.at);
+                }
             }
         }
     }
@@ -78,11 +88,7 @@ impl Session {
     ) -> Result<(), Refused> {
         self.may_ask(&request)?;
         match request {
-            Request::Configure { format, rate } => {
-                // What came before is of the old format and is still to be heard.
-                self.inlet.flush(&mut self.queue);
-                self.inlet.configure(format, rate);
-            }
+            Request::Configure { format, rate, out } => self.configure(format, rate, out, now)?,
             Request::Utterance(name) => {
                 self.inlet.flush(&mut self.queue);
                 self.queue.open(Some(name)).map_err(refused)?;
@@ -133,6 +139,9 @@ impl Session {
                 self.tell_stats(id, now);
                 return Ok(());
             }
+            Request::Say { text, voice } => self.say(id.clone(), &text, voice.as_deref())?,
+            Request::Play(file) => self.play(id.clone(), file)?,
+            Request::Event { name, data } => self.relay(name, data, now),
             Request::Unserved(kind) => {
                 let detail = format!("{kind} is not served");
                 return Err(Refused { id: None, code: "not_implemented", detail });
@@ -143,6 +152,39 @@ impl Session {
         }
         self.acknowledge(id, now);
         Ok(())
+    }
+
+    /// Audio goes on in another form, either way.
+    fn configure(
+        &mut self,
+        format: Option<LiveFormat>,
+        rate: Option<u32>,
+        out: OutWish,
+        now: Moment,
+    ) -> Result<(), Refused> {
+        if out != OutWish::default()
+            && !self.client.as_mut().is_some_and(|client| client.reshape(out, now))
+        {
+            let detail = "this client is sent no audio".to_owned();
+            return Err(Refused { id: None, code: "conflict", detail });
+        }
+        if format.is_some() || rate.is_some() {
+            // What came before is of the old format and is still to be heard.
+            self.inlet.flush(&mut self.queue);
+            self.inlet.configure(format, rate);
+            if let Some(client) = &mut self.client {
+                client.settings.format = format.unwrap_or(client.settings.format);
+                client.settings.rate = rate.unwrap_or(client.settings.rate);
+            }
+            self.watch_client(now.at);
+        }
+        Ok(())
+    }
+
+    /// Passes something of the client's own on to those who listen, and to the call.
+    fn relay(&mut self, name: String, data: serde_json::Value, now: Moment) {
+        self.report(Report::ClientEvent { name: name.clone() });
+        self.audience.tell(&Told::Event { name, data }, now);
     }
 
     /// Digits go by the leg where it can be, else the call has to send them.
@@ -204,6 +246,10 @@ impl Session {
         utterance: Option<&Arc<str>>,
         now: Moment,
     ) -> Result<(), Refused> {
+        if utterance.is_none() {
+            self.give_up_spoken(now);
+        }
+        self.queue.set_fade(fade_ms.map_or(CLEAR_FADE, Duration::from_millis));
         let ticket = self.next_ticket;
         let is_open = match (utterance, self.queue.open_utterance()) {
             (None, _) => true,
@@ -211,6 +257,7 @@ impl Session {
             (Some(_), None) => false,
         };
         if is_open {
+            self.forget_making();
             self.inlet.settle(&mut self.queue);
         }
         let cleared = match utterance {
@@ -227,10 +274,6 @@ impl Session {
         }
         self.next_ticket += 1;
         self.tickets.push_back((ticket, id));
-        if fade_ms.is_some_and(|fade_ms| fade_ms != FADE_MS) {
-            let detail = format!("the fade of a clear is {FADE_MS} ms, whatever fade_ms says");
-            self.tell(&warning("not_implemented", detail), now);
-        }
         Ok(())
     }
 
@@ -273,6 +316,8 @@ fn is_playout(request: &Request) -> bool {
         | Request::Pause
         | Request::Resume
         | Request::Background(_)
+        | Request::Say { .. }
+        | Request::Play(_)
         | Request::BargeIn { .. } => true,
         Request::Configure { .. }
         | Request::Dtmf { .. }
@@ -280,12 +325,13 @@ fn is_playout(request: &Request) -> bool {
         | Request::Hangup { .. }
         | Request::Ping
         | Request::Stats
+        | Request::Event { .. }
         | Request::Unserved(_) => false,
     }
 }
 
 /// A limit that was hit, as the client hears of it.
-fn refused(full: Full) -> Refused {
+pub(super) fn refused(full: Full) -> Refused {
     let code = match full {
         Full::Marks => "too_many_marks",
         Full::Utterances => "too_many_utterances",

@@ -3,7 +3,7 @@
 //! Owns the stamps of what a client sends, on their way to the ring, and when `stats` is due. What
 //! is counted, the leg counts.
 
-use super::Session;
+use super::{Place, Session};
 use crate::app::stream::client::Moment;
 use crate::app::stream::wire::{CommandId, Stages, Stats, Told};
 use crate::call::record::Quality;
@@ -63,11 +63,11 @@ impl Session {
     }
 
     /// The socket has all that it was given.
-    pub(in crate::app::stream) fn note_flushed(&mut self, at: Instant) {
-        let Some(outlet) = self.client.as_mut().and_then(|client| client.outlet.as_mut()) else {
-            return;
-        };
-        let Some(line) = &self.line else { return };
+    pub(in crate::app::stream) fn note_flushed(&mut self, place: Place, at: Instant) {
+        let Self { client, line, .. } = self;
+        let main = client.as_mut().filter(|_| place == Place::Main);
+        let Some(outlet) = main.and_then(|client| client.outlet.as_mut()) else { return };
+        let Some(line) = line else { return };
         for since in outlet.take_left() {
             line.port.time(Stage::Write, at.saturating_duration_since(since));
         }
@@ -79,21 +79,23 @@ impl Session {
         self.tell(&Told::Stats(Box::new(stats)), now);
     }
 
-    /// Tells it again and again, if the client wishes so.
+    /// Tells it again and again, if a client wishes so.
     pub(super) fn tell_due_stats(&mut self, now: Moment) {
-        let Some(client) = &mut self.client else { return };
-        let Some(every) = client.settings.stats else { return };
-        if client.stats_at.is_some_and(|at| at > now.at) {
+        let mut due = false;
+        for client in self.clients_mut() {
+            due |= client.is_stats_due(now.at);
+        }
+        if !due || self.line.is_none() {
             return;
         }
-        // The first is due one interval behind the beginning; missed ones are not made up for.
-        let first = client.stats_at.replace(now.at + every).is_none();
-        if !first && !client.is_closing() && self.line.is_some() {
-            self.tell_stats(None, now);
+        let told = Told::Stats(Box::new(self.stats(None)));
+        for client in self.clients_mut().filter(|client| client.stats_due) {
+            client.stats_due = false;
+            client.tell(&told, now);
         }
     }
 
-    fn stats(&self, id: Option<CommandId>) -> Stats {
+    pub(super) fn stats(&self, id: Option<CommandId>) -> Stats {
         let report = self.line.as_ref().map(|line| line.port.report()).unwrap_or_default();
         let spread =
             |stage| self.line.as_ref().map(|line| line.port.spread(stage)).unwrap_or_default();

@@ -1,11 +1,14 @@
 //! The caller's words in a stream: who writes them down, and what the client and the call are told.
 
+use super::audience::Audience;
+use super::away::Away;
 use super::{Client, Moment, Session};
 use crate::app::Report;
 use crate::app::stream::options::{Settings, Transcripts};
+use crate::app::stream::outlet::Outlet;
 use crate::app::stream::wire::{Heard, Told, Transcribing, warning};
 use crate::app::transcribe::{Transcribe, Transcriber};
-use crate::media::interface::Command;
+use crate::media::interface::{Command, FrameHeader};
 use crate::speech::stt::{SttEvent, Transcript};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -58,14 +61,23 @@ impl Session {
 
     /// Whether caller audio is needed, by whomever.
     pub(super) fn wants_capture(&self) -> bool {
-        let listens = self.client.as_ref().is_some_and(|client| client.outlet.is_some());
+        let listens = self.hearers().any(|client| client.outlet.is_some());
         listens || self.hearing.is_some() || matches!(self.words, Words::Heard(_))
     }
 
-    /// Tells the leg whether caller audio is needed.
+    /// Tells the leg whether caller audio is needed, and what the caller is sent.
     pub(super) fn order_capture(&mut self) {
         let wanted = self.wants_capture();
         self.order(Command::Listen(wanted));
+        let outlets = |client: &Client| client.outlet.as_ref().is_some_and(Outlet::hears_agent);
+        let wanted = self.hearers().any(outlets);
+        let Some(line) = &mut self.line else { return };
+        if wanted && line.monitor.is_none() {
+            line.monitor = line.port.monitor();
+        }
+        if line.monitor.is_some() {
+            self.order(Command::Monitor(wanted));
+        }
     }
 
     /// The call is answered: words count from here.
@@ -100,27 +112,47 @@ impl Session {
         Poll::Ready(())
     }
 
-    /// Moves caller audio to the client, to the engine and to the ears.
+    /// Moves caller audio to the clients, to the engine and to the ears.
     pub(super) fn capture(&mut self, now: Instant) {
-        let Self { line, client, words, hearing, samples, .. } = self;
-        let Some(line) = line else { return };
-        let port = &line.port;
-        let mut tap = |position: u64, frame: &[i16]| {
-            if let Words::Heard(transcriber) = words {
-                transcriber.push(position, frame);
+        let mut samples = std::mem::take(&mut self.samples);
+        while let Some((header, since)) = self.next_captured(&mut samples) {
+            if let Words::Heard(transcriber) = &mut self.words {
+                transcriber.push(header.position, &samples);
             }
-            if let Some(hearing) = hearing {
-                hearing.take(position, frame);
+            if let Some(hearing) = &mut self.hearing {
+                hearing.take(header.position, &samples);
             }
-        };
-        match client.as_mut().and_then(|client| client.outlet.as_mut()) {
-            Some(outlet) => outlet.take(now, &mut line.capture, || port.overrun_samples(), tap),
-            None => loop {
-                samples.clear();
-                let Some(header) = line.capture.pop(samples) else { return };
-                tap(header.position, samples);
-            },
+            let Self { line, client, away, audience, .. } = self;
+            let overrun = || line.as_ref().map_or(0, |line| line.port.overrun_samples());
+            for outlet in outlets(client, away, audience) {
+                outlet.hear_caller(now, header, &samples, since, overrun);
+            }
         }
+        while let Some(header) = self.next_monitored(&mut samples) {
+            let Self { client, away, audience, .. } = self;
+            for outlet in outlets(client, away, audience) {
+                outlet.hear_agent(header.position, &samples);
+            }
+        }
+        self.samples = samples;
+        let Self { client, away, audience, .. } = self;
+        for outlet in outlets(client, away, audience) {
+            outlet.gather(now);
+        }
+    }
+
+    /// The next frame of the caller, and since when it is there.
+    fn next_captured(&mut self, samples: &mut Vec<i16>) -> Option<(FrameHeader, Option<Instant>)> {
+        samples.clear();
+        let capture = &mut self.line.as_mut()?.capture;
+        let header = capture.pop(samples)?;
+        Some((header, capture.stamped()))
+    }
+
+    /// The next frame that the caller was sent.
+    fn next_monitored(&mut self, samples: &mut Vec<i16>) -> Option<FrameHeader> {
+        samples.clear();
+        self.line.as_mut()?.monitor.as_mut()?.pop(samples)
     }
 
     /// What `start` says about transcripts.
@@ -151,14 +183,7 @@ impl Session {
             constrained: said.constrained,
         };
         let line = said.is_final.then(|| transcriber.utterance(said));
-        let wanted = |client: &Client| match client.settings.transcripts {
-            Transcripts::Off => false,
-            Transcripts::Final => said.is_final,
-            Transcripts::Partial => true,
-        };
-        if self.client.as_ref().is_some_and(wanted) {
-            self.tell(&Told::Transcript(heard), now);
-        }
+        self.tell(&Told::Transcript(heard), now);
         if let Some(line) = line {
             self.report(Report::Said(Box::new(line)));
         }
@@ -174,4 +199,15 @@ impl Session {
         self.words = Words::Lost(reason);
         self.order_capture();
     }
+}
+
+/// The outlets of all who hear, with a socket or without.
+fn outlets<'a>(
+    client: &'a mut Option<Client>,
+    away: &'a mut Option<Box<Away>>,
+    audience: &'a mut Audience,
+) -> impl Iterator<Item = &'a mut Outlet> {
+    let away = away.iter_mut().map(|away| &mut away.client);
+    let clients = client.iter_mut().chain(away).chain(audience.iter_mut());
+    clients.filter_map(|client| client.outlet.as_mut())
 }

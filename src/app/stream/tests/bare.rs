@@ -62,17 +62,17 @@ async fn a_second_file_after_a_pause_is_read_as_a_file() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ogg_is_refused_in_words_that_every_client_can_show() {
+async fn flac_is_refused_in_words_that_every_client_can_show() {
     let mut rig = Rig::answered().await;
     let mut client = rig.attach("").await;
     events(&mut client);
-    client.binary(b"OggS\0\x02 and so on and so on".to_vec());
+    client.binary(b"fLaC\0\x02 and so on and so on".to_vec());
     client.binary(vec![7; 4000]);
     rig.beats(10).await;
     let told = client.told();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!((&told[0]["type"], &told[0]["event"]), (&"call_event".into(), &"warning".into()));
-    assert!(told[0]["detail"].as_str().unwrap().contains("Ogg"));
+    assert!(told[0]["detail"].as_str().unwrap().contains("FLAC"));
     assert!(rig.leg.sent.is_empty());
 }
 

@@ -35,11 +35,12 @@ async fn a_vanished_client_does_not_stop_the_sound_until_the_linger_is_over() {
     rig.beats(110).await;
     assert_eq!(rig.leg.sent, ramp(0, 16_000), "what was queued goes on");
     assert!(rig.reports().contains(&Report::Detached));
-    assert!(!rig.leg.is_listening());
+    assert!(rig.leg.is_listening(), "the client may come back for what it missed");
     rig.beats(1380).await;
     assert!(rig.reports().is_empty());
     rig.beats(30).await;
     assert!(is_lost(&rig.reports()[0]));
+    assert!(!rig.leg.is_listening());
 }
 
 #[tokio::test(start_paused = true)]

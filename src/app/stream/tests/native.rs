@@ -229,7 +229,6 @@ async fn one_utterance_is_cleared_and_the_next_plays() {
     assert_eq!(
         client.brief(),
         [
-            "warning not_implemented",
             "error not_queued 2",
             "playback cleared a",
             "ack 1",

@@ -17,7 +17,23 @@ fn every_command_of_the_protocol_is_read() {
     let cases = [
         (
             r#"{"type":"configure","format":"mulaw","rate":8000}"#,
-            Request::Configure { format: Some(LiveFormat::Mulaw), rate: Some(8000) },
+            Request::Configure {
+                format: Some(LiveFormat::Mulaw),
+                rate: Some(8000),
+                out: OutWish::default(),
+            },
+        ),
+        (
+            r#"{"type":"configure","outFormat":"alaw","out_rate":16000,"frameMs":60}"#,
+            Request::Configure {
+                format: None,
+                rate: None,
+                out: OutWish {
+                    format: Some(OutFormat::Alaw),
+                    rate: Some(16_000),
+                    frame_ms: Some(60),
+                },
+            },
         ),
         (r#"{"type":"utterance_end"}"#, Request::UtteranceEnd),
         (r#"{"type":"mark","name":"m 1"}"#, Request::Mark("m 1".into())),
@@ -67,7 +83,20 @@ fn every_command_of_the_protocol_is_read() {
             Request::Hangup { reason: Some("bye".into()), after_playback: true },
         ),
         (r#"{"type":"ping"}"#, Request::Ping),
-        (r#"{"type":"say","text":"x"}"#, Request::Unserved("say")),
+        (r#"{"type":"say","text":"x"}"#, Request::Say { text: "x".into(), voice: None }),
+        (
+            r#"{"type":"say","text":"x","voiceId":"en"}"#,
+            Request::Say { text: "x".into(), voice: Some("en".into()) },
+        ),
+        (
+            r#"{"type":"play","audioBase64":"AAEC_w"}"#,
+            Request::Play(Bytes::from_static(&[0, 1, 2, 255])),
+        ),
+        (
+            r#"{"type":"event","name":"n","data":[1]}"#,
+            Request::Event { name: "n".into(), data: serde_json::json!([1]) },
+        ),
+        (r#"{"type":"record"}"#, Request::Unserved("record")),
     ];
     for (text, request) in cases {
         assert_eq!(decode(text), Ok((None, request)), "{text}");
@@ -129,7 +158,7 @@ fn what_is_wrong_is_named_with_the_id() {
         (r#"{"type":"mark","name":5,"id":"a"}"#, id("a"), "invalid_field"),
         (r#"{"type":"utterance"}"#, None, "missing_field"),
         (r#"{"type":"configure","rate":11025}"#, None, "unsupported_rate"),
-        (r#"{"type":"configure","format":"opus"}"#, None, "unsupported_format"),
+        (r#"{"type":"configure","format":"flac"}"#, None, "unsupported_format"),
         (r#"{"type":"dtmf","digits":"12x"}"#, None, "invalid_field"),
         (r#"{"type":"dtmf","digits":""}"#, None, "invalid_field"),
         (r#"{"type":"dtmf","digits":"1","method":"loud"}"#, None, "invalid_field"),

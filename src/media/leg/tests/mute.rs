@@ -39,7 +39,7 @@ fn a_clear_does_not_unmute() {
     rig.playout.push(&[8_000; 1_600]);
     rig.tell(mute(true, false));
     rig.tick();
-    rig.tell(Command::Clear { up_to: 1_600, token: 1 });
+    rig.tell(Command::Clear { up_to: 1_600, token: 1, fade: CLEAR_FADE });
     rig.tick();
     rig.playout.push(&[8_000; 1_600]);
     for _ in 0..5 {

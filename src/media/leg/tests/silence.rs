@@ -193,7 +193,7 @@ fn a_clear_stops_what_is_said_and_not_what_plays_beneath() {
     let mut rig = beneath(&[2_000; 160]);
     rig.playout.push(&[8_000; 8_000]);
     ticks(&mut rig, 20);
-    rig.tell(Command::Clear { up_to: 8_000, token: 4 });
+    rig.tell(Command::Clear { up_to: 8_000, token: 4, fade: CLEAR_FADE });
     let sent = ticks(&mut rig, 60);
     let last = rig.decoded(&sent[59].as_ref().unwrap().payload);
     assert!(last.iter().all(|sample| (1_900..2_100).contains(sample)));

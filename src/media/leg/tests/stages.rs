@@ -30,7 +30,7 @@ fn what_is_cleared_is_not_timed() {
     rig.playout.push(&[8_000; 1_600]);
     rig.playout.stamp(800, rig.now);
     rig.tick();
-    rig.tell(Command::Clear { up_to: 1_600, token: 1 });
+    rig.tell(Command::Clear { up_to: 1_600, token: 1, fade: CLEAR_FADE });
     (0..5).for_each(|_| drop(rig.tick()));
     rig.playout.push(&[8_000; 1_600]);
     (0..10).for_each(|_| drop(rig.tick()));
