@@ -49,12 +49,6 @@ impl Client {
         }
     }
 
-    fn read(&mut self, text: &str) -> Value {
-        let message: Value = serde_json::from_str(text).unwrap();
-        self.seq = message["seq"].as_u64().unwrap_or(self.seq);
-        message
-    }
-
     /// Attaches with hardly any room for what the server sends.
     pub async fn attach_narrow(daemon: &Daemon, call: &str, query: &str) -> Self {
         Self::try_attach(daemon, call, query, Some(4096)).await.unwrap()
@@ -88,6 +82,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// One end of a socket that is open.
     pub fn over(socket: WebSocketStream<S>) -> Self {
         Self { socket, audio: Vec::new(), seq: 0, before: Vec::new() }
+    }
+
+    fn read(&mut self, text: &str) -> Value {
+        let message: Value = serde_json::from_str(text).unwrap();
+        self.seq = message["seq"].as_u64().unwrap_or(self.seq);
+        message
     }
 
     /// Closes with this code.

@@ -131,7 +131,7 @@ fn clears_pauses_mutes_and_tones_make_no_click() {
     for late in 0..4 {
         let mut clear = Playing::new();
         clear.ticks(late);
-        let at = clear.tell(Command::Clear { up_to: 12_000, token: 1 });
+        let at = clear.tell(Command::Clear { up_to: 12_000, token: 1, fade: CLEAR_FADE });
         assert_no_click("clear", &clear.sent, &[at]);
         assert_eq!(clear.sent[at + 160..], [0; 14 * 160], "it took effect");
 
