@@ -85,7 +85,7 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 /// Runs the daemon on a runtime of its own until a signal or the API stops it.
 ///
 /// # Errors
-/// As [`run`].
+/// Whatever keeps it from starting, with the key or path to look at.
 pub fn run_blocking(config: Config, origin: Origin) -> anyhow::Result<()> {
     let gather = Gather::default();
     let resting = gather.clone();

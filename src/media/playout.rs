@@ -42,6 +42,9 @@ const TRAILING: Duration = Duration::from_millis(40);
 const LEARN: Duration = Duration::from_millis(20);
 /// How soon that is; and how long without an underrun takes the same off again.
 const FORGET: Duration = Duration::from_secs(10);
+/// Of a client that sends a frame at a time the first must have come so long before its packet:
+/// the next one would be as early, and late as soon as the network is.
+const SLACK: Duration = Duration::from_millis(3);
 /// How much longer than it takes to gather enough is waited for it.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// A gap longer than this is a pause of the speaker: it teaches nothing about the network.
@@ -402,14 +405,22 @@ impl Playout {
         if queued > gathering.queued {
             (gathering.queued, gathering.grown) = (queued, now);
         }
+        let Gathering { since, grown, .. } = *gathering;
         let frame_time = self.rate.duration_of(frame as u64);
         // The next chance is a frame away: starting then must not be later than allowed.
         let waited = |since: Instant| now.saturating_duration_since(since) + frame_time;
         let enough = self.rule.enough + self.learnt;
         self.end.is_some_and(|end| end > self.reader.position())
-            || (queued >= frame && self.rate.duration_of(queued as u64) >= enough)
-            || waited(gathering.since) >= enough.max(frame_time) + PATIENCE
-            || (queued < frame && waited(gathering.grown) >= TRAILING)
+            || (queued >= frame
+                && self.rate.duration_of(queued as u64) >= enough
+                && !(queued < 2 * frame && self.is_tight(now)))
+            || waited(since) >= enough.max(frame_time) + PATIENCE
+            || (queued < frame && waited(grown) >= TRAILING)
+    }
+
+    /// Whether the next sample came only just.
+    fn is_tight(&self, now: Instant) -> bool {
+        self.reader.next_since().is_some_and(|since| now.saturating_duration_since(since) < SLACK)
     }
 
     fn learn(&mut self, now: Instant, gap: u32) {

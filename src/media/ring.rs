@@ -119,6 +119,12 @@ impl PlayoutReader {
         stamp.map(|stamp| stamp.since)
     }
 
+    /// Since when the next sample has been waiting, if it is stamped.
+    pub fn next_since(&self) -> Option<Instant> {
+        let next = self.stamps.try_peek().filter(|stamp| stamp.position == self.position);
+        next.map(|stamp| stamp.since)
+    }
+
     /// Forgets all stamps: what they stand at was, or may have been, skipped.
     pub fn forget_stamps(&mut self) {
         self.stamps.clear();

@@ -171,6 +171,9 @@ async fn a_caller_hears_our_ringing_until_the_party_answers() {
     // A second of ringing, a pause, and then whoever answered.
     assert!(share_at(&heard[first + 800..first + 7_200], 8_000, 425.0) > 0.95, "no ringing");
     assert!(rms(&heard[first + 8_800..first + 12_000]) < 50.0, "no cadence");
-    let last = &heard[heard.len() - 12_000..heard.len() - 4_000];
-    assert!(share_at(last, 8_000, 900.0) > 0.9, "the party is not heard, or the ringing goes on");
+    // A machine that is held up bends the tone: each tenth of a second is looked at by itself.
+    let last = heard[heard.len() - 12_000..heard.len() - 4_000].chunks(800);
+    let shares: Vec<f64> = last.map(|part| share_at(part, 8_000, 900.0)).collect();
+    let heard = shares.iter().filter(|share| **share > 0.9).count();
+    assert!(heard >= 7, "the party is not heard, or the ringing goes on: {shares:?}");
 }

@@ -14,7 +14,7 @@
 //! when a codec of another clock rate takes over.
 //!
 //! When the sender told of comfort noise, its clock is followed while nothing comes: silence is told
-//! as it passes, [`LAG`] behind the clock, so that whoever listens hears that nobody speaks. A
+//! as it passes, [`LAG_MS`] behind the clock, so that whoever listens hears that nobody speaks. A
 //! pause that nobody told of cannot be told from a stall; it is told when it is over.
 //!
 //! Timestamps count units of the codec's clock, positions samples of the ring: the one is a whole

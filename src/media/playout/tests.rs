@@ -145,6 +145,30 @@ fn steady_frames_wait_for_nothing() {
 }
 
 #[test]
+fn who_begins_just_before_the_beat_waits_for_the_next_one_and_is_not_cut() {
+    for (before_ms, waits) in [(1, true), (2, true), (5, false), (19, false)] {
+        let mut rig = Rig::new();
+        let origin = rig.now;
+        // Every seventh frame is 2 ms late.
+        let came = |n: u32| origin + TICK * n + Duration::from_millis(u64::from(n % 7 == 6) * 2);
+        rig.now += Duration::from_millis(before_ms);
+        let mut frames = 0;
+        for beat in 0..200 {
+            while came(frames) <= rig.now {
+                rig.writer.stamp(rig.writer.position(), came(frames));
+                rig.push(FRAME);
+                frames += 1;
+            }
+            let frame = rig.tick();
+            // The leg tells its ledger.
+            while rig.playout.taken().is_some() {}
+            assert_eq!(silent(&frame), beat == 0 && waits, "{before_ms} ms, beat {beat}");
+        }
+        assert_eq!(rig.events(), [], "{before_ms} ms");
+    }
+}
+
+#[test]
 fn too_little_sound_waits_20_ms_beyond_the_threshold_at_most() {
     let ms = Duration::from_millis;
     let rule = StartRule { enough: ms(40), enough_max: ms(40) };
