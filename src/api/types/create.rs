@@ -27,6 +27,8 @@ mod barge;
 mod base64;
 pub mod decision;
 pub(super) mod hearing;
+#[cfg(test)]
+mod sample;
 
 pub use amd::AskedAmd;
 pub use hearing::AskedHearing;
