@@ -29,6 +29,8 @@ mod base64;
 pub mod decision;
 mod dial;
 pub(super) mod hearing;
+#[cfg(test)]
+mod sample;
 
 pub use amd::AskedAmd;
 pub use hearing::AskedHearing;

@@ -106,27 +106,11 @@ fn spec(section: &mut Object<'_>, faults: &mut Faults) -> Option<AmdSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::types::create::{CreateCall, CreateContext, CreateDefaults};
+    use crate::api::types::create::sample;
     use serde_json::json;
 
     fn asked(call_type: &str, amd: &Value) -> Result<AskedAmd, String> {
-        let context = CreateContext {
-            defaults: CreateDefaults::default(),
-            strict: true,
-            voices: &[],
-            engines: &["pico".to_owned()],
-        };
-        let mut body = json!({
-            "instanceId": "inst_demo",
-            "type": call_type,
-            "target": {"phoneNumber": "+14155550123"},
-            "amd": amd,
-        });
-        if call_type == "FIXED_TTS" {
-            body["tts"] = json!({"text": "Hello.", "voiceId": "pico:en-US"});
-        }
-        let call = CreateCall::parse(body.to_string().as_bytes(), &context);
-        call.map(|call| call.hearing.amd).map_err(|problem| format!("{problem:?}"))
+        sample::asked(call_type, &json!({"amd": amd})).map(|asked| asked.amd)
     }
 
     #[test]

@@ -33,30 +33,11 @@ pub(super) fn barge_in(read: &mut Object<'_>, faults: &mut Faults, strict: bool)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::types::create::{CreateCall, CreateContext, CreateDefaults};
+    use crate::api::types::create::sample;
     use serde_json::{Value, json};
 
     fn wish(call_type: &str, barge_in: &Value) -> Result<BargeWish, String> {
-        let context = CreateContext {
-            defaults: CreateDefaults::default(),
-            strict: true,
-            voices: &[],
-            engines: &["pico".to_owned()],
-        };
-        let mut body = json!({
-            "instanceId": "inst_demo",
-            "type": call_type,
-            "target": {"phoneNumber": "+14155550123"},
-            "bargeIn": barge_in,
-        });
-        if call_type == "DYNAMIC_AGENT" {
-            body["agent"] = json!({"instructions": ["x"]});
-        }
-        if call_type == "FIXED_TTS" {
-            body["tts"] = json!({"text": "Hello.", "voiceId": "pico:en-US"});
-        }
-        let call = CreateCall::parse(body.to_string().as_bytes(), &context);
-        call.map(|call| call.hearing.barge).map_err(|problem| format!("{problem:?}"))
+        sample::asked(call_type, &json!({"bargeIn": barge_in})).map(|asked| asked.barge)
     }
 
     #[test]

@@ -103,34 +103,10 @@ fn start_on(read: &mut Object<'_>, faults: &mut Faults, call_type: Option<CallTy
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::types::create::{CreateCall, CreateContext, CreateDefaults};
+    use crate::api::types::create::sample::asked;
     use crate::turn::barge::Mode;
     use crate::turn::machine::MachineSpec;
     use serde_json::{Value, json};
-
-    fn asked(call_type: &str, more: &Value) -> Result<AskedHearing, String> {
-        let context = CreateContext {
-            defaults: CreateDefaults::default(),
-            strict: true,
-            voices: &[],
-            engines: &["pico".to_owned()],
-        };
-        let mut body = json!({
-            "instanceId": "inst_demo",
-            "type": call_type,
-            "target": {"phoneNumber": "+14155550123"},
-        });
-        match call_type {
-            "FIXED_TTS" => body["tts"] = json!({"text": "Hello.", "voiceId": "pico:en-US"}),
-            "DYNAMIC_AGENT" => body["agent"] = json!({"instructions": ["x"]}),
-            _ => {}
-        }
-        for (name, value) in more.as_object().unwrap() {
-            body[name] = value.clone();
-        }
-        let call = CreateCall::parse(body.to_string().as_bytes(), &context);
-        call.map(|call| call.hearing).map_err(|problem| format!("{problem:?}"))
-    }
 
     #[test]
     fn playing_may_wait_for_a_hello() {
