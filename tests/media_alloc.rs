@@ -17,6 +17,7 @@ use bellwire::media::interface::{
 };
 use bellwire::media::leg::{Leg, LegConfig, Outgoing};
 use bellwire::media::playout::StartRule;
+use bellwire::media::ring::{self, CaptureReader};
 use bellwire::media::stats::LegStats;
 use bellwire::media::worker::exchange::{Exchange, Notice, Order};
 use bellwire::media::worker::seat::{LegEnds, Place, seat};
@@ -267,22 +268,31 @@ fn command(second: u64, step: u64, written: u64) -> Option<Command> {
     }
 }
 
+/// Has a leg enter the worker.
+fn enter(exchange: &Exchange<()>, number: usize, now: Instant) -> LegEnds {
+    let id = LegId(number as u64);
+    let (seat, ends) = seat(Place { id, number, port: 0, pair: () }, now, &config(id.0));
+    assert!(exchange.order(Order::Enter(seat)).is_ok());
+    let command = Command::Update(params(0));
+    assert!(exchange.order(Order::Tell { seat: number, id, command }).is_ok());
+    ends
+}
+
+/// Has what a leg sends told to a new listener.
+fn monitor(exchange: &Exchange<()>, number: usize) -> CaptureReader {
+    let (ring, reader) = ring::capture(64, 8_000);
+    let (id, ring) = (LegId(number as u64), Box::new(ring));
+    let _ = exchange.order(Order::Monitor { seat: number, id, ring });
+    reader
+}
+
 #[test]
 fn ten_thousand_ticks_allocate_and_free_nothing() {
     let (exchange, _bell) = Exchange::new(LEGS, Instant::now()).expect("a pipe");
     let exchange = Arc::new(exchange);
     let mut worker = Worker::new(LEGS, Network::new(), Arc::clone(&exchange));
     let now = worker.io().now();
-    let mut ends: Vec<LegEnds> = (0..LEGS)
-        .map(|number| {
-            let id = LegId(number as u64);
-            let (seat, ends) = seat(Place { id, number, port: 0, pair: () }, now, &config(id.0));
-            assert!(exchange.order(Order::Enter(seat)).is_ok());
-            let command = Command::Update(params(0));
-            assert!(exchange.order(Order::Tell { seat: number, id, command }).is_ok());
-            ends
-        })
-        .collect();
+    let mut ends: Vec<LegEnds> = (0..LEGS).map(|number| enter(&exchange, number, now)).collect();
     let sound: Vec<i16> = (0..2_000).map(|i| (i % 100) * 100).collect();
     let (mut heard, mut kinds, mut notices) = (Vec::new(), [0_u64; 3], 0_u64);
     let (mut monitors, mut monitored) = (Vec::new(), 0_u64);
@@ -307,10 +317,7 @@ fn ten_thousand_ticks_allocate_and_free_nothing() {
             }
             // Somebody begins to hear what is sent, and somebody else later.
             if ms == 100 || ms == 5_000 {
-                let (ring, reader) = bellwire::media::ring::capture(64, 8_000);
-                let (id, ring) = (LegId(number as u64), Box::new(ring));
-                let _ = exchange.order(Order::Monitor { seat: number, id, ring });
-                monitors.push(reader);
+                monitors.push(monitor(&exchange, number));
             }
             heard.clear();
             while let Some(header) = leg.capture.pop(&mut heard) {

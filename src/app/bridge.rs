@@ -145,7 +145,6 @@ pub struct Bridge {
 ///
 /// What waits in their rings is thrown away: the bridge begins with what is said from here on.
 #[must_use]
-#[expect(clippy::boxed_local, reason = "they come boxed, and go back so")]
 pub fn spawn(a: Box<LegHandle>, b: Box<LegHandle>, spec: BridgeSpec) -> Bridge {
     let ends = Sides { a: End::from(split(*a)), b: End::from(split(*b)) };
     let (orders, events, reports, task) = start(ends, spec);

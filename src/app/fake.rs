@@ -77,12 +77,12 @@ impl LegPort for FakePort {
     }
 
     fn report(&self) -> LegReport {
-        *self.report.lock().unwrap()
+        *self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn monitor(&self) -> Option<CaptureReader> {
         let (writer, reader) = ring::capture(64, 64 * 160);
-        *self.monitor.lock().unwrap() = Some(writer);
+        *self.monitor.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
         Some(reader)
     }
 }
@@ -139,7 +139,8 @@ impl FakeLeg {
 
     /// Whether somebody hears what is sent.
     pub(crate) fn is_monitored(&self) -> bool {
-        self.monitoring && self.port.monitor.lock().unwrap().is_some()
+        self.monitoring
+            && self.port.monitor.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Whether the application has let the leg go.
@@ -201,11 +202,11 @@ impl FakeLeg {
     fn show(&mut self, before: usize) {
         let position = self.ticks * self.frame as u64;
         self.ticks += u64::from(self.running);
-        let mut monitor = self.port.monitor.lock().unwrap();
+        let mut monitor = self.port.monitor.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(monitor) = monitor.as_mut().filter(|_| self.running && self.monitoring) {
             let mut frame = self.sent[before..].to_vec();
             frame.resize(self.frame, 0);
-            let samples = u16::try_from(self.frame).unwrap();
+            let samples = u16::try_from(self.frame).unwrap_or(u16::MAX);
             let header = FrameHeader { position, samples, kind: FrameKind::Packet };
             monitor.push(header, &frame);
             self.moved = true;
@@ -214,7 +215,7 @@ impl FakeLeg {
 
     /// Counts packets both ways, as a worker does.
     pub(crate) fn count(&mut self, sent: u64, came: u64) {
-        let mut report = self.port.report.lock().unwrap();
+        let mut report = self.port.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.tx_packets += sent;
         report.rx_packets += came;
     }
@@ -236,7 +237,8 @@ impl FakeLeg {
                 let queued = usize::try_from(up_to.saturating_sub(self.playout.position()));
                 let queued = queued.expect("a ring is short");
                 if self.running && !self.paused {
-                    let fade = usize::try_from(fade.as_micros() * self.rate / 1_000_000).unwrap();
+                    let fade = usize::try_from(fade.as_micros() * self.rate / 1_000_000)
+                        .unwrap_or(usize::MAX);
                     self.play(fade.min(queued));
                 }
                 let played_to = self.playout.position().min(up_to);

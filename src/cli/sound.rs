@@ -186,7 +186,7 @@ mod tests {
     async fn a_file_is_read_to_its_end() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("in.raw");
-        let octets: Vec<u8> = (0..CHUNK * 3 + 5).map(|n| (n % 251) as u8).collect();
+        let octets: Vec<u8> = (0..=250).cycle().take(CHUNK * 3 + 5).collect();
         std::fs::write(&path, &octets).unwrap();
         let mut chunks = source(&path).unwrap();
         let mut read = Vec::new();

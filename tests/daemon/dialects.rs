@@ -179,7 +179,8 @@ fn check(vendor: &Vendor, spoken: &[i16], answer: &[i16], bot: &Bot, heard: &[i1
     assert!(behind.len() - last > 4 * SILENT_MS, "{}: silence was recorded", vendor.path);
     // Where positions are told: what was played before, and this.
     let told = bot.texts.iter().filter_map(|text| serde_json::from_str::<Value>(text).ok());
-    let mark = told.filter(|told| told["type"] == "mark" && told["name"] == "silent").last();
+    let marks = told.filter(|told| told["type"] == "mark" && told["name"] == "silent");
+    let mark = marks.reduce(|_, later| later);
     if let Some(played) = mark.and_then(|mark| mark["played_ms"].as_u64()) {
         let heard = framed(answer).len() / 8 + ms + SILENT_MS;
         assert!(played.abs_diff(heard as u64) <= 20, "{played} ms told, {heard} ms heard");

@@ -699,16 +699,6 @@ impl Session {
         }
     }
 
-    /// Tells which of the caller's audio was made up, if the client wants to know.
-    fn tell_concealed(&mut self, now: Moment) {
-        while let Some(client) = &mut self.client
-            && let Some(outlet) = &mut client.outlet
-            && let Some((position_ms, duration_ms)) = outlet.next_concealed()
-        {
-            client.tell(&Told::Concealed { position_ms, duration_ms }, now);
-        }
-    }
-
     fn on_binary(&mut self, octets: Bytes, now: Moment) {
         let Some(client) = &mut self.client else { return };
         if self.spec.observer {

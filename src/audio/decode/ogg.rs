@@ -320,7 +320,8 @@ fn corrupt(what: &'static str) -> DecodeError {
     DecodeError::Corrupt { what }
 }
 
-#[cfg(all(test, feature = "opus"))]
+#[cfg(test)]
+#[cfg(feature = "opus")]
 pub(super) mod tests {
     use super::super::live::{Heard, LiveEvent, LiveFormat};
     use super::*;
@@ -339,7 +340,7 @@ pub(super) mod tests {
         page.extend([0; 8]);
         page.push(u8::try_from(table.len()).unwrap());
         page.extend(table);
-        packets.iter().for_each(|packet| page.extend_from_slice(packet));
+        page.extend(packets.concat());
         let crc = checksum(&page);
         page[22..26].copy_from_slice(&crc.to_le_bytes());
         page

@@ -114,20 +114,6 @@ impl CallActor {
                 event::StreamUnreached { call_id, detail: &detail, tries }.report();
                 record.stream.get_or_insert_default().last_error = Some(detail);
             }
-            Report::Gone { why } => {
-                let call_id = record.id.as_str();
-                return event::StreamGone { call_id, why }.report();
-            }
-            Report::ClientEvent { name } => {
-                let call_id = record.id.as_str();
-                return event::StreamTold { call_id, name: &name }.report();
-            }
-            Report::Turn(state) => return self.show_told(Told::Turn { state }),
-            Report::Dtmf { digit, duration_ms, method } => {
-                let (digit, method) = (char::from(digit), method.as_str());
-                return self.show_told(Told::Dtmf { digit, duration_ms, method });
-            }
-            Report::Interrupted { heard } => return self.show_told(Told::Interrupted { heard }),
             Report::Said(line) => {
                 let lines = record.transcription.as_ref().map_or(0, |known| known.lines.len());
                 let told = Told::Transcript(Heard::line(&line, lines as u64 + 1));
@@ -144,9 +130,25 @@ impl CallActor {
                 record.outcome = Some(outcome);
                 self.show_told(told);
             }
-            _ => return,
+            report => return self.pass_on(report),
         }
         self.publish();
+    }
+
+    /// What is told on and not kept.
+    fn pass_on(&self, report: Report) {
+        let call_id = self.setup.call.record().id.as_str();
+        match report {
+            Report::Gone { why } => event::StreamGone { call_id, why }.report(),
+            Report::ClientEvent { name } => event::StreamTold { call_id, name: &name }.report(),
+            Report::Turn(state) => self.show_told(Told::Turn { state }),
+            Report::Dtmf { digit, duration_ms, method } => {
+                let (digit, method) = (char::from(digit), method.as_str());
+                self.show_told(Told::Dtmf { digit, duration_ms, method });
+            }
+            Report::Interrupted { heard } => self.show_told(Told::Interrupted { heard }),
+            _ => {}
+        }
     }
 
     /// A wish of the stream's client, or of nobody that waits.

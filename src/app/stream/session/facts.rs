@@ -46,6 +46,17 @@ impl Session {
         self.tell(&told, now);
     }
 
+    /// Tells all who want to know which of the caller's audio was made up.
+    pub(super) fn tell_concealed(&mut self, now: Moment) {
+        for client in self.clients_mut() {
+            while let Some(outlet) = &mut client.outlet
+                && let Some((position_ms, duration_ms)) = outlet.next_concealed()
+            {
+                client.tell(&Told::Concealed { position_ms, duration_ms }, now);
+            }
+        }
+    }
+
     pub(super) fn acknowledge(&mut self, id: Option<CommandId>, now: Moment) {
         if let Some(id) = id {
             self.tell(&Told::Ack { id }, now);

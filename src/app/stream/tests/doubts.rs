@@ -34,7 +34,7 @@ async fn audio_that_is_cut_off_or_off_centre_is_told() {
     client.pcm(&[[32_767; 40], [-32_768; 40]].concat().repeat(300));
     rig.beats(160).await;
     assert_eq!(warnings(&mut client), [r#""clipping" true"#]);
-    client.pcm(&[2000; 40_000]);
+    client.pcm(&vec![2000; 40_000]);
     rig.beats(300).await;
     assert_eq!(warnings(&mut client), [r#""dc_offset" true"#]);
 }

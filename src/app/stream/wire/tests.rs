@@ -13,6 +13,7 @@ fn id(text: &str) -> Option<CommandId> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of commands")]
 fn every_command_of_the_protocol_is_read() {
     let cases = [
         (
