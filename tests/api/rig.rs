@@ -373,9 +373,13 @@ impl Daemon {
             Command::Terminate(id, reply) => {
                 let _ = reply.send(self.active.remove(&id).is_some());
             }
-            Command::Attach(_, _, reply) => {
-                let taken = "the call already has a client";
-                let _ = reply.send(Err(Problem::new(Code::StreamAlreadyAttached, taken)));
+            Command::Attach(_, options, reply) => {
+                let (code, detail) = if options.place.resume().is_some() {
+                    (Code::ResumeOver, "there is nothing to go on with")
+                } else {
+                    (Code::StreamAlreadyAttached, "the call already has a client")
+                };
+                let _ = reply.send(Err(Problem::new(code, detail)));
             }
             Command::SetMetadata(id, metadata, reply) => {
                 let changed = self.active.get_mut(&id).map(|call| {

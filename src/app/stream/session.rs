@@ -445,15 +445,19 @@ impl Session {
                 if done && !self.over && !self.spec.observer && !self.lent {
                     self.hang_up(Some("the client closed the stream".to_owned()), self.started);
                 }
-                self.on_gone(place, now);
+                self.lose(place, "client_closed", now);
             }
         }
     }
 
     /// A client's socket is of no more use.
     pub(super) fn on_gone(&mut self, place: Place, now: Moment) {
+        self.lose(place, "socket_lost", now);
+    }
+
+    fn lose(&mut self, place: Place, cause: &'static str, now: Moment) {
         match place {
-            Place::Main => self.lose_main("socket_lost", now),
+            Place::Main => self.lose_main(cause, now),
             Place::Listener(number) => {
                 self.audience.leave(number);
                 self.order_capture();

@@ -15,7 +15,7 @@ async fn each_way_to_lose_a_client_has_its_name() {
     let mut rig = Rig::answered().await;
     drop(rig.attach("protocol=native").await);
     rig.beats(2).await;
-    assert_eq!(why(&mut rig), ["socket_lost"]);
+    assert_eq!(why(&mut rig), ["client_closed"]);
     let long = "x".repeat(256 * 1024 + 1);
     for (case, name) in [
         (Ok(Incoming::Text(long)), "too_big"),
