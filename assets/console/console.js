@@ -20,7 +20,12 @@ const micWave = new Wave($("mic-wave"), $("mic-level"));
 const farWave = new Wave($("far-wave"), $("far-level"));
 const trend = new Trend($("trend"), $("trend-top"));
 
-/** The call on this page: `{id, sound, stream, answeredAt, over}`; null between calls. */
+/** Close codes: a connection that broke, and a conversation that cannot be gone on with. */
+const [LOST, RESUME_OVER] = [1006, 4004];
+/** Between a loss and an attempt to come back, and from one attempt to the next. */
+const BACK_MS = 500;
+
+/** The call on this page: `{id, sound, stream, answeredAt, over, …}`; null between calls. */
 let call = null;
 /** Events have been added since the log was last scrolled. */
 let noted = false;
@@ -138,7 +143,9 @@ async function signOut() {
 
 async function dial() {
   if (call) throw new Refusal("One call at a time", "hang up first");
-  const mine = { id: null, sound: null, stream: null, answeredAt: null, over: false };
+  const mine = {
+    id: null, sound: null, stream: null, answeredAt: null, over: false, resume: null, lostAt: null, label: "",
+  };
   call = mine;
   try {
     mine.sound = await audio.start(ui.clean.checked, {
@@ -187,12 +194,14 @@ function reset(made) {
 async function attach(mine) {
   ui.again.hidden = true;
   const pass = await api.ticket(mine.id);
-  mine.stream = open(mine.id, pass, mine.sound.rate, audio.OUT_RATE, {
+  // The page may have hung up meanwhile.
+  if (mine.over) return;
+  mine.stream = open(mine.id, pass, mine.sound.rate, audio.OUT_RATE, mine.resume, {
     message: (message) => heard(mine, message),
     sound: (octets) => mine.sound?.play(octets),
     roundTrip: (time) => show("trip", ms(time)),
     skipped: (time) => note("slow network", `${Math.round(time)} ms of your voice were left out so far`, true),
-    closed: (error) => closed(mine, error),
+    closed: (error, code) => closed(mine, error, code),
   });
 }
 
@@ -216,6 +225,10 @@ function played(mine, told) {
 function heard(mine, message) {
   const { type } = message;
   if (type === "stats") return showStats(mine, message);
+  if (type === "start") {
+    if (mine.lostAt !== null) ui.status.textContent = mine.label;
+    mine.lostAt = null;
+  }
   if (type === "error") {
     note("error", `${message.id ? `${message.id}: ` : ""}${message.detail}`, true);
     if (message.id !== "hold") return;
@@ -226,7 +239,7 @@ function heard(mine, message) {
   if (type === "call_event") {
     if (message.event === "answered") mine.answeredAt ??= performance.now();
     const label = LABELS[message.event];
-    if (label) ui.status.textContent = label;
+    if (label) ui.status.textContent = mine.label = label;
     return note(message.event, message.detail ?? message.state ?? message.answered_by ?? "");
   }
   if (type === "stop") ui.status.textContent = `Ended: ${message.reason}`;
@@ -267,20 +280,44 @@ function showStats(mine, { quality, queued_ms: queuedMs, stages }) {
   }));
 }
 
-/** The socket is gone: the end of the call, or a break that can be mended. */
-async function closed(mine, error) {
+/** The socket is gone: the end of the call, or a break that is mended, by itself where that can be. */
+async function closed(mine, error, code) {
   if (mine.over) return;
+  mine.resume = code === RESUME_OVER ? null : (mine.stream?.resume ?? null);
   mine.stream = null;
   if (error === null) return finish(mine);
-  fail(error);
   note("stream", error.message, true);
+  if (code !== LOST || !(await comeBack(mine))) await giveUp(mine, error);
+}
+
+async function giveUp(mine, error) {
+  // Whoever attaches again begins anew.
+  [mine.resume, mine.lostAt] = [null, null];
+  fail(error);
   try {
     if (await ended(mine)) return;
-    ui.again.hidden = false;
   } catch (second) {
     fail(second);
-    ui.again.hidden = false;
   }
+  ui.again.hidden = mine.over;
+}
+
+/** Attaches again where the conversation stopped, while the call lingers; whether that is under way. */
+async function comeBack(mine) {
+  mine.lostAt ??= performance.now();
+  while (mine.resume && performance.now() - mine.lostAt < mine.resume.lingerMs) {
+    ui.status.textContent = "Coming back…";
+    await new Promise((done) => setTimeout(done, BACK_MS));
+    if (mine.over || mine.stream) return true;
+    try {
+      if (await ended(mine)) return true;
+      await attach(mine);
+      return true;
+    } catch (error) {
+      note("stream", error.message, true);
+    }
+  }
+  return false;
 }
 
 async function hangUp() {

@@ -23,12 +23,16 @@ const CLOSES = {
 
 /**
  * Opens the stream. `on` has: message(object), sound(ArrayBuffer), roundTrip(ms), skipped(ms),
- * closed(Refusal | null).
+ * closed(Refusal | null, the code).
+ *
+ * `resume` is where a conversation that lost its socket goes on, `{token, since, lingerMs}`, or
+ * null; what is opened keeps it as `resume`, for the next time.
  */
-export function open(call, ticket, rate, outRate, on) {
+export function open(call, ticket, rate, outRate, resume, on) {
   const query = new URLSearchParams({
     ticket, format: "pcm_s16le", rate, out_format: "pcm_s16le", out_rate: outRate, frame_ms: 20,
     listen: "caller", playout: "live", jitter: "paced", stats_ms: 1000,
+    ...(resume && { resume: resume.token, since: resume.since }),
   });
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const url = `${scheme}://${location.host}/v1/calls/${encodeURIComponent(call)}/stream?${query}`;
@@ -58,17 +62,23 @@ export function open(call, ticket, rate, outRate, on) {
       asked = 0;
     } else {
       stopped ||= message.type === "stop";
+      if (message.type === "start") {
+        const { token, linger_ms: lingerMs } = message.resume ?? {};
+        opened.resume = token ? { token, lingerMs } : null;
+      }
+      if (opened.resume) opened.resume.since = message.seq;
       on.message(message);
     }
   };
   socket.onclose = ({ code, reason }) => {
     clearInterval(beat);
-    if (stopped || code === 1000) return on.closed(null);
+    if (stopped || code === 1000) return on.closed(null, code);
     const why = CLOSES[code] ?? "the gateway closed it";
-    on.closed(new Refusal("The stream broke off", `${why} (${code}${reason ? `, ${reason}` : ""})`));
+    on.closed(new Refusal("The stream broke off", `${why} (${code}${reason ? `, ${reason}` : ""})`), code);
   };
 
-  return {
+  const opened = {
+    resume,
     send,
     sound(frame) {
       if (socket.readyState !== WebSocket.OPEN) return;
@@ -83,4 +93,5 @@ export function open(call, ticket, rate, outRate, on) {
     },
     close: () => socket.close(1000),
   };
+  return opened;
 }

@@ -71,7 +71,7 @@ impl From<Problem> for Refusal {
 impl From<SeatError> for Problem {
     fn from(error: SeatError) -> Self {
         let code = match error {
-            SeatError::Taken | SeatError::Full => Code::StreamAlreadyAttached,
+            SeatError::Taken | SeatError::Dialled | SeatError::Full => Code::StreamAlreadyAttached,
             SeatError::ResumeOver => Code::ResumeOver,
             SeatError::Ended => Code::CallEnded,
         };

@@ -26,7 +26,11 @@ use chromium::Page;
 use rig::{Daemon, NUMBER, Phone, read_wav, rms, share_at, tone_wav, tone_wav_at};
 use serde_json::json;
 use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 
 /// A key whose secret is `abc`.
 const KEY: &str = r#"
@@ -50,7 +54,11 @@ fn browser() -> Option<&'static str> {
 }
 
 async fn signed_in(page: &mut Page, daemon: &Daemon) {
-    page.open(&format!("{}/console", daemon.api)).await;
+    sign_in(page, &daemon.api).await;
+}
+
+async fn sign_in(page: &mut Page, origin: &str) {
+    page.open(&format!("{origin}/console")).await;
     page.wait_for("document.querySelectorAll('#keys button').length === 12").await;
     page.fill("key", "abc").await;
     page.eval("document.querySelector('#signin button').click()").await;
@@ -132,6 +140,75 @@ async fn nothing_left_and_nothing_foreign(page: &mut Page, daemon: &Daemon) {
     assert_eq!(sockets.len(), 1);
     let url = sockets[0]["url"].as_str().unwrap();
     assert!(url.starts_with(&socket) && url.contains("ticket=tkt_"), "{url}");
+}
+
+/// Passes octets on between the page and the program, until the way breaks.
+struct Proxy {
+    address: SocketAddr,
+    ways: Arc<Mutex<Vec<AbortHandle>>>,
+}
+
+impl Proxy {
+    async fn start(api: &str) -> Self {
+        let target: SocketAddr = api.trim_start_matches("http://").parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ways: Arc<Mutex<Vec<AbortHandle>>> = Arc::default();
+        let open = Arc::clone(&ways);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let way = tokio::spawn(async move {
+                    let mut far = TcpStream::connect(target).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                });
+                open.lock().unwrap().push(way.abort_handle());
+            }
+        });
+        Self { address, ways }
+    }
+
+    /// Every connection is gone, without a word.
+    fn break_all(&self) {
+        self.ways.lock().unwrap().drain(..).for_each(|way| way.abort());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_connection_breaks_goes_on_where_it_stopped() {
+    let Some(program) = browser() else { return };
+    let _one = ONE.lock().await;
+    let dir = TempDir::new().unwrap();
+    let voice = tone_wav_at(dir.path(), "voice.wav", 48_000, 440.0, 5.0);
+    let phone = Phone::start(&["--ring", "0s"]);
+    let daemon = Daemon::start(&phone.address, KEY).await;
+    let proxy = Proxy::start(&daemon.api).await;
+    let mut page = Page::start(program, &voice).await;
+    sign_in(&mut page, &format!("http://{}", proxy.address)).await;
+    page.fill("number", NUMBER).await;
+    page.click("dial").await;
+    page.wait_for("document.getElementById('status').textContent === 'Talking'").await;
+    phone.wait_for("answered");
+    for losses in 1..=2 {
+        proxy.break_all();
+        let told = "[...document.querySelectorAll('#events li')].map((line) => line.children[1].textContent)";
+        page.wait_for(&format!("{told}.filter((kind) => kind === 'replayed').length === {losses}"))
+            .await;
+        page.wait_for("document.getElementById('status').textContent === 'Talking'").await;
+        // What is said now is for the same call.
+        page.eval("document.querySelector('[data-digit=\"7\"]').click()").await;
+        assert_eq!(phone.wait_for("digit")["digit"], "7");
+    }
+    let mut passes: Vec<String> = page
+        .seen("Network.webSocketCreated")
+        .iter()
+        .map(|socket| socket["url"].as_str().unwrap().split("ticket=").nth(1).unwrap()[..20].into())
+        .collect();
+    passes.sort_unstable();
+    passes.dedup();
+    assert!(passes.len() >= 3, "a ticket is good once: {passes:?}");
+    page.click("hangup").await;
+    page.wait_for("document.getElementById('status').textContent.startsWith('Ended')").await;
+    phone.wait_for("ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

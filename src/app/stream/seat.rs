@@ -17,6 +17,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -137,6 +138,9 @@ pub enum SeatError {
     /// Somebody sits there (409 `stream_already_attached`).
     #[error("a client is already attached to this call's stream; takeover=1 takes its place")]
     Taken,
+    /// The client is one that we dial, now and when it is lost (409 `stream_already_attached`).
+    #[error("this call's client is dialled, and nobody takes its place; role=listener listens")]
+    Dialled,
     /// All places for listeners are taken (409 `stream_already_attached`).
     #[error("{LISTENERS_MAX} clients listen to this call already")]
     Full,
@@ -155,6 +159,8 @@ pub(super) type ResumeDoor = Arc<Mutex<Option<Token>>>;
 #[derive(Debug, Clone)]
 pub struct StreamSeats {
     main: Arc<Semaphore>,
+    /// The main place is kept for a client that we dial.
+    kept: Arc<AtomicBool>,
     listeners: Arc<Semaphore>,
     door: ResumeDoor,
     arrivals: mpsc::Sender<Box<Seated>>,
@@ -168,11 +174,12 @@ impl StreamSeats {
         let (main, door) = (Arc::new(Semaphore::new(1)), ResumeDoor::default());
         let listeners = Arc::new(Semaphore::new(LISTENERS_MAX));
         let waiting = Arrivals { seated, door: Arc::clone(&door) };
-        (Self { main, listeners, door, arrivals }, waiting)
+        (Self { main, kept: Arc::default(), listeners, door, arrivals }, waiting)
     }
 
-    /// Takes the main client's place for one that is dialled.
+    /// Takes the main client's place for one that is dialled, for as long as the call lasts.
     pub(super) fn keep(&self) -> Option<OwnedSemaphorePermit> {
+        self.kept.store(true, Ordering::Relaxed);
         Arc::clone(&self.main).try_acquire_owned().ok()
     }
 
@@ -196,6 +203,9 @@ impl StreamSeats {
     }
 
     fn reserve_main(&self, options: &StreamOptions) -> Result<Seat, SeatError> {
+        if self.kept.load(Ordering::Relaxed) {
+            return Err(SeatError::Dialled);
+        }
         let resume = options.place.resume();
         if let Some(resume) = &resume {
             let door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
@@ -327,6 +337,21 @@ mod tests {
         assert_eq!(listener().unwrap_err(), SeatError::Full);
         drop(taken);
         assert!(listener().is_ok());
+    }
+
+    #[test]
+    fn the_place_of_a_client_that_is_dialled_is_not_to_be_had() {
+        let (seats, waiting) = StreamSeats::new();
+        let kept = seats.keep();
+        let token = Token::draw(&[3; 32], 1);
+        *waiting.door.lock().unwrap() = Some(token);
+        let token = token.to_string();
+        for wish in [&[("takeover", "1")][..], &[("resume", &token), ("since", "4")], &[]] {
+            assert_eq!(seats.reserve(asking(wish)).unwrap_err(), SeatError::Dialled);
+        }
+        assert!(seats.reserve(asking(&[("role", "listener")])).is_ok());
+        drop(kept);
+        assert_eq!(seats.reserve(asking(&[])).unwrap_err(), SeatError::Dialled);
     }
 
     #[test]

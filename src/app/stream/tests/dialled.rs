@@ -137,7 +137,7 @@ async fn nobody_else_sits_down_where_a_client_is_dialled() {
     let server = Server::with([refused("no")]);
     let mut rig = Rig::answered_with(dialled(&server, ConnectAt::Answer)).await;
     rig.beats(1).await;
-    assert_eq!(rig.seats.reserve(StreamOptions::default()).unwrap_err(), SeatError::Taken);
+    assert_eq!(rig.seats.reserve(StreamOptions::default()).unwrap_err(), SeatError::Dialled);
 }
 
 #[tokio::test(start_paused = true)]
