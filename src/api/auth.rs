@@ -10,6 +10,7 @@
 //! store keys (the store does) and never keeps or prints a secret, only its hash.
 
 use crate::api::error::{Code, Problem};
+use crate::app::stream::Standing;
 use crate::id::{InstanceId, KeyId};
 use crate::store::{StoredKey, sha256};
 use std::collections::BTreeSet;
@@ -203,6 +204,8 @@ pub struct Grant {
     pub expires_at: Option<i64>,
     /// Where it comes from.
     pub source: KeySource,
+    /// What those who were let in with it look at.
+    pub standing: Standing,
 }
 
 impl Grant {
@@ -227,6 +230,7 @@ impl Grant {
             instances: Binding::All,
             expires_at: None,
             source: KeySource::Open,
+            standing: Standing::until(None),
         }
     }
 }
@@ -335,10 +339,12 @@ impl Keyring {
         Ok(())
     }
 
-    /// Takes a key out; it is refused from this moment on.
+    /// Takes a key out; it is refused from this moment on, and streams that it opened are closed.
     pub fn remove(&self, id: &KeyId) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|entry| entry.grant.key != *id);
+        for gone in entries.extract_if(.., |entry| entry.grant.key == *id) {
+            gone.grant.standing.revoke();
+        }
     }
 
     /// The grants of the keys of the configuration file.
@@ -364,6 +370,7 @@ fn config_entry(key: &ConfigKey) -> Result<Entry, GrantError> {
         instances: Binding::parse(&key.instances)?,
         expires_at: None,
         source: KeySource::Config,
+        standing: Standing::until(None),
     };
     Ok(Entry {
         secret_sha256: key.secret_sha256,
@@ -380,6 +387,7 @@ fn stored_entry(key: &StoredKey) -> Result<Entry, GrantError> {
         instances: Binding::parse(&key.instance_ids)?,
         expires_at: key.expires_at,
         source: KeySource::Api,
+        standing: Standing::until(key.expires_at),
     };
     Ok(Entry {
         secret_sha256: key.secret_sha256,
@@ -427,8 +435,12 @@ mod tests {
         assert_eq!(ring.find("s", 99).unwrap().0.name, "stored");
         assert!(ring.find("s", 100).is_none() && ring.find("", 0).is_none());
         assert!(ring.open().is_none());
+        let standing = ring.find("s", 99).unwrap().0.standing.clone();
+        assert!(!standing.is_over(99) && standing.is_over(100));
         ring.remove(&"key_s".parse().unwrap());
         assert!(ring.find("s", 0).is_none());
+        assert!(standing.is_over(0), "what it opened is closed");
+        assert!(!ring.find("c", 0).unwrap().0.standing.is_over(i64::MAX - 1));
     }
 
     #[test]

@@ -113,8 +113,8 @@ pub enum Report {
     },
     /// The stream client went away.
     Detached,
-    /// Why it did: `client_closed`, `socket_lost`, `no_pong`, `slow_consumer`, `too_big`, `protocol`
-    /// or `replaced`.
+    /// Why it did: `client_closed`, `socket_lost`, `no_pong`, `slow_consumer`, `too_big`, `protocol`,
+    /// `revoked` or `replaced`.
     Gone {
         /// Which of these.
         why: &'static str,

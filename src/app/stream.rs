@@ -43,7 +43,7 @@ pub mod wire;
 
 pub use level::LevelSpec;
 pub use options::{Jitter, Protocol, QueryBlame, QueryProblem, SUBPROTOCOL, StreamOptions, Timing};
-pub use seat::{ClientSocket, SeatError, StreamAttachment, StreamRights, StreamSeats};
+pub use seat::{ClientSocket, SeatError, Standing, StreamAttachment, StreamRights, StreamSeats};
 pub use session::spoken::Speak;
 
 use super::{Control, Report};

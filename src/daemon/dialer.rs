@@ -137,7 +137,7 @@ impl DialDesk {
         let connector = Arc::new(self.connector(client, protocol)?);
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&parts.seed().to_le_bytes());
-        let dial = Some(DialPlan { connector, at: client.at, rights: ask.rights, seed });
+        let dial = Some(DialPlan { connector, at: client.at, rights: ask.rights.clone(), seed });
         Ok(Settled { options, parameters, dial, url: Some(client.url.to_string()) })
     }
 

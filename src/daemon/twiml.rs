@@ -124,7 +124,7 @@ fn open_stream(parts: &Arc<Parts>, record: &CallRecord, account: &Account) -> Op
         let RequestedContent::Stream { options, wait, mut ask } = asked else {
             return Err("the stream is none".to_owned());
         };
-        ask.rights = StreamRights { sip_uris };
+        ask.rights = StreamRights { sip_uris, standing: None };
         let content = Content::Stream { options, wait, ask };
         let settled = terms.dial.settle(&record.instance_id, &content, &parts);
         let settled = settled.map_err(|refused| refused.to_string())?;

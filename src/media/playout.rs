@@ -202,6 +202,8 @@ impl Playout {
         };
         if self.faded == 0 {
             self.obey_clears();
+        } else {
+            self.confirm_passed();
         }
         self.note_room(queued);
         self.in_flight = played;
@@ -349,6 +351,16 @@ impl Playout {
             }
             // As many as there are clears: it always fits.
             self.cleared.push(Event::Cleared { token, played_to, discarded });
+        }
+    }
+
+    /// Tells of clears whose end a fade has passed on its way to that of a later one.
+    fn confirm_passed(&mut self) {
+        let position = self.reader.position();
+        while self.clears.iter().next().is_some_and(|clear| clear.up_to <= position)
+            && let Some(Clear { up_to, token, .. }) = self.clears.pop()
+        {
+            self.cleared.push(Event::Cleared { token, played_to: up_to, discarded: 0 });
         }
     }
 

@@ -496,8 +496,8 @@ happenings! {
     StreamGone<'a> = INFO "the stream's client is gone" {
         /// The call.
         call_id: &'a str,
-        /// `client_closed`, `socket_lost`, `no_pong`, `slow_consumer`, `too_big`, `protocol` or
-        /// `replaced`.
+        /// `client_closed`, `socket_lost`, `no_pong`, `slow_consumer`, `too_big`, `protocol`,
+        /// `revoked` or `replaced`.
         why: &'a str,
     }
     /// The client of a stream told something of its own.

@@ -63,7 +63,8 @@ async fn place(state: &ApiState, grant: &Grant, body: Bytes) -> Result<Answer, P
         }
         options.barge = hearing.barge;
         // A client that is dialled for somebody may do what they may.
-        ask.rights = StreamRights { sip_uris: grant.require(Scope::CallsSip).is_ok() };
+        ask.rights =
+            StreamRights { sip_uris: grant.require(Scope::CallsSip).is_ok(), standing: None };
     }
     let call = NewCall {
         id: fresh::call_id(),
@@ -446,7 +447,10 @@ async fn attach_to(
     if !record.status.is_active() {
         return Err(Problem::new(Code::CallEnded, format!("the call {id} is over")));
     }
-    let rights = StreamRights { sip_uris: grant.require(Scope::CallsSip).is_ok() };
+    let rights = StreamRights {
+        sip_uris: grant.require(Scope::CallsSip).is_ok(),
+        standing: Some(grant.standing.clone()),
+    };
     match crate::api::stream::upgrade(&state.gateway, id, &query, rights, &mut request).await {
         Ok(response) => Ok(response.map(|()| axum::body::Body::empty())),
         Err(refusal) => {

@@ -17,6 +17,7 @@ mod twilio;
 
 use super::ApiState;
 use crate::api::auth::{Binding, Grant, KeySource, Keyring, Scopes};
+use crate::app::stream::Standing;
 use crate::id::{InstanceId, KeyId};
 use crate::speech::key::ApiKey;
 use axum::Router;
@@ -102,6 +103,7 @@ fn own_grant(account: &CompatAccount) -> Grant {
         instances: Binding::Only(BTreeSet::from([account.instance.clone()])),
         expires_at: None,
         source: KeySource::Config,
+        standing: Standing::until(None),
     }
 }
 

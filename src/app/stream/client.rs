@@ -349,7 +349,8 @@ impl Client {
         match self.farewell.as_ref()?.code {
             CloseCode::Normal | CloseCode::GoingAway | CloseCode::CallEnded => None,
             CloseCode::TooBig => Some("too_big"),
-            CloseCode::Protocol | CloseCode::Policy => Some("protocol"),
+            CloseCode::Protocol => Some("protocol"),
+            CloseCode::Policy => Some("revoked"),
             CloseCode::SlowConsumer => Some("slow_consumer"),
             CloseCode::Replaced => Some("replaced"),
             CloseCode::ResumeOver => Some("resume_over"),

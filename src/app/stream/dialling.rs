@@ -121,6 +121,6 @@ impl Dialling {
 
     /// What the client may do.
     pub(super) fn rights(&self) -> StreamRights {
-        self.rights
+        self.rights.clone()
     }
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -239,11 +239,51 @@ pub(super) enum Seat {
 }
 
 /// What the key of a client permits, beyond the stream itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StreamRights {
     /// To have SIP URIs called, not numbers alone.
     pub sip_uris: bool,
+    /// Whether the key is good; `None`: it was good, and the call asks no more.
+    pub standing: Option<Standing>,
 }
+
+impl StreamRights {
+    /// Whether the client may stay.
+    pub(super) fn are_over(&self, unix_ms: i64) -> bool {
+        self.standing.as_ref().is_some_and(|standing| standing.is_over(unix_ms))
+    }
+}
+
+/// Until when a key is good; all that was let in with it shares one.
+#[derive(Debug, Clone)]
+pub struct Standing(Arc<AtomicI64>);
+
+impl Standing {
+    /// Good until then, in milliseconds since the Unix epoch; `None`: until it is revoked.
+    #[must_use]
+    pub fn until(expires_at: Option<i64>) -> Self {
+        Self(Arc::new(AtomicI64::new(expires_at.unwrap_or(i64::MAX))))
+    }
+
+    /// It is good no more.
+    pub fn revoke(&self) {
+        self.0.store(i64::MIN, Ordering::Relaxed);
+    }
+
+    /// Whether it is good no more.
+    #[must_use]
+    pub fn is_over(&self, unix_ms: i64) -> bool {
+        self.0.load(Ordering::Relaxed) <= unix_ms
+    }
+}
+
+impl PartialEq for Standing {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Standing {}
 
 /// A reserved seat at a call's stream: give it the upgraded socket. Dropped unused, it is free.
 pub struct StreamAttachment {

@@ -499,6 +499,7 @@ impl Session {
         }
         self.settle(now.at);
         self.wait_no_longer(now.at);
+        self.show_out_whose_key_is_gone(now);
         if self.client.as_mut().is_some_and(|client| !client.on_time(now.at)) {
             self.lose_main("no_pong", now);
         }

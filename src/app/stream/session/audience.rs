@@ -7,7 +7,7 @@ use super::{Moment, Session, Settings};
 use crate::app::stream::client::Client;
 use crate::app::stream::dialect::Heard;
 use crate::app::stream::options::StreamOptions;
-use crate::app::stream::seat::{Outgoing, StreamRights};
+use crate::app::stream::seat::{CloseCode, Outgoing, StreamRights};
 use crate::app::stream::wire::{self, CommandId, Refused, Request, Told};
 
 /// Which client.
@@ -101,6 +101,15 @@ impl Session {
     pub(super) fn clients_mut(&mut self) -> impl Iterator<Item = &mut Client> {
         let listeners = self.audience.clients.iter_mut().map(|(_, client)| client);
         self.client.iter_mut().chain(listeners)
+    }
+
+    /// A key that is revoked, or has expired, opens nothing any more.
+    pub(super) fn show_out_whose_key_is_gone(&mut self, now: Moment) {
+        for client in self.clients_mut() {
+            if client.rights.are_over(now.unix_ms) && !client.is_closing() {
+                client.close(CloseCode::Policy, "the key is good no more", now.at);
+            }
+        }
     }
 
     /// All whose outlets take sound, with a socket or without.

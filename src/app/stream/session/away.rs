@@ -122,7 +122,7 @@ impl Session {
     /// until then in the place that is given. Its conversation can be gone on with.
     pub(in crate::app::stream) fn displace(&mut self, now: Moment) -> Option<Place> {
         let client = self.client.as_ref()?;
-        let (settings, rights) = (deaf(client.settings), client.rights);
+        let (settings, rights) = (deaf(client.settings), client.rights.clone());
         let mut leaving = Client::new(settings, rights, self.spec.sample_rate, now.at);
         leaving.close(CloseCode::Replaced, "another client took the place", now.at);
         self.lose_main("replaced", now);

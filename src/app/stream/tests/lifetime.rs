@@ -1,5 +1,5 @@
 use super::*;
-use crate::app::stream::SeatError;
+use crate::app::stream::{SeatError, Standing};
 
 fn is_lost(report: &Report) -> bool {
     matches!(report, Report::StreamLost { .. })
@@ -16,6 +16,36 @@ async fn an_answered_call_waits_for_its_first_client() {
     );
     rig.beats(100).await;
     assert!(rig.reports().is_empty(), "told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_key_is_revoked_is_shown_out() {
+    let mut rig = Rig::answered().await;
+    let standing = Standing::until(None);
+    let of_key = || StreamRights { sip_uris: false, standing: Some(standing.clone()) };
+    let mut main = rig.attach_with("protocol=native", of_key()).await;
+    let mut listener = rig.attach_with("role=listener", of_key()).await;
+    let mut other = rig.attach_with("role=listener", StreamRights::default()).await;
+    rig.beats(2).await;
+    rig.reports();
+    standing.revoke();
+    // Looked at when something happens on the stream, or is due: a ping at the latest.
+    rig.beats(760).await;
+    for client in [&mut main, &mut listener, &mut other] {
+        client.told();
+    }
+    let closed = |client: &Client| client.closed.as_ref().map(|(code, _)| *code);
+    assert_eq!(closed(&main), Some(CloseCode::Policy));
+    assert_eq!(closed(&listener), Some(CloseCode::Policy));
+    assert_eq!(closed(&other), None, "it came with another key");
+    drop((main, listener));
+    rig.beats(2).await;
+    let reports = rig.reports();
+    assert_eq!(reports, [Report::Gone { why: "revoked" }, Report::Detached]);
+    let again = rig.attach_with("protocol=native", StreamRights::default()).await;
+    rig.beats(1).await;
+    assert!(rig.reports().iter().any(|report| matches!(report, Report::Attached { .. })));
+    drop(again);
 }
 
 #[tokio::test(start_paused = true)]

@@ -68,7 +68,7 @@ async fn a_client_goes_on_with_what_it_missed_and_nothing_twice() {
     rig.beats(60).await;
     assert_eq!(rig.leg.sent, ramp(0, 8000), "playout went on meanwhile");
     let attached = Report::Attached { protocol: "native", rate: Some(8000) };
-    let gone = Report::Gone { why: "socket_lost" };
+    let gone = Report::Gone { why: "client_closed" };
     assert_eq!(rig.reports(), [attached.clone(), gone, Report::Detached, attached]);
 }
 

@@ -46,7 +46,8 @@ async fn a_wish_is_acknowledged_when_the_call_has_taken_it_up() {
 async fn a_transfer_to_a_sip_uri_takes_the_right_to_it() {
     for sip_uris in [false, true] {
         let mut rig = Rig::answered().await;
-        let mut client = rig.attach_with("protocol=native", StreamRights { sip_uris }).await;
+        let mut client =
+            rig.attach_with("protocol=native", StreamRights { sip_uris, standing: None }).await;
         rig.beats(1).await;
         client.told();
         let transfer = |to: &str| format!(r#"{{"type":"transfer","to":"{to}","id":"t"}}"#);
