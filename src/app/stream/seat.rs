@@ -65,16 +65,12 @@ pub enum CloseCode {
     Normal = 1000,
     /// The node stops: the next call finds another.
     GoingAway = 1001,
-    /// The client may not go on as it wants to.
-    Policy = 1008,
     /// A message was larger than allowed.
     TooBig = 1009,
     /// The client does not keep to the protocol.
     Protocol = 4000,
     /// Another client has taken the place.
     Replaced = 4001,
-    /// The call is over and it cannot be told in order.
-    CallEnded = 4002,
     /// The client does not take what is sent.
     SlowConsumer = 4003,
     /// There is nothing to go on with any more.

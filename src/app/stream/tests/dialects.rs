@@ -300,7 +300,8 @@ async fn a_client_that_closes_is_done_and_one_that_vanishes_is_not() {
     let client = rig.attach("protocol=twilio").await;
     client.to_server.try_send(Err(SocketError::Lost("reset".into()))).unwrap();
     rig.settle().await;
-    assert_eq!(rig.reports(), [attached, Report::Detached], "it may come back");
+    let gone = Report::Gone { why: "socket_lost" };
+    assert_eq!(rig.reports(), [attached, gone, Report::Detached], "it may come back");
 }
 
 #[tokio::test(start_paused = true)]
