@@ -3,7 +3,7 @@
 //! ```text
 //!  git ls-files ─> source (code without comments, strings and tests) ─> layers  doors  lengths
 //!               ├> texts  (owners of TODOs, headers, what must not be published)
-//!               └> shown  (tests that docs/stream.md names)
+//!               └> shown  (tests that docs/stream.md names, parts that docs/ARCHITECTURE.md names)
 //! ```
 //!
 //! Each rule is a function from text to findings, tested on small strings below it, and then held
@@ -120,6 +120,12 @@ fn citations_of_standards_say_what_they_demand() {
 fn the_stream_page_names_tests_that_are_there() {
     let page = std::fs::read_to_string(root().join("docs/stream.md")).unwrap();
     none(&shown::findings(&page, &sources(&["src/", "tests/"])));
+}
+
+#[test]
+fn the_map_has_the_parts_of_the_stream() {
+    let page = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    none(&shown::parts(&page, &sources(&["src/"])));
 }
 
 #[test]

@@ -90,6 +90,41 @@ pub(crate) fn findings(page: &str, sources: &[Source]) -> Vec<String> {
     findings
 }
 
+/// Parts of the stream that docs/ARCHITECTURE.md leaves out, and parts that it names and are not
+/// there.
+pub(crate) fn parts(page: &str, sources: &[Source]) -> Vec<String> {
+    let table = rows(page, "\n## The parts of a stream\n");
+    let named: BTreeSet<&str> =
+        table.iter().flat_map(|(part, _)| quoted(part)).map(|(_, name)| name).collect();
+    let modules: BTreeSet<String> =
+        sources.iter().filter(|source| !source.is_test()).map(Source::module).collect();
+    let there = |name: &str| modules.contains(name);
+    let gone = named.iter().filter(|name| !there(name));
+    let mut findings: Vec<String> =
+        gone.map(|name| format!("docs/ARCHITECTURE.md: there is no {name}")).collect();
+    let below = |module: &&String| {
+        module.strip_prefix("app::stream::").is_some_and(|name| !name.contains("::"))
+    };
+    let lacking = modules.iter().filter(below).filter(|module| !named.contains(module.as_str()));
+    findings.extend(lacking.map(|module| format!("docs/ARCHITECTURE.md: {module} is left out")));
+    findings
+}
+
+#[test]
+fn parts_that_are_gone_or_left_out_are_found() {
+    let page = "\n## The parts of a stream\n\n| part | owns |\n|---|---|\n\
+                | `app::stream::seat`, `api::rest` | places |\n";
+    let modules = |names: &[&str]| {
+        let source = |name: &&str| Source::new(&format!("src/{name}.rs"), "fn f() {}");
+        names.iter().map(source).collect::<Vec<_>>()
+    };
+    let whole = modules(&["app/stream/seat", "api/rest", "app/stream/seat/deep", "app/other"]);
+    assert_eq!(parts(page, &whole), Vec::<String>::new());
+    assert!(parts(page, &modules(&["app/stream/seat"]))[0].contains("no api::rest"));
+    let more = modules(&["app/stream/seat", "api/rest", "app/stream/new"]);
+    assert!(parts(page, &more)[0].contains("app::stream::new is left out"));
+}
+
 #[test]
 fn tests_that_are_gone_and_messages_without_one_are_found() {
     let page = |conformance: &str| {
