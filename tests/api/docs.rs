@@ -39,11 +39,13 @@ fn paged(text: &str) -> BTreeSet<(String, String)> {
 fn declared(source: &str) -> BTreeSet<(String, String)> {
     let code = source.split("#[cfg(test)]").next().unwrap();
     let routes = code.split(".route(").skip(1).map(|route| {
-        let path = route.split('"').nth(1).unwrap().to_owned();
-        let handler = route.split_once("\", ").map_or("", |(_, rest)| rest.trim_start());
+        let [_, path, handler] = route.splitn(3, '"').collect::<Vec<_>>()[..] else {
+            panic!("{route}")
+        };
+        let handler = handler.trim_start_matches(|c: char| c == ',' || c.is_whitespace());
         let method = handler.split('(').next().unwrap().to_ascii_uppercase();
         assert!(["GET", "POST"].contains(&method.as_str()), "{path}: {method}");
-        (method, path)
+        (method, path.to_owned())
     });
     routes.filter(|(_, path)| !path.contains("{file}") && !path.ends_with(".css")).collect()
 }

@@ -12,6 +12,7 @@ use bellwire::api::rest::{
 };
 use bellwire::api::types::{AudioProblem, Voice};
 use bellwire::app::agent::request::AgentRequest;
+use bellwire::app::stream::SeatError;
 use bellwire::app::stream::wire::Stages;
 use bellwire::call::control::Wish;
 use bellwire::call::record::{
@@ -373,9 +374,10 @@ impl Daemon {
             Command::Terminate(id, reply) => {
                 let _ = reply.send(self.active.remove(&id).is_some());
             }
-            Command::Attach(_, _, reply) => {
-                let taken = "the call already has a client";
-                let _ = reply.send(Err(Problem::new(Code::StreamAlreadyAttached, taken)));
+            Command::Attach(_, options, reply) => {
+                let goes_on = options.place.resume().is_some();
+                let refused = if goes_on { SeatError::ResumeOver } else { SeatError::Taken };
+                let _ = reply.send(Err(refused.into()));
             }
             Command::SetMetadata(id, metadata, reply) => {
                 let changed = self.active.get_mut(&id).map(|call| {
