@@ -24,7 +24,11 @@ macro_rules! samples {
                 assert!(matches!(&sample, $pattern), "{sample:?} is not what it stands for");
                 all.push(sample);
             )+)+
-            all.iter().for_each(|told| match told { $($pattern => {})+ });
+            for told in &all {
+                match told {
+                    $($pattern => {})+
+                }
+            }
             all
         }
     };
