@@ -272,11 +272,6 @@ async fn each_rule_of_the_sections_is_checked() {
         (stream(json!({"statsMs": 999})), "invalid_request", "/stream/statsMs invalid"),
         (stream(json!({"transcripts": "all"})), "invalid_request", "/stream/transcripts invalid"),
         (
-            stream(json!({"reconnect": {"lingerMs": 300_001}})),
-            "invalid_request",
-            "/stream/reconnect/lingerMs out_of_range",
-        ),
-        (
             stream(json!({"protocol": "exotel"})),
             "not_implemented",
             "/stream/protocol not_implemented",
