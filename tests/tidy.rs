@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  git ls-files ─> source (code without comments, strings and tests) ─> layers  doors  lengths
-//!               └> texts  (owners of TODOs, headers, what must not be published)
+//!               ├> texts  (owners of TODOs, headers, what must not be published)
+//!               └> shown  (tests that docs/stream.md names, parts that docs/ARCHITECTURE.md names)
 //! ```
 //!
 //! Each rule is a function from text to findings, tested on small strings below it, and then held
@@ -14,6 +15,8 @@ mod doors;
 mod layers;
 #[path = "tidy/lengths.rs"]
 mod lengths;
+#[path = "tidy/shown.rs"]
+mod shown;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/texts.rs"]
@@ -111,6 +114,18 @@ fn citations_of_standards_say_what_they_demand() {
     let (found, malformed) = bellwire::cli::compliance::scan(&root());
     assert!(found.len() > 50, "the citations were not found");
     none(&malformed);
+}
+
+#[test]
+fn the_stream_page_names_tests_that_are_there() {
+    let page = std::fs::read_to_string(root().join("docs/stream.md")).unwrap();
+    none(&shown::findings(&page, &sources(&["src/", "tests/"])));
+}
+
+#[test]
+fn the_map_has_the_parts_of_the_stream() {
+    let page = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    none(&shown::parts(&page, &sources(&["src/"])));
 }
 
 #[test]

@@ -16,7 +16,6 @@ const CLOSES = {
   1009: "a message was too big",
   4000: "the gateway did not understand this page",
   4001: "another client took the call over",
-  4002: "the call has ended",
   4003: "this page was too slow",
   4004: "the time to come back is over",
 };

@@ -137,7 +137,11 @@ async fn main() -> anyhow::Result<()> {
             Message::Close(Some(frame)) if u16::from(frame.code) != 1000 => {
                 bail!("the stream was closed: {frame}");
             }
-            _ => {}
+            Message::Close(_)
+            | Message::Binary(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Frame(_) => {}
         }
     }
     Ok(())

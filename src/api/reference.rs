@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  routes, schemas ──> openapi  ──> /openapi.json,  docs/openapi.json
-//!  messages        ──> asyncapi ──> /asyncapi.json, docs/asyncapi.json
+//!  messages, query ──> asyncapi ──> /asyncapi.json, docs/asyncapi.json
 //!       └────────────> page     ──> /docs
 //! ```
 //!
@@ -11,9 +11,11 @@
 //! documents are the same for everybody.
 
 pub mod asyncapi;
+mod field;
 mod messages;
 pub mod openapi;
 mod page;
+mod query;
 mod routes;
 mod schemas;
 
@@ -23,6 +25,7 @@ use axum::response::Response;
 use axum::routing::get;
 use std::sync::LazyLock;
 
+pub use field::{Field, Values};
 pub use routes::{ROUTES, Route};
 
 static OPENAPI: LazyLock<String> = LazyLock::new(openapi::text);

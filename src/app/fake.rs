@@ -222,8 +222,17 @@ impl FakeLeg {
 
     /// A packet of the caller arrives.
     pub(crate) fn hear(&mut self, samples: &[i16]) -> bool {
+        self.capture(samples, FrameKind::Packet)
+    }
+
+    /// A packet of the caller is missing, and this was made up for it.
+    #[cfg(test)]
+    pub(crate) fn conceal(&mut self, samples: &[i16]) -> bool {
+        self.capture(samples, FrameKind::Concealed)
+    }
+
+    fn capture(&mut self, samples: &[i16], kind: FrameKind) -> bool {
         let count = u16::try_from(samples.len()).expect("a packet is short");
-        let kind = FrameKind::Packet;
         let header = FrameHeader { position: self.captured, samples: count, kind };
         self.captured += u64::from(count);
         self.moved = true;

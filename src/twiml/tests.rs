@@ -2,6 +2,7 @@
 
 use super::document::{Play, Track};
 use super::*;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 fn xml(verbs: &str) -> Vec<Verb> {
@@ -377,4 +378,25 @@ fn streams_that_only_listen_do_not_hold_the_document_up() {
         "{outputs:?}"
     );
     assert!(matches!(rig.hear(Input::StreamEnded(1)).0[..], [Output::Say(..)]));
+}
+
+/// docs/compat.md lists the verbs that are obeyed, and no others.
+#[test]
+fn the_page_has_the_verbs_that_are_obeyed() {
+    const PAGE: &str = include_str!("../../docs/compat.md");
+    const PARSE: &str = include_str!("parse.rs");
+    let (_, body) = PARSE.split_once("\nfn verb(").unwrap();
+    let body = body.split("\n}\n").next().unwrap();
+    let arms = body.lines().filter_map(|line| line.strip_prefix("        \""));
+    let names = arms.filter_map(|arm| arm.split_once("\" =>"));
+    let obeyed: BTreeSet<&str> = names.map(|(name, _)| name).collect();
+    assert!(obeyed.contains("Gather") && !obeyed.contains("Record"), "{obeyed:?}");
+    let (_, table) = PAGE.split_once("| Verb | Served | Not served |\n|---|---|---|\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let cells = rows.map(|row| row.split('|').nth(1).unwrap());
+    let paged: BTreeSet<&str> = cells
+        .flat_map(|cell| cell.split('<').skip(1))
+        .map(|name| name.split('>').next().unwrap())
+        .collect();
+    assert_eq!(obeyed, paged);
 }

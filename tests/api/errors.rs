@@ -121,12 +121,13 @@ async fn every_code_has_a_request_that_produces_it() {
     note(Code::RateLimited, &limited.ask("GET", "/v1/voices", None).await, "/v1/voices");
     let taken = rig.call("inst_a").await;
     let path = format!("/v1/calls/{taken}/stream");
-    let gone = format!("{path}?resume=rsm_{}&since=1", "0".repeat(32));
-    for (code, path) in [(Code::StreamAlreadyAttached, path), (Code::ResumeOver, gone)] {
-        let upgrade = rig.request("GET", &path).key(ADMIN).header("connection", "Upgrade");
-        let upgrade = upgrade.header("upgrade", "websocket").header("sec-websocket-version", "13");
+    let resume = format!("resume=rsm_{}&since=1", "0".repeat(32));
+    for (code, query) in [(Code::StreamAlreadyAttached, ""), (Code::ResumeOver, &resume)] {
+        let upgrade = rig.request("GET", &format!("{path}?{query}")).key(ADMIN);
+        let upgrade = upgrade.header("connection", "Upgrade").header("upgrade", "websocket");
+        let upgrade = upgrade.header("sec-websocket-version", "13");
         let upgrade = upgrade.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-        note(code, &upgrade.send().await, path.split('?').next().unwrap());
+        note(code, &upgrade.send().await, &path);
     }
     assert_eq!(seen.iter().copied().collect::<Vec<_>>(), Code::ALL);
 }
@@ -267,6 +268,9 @@ async fn each_rule_of_the_sections_is_checked() {
     for (body, code, place) in [
         (stream(json!({"rate": 11025})), "invalid_request", "/stream/rate invalid"),
         (stream(json!({"listen": "everybody"})), "invalid_request", "/stream/listen invalid"),
+        (stream(json!({"jitter": "fast"})), "invalid_request", "/stream/jitter invalid"),
+        (stream(json!({"statsMs": 999})), "invalid_request", "/stream/statsMs invalid"),
+        (stream(json!({"transcripts": "all"})), "invalid_request", "/stream/transcripts invalid"),
         (
             stream(json!({"protocol": "exotel"})),
             "not_implemented",

@@ -12,6 +12,7 @@ use bellwire::api::rest::{
 };
 use bellwire::api::types::{AudioProblem, Voice};
 use bellwire::app::agent::request::AgentRequest;
+use bellwire::app::stream::SeatError;
 use bellwire::app::stream::wire::Stages;
 use bellwire::call::control::Wish;
 use bellwire::call::record::{
@@ -374,12 +375,9 @@ impl Daemon {
                 let _ = reply.send(self.active.remove(&id).is_some());
             }
             Command::Attach(_, options, reply) => {
-                let (code, detail) = if options.place.resume().is_some() {
-                    (Code::ResumeOver, "there is nothing to go on with")
-                } else {
-                    (Code::StreamAlreadyAttached, "the call already has a client")
-                };
-                let _ = reply.send(Err(Problem::new(code, detail)));
+                let goes_on = options.place.resume().is_some();
+                let refused = if goes_on { SeatError::ResumeOver } else { SeatError::Taken };
+                let _ = reply.send(Err(refused.into()));
             }
             Command::SetMetadata(id, metadata, reply) => {
                 let changed = self.active.get_mut(&id).map(|call| {

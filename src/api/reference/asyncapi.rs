@@ -1,6 +1,8 @@
 //! The stream as an AsyncAPI 3.0 document.
 
-use super::messages::{FROM_CLIENT, FROM_SERVER, Message, QUERY};
+use super::field::{self, properties, text as words, whole};
+use super::messages::{CLOSES, FROM_CLIENT, FROM_SERVER, Message};
+use super::query::QUERY;
 use serde_json::{Map, Value, json};
 
 /// The document, as it is served and kept in `docs/asyncapi.json`.
@@ -31,23 +33,39 @@ pub fn document() -> Value {
             "title": "Bellwire stream",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "The WebSocket of a call, subprotocol bellwire.stream.v1. Messages are JSON \
-                texts, sound is binary. The rules are in docs/stream.md.",
+                texts, sound is binary, or base64 in `audio` with `envelope=json`. Fields of commands \
+                are read in snake_case and camelCase; those that are not known are ignored. With \
+                `stream.url` the gateway opens the socket, and the messages are the same. On the bare \
+                URL a client is told `call_event` and `transcript` alone, and its texts are ignored. \
+                Other vendors' words are in docs/dialects.md, the rules in docs/stream.md.",
         },
         "servers": {
             "gateway": { "host": "localhost:8080", "protocol": "ws" },
         },
         "defaultContentType": "application/json",
-        "channels": { "stream": {
-            "address": "/v1/calls/{call}/stream",
-            "parameters": { "call": { "description": "The call, `call_…`." } },
-            "bindings": { "ws": { "method": "GET", "query": query() } },
-            "messages": references(&names, "#/components/messages/"),
-        } },
+        "channels": { "stream": channel(&names) },
         "operations": {
             "tell": operation("send", "What the gateway tells.", "told_", &names),
             "ask": operation("receive", "What a client may ask.", "asked_", &names),
         },
         "components": { "messages": messages },
+    })
+}
+
+fn channel(names: &[String]) -> Value {
+    let codes = CLOSES.iter().map(|(code, about)| ((*code as u16).to_string(), json!(about)));
+    let headers = json!({ "type": "object", "properties": {
+        "Authorization": { "type": "string",
+            "description": "`Bearer` and a key with the scope `stream`; or a `ticket`." },
+        "Sec-WebSocket-Protocol": { "type": "string",
+            "description": "`bellwire.stream.v1`; without it a parameter chooses." },
+    } });
+    json!({
+        "address": "/v1/calls/{call}/stream",
+        "parameters": { "call": { "description": "The call, `call_…`." } },
+        "bindings": { "ws": { "method": "GET", "query": query(), "headers": headers } },
+        "messages": references(names, "#/components/messages/"),
+        "x-close-codes": codes.collect::<Map<_, _>>(),
     })
 }
 
@@ -76,136 +94,42 @@ fn operation(action: &str, summary: &str, prefix: &str, names: &[String]) -> Val
 }
 
 fn query() -> Value {
-    let properties = QUERY.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" })));
-    json!({ "type": "object", "properties": properties.collect::<Map<_, _>>() })
+    json!({ "type": "object", "properties": properties(QUERY, "").0 })
 }
 
 fn described(message: &Message, payload: &Value) -> Value {
     json!({ "name": message.name, "summary": message.about, "payload": payload })
 }
 
-/// A field may be null where its value is not known.
-fn fields(message: &Message) -> Map<String, Value> {
-    let field = |(name, kind, about): &(&str, &str, &str)| {
-        ((*name).to_owned(), json!({ "type": kind, "description": about }))
-    };
-    let mut fields: Map<String, Value> = message.fields.iter().map(field).collect();
-    fields.insert("type".to_owned(), json!({ "const": message.name }));
-    fields
-}
-
+/// The fields of what the server tells: those that are not required are left out at times.
 fn server_fields(message: &Message) -> Value {
-    let mut properties = fields(message);
-    for (name, about) in [("seq", "From 1, without gaps."), ("t_ms", "Since the stream started.")] {
-        properties.insert(name.to_owned(), json!({ "type": "integer", "description": about }));
+    let (mut properties, mut required) = properties(message.fields, "");
+    properties.insert("type".to_owned(), json!({ "const": message.name }));
+    required.push("type".to_owned());
+    let stamp = [
+        whole("seq", "From 1, without gaps."),
+        whole("t_ms", "Since the stream started."),
+        words("timestamp", "RFC 3339."),
+    ];
+    for field in stamp.iter().filter(|_| !message.is_audio) {
+        properties.insert(field.name.to_owned(), field.schema());
+        required.push(field.name.to_owned());
     }
-    let moment = json!({ "type": "string", "description": "RFC 3339." });
-    properties.insert("timestamp".to_owned(), moment);
-    for property in properties.values_mut() {
-        if let Some(Value::String(kind)) = property.get("type").cloned() {
-            property["type"] = json!([kind, "null"]);
-        }
-    }
-    let required = ["type", "seq", "t_ms", "timestamp"];
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
+/// The fields of a command: most may be left out.
 fn client_fields(message: &Message) -> Value {
-    let mut properties = fields(message);
-    let id = json!({
-        "type": ["string", "integer"],
-        "description": "Answered by `ack` or `error` with the same.",
-    });
-    properties.insert("id".to_owned(), id);
+    let mut properties = properties(message.fields, "").0;
+    properties.insert("type".to_owned(), json!({ "const": message.name }));
+    if !message.is_audio {
+        let id = field::id("Answered by `ack` or `error` with the same.");
+        properties.insert(id.name.to_owned(), id.schema());
+    }
     let mut required = vec!["type"];
     required.extend(message.required);
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::stream::wire::{self, Request};
-    use std::collections::BTreeSet;
-
-    const PAGE: &str = include_str!("../../../docs/stream.md");
-
-    /// The names in the first cells of a section's first table.
-    fn named(section: &str) -> BTreeSet<String> {
-        let (_, body) = PAGE.split_once(&format!("\n## {section}\n")).unwrap();
-        let rows = body.lines().skip_while(|line| !line.starts_with('|'));
-        let rows = rows.take_while(|line| line.starts_with('|'));
-        let cells = rows.filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
-        // Every other part stands between backticks; its first word is the name.
-        let words = cells.flat_map(|cell| cell.split('`').step_by(2));
-        let words = words.filter_map(|text| text.split(' ').next());
-        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
-    }
-
-    fn declared(messages: &[Message]) -> BTreeSet<String> {
-        messages.iter().map(|message| message.name.to_owned()).collect()
-    }
-
-    #[test]
-    fn the_document_has_the_messages_of_the_page() {
-        let hint = "docs/stream.md and messages.rs differ";
-        assert_eq!(named("From the server"), declared(FROM_SERVER), "{hint}");
-        assert_eq!(named("From the client"), declared(FROM_CLIENT), "{hint}");
-    }
-
-    #[test]
-    fn every_command_of_the_document_is_understood_with_all_its_fields() {
-        for message in FROM_CLIENT {
-            let mut command = json!({ "type": message.name, "id": "x1" });
-            for (name, kind, _) in message.fields {
-                command[*name] = match (*name, *kind) {
-                    ("decision", _) => "confirm".into(),
-                    ("format", _) => "pcm_s16le".into(),
-                    ("rate", _) => 16_000.into(),
-                    ("digits", _) => "12#".into(),
-                    ("method", _) => "auto".into(),
-                    ("mode", _) => "attended".into(),
-                    ("direction", _) => "both".into(),
-                    ("after", _) => "playback".into(),
-                    ("sip_code", _) => 486.into(),
-                    ("to", _) => "+14155550123".into(),
-                    ("timeout", _) => 20.into(),
-                    ("on_peer_hangup", _) => "hangup".into(),
-                    ("call_id" | "replaces_call_id", _) => "call_2".into(),
-                    (_, "object") => json!({}),
-                    (_, "boolean") => true.into(),
-                    (_, "integer") => 100.into(),
-                    (_, _) => "x".into(),
-                };
-            }
-            let (_, request) = wire::decode(&command.to_string()).unwrap();
-            assert!(!matches!(request, Request::Unserved(_)), "{command}");
-            for field in message.required {
-                let mut without = command.clone();
-                without.as_object_mut().unwrap().remove(*field);
-                assert!(wire::decode(&without.to_string()).is_err(), "{without}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_query_has_only_parameters_that_are_known() {
-        use crate::app::stream::StreamOptions;
-        for name in QUERY {
-            let pairs = [((*name).to_owned(), "no such value".to_owned())];
-            if let Err(problem) = StreamOptions::from_query::<&str>(&pairs, &[]) {
-                assert!(!problem.detail.contains("unknown"), "{name}: {problem}");
-            }
-        }
-    }
-
-    #[test]
-    fn references_lead_somewhere() {
-        let document = document();
-        let text = document.to_string();
-        for (at, _) in text.match_indices("{\"$ref\":\"#") {
-            let pointer = text[at + 10..].split('"').next().unwrap();
-            assert!(document.pointer(pointer).is_some(), "{pointer}");
-        }
-    }
-}
+mod tests;

@@ -1,11 +1,21 @@
 //! REST as an OpenAPI 3.1 document.
 
+use super::field::Field;
 use super::routes::{ROUTES, Route};
 use super::schemas::schemas;
+use crate::api::error::Code;
 use serde_json::{Map, Value, json};
 
-/// Bad answers that every route may give.
-const USUAL: [u16; 7] = [400, 401, 403, 404, 429, 500, 503];
+/// Bad answers that every route may give, with their codes.
+pub const USUAL: [(u16, &[Code]); 7] = [
+    (400, &[Code::InvalidRequest, Code::MissingField]),
+    (401, &[Code::Unauthorized]),
+    (403, &[Code::ForbiddenInstance, Code::ForbiddenScope]),
+    (404, &[Code::NotFound]),
+    (429, &[Code::RateLimited]),
+    (500, &[Code::Internal]),
+    (503, &[Code::CapacityExceeded]),
+];
 
 /// The document, as it is served and kept in `docs/openapi.json`.
 #[must_use]
@@ -30,7 +40,8 @@ pub fn document() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Telephone calls with programmable sound. Every path works under /api/v1, \
                 too. Requests are read in camelCase and snake_case; answers are in snake_case. The \
-                stream of a call is in /asyncapi.json.",
+                stream of a call is in /asyncapi.json. Routes of other vendors, where they are switched \
+                on, are in docs/compat.md.",
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
@@ -95,8 +106,13 @@ fn operation(route: &Route) -> Value {
         }
         answers.insert(status.to_string(), answer);
     }
-    for status in USUAL.iter().chain(route.refusals) {
-        let problem = json!({ "$ref": "#/components/responses/Problem" });
+    // What a route says of a status stands in the place of what is usual.
+    for (status, codes) in USUAL.iter().chain(route.refusals) {
+        let codes: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
+        let problem = json!({
+            "$ref": "#/components/responses/Problem",
+            "description": format!("{}.", codes.join(", ")),
+        });
         answers.insert(status.to_string(), problem);
     }
     let mut operation = json!({
@@ -117,12 +133,15 @@ fn operation(route: &Route) -> Value {
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
-    let in_path = route.path.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-    let in_path = in_path.map(|(name, _)| {
-        json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
-    });
-    let in_query = route.query.iter().map(|(name, kind, about)| {
-        json!({ "name": name, "in": "query", "description": about, "schema": { "type": kind } })
+    let named = |name: &str| route.query.iter().find(|field| field.name == name);
+    let in_path: Vec<&str> = path_parameters(route).collect();
+    let in_query = route.query.iter().filter(|field| !in_path.contains(&field.name));
+    let in_query = in_query.map(|field| parameter(field, "query"));
+    let in_path = in_path.iter().map(|name| match named(name) {
+        Some(field) => parameter(field, "path"),
+        None => {
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+        }
     });
     let mut all: Vec<Value> = in_path.chain(in_query).collect();
     if route.method == "POST" {
@@ -134,6 +153,24 @@ fn parameters(route: &Route) -> Vec<Value> {
         }));
     }
     all
+}
+
+/// The names in a route's path.
+fn path_parameters(route: &Route) -> impl Iterator<Item = &'static str> {
+    let parts = route.path.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    parts.map(|(name, _)| name)
+}
+
+fn parameter(field: &Field, place: &str) -> Value {
+    let mut schema = field.schema();
+    let about = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+    json!({
+        "name": field.name,
+        "in": place,
+        "required": place == "path",
+        "description": about,
+        "schema": schema,
+    })
 }
 
 #[cfg(test)]

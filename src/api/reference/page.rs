@@ -2,6 +2,7 @@
 //!
 //! Made of the same declarations as the documents; plain HTML, no script.
 
+use super::field::Field;
 use super::messages::{FROM_CLIENT, FROM_SERVER, Message};
 use super::openapi;
 use super::routes::{ROUTES, Route};
@@ -67,8 +68,7 @@ fn one_route(page: &mut String, route: &Route, document: &Value) {
          <p class=\"soft\">Scope <code>{scope}</code></p>",
         escaped(summary)
     );
-    let query = route.query.iter().map(|(name, kind, about)| row(name, kind, about));
-    table(page, "Query", query);
+    table(page, "Query", route.query.iter().map(field));
     if let Some(body) = route.body {
         let _ = writeln!(page, "<p>Body <a href=\"#{body}\"><code>{body}</code></a></p>");
         properties(page, "Fields", &document["components"]["schemas"][body]);
@@ -89,8 +89,13 @@ fn one_message(page: &mut String, message: &Message) {
     let Message { name, about, fields, .. } = message;
     let _ =
         writeln!(page, "<details><summary><b><code>{name}</code></b> {}</summary>", escaped(about));
-    table(page, "Fields", fields.iter().map(|(name, kind, about)| row(name, kind, about)));
+    table(page, "Fields", fields.iter().map(field));
     page.push_str("</details>\n");
+}
+
+fn field(field: &Field) -> String {
+    let kind = field.kinds().join(" or ");
+    row(field.name, if kind.is_empty() { field.kind } else { &kind }, &field.described())
 }
 
 fn row(name: &str, kind: &str, about: &str) -> String {
@@ -117,7 +122,8 @@ fn properties(page: &mut String, caption: &str, schema: &Value) {
         return;
     };
     let rows = fields.iter().map(|(name, field)| {
-        if let Some(of) = field["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        let reference = field["$ref"].as_str().or(field["oneOf"][0]["$ref"].as_str());
+        if let Some(of) = reference.and_then(|path| path.rsplit('/').next()) {
             let link = format!("<a href=\"#{of}\"><code>{of}</code></a>");
             return format!(
                 "<tr><th scope=\"row\"><code>{name}</code></th><td>{link}</td><td></td></tr>\n"

@@ -1,4 +1,11 @@
-//! Every route of the users' listener, once.
+//! Every route of the users' listener under `/v1`, once.
+//!
+//! Those of other vendors' are not here: they are off unless the configuration says otherwise, and
+//! their vendors describe them (docs/compat.md).
+
+use super::field::{Field, text, whole};
+use super::query::QUERY;
+use crate::api::error::Code;
 
 /// One route, as documents tell it.
 #[derive(Debug, Clone, Copy)]
@@ -11,14 +18,14 @@ pub struct Route {
     pub summary: &'static str,
     /// The scope that its key needs.
     pub scope: &'static str,
-    /// Parameters of its query: name, JSON type and what it says.
-    pub query: &'static [(&'static str, &'static str, &'static str)],
+    /// Parameters of its query; those that stand in the path are not read from it.
+    pub query: &'static [Field],
     /// The schema of its body, if it takes one.
     pub body: Option<&'static str>,
     /// Its good answers: status, what that means, schema of the body if it has one.
     pub answers: &'static [(u16, &'static str, Option<&'static str>)],
-    /// The bad answers beside 400, 401, 403, 404, 429, 500 and 503, which all may give.
-    pub refusals: &'static [u16],
+    /// The bad answers beside [`USUAL`](super::openapi::USUAL), by status, with their codes.
+    pub refusals: &'static [(u16, &'static [Code])],
 }
 
 const BASE: Route = Route {
@@ -38,7 +45,7 @@ const fn post(path: &'static str, summary: &'static str) -> Route {
         path,
         summary,
         scope: "calls:write",
-        refusals: &[409, 410, 422],
+        refusals: &[CONFLICT, ENDED, REUSED, LARGE, KIND],
         ..BASE
     }
 }
@@ -50,8 +57,67 @@ const fn get(path: &'static str, summary: &'static str) -> Route {
 const CALL: Option<&str> = Some("Call");
 const BEGUN: &[(u16, &str, Option<&str>)] = &[(202, "It has begun.", CALL)];
 const DONE: &[(u16, &str, Option<&str>)] = &[(200, "It is done.", CALL)];
-const LIMIT: (&str, &str, &str) = ("limit", "integer", "Most entries of a page: 50, at most 200.");
-const CURSOR: (&str, &str, &str) = ("cursor", "string", "`next_cursor` of the page before.");
+const LIMIT: Field = whole("limit", "Most entries of a page (50).").within(1, 200);
+const CURSOR: Field = text("cursor", "`next_cursor` of the page before.");
+
+/// Bad answers with their codes.
+type Refusal = (u16, &'static [Code]);
+const CONFLICT: Refusal = (409, &[Code::Conflict]);
+const ENDED: Refusal = (410, &[Code::CallEnded]);
+const LARGE: Refusal = (413, &[Code::InvalidRequest]);
+const KIND: Refusal = (415, &[Code::InvalidRequest]);
+const REUSED: Refusal = (422, &[Code::IdempotencyMismatch]);
+const LATER: Refusal = (501, &[Code::NotImplemented]);
+/// Of a create request.
+const CREATION: &[Refusal] = &[
+    (
+        400,
+        &[
+            Code::InvalidRequest,
+            Code::MissingField,
+            Code::InvalidPhoneNumber,
+            Code::UnsupportedType,
+            Code::UnknownVoice,
+            Code::AudioUndecodable,
+        ],
+    ),
+    (403, &[Code::ForbiddenInstance, Code::ForbiddenScope, Code::DestinationNotAllowed]),
+    CONFLICT,
+    (413, &[Code::InvalidRequest, Code::AudioTooLarge]),
+    KIND,
+    REUSED,
+    (429, &[Code::RateLimited, Code::TrunkCpsExceeded]),
+    LATER,
+    (
+        503,
+        &[
+            Code::CapacityExceeded,
+            Code::Draining,
+            Code::TrunkUnavailable,
+            Code::AgentEngineUnavailable,
+        ],
+    ),
+];
+/// Of what makes something else.
+const MAKING: &[Refusal] = &[CONFLICT, LARGE, KIND, REUSED, LATER];
+/// Of a transfer.
+const HANDING_OVER: &[Refusal] = &[
+    (403, &[Code::ForbiddenInstance, Code::ForbiddenScope, Code::DestinationNotAllowed]),
+    CONFLICT,
+    ENDED,
+    LARGE,
+    KIND,
+    REUSED,
+    LATER,
+    (503, &[Code::CapacityExceeded, Code::Draining]),
+];
+/// Of an upgrade.
+const CLOSED_DOORS: &[Refusal] = &[
+    (409, &[Code::StreamAlreadyAttached]),
+    (410, &[Code::CallEnded, Code::ResumeOver]),
+    (426, &[Code::InvalidRequest]),
+    LATER,
+];
 
 /// All routes, in the order of the page.
 pub const ROUTES: &[Route] = &[
@@ -61,15 +127,21 @@ pub const ROUTES: &[Route] = &[
             (201, "The call is queued.", CALL),
             (200, "The call that is active already (the instance's `dedupe`).", CALL),
         ],
-        refusals: &[413, 415, 422, 501],
+        refusals: CREATION,
         ..post("/calls", "Make and queue an outgoing call")
     },
     Route {
         query: &[
-            ("status", "string", "One of the five statuses."),
-            ("instanceId", "string", "Only calls of this instance."),
-            ("direction", "string", "`inbound` or `outbound`."),
-            ("since", "string", "Only calls made at or after this moment (RFC 3339)."),
+            text("status", "Only calls in it.").of(&[
+                "QUEUED",
+                "RINGING",
+                "IN_PROGRESS",
+                "COMPLETED",
+                "FAILED",
+            ]),
+            text("instanceId", "Only calls of this instance."),
+            text("direction", "Only calls of it.").of(&["inbound", "outbound"]),
+            text("since", "Only calls made at or after this moment (RFC 3339)."),
             LIMIT,
             CURSOR,
         ],
@@ -84,15 +156,15 @@ pub const ROUTES: &[Route] = &[
         method: "PATCH",
         body: Some("ChangeCall"),
         answers: &[(200, "The call.", CALL)],
-        refusals: &[501],
+        refusals: &[LARGE, KIND, LATER],
         scope: "calls:write",
         ..get("/calls/{call}", "Replace the metadata of a call")
     },
     Route {
         method: "DELETE",
-        query: &[("reason", "string", "`normal`.")],
+        query: &[text("reason", "Why.").of(&["normal"])],
         answers: &[(204, "It ends.", None)],
-        refusals: &[501],
+        refusals: &[LATER],
         scope: "calls:write",
         ..get("/calls/{call}", "End a call; 404 also when it has already ended")
     },
@@ -124,6 +196,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         body: Some("Transfer"),
         answers: BEGUN,
+        refusals: HANDING_OVER,
         ..post("/calls/{call}/transfer", "Hand the call over")
     },
     Route {
@@ -151,29 +224,23 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         scope: "stream",
-        query: &[
-            ("ticket", "string", "A ticket instead of a key."),
-            (
-                "protocol",
-                "string",
-                "`native`, `cawme` or a dialect; the others are in docs/stream.md.",
-            ),
-        ],
+        query: QUERY,
         answers: &[(101, "The WebSocket: see /asyncapi.json.", None)],
-        refusals: &[409, 410, 426, 501],
+        refusals: CLOSED_DOORS,
         ..get("/calls/{call}/stream", "Attach to the stream of a call")
     },
     Route {
         scope: "stream",
-        query: &[("ticket", "string", "A ticket instead of a key.")],
+        query: QUERY,
         answers: &[(101, "The WebSocket, in the words that docs/dialects.md describes.", None)],
-        refusals: &[409, 410, 426, 501],
+        refusals: CLOSED_DOORS,
         ..get("/calls/{call}/stream/{protocol}", "Attach in another vendor's words")
     },
     Route {
         scope: "instances:write",
         body: Some("CreateInstance"),
         answers: &[(201, "The instance.", Some("Instance"))],
+        refusals: MAKING,
         ..post("/instances", "Make an instance")
     },
     Route {
@@ -189,23 +256,24 @@ pub const ROUTES: &[Route] = &[
         scope: "instances:write",
         body: Some("ChangeInstance"),
         answers: &[(200, "The instance.", Some("Instance"))],
-        refusals: &[409, 501],
+        refusals: &[CONFLICT, LARGE, KIND, LATER],
         ..get("/instances/{instance}", "Change what is named of an instance")
     },
     Route {
         method: "DELETE",
         scope: "instances:write",
         answers: &[(204, "It is deleted for good; its active calls go on.", None)],
-        refusals: &[409],
+        refusals: &[CONFLICT],
         ..get("/instances/{instance}", "Delete an instance")
     },
     Route {
-        refusals: &[501],
+        refusals: &[LATER],
         ..get("/instances/{instance}/configure", "Pairing by QR code: not served")
     },
     Route {
         scope: "admin",
         body: Some("CreateKey"),
+        refusals: MAKING,
         answers: &[(201, "The key, with its `secret` this once.", Some("NewKey"))],
         ..post("/keys", "Make a key")
     },

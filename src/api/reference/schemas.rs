@@ -3,7 +3,9 @@
 //! Requests in camelCase, answers in snake_case. Sections that are refused in this version are left
 //! out: a document promises what is served.
 
+use super::query::QUERY;
 use crate::api::error::Code;
+use crate::api::types::create::{STREAM_PARAMETERS, is_switch};
 use serde_json::{Map, Value, json};
 
 /// All schemas, by name.
@@ -58,6 +60,10 @@ fn free(about: &str) -> Value {
 
 fn refer(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn refer_or_null(name: &str) -> Value {
+    json!({ "oneOf": [refer(name), { "type": "null" }] })
 }
 
 fn closed(required: &[&str], properties: &Value) -> Value {
@@ -156,38 +162,38 @@ fn sections() -> Value {
     })
 }
 
-/// The client of a stream: of one call, and what an instance says of it.
+/// The client of a stream: of one call, and what an instance says of it. What may stand in the
+/// query of an upgrade is declared there.
 fn streams() -> Value {
-    let mut usual = json!({
-        "protocol": text("How the conversation is written."),
-        "format": text("Of what your program sends."),
-        "rate": number(8000, 48_000, "Of what your program sends, in Hz."),
-        "outFormat": text("Of what it is sent."),
-        "outRate": number(8000, 48_000, "Of what it is sent, in Hz."),
-        "frameMs": number(10, 100, "Of one binary message."),
-        "listen": text("Whose sound it is sent."),
-        "playout": word(&["queue", "live"], "Whether its sound waits its turn or catches up."),
-        "bufferMs": number(100, 600_000, "How much may be queued."),
-        "tones": word(&["on", "off"], "Whether tones of the network are told."),
-        "agc": toggle("Levels what it sends."),
-        "dcBlock": toggle("Takes an offset out of it."),
-        "outAgc": toggle("Levels what it is sent."),
-        "outDcBlock": toggle("Takes an offset out of it."),
-        "events": text("`concealed`: what was lost is told."),
-        "parameters": free("Told to the client in `start`; at most 16 KiB."),
-        "url": or_null("string", "Where we dial the client; null: it attaches."),
-        "auth": refer("StreamAuth"),
-        "connect": word(&["answer", "early"], "When we dial it (answer)."),
-    });
-    let defaults = closed(&[], &usual);
-    usual["waitMs"] = number(0, 3_600_000, "How long an answered call waits for it (10,000).");
+    let mut usual = Map::new();
+    let mut reconnect = Map::new();
+    for (name, parameter) in STREAM_PARAMETERS {
+        let Some(field) = QUERY.iter().find(|field| field.name == parameter) else { continue };
+        let schema = if is_switch(name) { toggle(field.about) } else { field.schema() };
+        match name.strip_prefix("reconnect/") {
+            Some(name) => reconnect.insert(name.to_owned(), schema),
+            None => usual.insert(name.to_owned(), schema),
+        };
+    }
+    let ours = [
+        ("reconnect", refer("StreamReconnect")),
+        ("parameters", free("Told to the client in `start`; at most 16 KiB.")),
+        ("url", or_null("string", "Where we dial the client, `ws` or `wss`; null: it attaches.")),
+        ("auth", refer("StreamAuth")),
+        ("connect", word(&["answer", "early"], "When we dial it (answer).")),
+    ];
+    usual.extend(ours.map(|(name, schema)| (name.to_owned(), schema)));
+    let defaults = closed(&[], &usual.clone().into());
+    let wait = number(0, 3_600_000, "How long an answered call waits for it (10,000).");
+    usual.insert("waitMs".to_owned(), wait);
     json!({
-        "Stream": closed(&[], &usual),
+        "Stream": closed(&[], &usual.into()),
         "StreamDefaults": defaults,
+        "StreamReconnect": closed(&[], &reconnect.into()),
         "StreamAuth": closed(&[], &json!({
             "bearer": text("Sent as `Authorization: Bearer`."),
-            "headers": free("`Authorization`, and names beginning with `X-`."),
-            "mtls": text("The `[[tls_profile]]`."),
+            "headers": free("At most 32: `Authorization`, and names beginning with `X-`."),
+            "mtls": text("The `[[tls_profile]]` of the configuration."),
         })),
     })
 }
@@ -346,8 +352,8 @@ fn call_more() -> Vec<(&'static str, Value)> {
         ("duration_ms", or_null("integer", "Since the answer.")),
         ("billable_ms", or_null("integer", "The same.")),
         ("queue_position", or_null("integer", "Its place while it waits.")),
-        ("stream", or_null("object", "Whether a client is attached, and how it speaks.")),
-        ("quality", or_null("object", "How it sounded; see docs/api.md.")),
+        ("stream", refer_or_null("CallStream")),
+        ("quality", refer_or_null("Quality")),
         ("latency", or_null("object", "What the caller waited for answers.")),
         ("outcome", or_null("object", "Of an agent's call; see docs/agents.md.")),
         ("transcription", or_null("object", "Whether words were written down, and by whom.")),
@@ -428,10 +434,19 @@ fn measured() -> Value {
         "Stats": { "type": "object", "properties": {
             "call_id": text("`call_…`"),
             "status": text("As in the call object."),
-            "quality": or_null("object", "As in the call object, at this moment."),
+            "quality": refer_or_null("Quality"),
             "hole_wait_ms": or_null("integer", "What a late packet is waited for."),
-            "stages": or_null("object", "Where time goes."),
+            "stages": refer_or_null("Stages"),
         } },
+        "CallStream": { "type": "object", "properties": {
+            "connected": toggle("A client is attached."),
+            "protocol": or_null("string", "Whose words it speaks."),
+            "rate": or_null("integer", "Of the audio that it is sent, in Hz."),
+            "url": text("Where it is dialled, without the query; left out if it attaches."),
+            "last_error": text("Why it was not reached, or what it broke off with, the last time."),
+        } },
+        "Quality": quality(),
+        "Stages": stages(),
         "Transcript": { "type": "object", "properties": {
             "call_id": text("`call_…`"),
             "status": or_null("string", "`available`, `unavailable` or `off`."),
@@ -441,6 +456,46 @@ fn measured() -> Value {
             "dropped": { "type": "integer" },
         } },
     })
+}
+
+/// How a call sounds.
+fn quality() -> Value {
+    let count = |about: &str| json!({ "type": "integer", "description": about });
+    let amount = |about: &str| json!({ "type": "number", "description": about });
+    json!({ "type": "object", "properties": {
+        "mos": or_null("number", "E-model score of what we hear (ITU-T G.107)."),
+        "mos_tx": or_null("number", "Of what the other side hears, by its RTCP reports."),
+        "mos_told": or_null("number", "What it says of that itself (RTCP XR)."),
+        "loss": amount("Share of packets lost on the way to us."),
+        "missing": amount("Share of packets that were concealed."),
+        "burst_ratio": amount("How much longer their runs are than random ones."),
+        "loss_tx": or_null("number", "Share of our packets lost, as reported."),
+        "jitter_ms": amount("Interarrival jitter of what comes."),
+        "jitter_tx_ms": or_null("number", "Of ours, as reported."),
+        "rtt_ms": or_null("number", "Round trip by RTCP."),
+        "underruns": count("Times that your sound ran dry."),
+        "rx_packets": count("Packets that came."),
+        "tx_packets": count("Packets that were sent."),
+        "concealed_ms": count("Sound that we made up."),
+        "played_ms": count("Sound of yours that left."),
+        "pacing_p50_ms": amount("Lateness of our packets, median."),
+        "pacing_p99_ms": amount("99th percentile."),
+        "codec": or_null("string", "E.g. `PCMU`."),
+    } })
+}
+
+/// How long sound stands where.
+fn stages() -> Value {
+    let spread = json!({ "type": "object", "properties": {
+        "count": { "type": "integer", "description": "How many." },
+        "p50_ms": { "type": "number", "description": "Median." },
+        "p99_ms": { "type": "number", "description": "99th percentile." },
+        "max_ms": { "type": "number", "description": "The longest." },
+    } });
+    let names = ["decode", "resample", "queue", "send", "order", "write"];
+    let stages = names.map(|name| (name.to_owned(), spread.clone()));
+    json!({ "type": "object", "properties": Map::from_iter(stages),
+        "description": "See docs/stream.md." })
 }
 
 fn key() -> Value {

@@ -143,6 +143,37 @@ mod tests {
         }
     }
 
+    /// Twilio's codes, written as `20_001`, of the product's text.
+    fn numbers(source: &str) -> BTreeSet<String> {
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        let words = code.split(|c: char| !(c.is_ascii_digit() || c == '_'));
+        let kinds = ["12_", "20_", "21_"];
+        let code = |word: &&str| word.len() == 6 && kinds.iter().any(|kind| word.starts_with(kind));
+        let words = words.filter(code);
+        words.map(|word| word.replace('_', "")).collect()
+    }
+
+    #[test]
+    fn the_page_has_all_errors_of_twilios_clients() {
+        const PAGE: &str = include_str!("../../../docs/compat.md");
+        let mut told = BTreeSet::new();
+        for source in [
+            include_str!("compat/fault.rs"),
+            include_str!("compat/access.rs"),
+            include_str!("compat/twilio.rs"),
+            include_str!("compat/twilio/form.rs"),
+        ] {
+            told.extend(numbers(source));
+        }
+        let (_, table) = PAGE.split_once("| Code | Status | When |\n|---|---|---|\n").unwrap();
+        let rows = table.lines().take_while(|line| line.starts_with('|'));
+        let codes = rows.map(|row| row.split('|').nth(1).unwrap());
+        let paged: BTreeSet<String> =
+            codes.flat_map(|cell| cell.split(',')).map(|code| code.trim().to_owned()).collect();
+        assert_eq!(told, paged, "docs/compat.md and the code differ");
+        assert!(told.len() > 15, "{told:?}");
+    }
+
     #[test]
     fn an_account_has_the_rights_of_its_key_or_those_of_its_line() {
         let key = ConfigKey {

@@ -87,7 +87,7 @@ fn problems_of_seats_and_parameters_have_their_codes() {
         (problem.errors[0].pointer.as_str(), problem.errors[0].code),
         ("?protocol", "not_implemented")
     );
-    assert!(problem.detail.contains("native, cawme"));
+    assert!(problem.detail.contains("use native, cawme"), "{}", problem.detail);
     let over = Problem::from(SeatError::ResumeOver);
     assert_eq!((over.status, over.code), (410, Code::ResumeOver));
 }

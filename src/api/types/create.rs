@@ -575,7 +575,7 @@ fn reconnect(
 }
 
 /// Fields of `stream`, and what the same is called in the query of the upgrade.
-const STREAM_PARAMETERS: [(&str, &str); 19] = [
+pub(in crate::api) const STREAM_PARAMETERS: [(&str, &str); 22] = [
     ("protocol", "protocol"),
     ("format", "format"),
     ("rate", "rate"),
@@ -584,7 +584,10 @@ const STREAM_PARAMETERS: [(&str, &str); 19] = [
     ("frameMs", "frame_ms"),
     ("listen", "listen"),
     ("playout", "playout"),
+    ("jitter", "jitter"),
     ("bufferMs", "buffer_ms"),
+    ("transcripts", "transcripts"),
+    ("statsMs", "stats_ms"),
     ("tones", "tones"),
     ("events", "events"),
     ("agc", "agc"),
@@ -598,7 +601,7 @@ const STREAM_PARAMETERS: [(&str, &str); 19] = [
 ];
 
 /// Whether a field of `stream` is true or false in JSON.
-fn is_switch(name: &str) -> bool {
+pub(in crate::api) fn is_switch(name: &str) -> bool {
     ["agc", "dcBlock", "outAgc", "outDcBlock"].contains(&name)
 }
 

@@ -347,7 +347,7 @@ impl Client {
     /// Why the client was shown the door, if it was.
     pub(super) fn shown_out(&self) -> Option<&'static str> {
         match self.farewell.as_ref()?.code {
-            CloseCode::Normal | CloseCode::GoingAway | CloseCode::CallEnded => None,
+            CloseCode::Normal | CloseCode::GoingAway => None,
             CloseCode::TooBig => Some("too_big"),
             CloseCode::Protocol => Some("protocol"),
             CloseCode::Policy => Some("revoked"),

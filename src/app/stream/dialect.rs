@@ -28,6 +28,8 @@ mod vonage;
 mod words;
 
 pub(super) use json::fuzz as fuzz_json;
+#[cfg(test)]
+pub(crate) use json::{audio_in, frame_text};
 
 use super::options::{Envelope, Protocol, Settings};
 use super::seat::{CloseCode, Incoming, Outgoing};

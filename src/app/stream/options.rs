@@ -36,6 +36,39 @@ pub const STATS_MS: std::ops::RangeInclusive<u32> = 1000..=600_000;
 /// The subprotocol that selects the full protocol.
 pub const SUBPROTOCOL: &str = "bellwire.stream.v1";
 
+/// All parameters, in the order of docs/stream.md; any other name is refused.
+pub const PARAMETERS: [&str; 29] = [
+    "protocol",
+    "ticket",
+    "format",
+    "rate",
+    "buffer_ms",
+    "playout",
+    "jitter",
+    "agc",
+    "dc_block",
+    "listen",
+    "envelope",
+    "events",
+    "role",
+    "takeover",
+    "resume",
+    "since",
+    "heard",
+    "linger_ms",
+    "on_lost",
+    "prompt_text",
+    "out_rate",
+    "out_format",
+    "out_agc",
+    "out_dc_block",
+    "transcripts",
+    "barge_in",
+    "tones",
+    "frame_ms",
+    "stats_ms",
+];
+
 /// Parameters of both protocols, or of the call.
 const SHARED: [&str; 11] = [
     "protocol",
@@ -347,6 +380,9 @@ impl StreamOptions {
             if pairs.iter().take(index).any(|(earlier, _)| earlier == name) {
                 return Err(QueryProblem::invalid(name, "is given twice"));
             }
+            if !PARAMETERS.contains(&name.as_str()) {
+                return Err(unknown(name));
+            }
             native |= options.read(name, value)?;
         }
         let offered = offered.filter(|protocol| protocol.is_dialect());
@@ -562,11 +598,7 @@ impl Settings {
 }
 
 fn unknown(name: &str) -> QueryProblem {
-    let detail = "is unknown; known are protocol, format, rate, out_format, out_rate, frame_ms, \
-                  listen, transcripts, barge_in, tones, buffer_ms, stats_ms, playout, envelope, \
-                  events, jitter, role, takeover, resume, since, heard, linger_ms, on_lost, \
-                  prompt_text, agc, dc_block, out_agc, out_dc_block";
-    QueryProblem::invalid(name, detail)
+    QueryProblem::invalid(name, format!("is unknown; known are {}", PARAMETERS.join(", ")))
 }
 
 fn in_format(value: &str) -> Result<LiveFormat, QueryProblem> {

@@ -66,7 +66,7 @@ pub enum CloseCode {
     Normal = 1000,
     /// The node stops: the next call finds another.
     GoingAway = 1001,
-    /// The client may not go on as it wants to.
+    /// The key by which the client came in is good no more.
     Policy = 1008,
     /// A message was larger than allowed.
     TooBig = 1009,
@@ -74,8 +74,6 @@ pub enum CloseCode {
     Protocol = 4000,
     /// Another client has taken the place.
     Replaced = 4001,
-    /// The call is over and it cannot be told in order.
-    CallEnded = 4002,
     /// The client does not take what is sent.
     SlowConsumer = 4003,
     /// There is nothing to go on with any more.

@@ -20,6 +20,7 @@ mod spoken;
 mod stats;
 mod watch;
 mod wishes;
+mod words;
 
 use super::options::StreamOptions;
 use super::seat::{ClientSocket, CloseCode, Incoming, Outgoing, SocketError};

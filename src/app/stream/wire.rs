@@ -34,6 +34,8 @@ mod transfer;
 pub use bodies::{Heard, Inward, Outward, Replayed, ResumeOffer, Speech, Start, Transcribing};
 pub(super) use coded::{from_base64, put_base64};
 pub use stats::{Spread, Stages, Stats};
+#[cfg(test)]
+pub(crate) use tests::field_names;
 
 /// Longest text message that a client may send, in octets.
 pub const TEXT_MAX: usize = 256 * 1024;

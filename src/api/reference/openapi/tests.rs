@@ -1,12 +1,16 @@
+use super::super::query::QUERY;
 use super::*;
 use crate::api::error::Problem;
 use crate::api::types::control::{
     parse_bridge, parse_dtmf, parse_early_media, parse_mute, parse_reject, parse_transfer,
 };
+use crate::api::types::create::STREAM_PARAMETERS;
 use crate::api::types::instance::{InstanceChange, parse_call_change};
 use crate::api::types::key::CreateKey;
 use crate::api::types::{CreateCall, CreateContext, CreateDefaults, Voice, answer};
-use crate::call::record::{CallRecord, CallType, Direction};
+use crate::app::stream::wire::Stages;
+use crate::call::record::{CallRecord, CallType, Direction, Quality, StreamState};
+use crate::media::ledger::StageSpread;
 use std::collections::BTreeSet;
 
 const ROUTER: &str = include_str!("../../rest.rs");
@@ -133,7 +137,9 @@ fn bounds_of_whole_numbers_are_those_of_the_parser() {
     let properties = |name: &str| document["components"]["schemas"][name]["properties"].clone();
     let outside = |pointer: &str, problem: Result<(), Problem>| {
         let errors = problem.err().map(|problem| problem.errors).unwrap_or_default();
-        errors.iter().any(|error| error.pointer == pointer && error.code == "out_of_range")
+        // The rule of what is read as in a query is told as `invalid`.
+        let rule = |code: &str| code == "out_of_range" || code == "invalid";
+        errors.iter().any(|error| error.pointer == pointer && rule(error.code))
     };
     let mut looked = 0;
     for (section, kind, schema) in [
@@ -143,6 +149,8 @@ fn bounds_of_whole_numbers_are_those_of_the_parser() {
         ("agent", "DYNAMIC_AGENT", "Agent"),
         ("amd", "FIXED_TTS", "Amd"),
         ("bargeIn", "DYNAMIC_STREAM", "BargeIn"),
+        ("stream", "DYNAMIC_STREAM", "Stream"),
+        ("stream/reconnect", "DYNAMIC_STREAM", "StreamReconnect"),
     ] {
         for (name, property) in properties(schema).as_object().unwrap() {
             let Some(least) = property["minimum"].as_u64() else { continue };
@@ -152,16 +160,10 @@ fn bounds_of_whole_numbers_are_those_of_the_parser() {
             let most = property["maximum"].as_u64().unwrap();
             let mut probe = |value: i64, expected: bool| {
                 let mut body = json!({ "type": kind });
-                if section.is_empty() {
-                    body[name] = value.into();
-                } else {
-                    body[section][name] = value.into();
-                }
-                let pointer = if section.is_empty() {
-                    format!("/{name}")
-                } else {
-                    format!("/{section}/{name}")
-                };
+                let parts = section.split('/').filter(|part| !part.is_empty());
+                let object = parts.fold(&mut body, |object, part| &mut object[part]);
+                object[name] = value.into();
+                let pointer = format!("/{section}/{name}").replace("//", "/");
                 assert_eq!(outside(&pointer, create(&body)), expected, "{pointer} {value}");
                 looked += 1;
             };
@@ -188,6 +190,8 @@ fn every_field_that_a_parser_reads_is_in_the_document() {
         include_str!("../../types/create/amd.rs"),
         include_str!("../../types/create/barge.rs"),
         include_str!("../../types/create/background.rs"),
+        include_str!("../../types/create/dial.rs"),
+        include_str!("../../types/create/hearing.rs"),
     ];
     let text = super::text();
     for source in sources {
@@ -205,6 +209,96 @@ fn every_field_that_a_parser_reads_is_in_the_document() {
     }
 }
 
+/// The fields of an object.
+fn keys_in(object: &impl serde::Serialize) -> BTreeSet<String> {
+    let object = serde_json::to_value(object).unwrap();
+    object.as_object().unwrap().keys().cloned().collect()
+}
+
+/// The fields of a schema.
+fn keys_of(document: &Value, schema: &str) -> BTreeSet<String> {
+    keys_in(&document["components"]["schemas"][schema]["properties"])
+}
+
+#[test]
+fn what_a_stream_agrees_on_is_that_of_the_query() {
+    let document = document();
+    let (stream, usual) = (keys_of(&document, "Stream"), keys_of(&document, "StreamDefaults"));
+    let reconnect = keys_of(&document, "StreamReconnect");
+    for (name, parameter) in STREAM_PARAMETERS {
+        assert!(QUERY.iter().any(|field| field.name == parameter), "{parameter}");
+        match name.strip_prefix("reconnect/") {
+            Some(name) => assert!(reconnect.contains(name), "{name}"),
+            None => assert!(stream.contains(name) && usual.contains(name), "{name}"),
+        }
+    }
+    // Places and keys are a client's; what a voice does stands beside `stream`.
+    let own = ["ticket", "role", "takeover", "resume", "since", "heard", "barge_in"];
+    for field in QUERY {
+        let said = STREAM_PARAMETERS.iter().any(|(_, parameter)| *parameter == field.name);
+        assert_eq!(said, !own.contains(&field.name), "{}", field.name);
+    }
+    let mut bare: Vec<&String> = stream.difference(&usual).collect();
+    bare.sort_unstable();
+    assert_eq!(bare, ["waitMs"]);
+}
+
+#[test]
+fn refusals_have_the_codes_that_come_with_their_status() {
+    let mut told = BTreeSet::new();
+    let routes = ROUTES.iter().flat_map(|route| route.refusals);
+    for (status, codes) in USUAL.iter().chain(routes) {
+        for code in *codes {
+            assert!(code.status() == *status || *code == Code::InvalidRequest, "{status} {code:?}");
+            told.insert(code.as_str());
+        }
+    }
+    let all: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(told, all, "a code comes with no route");
+}
+
+#[test]
+fn upgrades_are_refused_as_declared() {
+    use crate::app::stream::{QueryBlame, QueryProblem, SeatError};
+    let question = |blame| {
+        let (parameter, detail) = ("x".to_owned(), String::new());
+        Problem::from(QueryProblem { parameter, blame, detail })
+    };
+    let problems = [
+        Problem::from(SeatError::Taken),
+        Problem::from(SeatError::Full),
+        Problem::from(SeatError::ResumeOver),
+        Problem::from(SeatError::Ended),
+        question(QueryBlame::Invalid),
+        question(QueryBlame::Unsupported),
+    ];
+    let streams: Vec<&Route> =
+        ROUTES.iter().filter(|route| route.path.contains("/stream")).collect();
+    assert_eq!(streams.len(), 2);
+    for problem in &problems {
+        for route in &streams {
+            let answers = &document()["paths"][format!("/v1{}", route.path)]["get"]["responses"];
+            let answer = &answers[problem.code.status().to_string()]["description"];
+            let code = format!("`{}`", problem.code.as_str());
+            assert!(answer.as_str().unwrap().contains(&code), "{code}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn a_protocol_in_the_path_is_one_of_those_of_the_query() {
+    let document = document();
+    let parameters = &document["paths"]["/v1/calls/{call}/stream/{protocol}"]["get"]["parameters"];
+    let named = |name: &str| {
+        let all = parameters.as_array().unwrap().iter();
+        all.filter(|parameter| parameter["name"] == name).collect::<Vec<_>>()
+    };
+    let [protocol] = named("protocol")[..] else { panic!("protocol is not there once") };
+    assert_eq!((&protocol["in"], &protocol["required"]), (&json!("path"), &json!(true)));
+    assert!(protocol["schema"]["enum"].as_array().unwrap().contains(&json!("twilio")));
+    assert_eq!(named("listen").len(), 1);
+}
+
 #[test]
 fn the_call_object_is_that_of_the_document() {
     let record = CallRecord::new(
@@ -220,6 +314,15 @@ fn the_call_object_is_that_of_the_document() {
     let declared = document["components"]["schemas"]["Call"]["properties"].as_object().unwrap();
     let keys: BTreeSet<&String> = object.as_object().unwrap().keys().collect();
     let optional = ["identity", "tones", "barge_ins"];
+    assert_eq!(keys_of(&document, "Quality"), keys_in(&Quality::default()));
+    let stages = Stages::of(|_| StageSpread::default());
+    assert_eq!(keys_of(&document, "Stages"), keys_in(&stages));
+    let spread = &document["components"]["schemas"]["Stages"]["properties"]["write"]["properties"];
+    assert_eq!(keys_in(spread), keys_in(&stages.write));
+    let text = || Some("x".to_owned());
+    let (connected, rate) = (true, Some(8000));
+    let stream = StreamState { connected, protocol: text(), rate, url: text(), last_error: text() };
+    assert_eq!(keys_of(&document, "CallStream"), keys_in(&stream));
     for key in &keys {
         assert!(declared.contains_key(*key), "{key} is not in schemas.rs");
     }

@@ -81,6 +81,25 @@ pub(in crate::app::stream) fn fuzz(octets: &[u8]) {
     assert_eq!(heard.len(), 1, "a text is one message");
 }
 
+/// A frame as it is written, for the tests of the reference.
+#[cfg(test)]
+pub(crate) fn frame_text(track: &'static str, octets: &'static [u8]) -> String {
+    let stamp = Stamp { seq: 0, t_ms: 40, unix_ms: 0 };
+    match (Json { track }).frame(Bytes::from_static(octets), stamp) {
+        Outgoing::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How many octets of audio a text brings, for the same.
+#[cfg(test)]
+pub(crate) fn audio_in(text: &str) -> Option<usize> {
+    match read_text(text) {
+        Heard::Audio(octets) => Some(octets.len()),
+        Heard::Request(..) | Heard::Refused(_) | Heard::Fatal(..) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -74,3 +74,22 @@ async fn gaps_that_were_heard_are_told_together() {
     assert_eq!(late.len(), 2, "the first at once, the others five seconds later");
     assert!(late[1]["detail"].as_str().unwrap().starts_with("2 gaps of 40 ms"), "{}", late[1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn audio_that_cannot_be_read_is_told() {
+    let mp3 = include_bytes!("../../../../tests/data/audio/mono-16000-cbr.mp3");
+    let between = [&mp3[..2000], &[0x55; 300], &mp3[2000..]].concat();
+    for (format, octets, expected) in [
+        ("pcm_s16le", vec![1, 2, 3], r#""odd_bytes" true"#),
+        ("mp3", between, r#""audio_damaged" false"#),
+        ("wav", b"fLaC, and no RIFF".repeat(9), r#""audio_undecodable" true"#),
+    ] {
+        let mut rig = Rig::answered().await;
+        let mut client = rig.attach(&format!("format={format}&listen=none")).await;
+        client.text(r#"{"type":"utterance","id":"u"}"#);
+        client.binary(octets);
+        client.text(r#"{"type":"utterance_end"}"#);
+        rig.beats(20).await;
+        assert_eq!(warnings(&mut client), [expected], "{format}");
+    }
+}

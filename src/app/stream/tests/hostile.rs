@@ -130,11 +130,14 @@ async fn a_flood_of_text_is_slowed_down() {
     for _ in 0..20_000 {
         client.text(r#"{"type":"ping"}"#);
     }
-    let mut pongs = 0;
+    let (mut pongs, mut warned) = (0, 0);
     for _ in 0..50 {
         rig.beats(1).await;
-        pongs += client.brief().iter().filter(|told| *told == "pong").count();
+        let told = client.brief();
+        pongs += told.iter().filter(|told| *told == "pong").count();
+        warned += told.iter().filter(|told| *told == "warning rate_limited").count();
     }
+    assert_eq!(warned, 1, "it is told, once a second at most");
     assert!((5000..6000).contains(&pongs), "{pongs}");
     rig.beats(1600).await;
     pongs += client.brief().iter().filter(|told| *told == "pong").count();

@@ -109,6 +109,32 @@ async fn caller_audio_at_8_khz_is_bit_exact_with_one_write_a_tick() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_made_up_of_the_callers_audio_is_told_to_who_asks() {
+    for (query, expected) in [
+        ("out_rate=16000&events=concealed", vec![(40, 60)]),
+        ("out_rate=16000&events=concealed,mark", vec![(40, 60)]),
+        ("out_rate=16000&events=mark", Vec::new()),
+        ("out_rate=16000", Vec::new()),
+    ] {
+        let mut rig = Rig::answered().await;
+        let mut client = rig.attach(query).await;
+        rig.beats(1).await;
+        for packet in 0..8 {
+            let samples = ramp(packet * 160, 160);
+            let missing = (2..5).contains(&packet);
+            assert!(if missing { rig.leg.conceal(&samples) } else { rig.leg.hear(&samples) });
+            rig.beats(1).await;
+        }
+        let told = client.told();
+        let concealed = told.iter().filter(|told| told["type"] == "concealed");
+        let concealed = concealed.map(|told| {
+            (told["position_ms"].as_u64().unwrap(), told["duration_ms"].as_u64().unwrap())
+        });
+        assert_eq!(concealed.collect::<Vec<_>>(), expected, "{query}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn caller_audio_comes_at_the_rate_and_in_the_format_asked_for() {
     for (query, octets) in [
         ("out_rate=16000", 640),

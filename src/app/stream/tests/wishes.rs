@@ -43,6 +43,38 @@ async fn a_wish_is_acknowledged_when_the_call_has_taken_it_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_wish_of_the_protocol_reaches_the_call() {
+    let mut rig = Rig::answered().await;
+    let mut client = rig.attach("protocol=native").await;
+    rig.beats(1).await;
+    client.told();
+    for (command, name) in [
+        (r#""hold""#, "Hold"),
+        (r#""unhold""#, "Resume"),
+        (r#""mute","direction":"both""#, "Mute(true, Both)"),
+        (r#""unmute","direction":"both""#, "Mute(false, Both)"),
+        (r#""answer""#, "Answer"),
+        (r#""ring""#, "Ring"),
+        (r#""early_media","tone":"busy""#, "EarlyMedia(Some("),
+        (r#""reject","sip_code":486"#, "Reject { code: 486"),
+        (r#""transfer","to":"+14155550123""#, "Transfer("),
+        (r#""bridge","call_id":"call_2""#, "Bridge("),
+        (r#""unbridge""#, "Unbridge"),
+        (r#""dtmf","digits":"1","method":"info""#, "Dtmf("),
+    ] {
+        client.text(&format!(r#"{{"type":{command},"id":"i"}}"#));
+        rig.beats(1).await;
+        let asked = wishes(&mut rig);
+        let [(ticket, wish)] = &asked[..] else { panic!("{command}: {asked:?}") };
+        assert!(format!("{wish:?}").starts_with(name), "{command}: {wish:?}");
+        assert!(client.brief().is_empty(), "{command}: nothing is known yet");
+        rig.tell(Control::Granted { ticket: *ticket, result: Ok(()) });
+        rig.beats(1).await;
+        assert_eq!(client.brief(), ["ack i"], "{command}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_transfer_to_a_sip_uri_takes_the_right_to_it() {
     for sip_uris in [false, true] {
         let mut rig = Rig::answered().await;

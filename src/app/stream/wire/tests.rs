@@ -7,6 +7,43 @@ use crate::call::record::TransferMode;
 use proptest::prelude::*;
 use std::time::Duration;
 
+/// Names of all fields that commands may have, in either spelling, for the tests of the reference.
+pub(crate) fn field_names() -> Vec<&'static str> {
+    /// Is asked for a struct, and remembers for which fields.
+    struct Asked(Vec<&'static str>);
+
+    impl<'de> serde::Deserializer<'de> for &mut Asked {
+        type Error = serde::de::value::Error;
+
+        fn deserialize_any<V: serde::de::Visitor<'de>>(
+            self,
+            _: V,
+        ) -> Result<V::Value, Self::Error> {
+            Err(serde::de::Error::custom("there is nothing here"))
+        }
+
+        fn deserialize_struct<V: serde::de::Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            self.0 = fields.to_vec();
+            self.deserialize_any(visitor)
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+            option unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier
+            ignored_any
+        }
+    }
+
+    let mut asked = Asked(Vec::new());
+    Fields::deserialize(&mut asked).unwrap_err();
+    asked.0
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "an id is optional")]
 fn id(text: &str) -> Option<CommandId> {
     Some(CommandId::Text(text.into()))
