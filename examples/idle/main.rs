@@ -170,7 +170,8 @@ async fn dialled_ones(count: usize) -> Result<()> {
             seed: [1; 32],
         };
         let mut call = Call::begin(Some(plan));
-        call.control.send(Control::CallEvent { event: "answered", detail: None }).await?;
+        let answered = Control::CallEvent { event: "answered", detail: None };
+        ensure!(call.control.send(answered).await.is_ok(), "the stream's task is gone");
         let attached = call.reports.recv().await;
         ensure!(matches!(attached, Some(Report::Attached { .. })), "{attached:?}");
         calls.push(call);
@@ -238,11 +239,13 @@ fn spec(dial: Option<DialPlan>) -> StreamSpec {
         level: bellwire::app::stream::LevelSpec::default(),
         wait: Duration::from_secs(3600),
         linger: Duration::from_secs(3600),
+        secret: [2; 32],
         observer: false,
         keys_by_call: false,
         hearing: bellwire::app::hearing::HearingSpec::default(),
         amd: None,
         dial,
+        speak: None,
         stt: bellwire::speech::stt::Stt::new(bellwire::speech::stt::SttSpec::default()),
         transcribe: None,
     }
