@@ -230,6 +230,7 @@ fn spec(dial: Option<DialPlan>) -> StreamSpec {
         to: "+15550123".to_owned(),
         options: StreamOptions { protocol: Some(Protocol::Native), ..StreamOptions::default() },
         parameters: serde_json::Map::new(),
+        account: None,
         sample_rate: 8000,
         default_rate: 8000,
         buffer: Duration::from_mins(1),

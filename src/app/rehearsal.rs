@@ -155,6 +155,7 @@ fn spec(facts: Facts) -> StreamSpec {
         to: facts.to,
         options: StreamOptions::default(),
         parameters: facts.parameters,
+        account: None,
         sample_rate: RATE,
         default_rate: 16_000,
         buffer: Duration::from_secs(60),

@@ -70,6 +70,8 @@ pub struct StreamSpec {
     pub options: StreamOptions,
     /// The user's parameters for the client, told in `start`.
     pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// The account of Twilio's REST that the call belongs to, told in that vendor's words.
+    pub account: Option<String>,
     /// The leg's sample rate in Hz (8000 for G.711).
     pub sample_rate: u32,
     /// Rate in Hz of headerless audio unless stated (16000).

@@ -50,6 +50,8 @@ pub(super) struct Settled {
     pub options: StreamOptions,
     /// Told in `start`.
     pub parameters: Map<String, Value>,
+    /// The account of Twilio's REST that the call belongs to, if it does to one.
+    pub account: Option<String>,
     /// How its client is dialled, if it is.
     pub dial: Option<DialPlan>,
     /// Where, without the query.
@@ -130,7 +132,7 @@ impl DialDesk {
             (ClientAsk::Dialled(dial), _) | (ClientAsk::Usual, ClientAsk::Dialled(dial)) => dial,
             (ClientAsk::Attaches, _)
             | (ClientAsk::Usual, ClientAsk::Usual | ClientAsk::Attaches) => {
-                return Ok(Settled { options, parameters, dial: None, url: None });
+                return Ok(Settled { options, parameters, ..Settled::default() });
             }
         };
         let protocol = *options.protocol.get_or_insert(Protocol::Native);
@@ -138,7 +140,8 @@ impl DialDesk {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&parts.seed().to_le_bytes());
         let dial = Some(DialPlan { connector, at: client.at, rights: ask.rights.clone(), seed });
-        Ok(Settled { options, parameters, dial, url: Some(client.url.to_string()) })
+        let url = Some(client.url.to_string());
+        Ok(Settled { options, parameters, account: None, dial, url })
     }
 
     fn connector(&self, client: &ClientDial, protocol: Protocol) -> Result<Sockets, Refused> {

@@ -451,6 +451,7 @@ impl Switchboard {
             hearing: wish.of_stream(defaults.hearing),
             amd: wish.amd,
             parameters: settled.parameters,
+            account: settled.account,
             dial: settled.dial,
             speak: Some(parts.speaker()),
             stt: terms.agents.parts.stt.clone(),

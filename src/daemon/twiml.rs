@@ -105,7 +105,7 @@ fn facts(record: &CallRecord, account: &Account) -> Facts {
 /// Opens the leg of a `<Stream>`: what the API's `stream` object would get.
 fn open_stream(parts: &Arc<Parts>, record: &CallRecord, account: &Account) -> OpenStream {
     let (parts, record) = (Arc::clone(parts), record.clone());
-    let (token, sip_uris) = (account.token.clone(), account.sip_uris);
+    let (sid, token, sip_uris) = (account.sid.clone(), account.token.clone(), account.sip_uris);
     Arc::new(move |stream: &Stream| {
         let terms = parts.terms();
         let desk = &terms.twiml;
@@ -127,7 +127,8 @@ fn open_stream(parts: &Arc<Parts>, record: &CallRecord, account: &Account) -> Op
         ask.rights = StreamRights { sip_uris, standing: None };
         let content = Content::Stream { options, wait, ask };
         let settled = terms.dial.settle(&record.instance_id, &content, &parts);
-        let settled = settled.map_err(|refused| refused.to_string())?;
+        let mut settled = settled.map_err(|refused| refused.to_string())?;
+        settled.account = Some(sid.clone());
         let wish = HearingWish::default();
         let (leg, _seats) =
             Switchboard::stream_leg_of(&parts, &record, &content, settled, None, &wish);

@@ -3,16 +3,19 @@
     bot.py serve PORT             a server that a vendor's stream dials (Twilio, Telnyx, Plivo),
                                   told apart by Pipecat from the first messages
     bot.py serve-vonage PORT      the same for Vonage, which Pipecat does not tell apart
+    bot.py serve-pipecat PORT     the same in Pipecat's own frames
     bot.py dial                   a client of a stream that speaks Pipecat's own frames; dials the
                                   URL that it reads, once it is loaded
 
-Nothing in it knows Bellwire: transports and serializers are Pipecat's own. What it hears and does
-is printed, a JSON object a line.
+Nothing in it knows Bellwire: transports and serializers are Pipecat's own, keys come from the
+environment, and those vendors' serializers that hang up by REST do. What it hears and does is
+printed, a JSON object a line.
 """
 
 import asyncio
 import json
 import math
+import os
 import struct
 import sys
 
@@ -115,11 +118,12 @@ def serves() -> bool:
     return sys.argv[1].startswith("serve")
 
 
-def serve(port: int, vonage: bool) -> None:
+def serve(port: int, mode: str) -> None:
     import uvicorn
     from fastapi import FastAPI, WebSocket
     from pipecat.runner.utils import parse_telephony_websocket
     from pipecat.serializers.plivo import PlivoFrameSerializer
+    from pipecat.serializers.protobuf import ProtobufFrameSerializer
     from pipecat.serializers.telnyx import TelnyxFrameSerializer
     from pipecat.serializers.twilio import TwilioFrameSerializer
     from pipecat.serializers.vonage import VonageFrameSerializer
@@ -131,26 +135,37 @@ def serve(port: int, vonage: bool) -> None:
     app = FastAPI()
 
     def serializer(kind: str, call):
-        # The calls are ended by the close of the socket; ending them by REST is the other half.
         if kind == "twilio":
-            params = TwilioFrameSerializer.InputParams(auto_hang_up=False)
-            return TwilioFrameSerializer(call["stream_id"], call["call_id"], params=params)
+            return TwilioFrameSerializer(
+                stream_sid=call["stream_id"],
+                call_sid=call["call_id"],
+                account_sid=os.environ["TWILIO_ACCOUNT_SID"],
+                auth_token=os.environ["TWILIO_AUTH_TOKEN"],
+            )
         if kind == "telnyx":
-            params = TelnyxFrameSerializer.InputParams(auto_hang_up=False)
-            code = call["outbound_encoding"]
             return TelnyxFrameSerializer(
-                call["stream_id"], code, "PCMU", call["call_id"], params=params
+                stream_id=call["stream_id"],
+                outbound_encoding=call["outbound_encoding"],
+                inbound_encoding="PCMU",
+                call_control_id=call["call_id"],
+                api_key=os.environ["TELNYX_API_KEY"],
             )
         if kind == "plivo":
-            params = PlivoFrameSerializer.InputParams(auto_hang_up=False)
-            return PlivoFrameSerializer(call["stream_id"], call["call_id"], params=params)
+            return PlivoFrameSerializer(
+                stream_id=call["stream_id"],
+                call_id=call["call_id"],
+                auth_id=os.environ["PLIVO_AUTH_ID"],
+                auth_token=os.environ["PLIVO_AUTH_TOKEN"],
+            )
         raise ValueError(kind)
 
     @app.websocket("/ws")
     async def ws(websocket: WebSocket):
         await websocket.accept()
-        if vonage:
+        if mode == "serve-vonage":
             kind, call, words = "vonage", {}, VonageFrameSerializer()
+        elif mode == "serve-pipecat":
+            kind, call, words = "pipecat", {}, ProtobufFrameSerializer()
         else:
             kind, call = await parse_telephony_websocket(websocket)
             words = serializer(kind, call)
@@ -160,7 +175,6 @@ def serve(port: int, vonage: bool) -> None:
         )
         await run(FastAPIWebsocketTransport(websocket=websocket, params=params))
 
-    say("serving")
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 
@@ -188,4 +202,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "dial":
         asyncio.run(dial())
     else:
-        serve(int(sys.argv[2]), sys.argv[1] == "serve-vonage")
+        serve(int(sys.argv[2]), sys.argv[1])

@@ -2,13 +2,16 @@
 //! serializers, on a call.
 //!
 //! ```text
-//!  phone ══ SIP, RTP ══ bellwire ══ WebSocket ══ relay ══ WebSocket ══ Pipecat bot (bot.py)
+//!  phone ══ SIP, RTP ══ bellwire ══ WebSocket ══ Pipecat bot (bot.py)
+//!                          └─<── REST: hang up ────┘
 //! ```
 //!
-//! A bot written for Twilio, Telnyx, Plivo or Vonage is a server that the vendor dials. `relay`
-//! stands between the two servers and passes every message on as it is. A bot that speaks
-//! Pipecat's own frames dials us. The libraries come from PyPI (`setup.sh`, run by `make test`);
-//! without them the tests pass and say SKIPPED.
+//! A bot written for Twilio, Telnyx, Plivo or Vonage is a server that the gateway dials as the
+//! vendor would: for Twilio from a TwiML document, by a call of Twilio's REST. Those whose serializers
+//! hang up by REST do it: the vendors' addresses stand in Pipecat's code, and `rerouted.py` has them
+//! lead to the gateway. A bot that speaks Pipecat's own frames is a server, too, or dials us. The
+//! libraries come from PyPI (`setup.sh`, run by `make test`); without them the tests pass and say
+//! SKIPPED.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +26,6 @@
 #[path = "../daemon/rig.rs"]
 mod rig;
 
-use futures_util::{SinkExt as _, StreamExt as _};
 use rig::{Daemon, Phone, SOON, free_udp_port, read_wav, share_at, tone_wav};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -31,8 +33,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Message;
+use tokio::net::TcpStream;
+
+const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
+const TOKEN: &str = "a-token";
+
+/// The secret of the daemon's key, which is what a bot has for Telnyx's.
+const KEY: &str = "abc";
+
+/// What the daemon's file needs beside the usual.
+const COMPAT: &str = "[webhook]\nallow_private = true\n\
+    [compat]\ntwilio = true\ntelnyx = true\nplivo = true\n\
+    [[compat.account]]\nsid = \"AC0123456789abcdef0123456789abcdef\"\n\
+    auth_token = \"a-token\"\ninstance = \"inst_demo\"\n\
+    [[api.key]]\nname = \"bots\"\ninstances = [\"*\"]\n\
+    secret_sha256 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"\n";
 
 /// The interpreter of `setup.sh`, if its libraries could be had.
 fn python() -> Option<PathBuf> {
@@ -53,11 +68,17 @@ struct Bot {
 }
 
 impl Bot {
-    fn start(args: &[&str]) -> Option<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat/bot.py");
+    /// One whose vendor's REST is at `rest`.
+    fn start(rest: &str, args: &[&str]) -> Option<Self> {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat");
         let mut child = Command::new(python()?)
-            .arg(script)
+            .arg(dir.join("rerouted.py"))
+            .arg(rest)
+            .arg(dir.join("bot.py"))
             .args(args)
+            .envs([("TWILIO_ACCOUNT_SID", ACCOUNT), ("TWILIO_AUTH_TOKEN", TOKEN)])
+            .envs([("PLIVO_AUTH_ID", ACCOUNT), ("PLIVO_AUTH_TOKEN", TOKEN)])
+            .env("TELNYX_API_KEY", KEY)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -100,40 +121,6 @@ impl Drop for Bot {
     }
 }
 
-/// Passes messages on between two servers until one of them closes.
-async fn relay(ours: String, theirs: String) {
-    let (mut ours, _) = connect_async(ours).await.unwrap();
-    let until = Instant::now() + SOON;
-    let mut theirs = loop {
-        match connect_async(&theirs).await {
-            Ok((socket, _)) => break socket,
-            Err(error) => assert!(Instant::now() < until, "the bot does not serve: {error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
-    loop {
-        let (from_us, message) = tokio::select! {
-            message = ours.next() => (true, message),
-            message = theirs.next() => (false, message),
-        };
-        let Some(Ok(message)) = message else { break };
-        let passes = matches!(message, Message::Text(_) | Message::Binary(_));
-        if message.is_close() {
-            break;
-        }
-        if passes {
-            let sent = if from_us { theirs.send(message).await } else { ours.send(message).await };
-            if sent.is_err() {
-                break;
-            }
-        }
-    }
-    let _ = ours.close(None).await;
-    let _ = theirs.close(None).await;
-    // The peers' own closes.
-    while let Some(Ok(_)) = ours.next().await {}
-}
-
 /// A phone that answers, listens for two seconds, interrupts with a tone, and listens on.
 fn phone(dir: &Path, heard: &Path, ring: &str) -> Phone {
     let word = tone_wav(dir, "word.wav", 500.0, 0.6);
@@ -142,93 +129,154 @@ fn phone(dir: &Path, heard: &Path, ring: &str) -> Phone {
     Phone::start(&["--ring", ring, "--record", record, "--at", &interrupts])
 }
 
-/// How long this tone sounds in all, in milliseconds.
-fn length_of(heard: &[i16], hz: f64) -> usize {
-    let is = |frame: &&[i16]| {
+/// Where this tone sounds: the ends of the frames of 20 ms that have it, in samples.
+fn frames_of(heard: &[i16], hz: f64) -> Vec<usize> {
+    let is = |frame: &[i16]| {
         let loud = frame.iter().any(|sample| sample.unsigned_abs() > 3000);
         loud && share_at(frame, 8000, hz) > 0.9
     };
-    heard.chunks_exact(160).filter(is).count() * 20
+    let frames = heard.chunks_exact(160).enumerate();
+    frames.filter(|(_, frame)| is(frame)).map(|(number, _)| (number + 1) * 160).collect()
 }
 
 /// What the far end heard of the bot: a greeting that was cut, and an answer.
-fn check(heard: &Path, call: &Value) {
+///
+/// Whoever hangs up by REST does so 40 ms behind the last sound, of which Pipecat's resampler for
+/// these vendors writes 95 ms at once: the end of it is lost, as it would be there.
+fn check(heard: &Path, hangs_up: bool) {
     let heard = read_wav(heard);
-    let (greeting, answer) = (length_of(&heard, 1500.0), length_of(&heard, 700.0));
+    let (greeting, answer) = (frames_of(&heard, 1500.0), frames_of(&heard, 700.0));
+    assert!(!greeting.is_empty() && answer.len() >= 5, "{greeting:?}, then {answer:?}");
+    let cut = greeting[greeting.len() - 1];
+    assert!(cut <= answer[0], "{cut}, then {answer:?}");
     // Two seconds until the phone speaks; the bot needs a moment to hear it. It had sent ten.
-    assert!((1800..=3500).contains(&greeting), "{greeting} ms of the greeting");
-    assert!((400..=540).contains(&answer), "{answer} ms of the answer");
-    assert_eq!(call["status"], "COMPLETED", "{call:#}");
+    let spoken = greeting.len() * 20;
+    assert!((1700..=3500).contains(&spoken), "{spoken} ms of the greeting");
+    // Pipecat has no lead: when its machine is busy there are gaps, but nothing is missing. A sine
+    // of 10000 is above 2000 for 87 % of the time.
+    let behind = heard[cut + 800..].iter();
+    let loud = behind.filter(|sample| sample.unsigned_abs() > 2000).count() * 100 / 87 / 8;
+    let least = if hangs_up { 380 } else { 450 };
+    assert!((least..=580).contains(&loud), "{loud} ms of the answer");
 }
 
-async fn serve(kind: &str, mode: &str, query: &str) {
+/// Makes a call whose stream is dialled in the vendor's words; gives our id.
+async fn place(daemon: &Daemon, kind: &str, url: &str) -> String {
+    if kind != "twilio" {
+        return daemon
+            .create("DYNAMIC_STREAM", "stream", json!({ "url": url, "protocol": kind }))
+            .await;
+    }
+    let twiml = format!("<Response><Connect><Stream url=\"{url}\"/></Connect></Response>");
+    let fields = [("To", rig::NUMBER), ("From", "+15550100"), ("Twiml", &twiml)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let asked = daemon
+        .request("POST", &format!("/2010-04-01/Accounts/{ACCOUNT}/Calls.json"))
+        .basic_auth(ACCOUNT, Some(TOKEN))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(bellwire::twiml::form::encode(&fields));
+    let made: Value = asked.send().await.unwrap().json().await.unwrap();
+    let sid = made["sid"].as_str().unwrap_or_else(|| panic!("{made:#}"));
+    bellwire::twiml::sid::call_of(sid).unwrap().to_string()
+}
+
+/// A whole call with a bot that is a server; gives its record, and what the bot asked by REST.
+async fn serve(kind: &str, mode: &str, hangs_up: bool) -> Option<(Value, Option<String>)> {
     let port = free_udp_port().to_string();
-    let Some(bot) = Bot::start(&[mode, &port]) else { return };
-    bot.wait_for("serving");
     let dir = tempfile::tempdir().unwrap();
     let heard = dir.path().join("heard.wav");
     let phone = phone(dir.path(), &heard, "200ms");
-    let daemon = Daemon::start(&phone.address, "").await;
-    let id = daemon.create("DYNAMIC_STREAM", "stream", json!({})).await;
-    daemon.wait_for(&id, "IN_PROGRESS").await;
-    let host = daemon.api.trim_start_matches("http://");
-    let ours = format!("ws://{host}/v1/calls/{id}/stream/{kind}{query}");
-    let passing = tokio::spawn(relay(ours, format!("ws://127.0.0.1:{port}/ws")));
+    let mut daemon = Daemon::start(&phone.address, COMPAT).await;
+    daemon.sign_in(KEY);
+    let bot = Bot::start(&daemon.api, &[mode, &port])?;
+    let until = Instant::now() + SOON;
+    while TcpStream::connect(format!("127.0.0.1:{port}")).await.is_err() {
+        assert!(Instant::now() < until, "the bot does not serve");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let id = place(&daemon, kind, &format!("ws://127.0.0.1:{port}/ws")).await;
     let connected = bot.wait_for("connected");
     assert_eq!(connected["kind"], kind, "Pipecat knows its vendor by our messages");
     let tail = id.strip_prefix("call_").unwrap();
     let call_id = connected["call"]["call_id"].as_str().unwrap_or_default().replace('-', "");
-    assert!(kind == "vonage" || call_id.ends_with(tail), "{connected}");
+    assert!(["vonage", "pipecat"].contains(&kind) || call_id.ends_with(tail), "{connected}");
     if kind == "twilio" {
         assert_eq!(connected["call"]["to_number"], rig::NUMBER, "{connected}");
     }
     bot.wait_for("interrupted");
     bot.wait_for("ends");
+    let asked = hangs_up.then(|| {
+        let rest = bot.wait_for("rest");
+        assert!([200, 204].map(Value::from).contains(&rest["status"]), "{rest}");
+        rest["request"].as_str().unwrap().to_owned()
+    });
     bot.wait_for("done");
-    passing.await.unwrap();
     phone.wait_for("ended");
     let call = daemon.wait_for_end(&id).await;
     assert_eq!(call["stream"]["protocol"], kind, "{call:#}");
-    check(&heard, &call);
+    check(&heard, hangs_up);
+    Some((call, asked))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipecat_bot_written_for_twilio_runs_unchanged() {
-    serve("twilio", "serve", "").await;
+    let Some((call, asked)) = serve("twilio", "serve", true).await else { return };
+    let sid = call["id"].as_str().unwrap().replace("call_", "CA");
+    let path = format!("/2010-04-01/Accounts/{ACCOUNT}/Calls/{sid}.json");
+    assert_eq!(asked.unwrap(), format!("POST https://api.twilio.com{path}"));
+    assert_eq!(call["end_reason"], "terminated_by_api", "{call:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipecat_bot_written_for_telnyx_runs_unchanged() {
-    serve("telnyx", "serve", "").await;
+    let Some((call, asked)) = serve("telnyx", "serve", true).await else { return };
+    let control = call["id"].as_str().unwrap().replace("call_", "v3:");
+    let url = format!("https://api.telnyx.com/v2/calls/{control}/actions/hangup");
+    assert_eq!(asked.unwrap(), format!("POST {url}"));
+    assert_eq!(call["end_reason"], "terminated_by_api", "{call:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipecat_bot_written_for_plivo_runs_unchanged() {
-    serve("plivo", "serve", "").await;
+    let Some((call, asked)) = serve("plivo", "serve", true).await else { return };
+    let account = format!("DELETE https://api.plivo.com/v1/Account/{ACCOUNT}/Call/");
+    let asked = asked.unwrap();
+    assert!(asked.starts_with(&account), "{asked}");
+    assert_eq!(call["end_reason"], "terminated_by_api", "{call:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipecat_bot_written_for_vonage_runs_unchanged() {
-    serve("vonage", "serve-vonage", "").await;
+    let Some((call, _)) = serve("vonage", "serve-vonage", false).await else { return };
+    assert_eq!(call["status"], "COMPLETED", "{call:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipecat_bot_with_its_own_frames_is_dialled() {
+    let Some((call, _)) = serve("pipecat", "serve-pipecat", false).await else { return };
+    assert_eq!(call["status"], "COMPLETED", "{call:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipecat_bot_with_its_own_frames_dials_us() {
-    let Some(mut bot) = Bot::start(&["dial"]) else { return };
-    bot.wait_for("ready");
     let dir = tempfile::tempdir().unwrap();
     let heard = dir.path().join("heard.wav");
     // Pipecat's client loses the sound that comes before its pipeline runs, and all behind it.
     let phone = phone(dir.path(), &heard, "4s");
     let daemon = Daemon::start(&phone.address, "").await;
+    let Some(mut bot) = Bot::start(&daemon.api, &["dial"]) else { return };
+    bot.wait_for("ready");
     let id = daemon.create("DYNAMIC_STREAM", "stream", json!({})).await;
     let host = daemon.api.trim_start_matches("http://");
-    bot.tell(&format!("ws://{host}/v1/calls/{id}/stream/pipecat"));
+    // It begins to speak before the answer, and Pipecat's client, other than its servers, never
+    // writes an interruption: what it has sent ahead cannot be taken back.
+    bot.tell(&format!("ws://{host}/v1/calls/{id}/stream/pipecat?playout=live"));
     bot.wait_for("interrupted");
     bot.wait_for("ends");
     bot.wait_for("done");
     phone.wait_for("ended");
     let call = daemon.wait_for_end(&id).await;
     assert_eq!(call["stream"]["protocol"], "pipecat", "{call:#}");
-    check(&heard, &call);
+    assert_eq!(call["status"], "COMPLETED", "{call:#}");
+    check(&heard, false);
 }

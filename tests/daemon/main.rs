@@ -18,6 +18,7 @@ mod rig;
 mod sipp;
 #[path = "../audio/rig.rs"]
 mod speech;
+mod vendors;
 
 mod agent;
 mod background;
@@ -28,6 +29,7 @@ mod dial;
 mod dialects;
 mod dialled;
 mod exact;
+mod figures;
 mod hostile_rtp;
 mod identity;
 mod inbound;

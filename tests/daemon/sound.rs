@@ -145,7 +145,7 @@ async fn talk(daemon: &Daemon, call: &Placed<'_>) {
 }
 
 /// What was heard from the start of the speech on; it must not be shorter than the speech.
-fn aligned(speech: &[i16], heard: &[i16]) -> Vec<i16> {
+pub fn aligned(speech: &[i16], heard: &[i16]) -> Vec<i16> {
     let original: Vec<f32> = speech.iter().map(|&sample| to_f32(sample)).collect();
     let original = resample_whole(&original, SampleRate::HZ_16000, SampleRate::HZ_8000).unwrap();
     let original: Vec<i16> = original.into_iter().map(to_i16).collect();

@@ -419,7 +419,6 @@ async fn media_streams(listener: TcpListener) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs client mode (stream.url) and the dialect of Twilio, which are built on other branches"]
 async fn a_stream_has_the_call_until_its_server_closes_it() {
     let dir = tempfile::tempdir().unwrap();
     let heard = dir.path().join("heard.wav");
@@ -439,6 +438,7 @@ async fn a_stream_has_the_call_until_its_server_closes_it() {
     let seen = bot.await.unwrap();
     let start = seen.iter().find(|message| message["event"] == "start").unwrap();
     assert_eq!(start["start"]["callSid"], sid.as_str());
+    assert_eq!(start["start"]["accountSid"], ACCOUNT);
     assert_eq!(start["start"]["customParameters"]["k"], "v");
     phone.wait_for("ended");
     let heard = read_wav(&heard);

@@ -213,6 +213,7 @@ fn spec() -> StreamSpec {
         to: "+15550123".to_owned(),
         options: StreamOptions::default(),
         parameters: serde_json::Map::new(),
+        account: None,
         sample_rate: 8000,
         default_rate: 16_000,
         water: (0.75, 0.5),

@@ -125,6 +125,7 @@ pub(super) fn start(format: &'static str, rate: u32) -> Start {
         barge_in: "off",
         transcription: Transcribing { status: "off", reason: None, engine: None },
         parameters: parameters.as_object().cloned().unwrap_or_default(),
+        account: None,
         role: "main",
         envelope: "binary",
         linger_ms: 30_000,

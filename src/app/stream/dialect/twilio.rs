@@ -112,7 +112,8 @@ impl Twilio {
     fn start(&mut self, start: &Start) -> Value {
         self.stream = words::sid("MZ", &start.call_id);
         self.call = words::sid("CA", &start.call_id);
-        self.account = words::sid("AC", &start.instance_id);
+        let own = || words::sid("AC", &start.instance_id);
+        self.account = start.account.clone().unwrap_or_else(own);
         self.frames = Frames::of(start.outward.as_ref());
         let tracks = start.outward.as_ref().map_or(vec![], |_| vec!["inbound"]);
         let body = json!({

@@ -44,6 +44,7 @@ impl Session {
             barge_in: self.barge_mode().as_str(),
             transcription: self.transcribing(settings),
             parameters: self.spec.parameters.clone(),
+            account: self.spec.account.clone(),
             role: match settings.role {
                 Role::Main => "main",
                 Role::Listener => "listener",

@@ -114,6 +114,9 @@ pub struct Start {
     pub transcription: Transcribing,
     /// The caller's own parameters from the create request.
     pub parameters: Map<String, Value>,
+    /// The account of Twilio's REST that the call belongs to; in that vendor's words only.
+    #[serde(skip)]
+    pub account: Option<String>,
     /// `main` or `listener`.
     pub role: &'static str,
     /// `binary` or `json`.

@@ -1,3 +1,4 @@
+use super::super::super::wire::Start;
 use super::*;
 
 const SID: &str = "MZ0199b3c1f00d7cafe0123456789abcde";
@@ -27,6 +28,20 @@ fn connected_comes_first_and_start_says_who_speaks() {
     });
     assert_eq!(body["customParameters"], parameters, "all are texts");
     assert_eq!(told.len(), 2);
+}
+
+#[test]
+fn a_call_of_an_account_is_told_its_account() {
+    let account = "AC0123456789abcdef0123456789abcdef";
+    let mut talk = talk();
+    talk.told();
+    let account_of_call = Some(account.to_owned());
+    let start = Start { account: account_of_call, ..start("mulaw", 8000) };
+    talk.tell(&Told::Start(Box::new(start)));
+    talk.stop();
+    let told = talk.told();
+    assert_eq!(told[1]["start"]["accountSid"], account);
+    assert_eq!(told[2]["stop"]["accountSid"], account);
 }
 
 #[test]
