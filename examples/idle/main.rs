@@ -227,6 +227,8 @@ fn spec(dial: Option<DialPlan>) -> StreamSpec {
         direction: Direction::Outbound,
         from: Some("+15550100".to_owned()),
         identity: None,
+        sip: bellwire::app::stream::wire::Sip::default(),
+        srtp: None,
         to: "+15550123".to_owned(),
         options: StreamOptions { protocol: Some(Protocol::Native), ..StreamOptions::default() },
         parameters: serde_json::Map::new(),

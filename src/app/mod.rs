@@ -50,6 +50,13 @@ pub enum Control {
     Start,
     /// The node stops, and with it the call.
     Leaving,
+    /// What is agreed with the carrier changed.
+    Signalled {
+        /// Of the dialog, once there is one.
+        sip_call_id: Option<String>,
+        /// Whether sound is encrypted on the wire; `None`: nothing is agreed.
+        srtp: Option<bool>,
+    },
     /// The call's state changed; a stream tells its client. `event` is a name of `call_event`.
     CallEvent {
         /// e.g. `ringing`, `answered`.

@@ -269,6 +269,7 @@ impl PromptTask {
             Some(Control::Dtmf { .. }) => self.hear_key(),
             Some(
                 Control::CallEvent { .. }
+                | Control::Signalled { .. }
                 | Control::Leaving
                 | Control::Tell(_)
                 | Control::Instruct(_)

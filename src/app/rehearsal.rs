@@ -152,6 +152,8 @@ fn spec(facts: Facts) -> StreamSpec {
         direction: facts.direction,
         from: Some(facts.from),
         identity: None,
+        sip: super::stream::wire::Sip::default(),
+        srtp: None,
         to: facts.to,
         options: StreamOptions::default(),
         parameters: facts.parameters,

@@ -64,6 +64,10 @@ pub struct StreamSpec {
     pub from: Option<String>,
     /// Who calls, as the network says, if it says anything.
     pub identity: Option<Box<crate::call::identity::CallIdentity>>,
+    /// What signalling says of the call so far.
+    pub sip: wire::Sip,
+    /// Whether sound is encrypted on the wire; `None`: nothing is agreed.
+    pub srtp: Option<bool>,
     /// The other party.
     pub to: String,
     /// Defaults for the client, from the create request.

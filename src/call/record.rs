@@ -494,6 +494,12 @@ pub struct CallRecord {
     /// Who calls, as the network says; only of an incoming call of which it says anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Box<CallIdentity>>,
+    /// Header fields of an incoming INVITE whose names begin with `X-`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub sip_headers: serde_json::Map<String, serde_json::Value>,
+    /// Whether its sound is encrypted on the wire; known with the first agreement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub srtp: Option<bool>,
     /// The user's own object, returned as it came.
     pub metadata: serde_json::Map<String, serde_json::Value>,
 }
@@ -530,6 +536,8 @@ impl CallRecord {
             sip_reason: None,
             q850: None,
             sip_call_id: None,
+            sip_headers: serde_json::Map::new(),
+            srtp: None,
             hold: HoldState::default(),
             mute: MuteState::default(),
             transfer: None,

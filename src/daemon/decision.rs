@@ -171,11 +171,7 @@ impl Desk {
 
 /// What a webhook is told of a call.
 fn question(call: &CallId, incoming: &Incoming, identity: &CallIdentity, unix_ms: i64) -> Value {
-    let headers: Map<String, Value> = incoming
-        .headers
-        .iter()
-        .map(|(name, value)| (name.clone(), Value::String(value.clone())))
-        .collect();
+    let headers = super::identity::headers(incoming);
     json!({
         "type": "call.incoming",
         "timestamp": crate::api::stamp::iso(unix_ms),

@@ -6,6 +6,7 @@ use crate::call::identity::{CallIdentity, Verified, VerifiedState};
 use crate::observe::event::{self, Happening as _};
 use crate::sip::interface::Incoming;
 use crate::sip::stir::{Attestation, Claims, Finding, Party, Standing, refusal};
+use serde_json::{Map, Value};
 
 /// What a trunk asks of callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,12 @@ pub(super) fn claims(incoming: &Incoming) -> Claims {
         callers: parties.from.iter().chain(&identity.asserted).filter_map(party).collect(),
         callees: parties.to.iter().chain(&parties.request).filter_map(party).collect(),
     }
+}
+
+/// Its header fields whose names begin with `X-`; of those of one name the last.
+pub(super) fn headers(incoming: &Incoming) -> Map<String, Value> {
+    let fields = incoming.headers.iter();
+    fields.map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect()
 }
 
 /// What is told of a caller.

@@ -371,6 +371,7 @@ fn record(waiting: &Waiting, instance: InstanceId, call_type: CallType) -> CallR
         from: Some(incoming.from_user.clone()).filter(|from| !from.is_empty()),
         trunk: Some(incoming.trunk.clone()),
         sip_call_id: Some(incoming.sip_call_id.clone()),
+        sip_headers: identity::headers(incoming),
         ..CallRecord::new(
             waiting.call.clone(),
             instance,

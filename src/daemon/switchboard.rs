@@ -435,6 +435,11 @@ impl Switchboard {
             direction: record.direction,
             from: record.from.clone(),
             identity: record.identity.clone(),
+            sip: crate::app::stream::wire::Sip {
+                call_id: record.sip_call_id.clone(),
+                headers: record.sip_headers.clone(),
+            },
+            srtp: record.srtp,
             to: record.target_phone.clone(),
             options,
             sample_rate: leg_rate(content, &codecs).hz(),

@@ -163,6 +163,8 @@ async fn a_bot_that_is_dialled_hears_speaks_and_ends_the_call_by_closing() {
     let shown = daemon.call(&id).await;
     assert_eq!(shown["stream"]["url"], server.url("/calls"), "without the query: {shown:#}");
     assert_eq!(shown["stream"]["connected"], true, "{shown:#}");
+    assert!(shown["sip_call_id"].is_string());
+    assert_eq!((&start["sip"]["call_id"], &start["srtp"]), (&shown["sip_call_id"], &json!(false)));
     bot.client.close(1000).await;
     let ended = daemon.wait_for_end(&id).await;
     assert_eq!(

@@ -110,6 +110,8 @@ impl Server {
             direction: Direction::Outbound,
             from: None,
             identity: None,
+            sip: crate::app::stream::wire::Sip::default(),
+            srtp: None,
             to: "+15550123".to_owned(),
             options: StreamOptions::default(),
             parameters: serde_json::Map::new(),

@@ -244,6 +244,7 @@ impl AgentLeg {
             // The call has taken digits on, or not: nothing else is asked of it.
             Control::Granted { result, .. } => self.talk.dialled(result.is_ok()),
             Control::CallEvent { .. }
+            | Control::Signalled { .. }
             | Control::Leaving
             | Control::Tell(_)
             | Control::Instruct(_)

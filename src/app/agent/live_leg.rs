@@ -233,6 +233,7 @@ impl LiveLeg {
             // The call has taken digits on, or not: nothing else is asked of it.
             Control::Granted { result, .. } => self.dialled(result.is_ok()),
             Control::CallEvent { .. }
+            | Control::Signalled { .. }
             | Control::Leaving
             | Control::Tell(_)
             | Control::Instruct(_)

@@ -61,6 +61,7 @@ impl Dialling {
             | Control::TransferOver(_)
             | Control::Dtmf { .. }
             | Control::Leaving
+            | Control::Signalled { .. }
             | Control::Tell(_)
             | Control::Instruct(_)
             | Control::SendDtmf { .. }

@@ -260,6 +260,10 @@ impl Session {
             Control::Granted { ticket, result } => self.granted(ticket, result, now),
             Control::Start => self.start(now),
             Control::Leaving => self.leaving = true,
+            Control::Signalled { sip_call_id, srtp } => {
+                self.spec.sip.call_id = sip_call_id;
+                self.spec.srtp = srtp;
+            }
             Control::CallEvent { event, detail } => {
                 self.ended_told |= event == "ended";
                 if event == "answered" {

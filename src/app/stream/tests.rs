@@ -210,6 +210,8 @@ fn spec() -> StreamSpec {
         direction: Direction::Outbound,
         from: Some("+15550100".to_owned()),
         identity: None,
+        sip: crate::app::stream::wire::Sip::default(),
+        srtp: None,
         to: "+15550123".to_owned(),
         options: StreamOptions::default(),
         parameters: serde_json::Map::new(),

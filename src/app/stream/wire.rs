@@ -31,7 +31,7 @@ mod stats;
 mod tests;
 mod transfer;
 
-pub use bodies::{Heard, Inward, Outward, Replayed, ResumeOffer, Speech, Start, Transcribing};
+pub use bodies::{Heard, Inward, Outward, Replayed, ResumeOffer, Sip, Speech, Start, Transcribing};
 pub(super) use coded::{from_base64, put_base64};
 pub use stats::{Spread, Stages, Stats};
 #[cfg(test)]

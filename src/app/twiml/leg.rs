@@ -51,6 +51,8 @@ struct Leg {
     wishes: u64,
     deadline: Option<Instant>,
     over: bool,
+    /// What [`Control::Signalled`] said last, for streams that open later.
+    signalled: Option<(Option<String>, Option<bool>)>,
 }
 
 /// Runs the leg of one call to its end.
@@ -76,6 +78,7 @@ pub(super) async fn run(
         wishes: OWN,
         deadline: None,
         over: false,
+        signalled: None,
     };
     leg.run().await;
 }
@@ -172,6 +175,10 @@ impl Leg {
                 }
             }
             control @ (Control::SendDtmf { .. } | Control::Leaving) => self.tell_child(control),
+            Control::Signalled { sip_call_id, srtp } => {
+                self.signalled = Some((sip_call_id.clone(), srtp));
+                self.tell_child(Control::Signalled { sip_call_id, srtp });
+            }
             Control::Instruct(entry) => self.feed(Input::Instruct(*entry)),
             Control::TransferOver(_) | Control::Stop { .. } => {}
         }

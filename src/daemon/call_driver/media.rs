@@ -135,7 +135,19 @@ impl CallActor {
             media.agree(&negotiated);
             media.send(MediaCommand::QuietAfter(quiet));
         }
+        let srtp = Some(negotiated.srtp.is_some());
         self.agreed = Some(negotiated);
+        let record = self.setup.call.record_mut();
+        if std::mem::replace(&mut record.srtp, srtp) != srtp {
+            self.tell_signalled();
+        }
+    }
+
+    /// Tells the application leg what is agreed with the carrier.
+    pub(super) fn tell_signalled(&mut self) {
+        let record = self.setup.call.record();
+        let (sip_call_id, srtp) = (record.sip_call_id.clone(), record.srtp);
+        self.tell_app(Control::Signalled { sip_call_id, srtp });
     }
 
     /// Tells the call whether the other side holds it.

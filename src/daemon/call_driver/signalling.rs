@@ -34,7 +34,10 @@ impl CallActor {
 
     async fn hear_session(&mut self, event: Event) {
         match event {
-            Event::Dialing { sip_call_id } => self.feed(Input::Dialing { sip_call_id }),
+            Event::Dialing { sip_call_id } => {
+                self.feed(Input::Dialing { sip_call_id });
+                self.tell_signalled();
+            }
             Event::Provisional { code, sdp, fork: _ } => {
                 // The branch that spoke last is heard; the answer brings the one that is kept.
                 let early_media = sdp.is_some_and(|sdp| self.accept(&sdp));

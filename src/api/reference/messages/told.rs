@@ -15,6 +15,11 @@ const START: &[Field] = &[
     text("from", "The calling party.").or_null(),
     text("to", "The called party."),
     object("identity", "Who calls, as the network says; of incoming calls.").maybe(),
+    object("sip", "What signalling says of the call."),
+    text("sip.call_id", "Call-ID, for the carrier; null before the call is dialled.").or_null(),
+    object("sip.headers", "Those of an incoming INVITE that begin with `X-`."),
+    truth("srtp", "Whether sound is encrypted on the wire; null before the first agreement.")
+        .or_null(),
     text("call_status", "Of the call object.").of(&[
         "QUEUED",
         "RINGING",

@@ -116,6 +116,8 @@ pub(super) fn start(format: &'static str, rate: u32) -> Start {
         direction: Direction::Inbound,
         from: Some("+15550100".to_owned()),
         identity: None,
+        sip: crate::app::stream::wire::Sip::default(),
+        srtp: None,
         to: "+15550123".to_owned(),
         call_status: "IN_PROGRESS",
         inward: Inward { format, rate, channels: 1 },

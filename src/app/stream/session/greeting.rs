@@ -36,6 +36,8 @@ impl Session {
             from: self.spec.from.clone(),
             identity: self.spec.identity.clone(),
             to: self.spec.to.clone(),
+            sip: self.spec.sip.clone(),
+            srtp: self.spec.srtp,
             call_status: self.status(),
             inward: Inward { format: settings.format.name(), rate: settings.rate, channels: 1 },
             outward,

@@ -45,6 +45,19 @@ async fn start_tells_who_calls_if_the_network_says_anything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn start_tells_what_signalling_has_agreed_on_so_far() {
+    let headers = serde_json::Map::from_iter([("X-Ref".to_owned(), "7".into())]);
+    let sip = crate::app::stream::wire::Sip { call_id: None, headers };
+    let rig = Rig::answered_with(StreamSpec { sip, ..spec() }).await;
+    let told = rig.attach("role=listener").await.told();
+    assert_eq!(told[0]["sip"], serde_json::json!({"call_id": null, "headers": {"X-Ref": "7"}}));
+    assert_eq!(told[0]["srtp"], Value::Null);
+    rig.tell(Control::Signalled { sip_call_id: Some("7f@gw".to_owned()), srtp: Some(true) });
+    let told = rig.attach("role=listener").await.told();
+    assert_eq!((&told[0]["sip"]["call_id"], &told[0]["srtp"]), (&"7f@gw".into(), &true.into()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_session_of_the_handbook() {
     let mut rig = Rig::answered().await;
     let mut client =

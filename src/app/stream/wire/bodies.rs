@@ -96,6 +96,10 @@ pub struct Start {
     pub identity: Option<Box<crate::call::identity::CallIdentity>>,
     /// The called party.
     pub to: String,
+    /// What signalling says of the call.
+    pub sip: Sip,
+    /// Whether sound is encrypted on the wire; null before the first agreement.
+    pub srtp: Option<bool>,
     /// The call's status of the five.
     pub call_status: &'static str,
     /// What the client may send.
@@ -127,6 +131,15 @@ pub struct Start {
     pub resume: Option<ResumeOffer>,
     /// Whether this goes on where another socket stopped.
     pub resumed: bool,
+}
+
+/// What signalling says of a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Sip {
+    /// Call-ID, for the carrier; null before the call is dialled.
+    pub call_id: Option<String>,
+    /// Header fields of an incoming INVITE whose names begin with `X-`.
+    pub headers: Map<String, Value>,
 }
 
 /// By what a client goes on when it has lost its socket.

@@ -127,6 +127,9 @@ impl Leg {
         match (self.spec.parts.open_stream)(stream) {
             Ok(leg) => {
                 self.seat(Child::stream(ticket, leg)).await;
+                if let Some((sip_call_id, srtp)) = self.signalled.clone() {
+                    self.tell_child(Control::Signalled { sip_call_id, srtp });
+                }
                 // It was not there to hear it; a client is dialled at the answer.
                 self.tell_child(Control::CallEvent { event: "answered", detail: None });
             }

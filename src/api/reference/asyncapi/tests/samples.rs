@@ -4,7 +4,7 @@
 use super::*;
 use crate::app::stream::dialect;
 use crate::app::stream::wire::{
-    CommandId, Heard, Inward, Outward, Replayed, ResumeOffer, Speech, Stages, Start, Stats,
+    CommandId, Heard, Inward, Outward, Replayed, ResumeOffer, Sip, Speech, Stages, Start, Stats,
     Transcribing,
 };
 use crate::call::identity::CallIdentity;
@@ -90,6 +90,8 @@ fn start(whole: bool) -> Start {
         from: some("+14155550123"),
         identity: whole.then(|| Box::new(CallIdentity::example())),
         to: "+15550100".to_owned(),
+        sip: Sip { call_id: some("7f@carrier"), headers: Map::new() },
+        srtp: whole.then_some(false),
         call_status: "RINGING",
         inward: Inward { format: "pcm_s16le", rate: 16_000, channels: 1 },
         outward: whole.then_some(Outward {
@@ -108,6 +110,7 @@ fn start(whole: bool) -> Start {
             engine: some("vosk"),
         },
         parameters: Map::new(),
+        account: None,
         role: "main",
         envelope: "binary",
         linger_ms: 1,
