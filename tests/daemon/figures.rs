@@ -73,7 +73,8 @@ impl Carrier {
                 let call = field(&request, "Call-ID");
                 let sdp = if request.starts_with("INVITE ") {
                     let known = calls.iter().find(|(known, _)| *known == call);
-                    let port = known.map(|(_, port)| *port).unwrap_or_else(|| {
+                    let known = known.map(|(_, port)| *port);
+                    let port = known.unwrap_or_else(|| {
                         let (ear, port) = listen();
                         let _ = answered.send(ear);
                         port
@@ -334,7 +335,9 @@ async fn every_dialect_is_heard_well_cleared_at_once_and_told_where_it_is() {
         figures.pesq = pesq;
     }
     println!("| protocol | PESQ | clear ms: median | slowest | series | told off by ms | REST |");
-    figures.iter().for_each(|figures| println!("{}", figures.row()));
+    for figures in &figures {
+        println!("{}", figures.row());
+    }
     for figures in &figures {
         let row = figures.row();
         assert!(figures.pesq >= PESQ_MIN, "{row}");
