@@ -172,5 +172,7 @@ fn spec(facts: Facts) -> StreamSpec {
         speak: None,
         stt: Stt::new(SttSpec::default()),
         transcribe: None,
+        recordings: None,
+        record: None,
     }
 }

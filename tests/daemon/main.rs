@@ -37,6 +37,7 @@ mod live;
 mod mute;
 mod problems;
 mod prompts;
+mod recordings;
 mod reload;
 mod resume;
 mod routes;

@@ -300,6 +300,22 @@ pub(super) const FROM_CLIENT: &[Message] = &[
     ),
     message("ping", "Asks for `pong`.", &[]),
     message("stats", "Asks for `stats`.", &[]),
+    needs(
+        message(
+            "record",
+            "Records the call.",
+            &[
+                ("action", "string", "`start`, `pause`, `resume` or `stop`."),
+                (
+                    "channels",
+                    "string",
+                    "`stereo` (caller left, what they are sent right) or `mono`.",
+                ),
+                ("beep", "boolean", "The caller hears a short tone at the beginning."),
+            ],
+        ),
+        &["action"],
+    ),
 ];
 
 /// Parameters of the query, for the document; their rules are in docs/stream.md.

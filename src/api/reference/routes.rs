@@ -50,6 +50,7 @@ const fn get(path: &'static str, summary: &'static str) -> Route {
 const CALL: Option<&str> = Some("Call");
 const BEGUN: &[(u16, &str, Option<&str>)] = &[(202, "It has begun.", CALL)];
 const DONE: &[(u16, &str, Option<&str>)] = &[(200, "It is done.", CALL)];
+const RECORDING: Option<&str> = Some("Recording");
 const LIMIT: (&str, &str, &str) = ("limit", "integer", "Most entries of a page: 50, at most 200.");
 const CURSOR: (&str, &str, &str) = ("cursor", "string", "`next_cursor` of the page before.");
 
@@ -236,5 +237,44 @@ pub const ROUTES: &[Route] = &[
     Route {
         answers: &[(200, "The trunk.", Some("Trunk"))],
         ..get("/trunks/{trunk}", "How one trunk is doing")
+    },
+    Route {
+        body: Some("Record"),
+        answers: &[(201, "It has begun.", RECORDING)],
+        refusals: &[409, 410, 422, 501],
+        ..post("/calls/{call}/recordings", "Record a call")
+    },
+    Route {
+        answers: &[(200, "All of the call.", Some("RecordingList"))],
+        ..get("/calls/{call}/recordings", "List the recordings of a call")
+    },
+    Route {
+        answers: &[(200, "The recording.", RECORDING)],
+        ..get("/calls/{call}/recordings/{recording}", "Show a recording")
+    },
+    Route {
+        method: "DELETE",
+        scope: "calls:write",
+        answers: &[(204, "Its file is gone.", None)],
+        refusals: &[409],
+        ..get("/calls/{call}/recordings/{recording}", "Delete the file of a recording")
+    },
+    Route {
+        answers: &[(200, "What comes is left out.", RECORDING)],
+        ..post("/calls/{call}/recordings/{recording}/pause", "Pause a recording")
+    },
+    Route {
+        answers: &[(200, "It goes on.", RECORDING)],
+        ..post("/calls/{call}/recordings/{recording}/resume", "Go on with a recording")
+    },
+    Route {
+        answers: &[(202, "It ends; it is `ready` soon.", RECORDING)],
+        ..post("/calls/{call}/recordings/{recording}/stop", "End a recording")
+    },
+    Route {
+        scope: "recordings:read",
+        answers: &[(200, "The file, as `audio/wav`.", None)],
+        refusals: &[409],
+        ..get("/calls/{call}/recordings/{recording}/audio", "Hear a recording")
     },
 ];

@@ -173,7 +173,7 @@ impl Leg {
             }
             control @ (Control::SendDtmf { .. } | Control::Leaving) => self.tell_child(control),
             Control::Instruct(entry) => self.feed(Input::Instruct(*entry)),
-            Control::TransferOver(_) | Control::Stop { .. } => {}
+            Control::TransferOver(_) | Control::Record { .. } | Control::Stop { .. } => {}
         }
     }
 
