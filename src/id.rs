@@ -103,6 +103,22 @@ text_id!(
     "key"
 );
 
+text_id!(
+    /// A recording of a call.
+    RecordingId,
+    "rec"
+);
+impl RecordingId {
+    /// The `nth` recording of a call: as unique as the call's own id, so that nobody has to draw one.
+    ///
+    /// # Errors
+    /// [`IdError`] if the call's id is so long that there is no room for the number.
+    pub fn of_call(call: &CallId, nth: u32) -> Result<Self, IdError> {
+        let tail = call.as_str().strip_prefix(CallId::PREFIX).unwrap_or_default();
+        format!("{}{tail}_{nth}", Self::PREFIX).parse()
+    }
+}
+
 /// A media leg inside the media workers; unique for the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LegId(pub u64);
@@ -126,6 +142,14 @@ impl fmt::Display for SessionId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recording_is_named_after_its_call() {
+        let call = CallId::from_tail("00ff").unwrap();
+        assert_eq!(RecordingId::of_call(&call, 2).unwrap().as_str(), "rec_00ff_2");
+        let long = CallId::from_tail(&"a".repeat(64)).unwrap();
+        assert!(RecordingId::of_call(&long, 1).is_err());
+    }
 
     #[test]
     fn ids_keep_to_their_prefix_and_alphabet() {

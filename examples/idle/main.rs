@@ -249,6 +249,8 @@ fn spec(dial: Option<DialPlan>) -> StreamSpec {
         wait: Duration::from_secs(3600),
         linger: Duration::from_secs(3600),
         secret: [2; 32],
+        recordings: None,
+        record: None,
         observer: false,
         keys_by_call: false,
         hearing: bellwire::app::hearing::HearingSpec::default(),

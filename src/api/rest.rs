@@ -19,6 +19,7 @@ mod instances;
 mod keys;
 mod once;
 mod query;
+mod recordings;
 mod serve;
 mod trunks;
 
@@ -44,6 +45,7 @@ use axum::Router;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -147,6 +149,8 @@ pub struct ApiParts {
     pub check_speech: CheckSpeech,
     /// Interfaces of other vendors.
     pub compat: CompatSpec,
+    /// The directory of recordings.
+    pub recordings: PathBuf,
     /// Whether unknown fields of requests are wrong.
     pub strict: bool,
     /// Whether the page for browsers is served.
@@ -185,6 +189,7 @@ pub struct Shared {
     check_agent: CheckAgent,
     check_speech: CheckSpeech,
     compat: compat::Compat,
+    recordings: PathBuf,
     strict: bool,
     console: bool,
     limits: ApiLimits,
@@ -237,6 +242,7 @@ impl ApiState {
             check_agent: parts.check_agent,
             check_speech: parts.check_speech,
             compat,
+            recordings: parts.recordings,
             strict: parts.strict,
             console: parts.console,
             limits,
@@ -358,6 +364,12 @@ fn v1(state: &ApiState) -> Router<ApiState> {
         .route("/calls/{id}/dtmf", post(control::dtmf))
         .route("/calls/{id}/transfer", post(control::transfer))
         .route("/calls/{id}/bridge", post(control::bridge).delete(control::unbridge))
+        .route("/calls/{id}/recordings", post(recordings::start).get(recordings::list))
+        .route("/calls/{id}/recordings/{of}", get(recordings::show).delete(recordings::delete))
+        .route("/calls/{id}/recordings/{of}/pause", post(recordings::pause))
+        .route("/calls/{id}/recordings/{of}/resume", post(recordings::resume))
+        .route("/calls/{id}/recordings/{of}/stop", post(recordings::stop))
+        .route("/calls/{id}/recordings/{of}/audio", get(recordings::audio))
         .route("/trunks", get(trunks::list))
         .route("/trunks/{name}", get(trunks::show))
         .route("/instances", post(instances::create).get(instances::list))

@@ -16,6 +16,7 @@ pub mod create;
 pub mod fields;
 pub mod instance;
 pub mod key;
+pub mod recording;
 
 pub use answer::Voice;
 pub use create::{AudioProblem, CreateCall, CreateContext, CreateDefaults, RequestedContent};

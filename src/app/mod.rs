@@ -17,6 +17,7 @@ pub mod hearing;
 mod line;
 pub mod playout;
 pub mod prompt;
+pub mod recording;
 pub mod rehearsal;
 pub mod stream;
 pub mod transcribe;
@@ -27,6 +28,7 @@ pub(crate) use line::dtmf_command;
 use crate::call::control::{HeardBy, Wish, WishError};
 use crate::call::outcome::{Outcome, Utterance};
 use crate::call::record::{AnswererView, BargeView, EndReason, ToneView};
+use crate::call::recording::{RecordWish, RecordingView};
 use crate::media::worker::LegHandle;
 use tokio::sync::oneshot;
 
@@ -78,6 +80,14 @@ pub enum Control {
     Tell(Box<stream::wire::Told>),
     /// A call that obeys TwiML goes on with this.
     Instruct(Box<crate::twiml::Entry>),
+    /// Somebody else than the stream's client wishes something of the recording;
+    /// [`Report::Recorded`] answers.
+    Record {
+        /// The call's number of it.
+        ticket: u64,
+        /// What.
+        wish: RecordWish,
+    },
     /// Send digits to the far end.
     SendDtmf {
         /// `0-9*#A-D`.
@@ -175,6 +185,15 @@ pub enum Report {
         /// Its name.
         name: String,
     },
+    /// What became of [`Control::Record`].
+    Recorded {
+        /// Its number.
+        ticket: u64,
+        /// Whether it was granted.
+        result: Result<(), WishError>,
+    },
+    /// How far a recording is.
+    Recording(Box<RecordingView>),
     /// RTP began to flow from the peer.
     Flowing,
     /// Neither RTP nor RTCP for the configured time.

@@ -273,6 +273,7 @@ impl PromptTask {
                 | Control::Leaving
                 | Control::Tell(_)
                 | Control::Instruct(_)
+                | Control::Record { .. }
                 | Control::Granted { .. }
                 | Control::TransferOver(_),
             ) => {}

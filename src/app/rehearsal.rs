@@ -175,5 +175,7 @@ fn spec(facts: Facts) -> StreamSpec {
         speak: None,
         stt: Stt::new(SttSpec::default()),
         transcribe: None,
+        recordings: None,
+        record: None,
     }
 }

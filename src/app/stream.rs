@@ -12,7 +12,7 @@
 //! `options` is what may be asked, `protocol` in whose words, `seat` who may sit down, `dialer` and
 //! `dialling` when a client is fetched instead, `wire` the text messages, `dialect` how
 //! else they may be written, `session` what they mean, `inlet` and `outlet` the two ways of sound,
-//! `live` and `paced` how they catch up, `duplex` both sides on one clock, `outbox`, `kept` and
+//! `live` and `paced` how they catch up, `duplex` both sides on one clock, `recorder` what is kept of them, `outbox`, `kept` and
 //! `resume` what a client that lost its socket goes on with, `task` the polling. One task lives from
 //! the call's first moment to its end, whether a client is attached or not; playout never waits for
 //! a socket.
@@ -34,6 +34,7 @@ mod outbox;
 mod outlet;
 mod paced;
 mod protocol;
+mod recorder;
 pub mod resume;
 pub mod seat;
 mod session;
@@ -111,6 +112,10 @@ pub struct StreamSpec {
     pub stt: crate::speech::stt::Stt,
     /// What the create request says about that.
     pub transcribe: Option<super::transcribe::Transcribe>,
+    /// Who writes recordings; `None`: nobody.
+    pub recordings: Option<super::recording::RecordingDesk>,
+    /// What is recorded from the answer on.
+    pub record: Option<crate::call::recording::RecordStart>,
 }
 
 /// Starts the application leg of one call; it ends after [`Control::Stop`] or with its queue.

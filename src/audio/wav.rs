@@ -4,7 +4,7 @@
 //! back. Foreign files go through [`super::decode`], which trusts nothing.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::rate::SampleRate;
@@ -108,6 +108,51 @@ impl Recording {
     }
 }
 
+/// Octets before the samples in a file of [`WavWriter`].
+pub const HEADER: u64 = HEADER_OCTETS as u64;
+const HEADER_OCTETS: usize = 44;
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length {
+    /// All of it.
+    pub octets: u64,
+    /// Samples of one channel.
+    pub samples: u64,
+    /// Samples a second and channel.
+    pub rate: u32,
+}
+
+/// Puts the sizes right in the header of a file of [`WavWriter`] that was not finished, by how long
+/// it is, and says what it holds. What is less than a sample of all channels is to be cut off.
+///
+/// # Errors
+/// What the file system says; `InvalidData` for what does not begin as such a file.
+pub fn mend<F: Read + Write + Seek>(file: &mut F) -> io::Result<Length> {
+    let bad = || io::Error::from(io::ErrorKind::InvalidData);
+    let mut header = [0; HEADER_OCTETS];
+    let end = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(0))?;
+    file.read_exact(&mut header).map_err(|_| bad())?;
+    let of = |at: usize, octets: &[u8]| header.get(at..at + octets.len()) == Some(octets);
+    let pcm16 = of(20, &[1, 0]) && of(34, &[16, 0]);
+    let ours = of(0, b"RIFF") && of(8, b"WAVEfmt \x10\0\0\0") && pcm16 && of(36, b"data");
+    let Some(&[channels, 0, r0, r1, r2, r3]) = header.get(22..28) else { return Err(bad()) };
+    if !ours || !(1..=2).contains(&channels) {
+        return Err(bad());
+    }
+    let place = 2 * u64::from(channels);
+    let samples = (end - HEADER) / place;
+    let octets = HEADER + samples * place;
+    let size = |octets: u64| u32::try_from(octets).map(u32::to_le_bytes).map_err(|_| bad());
+    for (at, octets) in [(4, octets - 8), (40, octets - HEADER)] {
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(&size(octets)?)?;
+    }
+    file.flush()?;
+    Ok(Length { octets, samples, rate: u32::from_le_bytes([r0, r1, r2, r3]) })
+}
+
 fn to_io(why: hound::Error) -> io::Error {
     match why {
         hound::Error::IoError(why) => why,
@@ -157,6 +202,31 @@ mod tests {
         writer.write(&[6; 1]).expect("room");
         writer.finish().expect("room");
         assert_eq!(Recording::open(&path).expect("a WAV").samples.len(), 401);
+    }
+
+    #[test]
+    fn what_was_cut_off_is_mended() {
+        for (channels, cut, whole) in [(1_u16, 1, 799_u16), (2, 3, 399), (2, 0, 400)] {
+            let mut file = Cursor::new(Vec::new());
+            let mut writer =
+                WavWriter::new(&mut file, SampleRate::HZ_16000, channels).expect("RAM");
+            writer.write(&[7; 800]).expect("RAM");
+            writer.finish().expect("RAM");
+            let mut octets = file.into_inner();
+            octets.truncate(octets.len() - cut);
+            // As it stands before the first checkpoint.
+            octets[4..8].copy_from_slice(&[36, 0, 0, 0]);
+            octets[40..44].copy_from_slice(&[0; 4]);
+            let mut file = Cursor::new(octets);
+            let length = mend(&mut file).expect("our own");
+            let octets = 44 + u64::from(channels) * 2 * u64::from(whole);
+            assert_eq!(length, Length { octets, samples: whole.into(), rate: 16_000 });
+            let read = Recording::read(&file.into_inner()[..]).expect("our own");
+            assert_eq!(read.samples, vec![7; usize::from(channels * whole)]);
+        }
+        for bytes in [&b""[..], b"RIFF", &[0; 100]] {
+            assert!(mend(&mut Cursor::new(bytes.to_vec())).is_err());
+        }
     }
 
     #[test]

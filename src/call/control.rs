@@ -4,6 +4,7 @@
 //! the driver's.
 
 use super::record::TransferMode;
+use super::recording::RecordWish;
 use crate::audio::progress::Tone;
 use crate::id::CallId;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub enum Wish {
     Bridge(BridgeWish),
     /// Part them, or call no longer whom it is to be joined with.
     Unbridge,
+    /// Record it, or something of its recording.
+    Record(RecordWish),
     /// Go on with another document, in a call that obeys TwiML.
     Instruct(Box<crate::twiml::Entry>),
 }

@@ -18,6 +18,7 @@ pub mod machine;
 pub mod outcome;
 pub mod queue;
 pub mod record;
+pub mod recording;
 pub mod target;
 pub mod toll;
 pub mod vendor;

@@ -4,6 +4,7 @@
 
 use super::identity::CallIdentity;
 use super::outcome::{Outcome, Transcription};
+use super::recording::RecordingView;
 use crate::audio::progress::HeardTone;
 use crate::id::{CallId, InstanceId};
 use crate::media::interface::LegReport;
@@ -488,6 +489,9 @@ pub struct CallRecord {
     /// The first voices and keys that came while a prompt was played, at most [`BARGES_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub barge_ins: Vec<BargeView>,
+    /// Its recordings, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<RecordingView>,
     /// What an agent brought home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Box<Outcome>>,
@@ -551,9 +555,20 @@ impl CallRecord {
             answerer: None,
             tones: Vec::new(),
             barge_ins: Vec::new(),
+            recordings: Vec::new(),
             outcome: None,
             identity: None,
             metadata: serde_json::Map::new(),
+        }
+    }
+}
+
+impl CallRecord {
+    /// Writes down how far a recording is.
+    pub fn note_recording(&mut self, view: RecordingView) {
+        match self.recordings.iter_mut().find(|known| known.id == view.id) {
+            Some(known) => *known = view,
+            None => self.recordings.push(view),
         }
     }
 }

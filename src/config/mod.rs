@@ -23,6 +23,7 @@ pub mod limits;
 pub mod line;
 pub mod node;
 pub mod reader;
+pub mod recording;
 pub mod reference;
 pub mod renew;
 pub mod report;
@@ -46,6 +47,7 @@ pub use limits::Limits;
 pub use line::{Action, Dedupe, HashName, Instance, RingbackTone, Route, RouteAuth, RouteHeader};
 pub use node::{Level, Log, LogFormat, Node, Webhook};
 pub use reader::Variables;
+pub use recording::Recording;
 pub use renew::Change;
 pub use report::{ConfigErrors, Place, Problem};
 pub use rtp::{
@@ -102,6 +104,8 @@ section! {
         barge_in: BargeIn, Call;
         /// Tracks that play beneath what calls say.
         background: Vec<Background>, Restart;
+        /// Files of what is said in calls.
+        recording: Recording, Restart;
         /// Bounds on what the gateway takes on.
         limits: Limits, Hot;
         /// The carriers.

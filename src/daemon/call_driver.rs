@@ -11,6 +11,7 @@
 
 mod joint;
 mod media;
+mod recording;
 mod reports;
 mod signalling;
 mod wishes;
@@ -274,6 +275,7 @@ pub(super) struct CallActor {
     /// The agent waits for what becomes of its transfer.
     agent_waits: bool,
     keys: Keys,
+    asked: recording::Asked,
     finished: bool,
 }
 
@@ -318,6 +320,7 @@ impl CallActor {
             joint: None,
             agent_waits: false,
             keys: Keys::default(),
+            asked: recording::Asked::default(),
             finished: false,
         };
         (Box::new(actor), view)

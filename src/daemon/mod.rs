@@ -22,6 +22,7 @@ mod overload;
 mod pair;
 mod parts;
 mod reception;
+mod recordings;
 mod reload;
 mod second;
 mod setup;
@@ -127,6 +128,7 @@ async fn run(config: Config, origin: Origin, gather: &Gather) -> anyhow::Result<
         overloaded: AtomicBool::new(false),
         seeds: Mutex::new(rng),
         tts: agents.parts.tts.clone(),
+        recordings: recordings::start(&config)?,
         terms: Mutex::new(Arc::new(setup::terms(&config, agents, dial))),
         store: store.clone(),
     });
@@ -253,7 +255,9 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let path = dir.join("bellwire.db");
     let store = Store::open(&path).with_context(|| format!("opening {}", path.display()))?;
     let now = call_driver::now().unix_ms;
-    let left_open = store.close_open_rows(now).await.context("closing records left open")?;
+    let mended = recordings::mended(&recordings::dir(config));
+    let closed = store.close_open_rows(now, mended).await;
+    let left_open = closed.context("closing records left open")?;
     if left_open > 0 {
         tracing::warn!(left_open, "closed the records of calls that a crash left open");
     }
@@ -311,6 +315,7 @@ async fn start_api(
         check_agent: check_agent(Arc::clone(parts)),
         check_speech: check_speech(parts.tts.clone()),
         compat: setup::compat(config),
+        recordings: recordings::dir(config),
         strict: config.api.strict_requests,
         console: config.console.enabled,
         limits: ApiLimits {

@@ -13,6 +13,7 @@ use crate::api::gateway::{Content, Spoken};
 use crate::app::bridge::PaceSpec;
 use crate::app::hearing::{HearingSpec, HearingWish};
 use crate::app::prompt::{PromptSpec, Source};
+use crate::app::recording::RecordingDesk;
 use crate::app::stream::{LevelSpec, Speak};
 use crate::app::transcribe::Transcribe;
 use crate::audio::codec::{CodecId, SampleRate};
@@ -102,6 +103,8 @@ pub(super) struct Parts {
     pub tts: Tts,
     /// The store.
     pub store: Store,
+    /// Who writes recordings; `None`: nobody.
+    pub recordings: Option<RecordingDesk>,
     /// What the configuration says of calls at this moment.
     pub terms: Mutex<Arc<Terms>>,
     /// The trunk of instances that name none: the first of the configuration.

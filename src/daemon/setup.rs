@@ -278,6 +278,7 @@ pub(super) fn create_defaults(config: &Config) -> CreateDefaults {
         max_duration: config.limits.max_duration,
         stream_wait: config.limits.stream_wait,
         text_max: config.limits.max_text as usize,
+        recording: config.recording.enabled,
     }
 }
 

@@ -417,10 +417,10 @@ impl Switchboard {
         transcribe: Option<Transcribe>,
         wish: &HearingWish,
     ) -> (Option<AppLeg>, Option<StreamSeats>) {
-        let (options, wait, observer) = match content {
-            Content::Stream { wait, .. } => (settled.options, *wait, false),
+        let (options, wait, observer, start) = match content {
+            Content::Stream { wait, ask, .. } => (settled.options, *wait, false, ask.record),
             // Its clients watch an agent at work.
-            Content::Agent(_) => (StreamOptions::default(), Duration::ZERO, true),
+            Content::Agent(_) => (StreamOptions::default(), Duration::ZERO, true, None),
             Content::Tts(_) | Content::Audio { .. } | Content::Twiml(_) | Content::Party(_) => {
                 return (None, None);
             }
@@ -461,6 +461,8 @@ impl Switchboard {
             speak: Some(parts.speaker()),
             stt: terms.agents.parts.stt.clone(),
             transcribe,
+            recordings: parts.recordings.clone(),
+            record: start,
         };
         let spawn = |control, reports| crate::app::stream::spawn(spec, control, reports);
         let (seats, leg) = app_leg(spawn);

@@ -11,10 +11,12 @@
 //! `redact`. Does not decide what happens next.
 
 use super::metrics::{self, Metric};
-use super::redact::{Number, escape};
+use super::redact::Number;
 use crate::call::outcome::TurnLatency;
-use std::borrow::Cow;
+use field::Field;
 use std::net::SocketAddr;
+
+mod field;
 
 /// Something worth telling.
 pub trait Happening {
@@ -37,83 +39,6 @@ pub struct EventSpec {
     pub fields: &'static [&'static str],
     /// The metrics that it moves.
     pub metrics: &'static [&'static str],
-}
-
-/// A field of an event: how it stands in a log line and as a label.
-trait Field {
-    /// A value that the log takes.
-    type Logged: tracing::Value;
-
-    fn logged(&self) -> Self::Logged;
-
-    fn label(&self) -> String;
-}
-
-macro_rules! plain_fields {
-    ($($type:ty),+) => {$(
-        impl Field for $type {
-            type Logged = Self;
-
-            fn logged(&self) -> Self {
-                *self
-            }
-
-            fn label(&self) -> String {
-                self.to_string()
-            }
-        }
-    )+};
-}
-
-plain_fields!(bool, u16, u32, u64, f64);
-
-impl Field for &str {
-    type Logged = String;
-
-    fn logged(&self) -> String {
-        escape(self).into_owned()
-    }
-
-    fn label(&self) -> String {
-        Cow::into_owned(escape(self))
-    }
-}
-
-impl Field for SocketAddr {
-    type Logged = String;
-
-    fn logged(&self) -> String {
-        self.to_string()
-    }
-
-    fn label(&self) -> String {
-        // An address is no label: there is one for every peer.
-        String::new()
-    }
-}
-
-impl Field for Number<'_> {
-    type Logged = String;
-
-    fn logged(&self) -> String {
-        self.to_string()
-    }
-
-    fn label(&self) -> String {
-        String::new()
-    }
-}
-
-impl<T: Field> Field for Option<T> {
-    type Logged = Option<T::Logged>;
-
-    fn logged(&self) -> Option<T::Logged> {
-        self.as_ref().map(Field::logged)
-    }
-
-    fn label(&self) -> String {
-        self.as_ref().map(Field::label).unwrap_or_default()
-    }
 }
 
 macro_rules! happenings {
@@ -514,6 +439,28 @@ happenings! {
         /// What it means.
         kind: &'a str,
         /// By what.
+        reason: &'a str,
+    }
+    /// A recording has ended, and its file is whole.
+    RecordingReady<'a> = INFO "recording ready", counts RECORDINGS [result] {
+        /// The call.
+        call_id: &'a str,
+        /// The recording.
+        recording_id: &'a str,
+        /// `ready`.
+        result: &'a str,
+        /// How much is in it.
+        duration_ms: u64,
+    }
+    /// A recording broke off: the disk is full, slow or refuses. The call goes on.
+    RecordingFailed<'a> = WARN "recording failed", counts RECORDINGS [result] {
+        /// The call.
+        call_id: &'a str,
+        /// The recording.
+        recording_id: &'a str,
+        /// `failed`.
+        result: &'a str,
+        /// Why.
         reason: &'a str,
     }
     /// Nobody writes the caller's words down (any more).

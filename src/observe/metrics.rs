@@ -178,6 +178,8 @@ metrics_catalogue! {
     INTERRUPTED = Counter "bellwire_interruptions_total" ["action"] NONE;
     /// Tones of the network that were heard in calls.
     TONES_HEARD = Counter "bellwire_tones_total" ["kind"] NONE;
+    /// Recordings that ended, by what became of them: `ready` or `failed`.
+    RECORDINGS = Counter "bellwire_recordings_total" ["result"] NONE;
     /// Calls whose words could not be written down (any more).
     TRANSCRIPTION_LOST = Counter "bellwire_transcription_lost_total" [] NONE;
     /// Speech engine failures.

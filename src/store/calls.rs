@@ -2,10 +2,12 @@
 
 use super::{Store, StoreError, from_json, to_json};
 use crate::call::record::{CallRecord, CallStatus, Direction, EndReason, HangupParty};
-use crate::id::{CallId, InstanceId};
+use crate::call::recording::{RecordingState, RecordingView};
+use crate::id::{CallId, InstanceId, RecordingId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde_json::Map;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// What a list of calls is narrowed to; nothing set: all calls.
@@ -113,13 +115,18 @@ impl Store {
         .await
     }
 
-    /// Closes the rows that an earlier life of the program left open, and says how many.
+    /// Closes the rows that an earlier life of the program left open, and says how many; `mended`:
+    /// recordings of theirs that have a file.
     ///
     /// Time: `now` becomes their `ended_at`; the real end is not known, so neither is a duration.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be written.
-    pub async fn close_open_rows(&self, now: i64) -> Result<u64, StoreError> {
+    pub async fn close_open_rows(
+        &self,
+        now: i64,
+        mended: HashMap<RecordingId, MendedRecording>,
+    ) -> Result<u64, StoreError> {
         self.write(move |connection| {
             let mut open = connection.prepare("SELECT record FROM calls WHERE ended_at IS NULL")?;
             let rows = open.query_map([], |row| row.get::<_, String>(0))?;
@@ -135,12 +142,32 @@ impl Store {
                 if let Some(stream) = &mut record.stream {
                     stream.connected = false;
                 }
+                for recording in record.recordings.iter_mut().filter(|of| of.state.is_open()) {
+                    cut_off(recording, mended.get(&recording.id));
+                }
                 upsert(connection, &record)?;
             }
             Ok(rows.len() as u64)
         })
         .await
     }
+}
+
+/// How much is in the file of a recording that a crash broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MendedRecording {
+    /// Length of the file.
+    pub octets: u64,
+    /// Of its sound.
+    pub duration_ms: u64,
+}
+
+/// A recording did not live to see its end.
+fn cut_off(recording: &mut RecordingView, mended: Option<&MendedRecording>) {
+    recording.state = RecordingState::Failed;
+    recording.reason = Some("restart".to_owned());
+    recording.octets = mended.map_or(0, |mended| mended.octets);
+    recording.duration_ms = mended.map_or(0, |mended| mended.duration_ms);
 }
 
 pub(super) fn upsert(connection: &Connection, record: &CallRecord) -> Result<(), StoreError> {

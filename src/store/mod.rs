@@ -19,7 +19,7 @@ mod keys;
 mod lane;
 mod schema;
 
-pub use calls::{CallCursor, CallFilter};
+pub use calls::{CallCursor, CallFilter, MendedRecording};
 pub use digest::sha256;
 pub use idempotency::{Begin, Ticket};
 pub use instances::{

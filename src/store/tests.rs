@@ -2,7 +2,9 @@ use super::*;
 use crate::call::record::{
     CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty, StreamState,
 };
+use crate::call::recording::{RecordChannels, RecordingState, RecordingView};
 use crate::id::{CallId, InstanceId, KeyId};
+use std::collections::HashMap;
 use std::sync::mpsc;
 use tempfile::TempDir;
 
@@ -80,19 +82,38 @@ async fn a_restart_closes_the_rows_that_were_left_open() {
     ended.ended_at = Some(2);
     ended.end_reason = Some(EndReason::Completed);
     ended.status = CallStatus::Completed;
-    for call in [record("open", 1), ended.clone()] {
+    let recording = |nth: u32, state| RecordingView {
+        id: format!("rec_open_{nth}").parse().unwrap(),
+        state,
+        channels: RecordChannels::Stereo,
+        rate: 8000,
+        started_at: 5,
+        duration_ms: 7,
+        octets: 0,
+        reason: None,
+    };
+    let mut open = record("open", 1);
+    let states = [RecordingState::Ready, RecordingState::Paused, RecordingState::Recording];
+    open.recordings = (1..).zip(states).map(|(nth, state)| recording(nth, state)).collect();
+    let mended = MendedRecording { octets: 3244, duration_ms: 100 };
+    let mended = HashMap::from([("rec_open_3".parse().unwrap(), mended)]);
+    for call in [open, ended.clone()] {
         store.put_call(call).unwrap();
     }
     store.close().await.unwrap();
     let again = Store::open(&dir.path().join("bellwire.db")).unwrap();
-    assert_eq!(again.close_open_rows(99).await.unwrap(), 1);
-    assert_eq!(again.close_open_rows(100).await.unwrap(), 0);
+    assert_eq!(again.close_open_rows(99, mended).await.unwrap(), 1);
+    assert_eq!(again.close_open_rows(100, HashMap::new()).await.unwrap(), 0);
     let closed = again.call(&CallId::from_tail("open").unwrap()).await.unwrap().unwrap();
     assert_eq!((closed.status, closed.ended_at), (CallStatus::Failed, Some(99)));
     assert_eq!((closed.end_reason, closed.duration_ms), (Some(EndReason::Error), None));
     assert_eq!(closed.end_detail.as_deref(), Some("restart"));
     assert_eq!(closed.hangup_party, Some(HangupParty::Gateway));
     assert!(!closed.stream.unwrap().connected);
+    let told = closed.recordings.iter().map(|of| (of.state, of.octets, of.duration_ms));
+    let told: Vec<_> = told.collect();
+    let failed = RecordingState::Failed;
+    assert_eq!(told, [(RecordingState::Ready, 0, 7), (failed, 0, 0), (failed, 3244, 100)]);
     assert_eq!(again.call(&ended.id).await.unwrap(), Some(ended));
 }
 

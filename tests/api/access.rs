@@ -112,7 +112,7 @@ async fn a_key_is_shown_once_listed_without_secret_and_revoked() {
     assert_eq!(ask("/v1/instances/inst_a").await.status, 404);
     let list = rig.ask("GET", "/v1/keys", None).await;
     let names: Vec<_> = list.body["data"].as_array().unwrap().iter().map(|k| &k["name"]).collect();
-    assert_eq!(names, ["admin", "sip", "alpha", "reader", "bot"]);
+    assert_eq!(names, ["admin", "sip", "alpha", "reader", "hearer", "bot"]);
     assert!(!list.bytes.windows(6).any(|part| part == b"secret"));
     let path = format!("/v1/keys/{}", made.body["id"].as_str().unwrap());
     assert_eq!(rig.ask("DELETE", &path, None).await.status, 204);

@@ -75,7 +75,7 @@ async fn the_page_has_the_routes_of_the_code_and_they_are_there() {
     assert_eq!(paged, routes(), "docs/api.md and the code differ");
     for (method, route) in paged {
         let path = route.replace("{call}", "call_1").replace("{key}", "key_1");
-        let path = path.replace("{trunk}", "carrier");
+        let path = path.replace("{trunk}", "carrier").replace("{recording}", "rec_1_1");
         let path = path.replace("{instance}", "inst_a").replace("{code}", "not_found");
         let operators = ["/health", "/metrics", "/v1/admin"].iter().any(|p| path.starts_with(p));
         let request =

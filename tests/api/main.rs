@@ -11,5 +11,6 @@ mod docs;
 mod errors;
 mod hostile;
 mod lines;
+mod recordings;
 mod rig;
 mod server;

@@ -18,7 +18,8 @@ use bellwire::call::control::Wish;
 use bellwire::call::record::{
     CallRecord, CallStatus, Direction, EndReason, StreamState, TransferPhase, TransferView,
 };
-use bellwire::id::CallId;
+use bellwire::call::recording::{RecordChannels, RecordWish, RecordingState, RecordingView};
+use bellwire::id::{CallId, RecordingId};
 use bellwire::media::ledger::StageSpread;
 use bellwire::store::{DeclaredInstance, Dedupe, InstanceSettings, Store};
 use bytes::Bytes;
@@ -38,6 +39,7 @@ pub const ADMIN: &str = "admin-secret";
 pub const ALPHA: &str = "alpha-secret";
 pub const SIP: &str = "sip-secret";
 pub const READER: &str = "reader-secret";
+pub const HEARER: &str = "hearer-secret";
 
 /// What the daemon's end of the gateway has seen and is to do.
 #[derive(Default)]
@@ -131,6 +133,7 @@ impl Rig {
                 Ok(())
             }),
             compat: setup.compat,
+            recordings: dir.path().join("recordings"),
             strict: setup.strict,
             console: true,
             limits: setup.limits,
@@ -290,6 +293,7 @@ fn keys() -> Vec<ConfigKey> {
         key("sip", SIP, &["calls:read", "calls:write", "calls:sip"], &["*"]),
         key("alpha", ALPHA, &["calls:read", "calls:write", "stream"], &["inst_a"]),
         key("reader", READER, &["calls:read"], &["*"]),
+        key("hearer", HEARER, &["recordings:read"], &["*"]),
     ]
 }
 
@@ -421,6 +425,8 @@ impl Daemon {
                     "not among the destinations",
                 ));
             }
+            Wish::Record(_) if !answered => return refused("it is not answered"),
+            Wish::Record(wish) => call.note_recording(recorded(id, wish)),
             Wish::Hold => call.hold.local = true,
             Wish::Mute(on, _) => call.mute.playout = *on,
             Wish::Answer => call.status = CallStatus::InProgress,
@@ -459,6 +465,26 @@ fn trunk() -> TrunkStatus {
         }],
         active_calls: 2,
         codecs: vec!["PCMU".into()],
+    }
+}
+
+/// A recording as its stream would tell it.
+fn recorded(call: &CallId, wish: &RecordWish) -> RecordingView {
+    let (state, channels) = match wish {
+        RecordWish::Start(start) => (RecordingState::Recording, start.channels),
+        RecordWish::Pause(_) => (RecordingState::Paused, RecordChannels::Stereo),
+        RecordWish::Resume(_) => (RecordingState::Recording, RecordChannels::Stereo),
+        RecordWish::Stop(_) => (RecordingState::Ready, RecordChannels::Stereo),
+    };
+    RecordingView {
+        id: RecordingId::of_call(call, 1).unwrap(),
+        state,
+        channels,
+        rate: 8000,
+        started_at: 1_767_323_046_000,
+        duration_ms: 0,
+        octets: 0,
+        reason: None,
     }
 }
 

@@ -39,6 +39,7 @@ mod live;
 mod mute;
 mod problems;
 mod prompts;
+mod recordings;
 mod reload;
 mod resume;
 mod routes;

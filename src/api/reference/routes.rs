@@ -111,6 +111,8 @@ const HANDING_OVER: &[Refusal] = &[
     LATER,
     (503, &[Code::CapacityExceeded, Code::Draining]),
 ];
+/// Of the beginning of a recording.
+const RECORDING_IT: &[Refusal] = &[CONFLICT, ENDED, LARGE, KIND, REUSED, LATER];
 /// Of an upgrade.
 const CLOSED_DOORS: &[Refusal] = &[
     (409, &[Code::StreamAlreadyAttached]),
@@ -118,6 +120,7 @@ const CLOSED_DOORS: &[Refusal] = &[
     (426, &[Code::InvalidRequest]),
     LATER,
 ];
+const RECORDING: Option<&str> = Some("Recording");
 
 /// All routes, in the order of the page.
 pub const ROUTES: &[Route] = &[
@@ -304,5 +307,44 @@ pub const ROUTES: &[Route] = &[
     Route {
         answers: &[(200, "The trunk.", Some("Trunk"))],
         ..get("/trunks/{trunk}", "How one trunk is doing")
+    },
+    Route {
+        body: Some("Record"),
+        answers: &[(201, "It has begun.", RECORDING)],
+        refusals: RECORDING_IT,
+        ..post("/calls/{call}/recordings", "Record a call")
+    },
+    Route {
+        answers: &[(200, "All of the call.", Some("RecordingList"))],
+        ..get("/calls/{call}/recordings", "List the recordings of a call")
+    },
+    Route {
+        answers: &[(200, "The recording.", RECORDING)],
+        ..get("/calls/{call}/recordings/{recording}", "Show a recording")
+    },
+    Route {
+        method: "DELETE",
+        scope: "calls:write",
+        answers: &[(204, "Its file is gone.", None)],
+        refusals: &[CONFLICT],
+        ..get("/calls/{call}/recordings/{recording}", "Delete the file of a recording")
+    },
+    Route {
+        answers: &[(200, "What comes is left out.", RECORDING)],
+        ..post("/calls/{call}/recordings/{recording}/pause", "Pause a recording")
+    },
+    Route {
+        answers: &[(200, "It goes on.", RECORDING)],
+        ..post("/calls/{call}/recordings/{recording}/resume", "Go on with a recording")
+    },
+    Route {
+        answers: &[(202, "It ends; it is `ready` soon.", RECORDING)],
+        ..post("/calls/{call}/recordings/{recording}/stop", "End a recording")
+    },
+    Route {
+        scope: "recordings:read",
+        answers: &[(200, "The file, as `audio/wav`.", None)],
+        refusals: &[CONFLICT],
+        ..get("/calls/{call}/recordings/{recording}/audio", "Hear a recording")
     },
 ];

@@ -357,7 +357,7 @@ fn call_more() -> Vec<(&'static str, Value)> {
         ("latency", or_null("object", "What the caller waited for answers.")),
         ("outcome", or_null("object", "Of an agent's call; see docs/agents.md.")),
         ("transcription", or_null("object", "Whether words were written down, and by whom.")),
-        ("recording_ids", texts("None in this version.")),
+        ("recording_ids", texts("Its recordings, oldest first.")),
         ("metadata", free("Yours.")),
         ("links", free("`self`, and `stream` while it has one.")),
     ]
@@ -525,5 +525,24 @@ fn lists() -> Value {
         "VoiceList": page("Voice"),
         "TrunkList": page("Trunk"),
         "InstanceList": { "type": "array", "items": refer("Instance") },
+        "RecordingList": page("Recording"),
+        "Recording": { "type": "object", "properties": {
+            "id": text("`rec_…`"),
+            "call_id": text("`call_…`"),
+            "state": word(&["recording", "paused", "ready", "failed", "deleted"], "How far it is."),
+            "channels": word(&["mono", "stereo"], "Stereo: the caller left, what they are sent right."),
+            "format": text("`wav`"),
+            "rate": number(8000, 16_000, "Samples a second."),
+            "started_at": text(MOMENT),
+            "duration_ms": { "type": "integer" },
+            "octets": { "type": "integer" },
+            "reason": or_null("string", "Why it broke off."),
+            "links": free("`self`, and `audio` once there is some."),
+        } },
+        "Record": { "type": "object", "properties": {
+            "channels": word(&["stereo", "mono"], "What stands in it."),
+            "beep": toggle("The caller hears a short tone at the beginning."),
+            "format": text("`wav`"),
+        } },
     })
 }

@@ -175,7 +175,8 @@ async fn ask(
     Ok(Answer::new(status, answer::call(&record)))
 }
 
-async fn known(state: &ApiState, grant: &Grant, id: &CallId) -> Result<(), Problem> {
+/// The call is one that the key may see, and is not over.
+pub(super) async fn known(state: &ApiState, grant: &Grant, id: &CallId) -> Result<(), Problem> {
     if state.find_call(grant, id).await?.status.is_active() {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 use super::url::StreamUrl;
 use crate::app::stream::StreamRights;
 use crate::app::stream::dialer::ConnectAt;
+use crate::call::recording::RecordStart;
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -17,6 +18,8 @@ pub struct StreamAsk {
     pub parameters: Map<String, Value>,
     /// What a dialled client may do: as much as whoever asks for it.
     pub rights: StreamRights,
+    /// What is recorded from the answer on.
+    pub record: Option<RecordStart>,
 }
 
 impl StreamAsk {

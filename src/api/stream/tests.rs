@@ -133,6 +133,8 @@ impl Server {
             speak: None,
             stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
             transcribe: None,
+            recordings: None,
+            record: None,
         };
         let (seats, _task) = spawn(spec, from_driver, to_driver);
         let (gateway, mut commands) = Gateway::new(8);

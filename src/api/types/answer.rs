@@ -10,7 +10,7 @@ use crate::call::record::{
     AnswererView, BargeView, CallRecord, CallStatus, CallType, Direction, EndReason, HangupParty,
     HoldState, MuteState, Quality, StreamState, ToneView, TransferView,
 };
-use crate::id::{CallId, InstanceId, KeyId};
+use crate::id::{CallId, InstanceId, KeyId, RecordingId};
 use crate::store::{CallDefaults, Dedupe, Instance, InstanceSettings, StoredKey};
 use crate::turn::barge::BargeWish;
 use crate::turn::machine::AmdSpec;
@@ -115,7 +115,7 @@ struct CallObject<'a> {
     latency: Option<Value>,
     outcome: Option<&'a Outcome>,
     transcription: Option<Value>,
-    recording_ids: [&'a str; 0],
+    recording_ids: Vec<&'a RecordingId>,
     metadata: &'a Map<String, Value>,
     links: Links,
 }
@@ -172,7 +172,7 @@ pub fn call(record: &CallRecord) -> Value {
                 "engine": transcription.engine,
             })
         }),
-        recording_ids: [],
+        recording_ids: record.recordings.iter().map(|recording| &recording.id).collect(),
         metadata: &record.metadata,
         links: Links { own, stream },
     };

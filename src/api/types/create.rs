@@ -29,6 +29,7 @@ mod base64;
 pub mod decision;
 mod dial;
 pub(super) mod hearing;
+mod record;
 #[cfg(test)]
 mod sample;
 
@@ -60,6 +61,8 @@ pub struct CreateDefaults {
     pub stream_wait: Duration,
     /// Most characters of a text.
     pub text_max: usize,
+    /// Whether the node records calls.
+    pub recording: bool,
 }
 
 /// Seconds of a request.
@@ -75,6 +78,7 @@ impl Default for CreateDefaults {
             max_duration: Duration::from_hours(4),
             stream_wait: Duration::from_secs(10),
             text_max: 5000,
+            recording: true,
         }
     }
 }
@@ -164,7 +168,11 @@ impl CreateCall {
         let instance = instance(&mut read, &mut faults);
         let call_type = call_type(&mut read, &mut faults);
         let target = target(&mut read, &mut faults, context.strict);
-        let content = content(&mut read, &mut faults, call_type, context);
+        let mut content = content(&mut read, &mut faults, call_type, context);
+        let record = record::record(&mut read, &mut faults, call_type, context);
+        if let Some(RequestedContent::Stream { ask, .. }) = &mut content {
+            ask.record = record;
+        }
         let from = from(&mut read, &mut faults);
         let from_name = from_name(&mut read, &mut faults);
         let trunk = read.text(&mut faults, "trunkId", Code::InvalidRequest).map(str::to_owned);
@@ -628,16 +636,10 @@ fn defaults_only(read: &mut Object<'_>, faults: &mut Faults, call_type: Option<C
     }
     read.only(faults, "priority", &json!(0));
     read.only(faults, "onEndOfPlayback", &json!("hangup"));
-    for (section, switch, off) in [
-        ("amd", "mode", json!("off")),
-        ("bargeIn", "mode", json!("off")),
-        ("record", "enabled", json!(false)),
-    ] {
-        // Others have read these.
-        let read_by = section != "record" && call_type != Some(CallType::DynamicAgent);
-        if read_by {
-            continue;
-        }
+    // Others have read these.
+    let unread = call_type == Some(CallType::DynamicAgent);
+    for section in ["amd", "bargeIn"].into_iter().filter(|_| unread) {
+        let (switch, off) = ("mode", json!("off"));
         let Some(mut object) = read.object(faults, section) else { continue };
         // What a part would do if it were switched on does not matter.
         if object.has(switch) {

@@ -248,6 +248,7 @@ impl AgentLeg {
             | Control::Leaving
             | Control::Tell(_)
             | Control::Instruct(_)
+            | Control::Record { .. }
             | Control::Stop { .. } => {}
         }
     }

@@ -237,6 +237,7 @@ impl LiveLeg {
             | Control::Leaving
             | Control::Tell(_)
             | Control::Instruct(_)
+            | Control::Record { .. }
             | Control::Stop { .. } => {}
         }
     }

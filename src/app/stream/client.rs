@@ -300,7 +300,7 @@ impl Client {
     /// Answers a command that is done.
     pub(super) fn tell_done(&mut self, id: Option<CommandId>, now: Moment) {
         if let Some(id) = id {
-            self.tell(&Told::Ack { id }, now);
+            self.tell(&Told::Ack { id, recording: None }, now);
         }
     }
 

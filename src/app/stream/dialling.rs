@@ -65,6 +65,7 @@ impl Dialling {
             | Control::Tell(_)
             | Control::Instruct(_)
             | Control::SendDtmf { .. }
+            | Control::Record { .. }
             | Control::Stop { .. } => false,
         };
         if begins {

@@ -16,9 +16,11 @@ mod away;
 mod dialled;
 mod digits;
 mod doubts;
+mod ending;
 mod facts;
 mod greeting;
 mod hearing;
+mod recording;
 mod requests;
 pub mod spoken;
 mod stats;
@@ -107,6 +109,7 @@ pub(super) struct Session {
     /// The main client without its socket, while it may come back.
     away: Option<Box<away::Away>>,
     audience: audience::Audience,
+    recordings: recording::Recordings,
     /// Conversations of main clients so far.
     conversations: u64,
     /// What becomes of the call when the main client's socket is lost.
@@ -120,6 +123,7 @@ pub(super) struct Session {
     history: Vec<Past>,
     started: bool,
     over: bool,
+    last_words: Option<ending::LastWords>,
     /// The node stops.
     leaving: bool,
     ended_told: bool,
@@ -165,6 +169,7 @@ impl Session {
             inlet: Inlet::new(settings.format, settings.rate, spec.sample_rate)
                 .levelled(spec.level.inward(&spec.options, spec.sample_rate))
                 .live(settings.live),
+            recordings: recording::Recordings::new(spec.record),
             spec,
             words: words::Words::default(),
             watch: doubts::Watch::default(),
@@ -186,6 +191,7 @@ impl Session {
             history: Vec::new(),
             started: false,
             over: false,
+            last_words: None,
             leaving: false,
             ended_told: false,
             was_attached: false,
@@ -224,6 +230,9 @@ impl Session {
             // What was said to somebody else is not for the client.
             self.discard_capture();
         }
+        if let Some(recorder) = self.recordings.recorder() {
+            recorder.set_apart(false);
+        }
         self.listen_to_words(None);
         self.order_capture();
     }
@@ -231,6 +240,9 @@ impl Session {
     /// The leg is lent: what is queued will not be played, and is told so.
     pub(super) fn off_line(&mut self, now: Moment) -> Option<Line> {
         self.capture(now.at);
+        if let Some(recorder) = self.recordings.recorder() {
+            recorder.set_apart(true);
+        }
         self.forget_spoken();
         self.inlet.flush(&mut self.queue);
         self.queue.halt(self.sent());
@@ -268,6 +280,7 @@ impl Session {
                 self.ended_told |= event == "ended";
                 if event == "answered" {
                     self.hear_answer(now);
+                    self.recordings.answered();
                 }
                 let told = Told::CallEvent { event, detail };
                 self.tell(&told, now);
@@ -281,6 +294,10 @@ impl Session {
             Control::Tell(told) => {
                 self.tell(&told, now);
                 self.remember(*told, now);
+            }
+            Control::Record { ticket, wish } => {
+                let result = self.record(&wish, now).map(drop);
+                self.report(Report::Recorded { ticket, result });
             }
             Control::SendDtmf { digits, duration_ms, gap_ms } => {
                 let (whole, method) = (String::new(), DtmfMethod::Rfc4733);
@@ -407,6 +424,9 @@ impl Session {
         incoming: Option<Result<Incoming, SocketError>>,
         now: Moment,
     ) {
+        if self.over && matches!(incoming, Some(Ok(_))) {
+            return;
+        }
         let Some(client) = self.client_at(place) else { return };
         match incoming {
             Some(Ok(Incoming::Text(text))) if text.len() > client.text_max() => {
@@ -502,6 +522,7 @@ impl Session {
             self.end_nameless(now.at);
         }
         self.settle(now.at);
+        self.say_last_words(now);
         self.wait_no_longer(now.at);
         self.show_out_whose_key_is_gone(now);
         if self.client.as_mut().is_some_and(|client| !client.on_time(now.at)) {
@@ -518,7 +539,10 @@ impl Session {
         let refused = (self.refused > 0).then_some(self.refused_hush.not_before()).flatten();
         let held = self.hearing.as_ref().and_then(|hearing| hearing.deadline());
         let waits = [self.lost_at, self.pause_at, self.level_at, self.settle_at];
-        let away = [self.away_until(), self.prompt_deadline()].into_iter().flatten().min();
+        let away = [self.away_until(), self.prompt_deadline(), self.last_words_due()]
+            .into_iter()
+            .flatten()
+            .min();
         let due = [clients, refused, away, self.watch_deadline(), held];
         waits.into_iter().chain(due).flatten().min()
     }
@@ -535,7 +559,9 @@ impl Session {
         }
         self.hear_time(now);
         // First, so that what a voice stops is stopped with the next packet.
+        self.record_from_answer(now);
         self.capture(now.at);
+        self.write_recording(now);
         self.tell_concealed(now);
         self.tell_due(now.at);
         self.act_on_hearing(now);
@@ -601,11 +627,6 @@ impl Session {
         self.reports.push_front(report);
     }
 
-    /// Whether the call is over and all is said.
-    pub(super) fn is_finished(&self) -> bool {
-        self.over && self.clients().next().is_none()
-    }
-
     /// Whether the call is over.
     pub(super) fn is_over(&self) -> bool {
         self.over
@@ -634,33 +655,6 @@ impl Session {
         self.queue.start();
         self.watch_for_pause(now.at);
         self.watch_from(now.at);
-    }
-
-    /// The call is over: tells what became of everything, and closes in order.
-    fn stop(&mut self, reason: &'static str, sip_code: Option<u16>, duration_ms: u64, now: Moment) {
-        if std::mem::replace(&mut self.over, true) {
-            return;
-        }
-        let sent = self.sent();
-        self.forget_spoken();
-        self.queue.halt(sent);
-        if let Some(client) = &mut self.client {
-            client.pending = Bytes::new();
-        }
-        self.pump(now);
-        self.line = None;
-        (self.lost_at, self.pause_at, self.level_at) = (None, None, None);
-        self.away = None;
-        if !self.ended_told {
-            let detail = Some(reason.to_owned());
-            self.tell(&Told::CallEvent { event: "ended", detail }, now);
-        }
-        let played_ms = self.queue.ms(sent);
-        let stop = Told::Stop { reason, sip_code, played_ms, duration_ms };
-        let code = if self.leaving { CloseCode::GoingAway } else { CloseCode::Normal };
-        for client in self.clients_mut() {
-            client.finish(&stop, code, now);
-        }
     }
 
     fn sent(&self) -> u64 {
@@ -703,6 +697,9 @@ impl Session {
                 | Report::Gone { .. }
                 | Report::Flowing
         );
+        // How one ended is told in any case.
+        let open = matches!(&report, Report::Recording(view) if view.state.is_open());
+        let expendable = expendable || open;
         if self.reports.len() < REPORTS_MAX || !expendable {
             self.reports.push_back(report);
         }

@@ -156,6 +156,7 @@ impl StreamTask {
             self.drop_lost_sockets(now);
             inputs += drain(inputs, || self.session.poll_words(context, now));
             inputs += drain(inputs, || self.session.poll_spoken(context, now));
+            inputs += drain(inputs, || self.session.poll_recording(context, now));
             if inputs == INPUTS_MAX || inputs == before {
                 return inputs;
             }

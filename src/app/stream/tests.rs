@@ -15,6 +15,7 @@ mod live;
 mod native;
 mod pressure;
 mod protocol;
+mod recording;
 mod resume;
 mod spoken;
 mod stats;
@@ -233,6 +234,8 @@ fn spec() -> StreamSpec {
         speak: None,
         stt: crate::speech::stt::Stt::new(crate::speech::stt::SttSpec::default()),
         transcribe: None,
+        recordings: None,
+        record: None,
     }
 }
 

@@ -10,12 +10,14 @@
 mod moment;
 
 use self::offered::{reject, tone};
+use self::record::record;
 use self::transfer::transfer;
 use super::options::{FRAME_MS, IN_RATES, OUT_RATES, OutFormat};
 use crate::audio::decode::LiveFormat;
 use crate::call::control::{BridgeWish, DtmfMethod, MuteDirection, OnPeerHangup, Wish};
 use crate::call::record::{AnswererView, ToneView, TransferView};
-use crate::id::CallId;
+use crate::call::recording::RecordWish;
+use crate::id::{CallId, RecordingId};
 use bytes::Bytes;
 pub(super) use moment::rfc3339;
 use serde::{Deserialize, Serialize, Serializer};
@@ -26,6 +28,7 @@ mod bodies;
 mod coded;
 mod kinds;
 mod offered;
+mod record;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -33,6 +36,7 @@ mod transfer;
 
 pub use bodies::{Heard, Inward, Outward, Replayed, ResumeOffer, Sip, Speech, Start, Transcribing};
 pub(super) use coded::{from_base64, put_base64};
+pub use record::Recorded;
 pub use stats::{Spread, Stages, Stats};
 #[cfg(test)]
 pub(crate) use tests::field_names;
@@ -146,8 +150,8 @@ pub enum Request {
         /// What belongs to it.
         data: Value,
     },
-    /// A command of the protocol that is not served.
-    Unserved(&'static str),
+    /// Record the call, or something of its recording.
+    Record(RecordWish),
 }
 
 /// How the audio for the client changes; unset is as it was.
@@ -221,10 +225,10 @@ struct Fields {
     decision: Option<String>,
     tone: Option<String>,
     country: Option<String>,
+    action: Option<String>,
+    channels: Option<String>,
+    beep: Option<bool>,
 }
-
-/// Commands of the protocol that are answered with `not_implemented`.
-const UNSERVED: [&str; 1] = ["record"];
 
 /// Reads one text message of a client.
 ///
@@ -323,12 +327,10 @@ fn request(kind: &str, fields: Fields, id: Option<&CommandId>) -> Result<Request
                 Some(_) => return Err(("invalid_field", "after must be playback".to_owned())),
             },
         },
+        "record" => Request::Record(record(&fields)?),
         "ping" => Request::Ping,
         "stats" => Request::Stats,
-        _ => match UNSERVED.into_iter().find(|known| *known == kind) {
-            Some(known) => Request::Unserved(known),
-            None => return Err(("unknown_type", format!("type {:?} is unknown", clip(kind)))),
-        },
+        _ => return Err(("unknown_type", format!("type {:?} is unknown", clip(kind)))),
     })
 }
 
@@ -487,6 +489,9 @@ pub enum Told {
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<u16>,
     },
+    /// How far a recording is; a `call_event`, too.
+    #[serde(rename = "call_event")]
+    Recording(Recorded),
     /// The caller said something.
     Transcript(Heard),
     /// Where an agent's conversation stands.
@@ -613,6 +618,9 @@ pub enum Told {
     Ack {
         /// The command's id.
         id: CommandId,
+        /// The recording that it was about.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recording: Option<RecordingId>,
     },
     /// The answer to `ping`.
     Pong {
@@ -721,6 +729,7 @@ pub fn encode_bare(told: &Told, unix_ms: i64) -> Option<String> {
     let (kind, text, event, detail) = match told {
         Told::CallEvent { event, detail } => ("call_event", None, Some(*event), detail.as_deref()),
         Told::Transfer { event, state, .. } => ("call_event", None, Some(*event), Some(*state)),
+        Told::Recording(of) => ("call_event", None, Some(of.event), Some(of.state)),
         Told::Answerer { event, answerer } => {
             ("call_event", None, Some(*event), Some(answerer.answered_by.as_str()))
         }
@@ -764,7 +773,7 @@ pub fn fuzz_ws_text(octets: &[u8]) {
     let text = String::from_utf8_lossy(octets);
     let stamp = Stamp { seq: 1, t_ms: 2, unix_ms: 3 };
     let told = match decode(&text) {
-        Ok((Some(id), _)) => Told::Ack { id },
+        Ok((Some(id), _)) => Told::Ack { id, recording: None },
         Ok((None, request)) => warning("x", format!("{request:?}")),
         Err(Refused { id, code, detail }) => Told::Error { id, code, detail, fatal: false },
     };

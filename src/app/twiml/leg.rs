@@ -180,7 +180,7 @@ impl Leg {
                 self.tell_child(Control::Signalled { sip_call_id, srtp });
             }
             Control::Instruct(entry) => self.feed(Input::Instruct(*entry)),
-            Control::TransferOver(_) | Control::Stop { .. } => {}
+            Control::TransferOver(_) | Control::Record { .. } | Control::Stop { .. } => {}
         }
     }
 

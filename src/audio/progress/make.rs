@@ -32,6 +32,9 @@ pub enum Signal {
     SpecialInformation,
     /// Digits are waited for.
     Dial,
+    /// Somebody records from here on: 1 kHz, once, for 200 ms. No network says so, and nobody asks
+    /// for it by name.
+    Beep,
 }
 
 /// A tone and whose it is.
@@ -73,13 +76,15 @@ impl Signal {
 /// A stretch of a cadence: pitches in Hz (0: none), and milliseconds.
 type Step = (f32, f32, u32);
 
-/// Makes one tone with its cadence, for ever.
+/// Makes one tone with its cadence, for ever; a beep once.
 ///
 /// Shape: mono. Cost: two sines a sample; nothing is allocated.
 #[derive(Debug, Clone)]
 pub struct ProgressTone {
     rate: u32,
     steps: &'static [Step],
+    /// Behind the last step comes silence.
+    once: bool,
     step: usize,
     /// Samples of the step that are made.
     at: u32,
@@ -89,7 +94,8 @@ impl ProgressTone {
     /// A tone from its beginning.
     #[must_use]
     pub fn new(signal: Signal, plan: Plan, rate: SampleRate) -> Self {
-        Self { rate: rate.hz(), steps: steps(signal, plan), step: 0, at: 0 }
+        let once = signal == Signal::Beep;
+        Self { rate: rate.hz(), steps: steps(signal, plan), once, step: 0, at: 0 }
     }
 
     /// Writes a whole frame.
@@ -105,7 +111,8 @@ impl ProgressTone {
         let (at, length) = (self.at, ms * (self.rate / 1_000));
         self.at += 1;
         if self.at >= length {
-            (self.step, self.at) = ((self.step + 1) % self.steps.len(), 0);
+            let next = self.step + 1;
+            (self.step, self.at) = (if self.once { next } else { next % self.steps.len() }, 0);
         }
         let seconds = at as f32 / self.rate as f32;
         let sine = |hz: f32| (TAU * (hz * seconds).fract()).sin();
@@ -136,5 +143,6 @@ fn steps(signal: Signal, plan: Plan) -> &'static [Step] {
         }
         (Signal::Dial, Plan::America) => &[(350.0, 440.0, 10_000)],
         (Signal::Dial, Plan::Europe) => &[(425.0, 0.0, 10_000)],
+        (Signal::Beep, Plan::America | Plan::Europe) => &[(1_000.0, 0.0, 200)],
     }
 }

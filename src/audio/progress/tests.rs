@@ -177,3 +177,14 @@ fn gaps_and_any_samples_are_survived() {
     }
     detector.push(u64::MAX - 3, &[i16::MIN; 400], &mut |_| ());
 }
+
+#[test]
+fn a_beep_sounds_once() {
+    let mut beep = ProgressTone::new(Signal::Beep, Plan::Europe, SampleRate::HZ_8000);
+    let mut samples = vec![0; 8_000];
+    beep.fill(&mut samples);
+    let (sound, rest) = samples.split_at(1_600);
+    let crossings = sound.windows(2).filter(|pair| pair[0] <= 0 && pair[1] > 0).count();
+    assert!((195..=201).contains(&crossings), "{crossings}");
+    assert!(sound.iter().any(|sample| *sample > 3_000) && rest.iter().all(|sample| *sample == 0));
+}

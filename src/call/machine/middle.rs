@@ -124,7 +124,7 @@ impl Call {
                 Ok(())
             }
             Wish::Mute(on, direction) => self.mute(*on, *direction),
-            Wish::Dtmf(_) | Wish::Instruct(_) => self.talking(),
+            Wish::Dtmf(_) | Wish::Record(_) | Wish::Instruct(_) => self.talking(),
             Wish::Transfer(transfer) => self.begin_transfer(now, transfer),
             Wish::Bridge(_) => self.joinable(),
             Wish::Unbridge if self.record.bridged => Ok(()),

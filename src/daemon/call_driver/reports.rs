@@ -130,6 +130,8 @@ impl CallActor {
                 record.outcome = Some(outcome);
                 self.show_told(told);
             }
+            Report::Recording(view) => self.note_recording(*view),
+            Report::Recorded { ticket, result } => return self.recorded(ticket, result),
             report => return self.pass_on(report),
         }
         self.publish();

@@ -77,6 +77,7 @@ impl CallActor {
             Wish::Transfer(_) | Wish::Bridge(_) => {
                 Err(WishError::Conflict("it was not asked of the switchboard".to_owned()))
             }
+            Wish::Record(wish) => return self.record(wish, reply),
             Wish::Unbridge => self.setup.call.ask(now(), wish).map(|()| self.part()),
             Wish::Dtmf(keys) => self.setup.call.ask(now(), wish).and_then(|()| self.press(keys)),
             Wish::Instruct(entry) => {

@@ -176,6 +176,19 @@ pub(in super::super) const FROM_CLIENT: &[Message] = &[
             text("after", "When everything queued has left.").of(&["playback"]),
         ],
     ),
+    needs(
+        message(
+            "record",
+            "Records the call.",
+            &[
+                text("action", "What to do.").of(&["start", "pause", "resume", "stop"]),
+                text("channels", "Stereo: the caller left, what they are sent right (stereo).")
+                    .of(&["stereo", "mono"]),
+                truth("beep", "The caller hears a short tone at the beginning."),
+            ],
+        ),
+        &["action"],
+    ),
     message("ping", "Asks for `pong`.", &[]),
     message("stats", "Asks for `stats`.", &[]),
 ];

@@ -36,7 +36,7 @@ pub(super) fn ask(stream: &mut Object<'_>, faults: &mut Faults) -> StreamAsk {
         None if attaches => ClientAsk::Attaches,
         None => ClientAsk::Usual,
     };
-    StreamAsk { client, parameters, rights: StreamRights::default() }
+    StreamAsk { client, parameters, rights: StreamRights::default(), record: None }
 }
 
 fn url(stream: &mut Object<'_>, faults: &mut Faults) -> Option<StreamUrl> {

@@ -75,7 +75,7 @@ fn answer(dialect: &mut dyn Dialect, heard: Heard, out: &mut VecDeque<Outgoing>)
     match heard {
         Heard::Request(id, request) => {
             if let Some(id) = id {
-                tell(&Told::Ack { id });
+                tell(&Told::Ack { id, recording: None });
             }
             match *request {
                 Request::Mark(name) => {

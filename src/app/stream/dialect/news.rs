@@ -41,7 +41,7 @@ impl<'a> From<&'a Told> for News<'a> {
                 _ => Self::Other,
             },
             Told::Flow { state, .. } => Self::Flow { stop: *state == "xoff" },
-            Told::Ack { id } | Told::Pong { id: Some(id) } => Self::Done(id),
+            Told::Ack { id, .. } | Told::Pong { id: Some(id) } => Self::Done(id),
             Told::Error { id, code, detail, .. } => Self::Error { id: id.as_ref(), code, detail },
             Told::Stats(stats) => Self::Stats(stats),
             Told::Stop { .. } => Self::Stop,
@@ -49,6 +49,7 @@ impl<'a> From<&'a Told> for News<'a> {
             | Told::Pong { id: None }
             | Told::CallEvent { .. }
             | Told::Transfer { .. }
+            | Told::Recording(_)
             | Told::Transcript(_)
             | Told::Turn { .. }
             | Told::Interrupted { .. }

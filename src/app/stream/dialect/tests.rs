@@ -66,7 +66,7 @@ impl Talk {
     }
 
     fn done(&mut self, id: &str) {
-        self.tell(&Told::Ack { id: CommandId::Text(id.into()) });
+        self.tell(&Told::Ack { id: CommandId::Text(id.into()), recording: None });
     }
 
     fn stop(&mut self) {

@@ -59,7 +59,7 @@ impl Session {
 
     pub(super) fn acknowledge(&mut self, id: Option<CommandId>, now: Moment) {
         if let Some(id) = id {
-            self.tell(&Told::Ack { id }, now);
+            self.tell(&Told::Ack { id, recording: None }, now);
         }
     }
 }

@@ -142,10 +142,7 @@ impl Session {
             Request::Say { text, voice } => self.say(id.clone(), &text, voice.as_deref())?,
             Request::Play(file) => self.play(id.clone(), file)?,
             Request::Event { name, data } => self.relay(name, data, now),
-            Request::Unserved(kind) => {
-                let detail = format!("{kind} is not served");
-                return Err(Refused { id: None, code: "not_implemented", detail });
-            }
+            Request::Record(wish) => return self.take_record(id, &wish, now),
         }
         for note in self.inlet.take_notes() {
             self.warn_of(note, now);
@@ -326,7 +323,7 @@ fn is_playout(request: &Request) -> bool {
         | Request::Ping
         | Request::Stats
         | Request::Event { .. }
-        | Request::Unserved(_) => false,
+        | Request::Record(_) => false,
     }
 }
 

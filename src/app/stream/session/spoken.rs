@@ -320,7 +320,7 @@ fn waits(heard: &Heard) -> bool {
             | Request::Ping
             | Request::Stats
             | Request::Event { .. }
-            | Request::Unserved(_) => false,
+            | Request::Record(_) => false,
         },
         Heard::Refused(_) | Heard::Fatal(..) => false,
     }

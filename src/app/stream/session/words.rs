@@ -62,7 +62,10 @@ impl Session {
     /// Whether caller audio is needed, by whomever.
     pub(super) fn wants_capture(&self) -> bool {
         let listens = self.hearers().any(|client| client.outlet.is_some());
-        listens || self.hearing.is_some() || matches!(self.words, Words::Heard(_))
+        listens
+            || self.recordings.listens()
+            || self.hearing.is_some()
+            || matches!(self.words, Words::Heard(_))
     }
 
     /// Tells the leg whether caller audio is needed, and what the caller is sent.
@@ -70,7 +73,7 @@ impl Session {
         let wanted = self.wants_capture();
         self.order(Command::Listen(wanted));
         let outlets = |client: &Client| client.outlet.as_ref().is_some_and(Outlet::hears_agent);
-        let wanted = self.hearers().any(outlets);
+        let wanted = self.hearers().any(outlets) || self.recordings.listens();
         let Some(line) = &mut self.line else { return };
         if wanted && line.monitor.is_none() {
             line.monitor = line.port.monitor();
@@ -122,6 +125,9 @@ impl Session {
             if let Some(hearing) = &mut self.hearing {
                 hearing.take(header.position, &samples);
             }
+            if let Some(recorder) = self.recordings.recorder() {
+                recorder.hear_caller(header.position, &samples);
+            }
             let Self { line, client, away, audience, .. } = self;
             let overrun = || line.as_ref().map_or(0, |line| line.port.overrun_samples());
             for outlet in outlets(client, away, audience) {
@@ -129,6 +135,9 @@ impl Session {
             }
         }
         while let Some(header) = self.next_monitored(&mut samples) {
+            if let Some(recorder) = self.recordings.recorder() {
+                recorder.hear_agent(header.position, &samples);
+            }
             let Self { client, away, audience, .. } = self;
             for outlet in outlets(client, away, audience) {
                 outlet.hear_agent(header.position, &samples);

@@ -107,7 +107,7 @@ async fn what_is_not_served_says_so() {
     let mut rig = Rig::answered().await;
     let mut client = rig.attach("protocol=native").await;
     client.told();
-    client.text(r#"{"type":"record","id":1}"#);
+    client.text(r#"{"type":"record","action":"start","id":1}"#);
     client.text(r#"{"type":"say","text":"Hello.","id":2}"#);
     client.text(r#"{"type":"play","audio_id":"aud_1","id":3}"#);
     client.text(r#"{"type":"play","id":4}"#);

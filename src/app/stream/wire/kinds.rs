@@ -9,6 +9,7 @@ impl Told {
         match self {
             Self::CallEvent { .. }
             | Self::Transfer { .. }
+            | Self::Recording(_)
             | Self::Answerer { .. }
             | Self::Beep { .. } => {
                 Some("call_event")
@@ -46,6 +47,7 @@ impl Told {
         match self {
             Self::CallEvent { .. }
             | Self::Transfer { .. }
+            | Self::Recording(_)
             | Self::Answerer { .. }
             | Self::Beep { .. }
             | Self::Transcript(_)

@@ -4,6 +4,7 @@ use super::*;
 use crate::audio::progress::{Plan, Signal, Tone};
 use crate::call::control::TransferWish;
 use crate::call::record::TransferMode;
+use crate::call::recording::{RecordChannels, RecordStart, RecordWish};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -134,7 +135,16 @@ fn every_command_of_the_protocol_is_read() {
             r#"{"type":"event","name":"n","data":[1]}"#,
             Request::Event { name: "n".into(), data: serde_json::json!([1]) },
         ),
-        (r#"{"type":"record"}"#, Request::Unserved("record")),
+        (
+            r#"{"type":"record","action":"start","channels":"mono","beep":true}"#,
+            Request::Record(RecordWish::Start(RecordStart {
+                channels: RecordChannels::Mono,
+                beep: true,
+            })),
+        ),
+        (r#"{"type":"record","action":"pause"}"#, Request::Record(RecordWish::Pause(None))),
+        (r#"{"type":"record","action":"resume"}"#, Request::Record(RecordWish::Resume(None))),
+        (r#"{"type":"record","action":"stop"}"#, Request::Record(RecordWish::Stop(None))),
     ];
     for (text, request) in cases {
         assert_eq!(decode(text), Ok((None, request)), "{text}");
@@ -248,7 +258,7 @@ fn messages_carry_type_and_stamp() {
     };
     let expected = r#"{"type":"playback","state":"cleared","utterance":"u1","played_ms":1840,"discarded_ms":2310,"seq":3,"t_ms":1840,"timestamp":"2023-11-14T22:13:20.123Z"}"#;
     assert_eq!(encode(&cleared, stamp), expected);
-    let ack = encode(&Told::Ack { id: CommandId::Number(9) }, stamp);
+    let ack = encode(&Told::Ack { id: CommandId::Number(9), recording: None }, stamp);
     assert!(ack.starts_with(r#"{"type":"ack","id":9,"seq":3"#), "{ack}");
 }
 

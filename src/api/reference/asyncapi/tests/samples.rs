@@ -4,8 +4,8 @@
 use super::*;
 use crate::app::stream::dialect;
 use crate::app::stream::wire::{
-    CommandId, Heard, Inward, Outward, Replayed, ResumeOffer, Sip, Speech, Stages, Start, Stats,
-    Transcribing,
+    CommandId, Heard, Inward, Outward, Recorded, Replayed, ResumeOffer, Sip, Speech, Stages, Start,
+    Stats, Transcribing,
 };
 use crate::call::identity::CallIdentity;
 use crate::call::outcome::{Outcome, OutcomeStatus, Usage};
@@ -42,6 +42,7 @@ samples! {
     Told::Transfer { .. } =>
         transfer(Some(603)),
         transfer(None);
+    Told::Recording(_) => recorded(Some("the disk is full")), recorded(None);
     Told::Answerer { .. } => answerer(Some(1)), answerer(None);
     Told::Beep { .. } => Told::Beep { event: "amd", detail: "beep", position_ms: 1 };
     Told::Transcript(_) => transcript(true), transcript(false);
@@ -63,7 +64,9 @@ samples! {
     Told::Flow { .. } => Told::Flow { state: "xoff", queued_ms: 1 };
     Told::Warning { .. } => warning(Some("h"), Some(1)), warning(None, None);
     Told::Error { .. } => error(Some(text())), error(Some(number())), error(None);
-    Told::Ack { .. } => Told::Ack { id: text() }, Told::Ack { id: number() };
+    Told::Ack { .. } =>
+        Told::Ack { id: text(), recording: Some("rec_1".parse().unwrap()) },
+        Told::Ack { id: number(), recording: None };
     Told::Pong { .. } =>
         Told::Pong { id: Some(text()) }, Told::Pong { id: Some(number()) }, Told::Pong { id: None };
     Told::Stats(_) => stats(Some(text())), stats(Some(number())), stats(None);
@@ -122,6 +125,16 @@ fn start(whole: bool) -> Start {
 fn transfer(code: Option<u16>) -> Told {
     let (event, state, mode, to) = ("transfer", "failed", "blind", "+14155550123".to_owned());
     Told::Transfer { event, state, mode, to, code }
+}
+
+fn recorded(reason: Option<&str>) -> Told {
+    Told::Recording(Recorded {
+        event: "recording",
+        state: "failed",
+        recording_id: "rec_1".parse().unwrap(),
+        duration_ms: 1,
+        reason: reason.map(str::to_owned),
+    })
 }
 
 fn answerer(beep_ms: Option<u64>) -> Told {
