@@ -57,6 +57,7 @@ pub(super) const WARNINGS: &[&str] = &[
     "one_way_audio",
     "no_audio",
     "rate_limited",
+    "recording_failed",
     "transcription_interrupted",
     "transcription_unavailable",
 ];

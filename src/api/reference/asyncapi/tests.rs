@@ -151,6 +151,8 @@ fn good(field: &Field) -> Value {
     match (field.values, field.name, field.kind) {
         // Not the last, which is not always built in.
         (Values::Words(_), "format", _) => "mulaw".into(),
+        // The one that has parameters.
+        (Values::Words(_), "action", _) => "start".into(),
         // Others than what is usual.
         (Values::Words(words), _, _) => words[words.len() - 1].into(),
         (Values::Numbers(numbers), _, _) => numbers[0].into(),

@@ -81,6 +81,13 @@ fn tones() -> Words {
     set(body.split('"').skip(1).step_by(2))
 }
 
+/// How far a recording may be told to be.
+fn recordings() -> Words {
+    const RECORD: &str = include_str!("../../../app/stream/wire/record.rs");
+    let (_, body) = RECORD.split_once("let state = match ").unwrap();
+    set(body.split("};").next().unwrap().split('"').skip(1).step_by(2))
+}
+
 #[test]
 fn words_are_those_of_the_code() {
     for (message, field, code) in [
@@ -91,7 +98,7 @@ fn words_are_those_of_the_code() {
         ("start", "playout", set([Playout::Queue, Playout::Live].map(Playout::as_str))),
         ("start", "envelope", set([Envelope::Binary, Envelope::Json].map(Envelope::as_str))),
         ("call_event", "mode", variants::<TransferMode>()),
-        ("call_event", "state", variants::<TransferPhase>()),
+        ("call_event", "state", &variants::<TransferPhase>() | &recordings()),
         ("tone", "kind", tones()),
         (
             "audio",
@@ -115,7 +122,7 @@ fn call_events_are_those_of_the_machine() {
         told.extend(chosen.flat_map(|line| set(line.split('"').skip(1).step_by(2))));
     }
     // What the stream tells of itself and of others, with fields of their own.
-    told.extend(["transfer", "amd"].map(str::to_owned));
+    told.extend(["transfer", "amd", "recording"].map(str::to_owned));
     assert_eq!(words("call_event", "event"), told);
     for event in &told {
         assert!(PAGE.contains(event.as_str()), "docs/stream.md: {event}");

@@ -258,4 +258,14 @@ async fn listeners_and_watchers_may_not_and_a_node_may_be_without() {
     rig.beats(1).await;
     let refused = ["error not_implemented 1", "error invalid_field 2", "error missing_field 3"];
     assert_eq!(client.brief(), refused);
+    let start = RecordStart { channels: RecordChannels::Mono, beep: false };
+    let mut rig = Rig::with(StreamSpec { record: Some(start), ..super::spec() });
+    let mut client = rig.attach("protocol=native").await;
+    rig.event("answered");
+    rig.start();
+    rig.beats(2).await;
+    let told = client.told();
+    let warned: Vec<_> = told.iter().filter(|told| told["type"] == "warning").collect();
+    assert_eq!(warned.len(), 1, "{told:?}");
+    assert_eq!(warned[0]["code"], "recording_failed");
 }
