@@ -10,6 +10,11 @@ pub(super) fn run(args: ConfigArgs) -> u8 {
             for warning in &loaded.warnings {
                 print::err(format!("warning: {warning}"));
             }
+            let faults = faults(&loaded);
+            if !faults.is_empty() {
+                print::err(faults);
+                return FAILED;
+            }
             print::out(summary(&loaded));
             DONE
         }
@@ -18,6 +23,12 @@ pub(super) fn run(args: ConfigArgs) -> u8 {
             FAILED
         }
     }
+}
+
+/// What would keep the daemon from starting although each option is good.
+fn faults(loaded: &Loaded) -> String {
+    let lines = crate::daemon::stream_faults(&loaded.config);
+    lines.iter().map(|fault| format!("error: {fault}")).collect::<Vec<_>>().join("\n")
 }
 
 fn summary(loaded: &Loaded) -> String {
@@ -85,6 +96,24 @@ mod tests {
             assert!(text.contains(part), "{part}\n{text}");
         }
         assert!(text.contains("udp:127.0.0.1:5060 tcp:127.0.0.1:5060"), "{text}");
+    }
+
+    #[test]
+    fn streams_that_could_not_be_agreed_on_are_found_before_the_start() {
+        let file = |options: &str| {
+            format!(
+                "[[trunk]]\nname = \"a\"\nproxy = \"sip:192.0.2.1\"\n[[instance]]\nid = \"inst_a\"\n\
+                 trunk = \"a\"\n[instance.stream]\nurl = \"wss://bot.example\"\noptions = \"{options}\"\n\
+                 [[route]]\naction = \"stream\"\ninstance = \"inst_a\"\n[route.stream]\noptions = \"{options}\"\n"
+            )
+        };
+        assert_eq!(faults(&load(&file("rate=8000&listen=both")).unwrap()), "");
+        let found = faults(&load(&file("rate=11025")).unwrap());
+        let lines: Vec<&str> = found.lines().collect();
+        assert_eq!(lines.len(), 2, "{found}");
+        assert!(lines[0].starts_with("error: instance inst_a, stream: options"), "{found}");
+        assert!(lines[1].starts_with("error: route[0], stream: options"), "{found}");
+        assert!(found.contains("must be 8000, 16000"), "{found}");
     }
 
     #[test]

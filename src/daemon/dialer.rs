@@ -175,6 +175,19 @@ fn offered(protocol: Protocol) -> Option<&'static str> {
     }
 }
 
+/// What of the streams of instances and routes cannot be used, each with its place. Opens nothing.
+pub(super) fn faults(config: &Config) -> Vec<String> {
+    let instances = config.instance.iter().filter_map(|line| {
+        let fault = said(line.stream.as_ref()?, None).err()?;
+        Some(format!("instance {}, stream: {fault:#}", line.id))
+    });
+    let routes = config.route.iter().enumerate().filter_map(|(index, route)| {
+        let fault = said(route.stream.as_ref()?, route.url.as_deref()).err()?;
+        Some(format!("route[{index}], stream: {fault:#}"))
+    });
+    instances.chain(routes).collect()
+}
+
 /// What the configuration says of a client; `url` is that of the route.
 ///
 /// # Errors

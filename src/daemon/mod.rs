@@ -99,6 +99,13 @@ pub fn run_blocking(config: Config, origin: Origin) -> anyhow::Result<()> {
     outcome
 }
 
+/// What a configuration that is valid option by option says of streams and cannot be used: a line
+/// for each, with its place. Empty: nothing. Opens and reads nothing.
+#[must_use]
+pub fn stream_faults(config: &Config) -> Vec<String> {
+    dialer::faults(config)
+}
+
 /// Runs the daemon until a signal or the API stops it.
 ///
 /// # Errors
