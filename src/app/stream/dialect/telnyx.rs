@@ -11,9 +11,7 @@ use super::words::{self, Frames, Tuning};
 use super::{AUDIO_TEXT_MAX, Dialect, Heard};
 use crate::audio::decode::LiveFormat;
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
@@ -29,28 +27,6 @@ pub(super) struct Telnyx {
     sequence: u64,
     frames: Frames,
     tuning: Tuning,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    event: Cow<'a, str>,
-    #[serde(borrow, default)]
-    media: Option<Media<'a>>,
-    #[serde(borrow, default)]
-    mark: Option<Mark<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Media<'a> {
-    #[serde(borrow)]
-    payload: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Mark<'a> {
-    #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
 }
 
 impl Dialect for Telnyx {
@@ -113,7 +89,7 @@ impl Dialect for Telnyx {
 
 impl Telnyx {
     fn read_text(&mut self, text: &str, heard: &mut VecDeque<Heard>) {
-        let message: Message<'_> = match serde_json::from_str(text) {
+        let message: words::Message<'_> = match serde_json::from_str(text) {
             Ok(message) => message,
             Err(error) => {
                 return heard.push_back(words::invalid(format!("no message of Telnyx's: {error}")));

@@ -9,9 +9,7 @@ use super::news::News;
 use super::words::{self, Frames};
 use super::{AUDIO_TEXT_MAX, Dialect, Heard};
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
@@ -24,29 +22,6 @@ pub(super) struct Twilio {
     /// The number of the last message; the first one that is counted is `start`.
     sequence: u64,
     frames: Frames,
-}
-
-/// What a client may say.
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    event: Cow<'a, str>,
-    #[serde(borrow, default)]
-    media: Option<Media<'a>>,
-    #[serde(borrow, default)]
-    mark: Option<Mark<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Media<'a> {
-    #[serde(borrow)]
-    payload: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Mark<'a> {
-    #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
 }
 
 impl Dialect for Twilio {
@@ -139,7 +114,7 @@ impl Twilio {
 }
 
 fn read(text: &str) -> Heard {
-    let message: Message<'_> = match serde_json::from_str(text) {
+    let message: words::Message<'_> = match serde_json::from_str(text) {
         Ok(message) => message,
         Err(error) => return words::invalid(format!("no message of Twilio's: {error}")),
     };

@@ -3,23 +3,38 @@
 //! Owns no message of its own.
 
 use super::super::options::IN_RATES;
-use super::super::wire::{INVALID, NAME_MAX, OutWish, Outward, Refused, Request, Start};
+use super::super::wire::{self, INVALID, NAME_MAX, OutWish, Outward, Refused, Request, Start};
 use super::Heard;
 use crate::audio::decode::LiveFormat;
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-/// Standard base64 whose padding is optional.
-const BASE64: GeneralPurpose = {
-    let padding = DecodePaddingMode::Indifferent;
-    GeneralPurpose::new(
-        &alphabet::STANDARD,
-        GeneralPurposeConfig::new().with_decode_padding_mode(padding),
-    )
-};
+/// What a client of Twilio's or Telnyx's may say.
+#[derive(Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(borrow)]
+    pub(super) event: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) media: Option<Media<'a>>,
+    #[serde(borrow, default)]
+    pub(super) mark: Option<Mark<'a>>,
+}
+
+/// Audio of it.
+#[derive(Deserialize)]
+pub(super) struct Media<'a> {
+    #[serde(borrow)]
+    pub(super) payload: Cow<'a, str>,
+}
+
+/// A mark of it.
+#[derive(Deserialize)]
+pub(super) struct Mark<'a> {
+    #[serde(borrow, default)]
+    pub(super) name: Option<Cow<'a, str>>,
+}
 
 /// A text that is no message of the dialect: a fault, and too many end the stream.
 pub(super) fn invalid(detail: impl Into<String>) -> Heard {
@@ -39,13 +54,12 @@ pub(super) fn unknown(kind: &str) -> Heard {
 
 /// The octets of a payload.
 pub(super) fn octets(payload: &str) -> Result<Bytes, Heard> {
-    let octets = BASE64.decode(payload).map(Bytes::from);
-    octets.map_err(|error| refused("invalid_media", format!("the payload is no base64: {error}")))
+    wire::from_base64(payload).ok_or_else(|| refused("invalid_media", "the payload is no base64"))
 }
 
 /// Octets as base64, at the end of a text.
 pub(super) fn push_payload(text: &mut String, octets: &[u8]) {
-    BASE64.encode_string(octets, text);
+    wire::put_base64(octets, text);
 }
 
 /// The request for a mark of this name.
