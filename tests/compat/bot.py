@@ -94,6 +94,8 @@ class Mind(FrameProcessor):
     async def answer(self):
         await asyncio.sleep(0.5)
         await self.speak(700, 0.5, "answer")
+        # Whoever hangs up by REST does so 40 ms behind the last sound, on its way or not.
+        await self.speak(0, 0.6, "silence")
         say("ends", heard_ms=self.heard * 1000 // (2 * RATE))
         await self.push_frame(EndWorkerFrame())
 
